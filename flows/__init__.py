@@ -1,0 +1,1 @@
+"""Prefect flows, the command line and the reports: the only package that knows Prefect."""

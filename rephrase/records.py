@@ -1,0 +1,146 @@
+"""The records that travel from a source file to a shard row; every other module imports these and they import nothing.
+
+source file -> Document -> Chunk -> Prompt -> Completion -> Verdict -> Rewrite -> shard row
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+class Domain(StrEnum):
+    """What kind of text a document is; it chooses the recipe."""
+
+    KNOWLEDGE = "knowledge"
+    MATH = "math"
+    WEB = "web"
+    CODE = "code"
+
+
+def digest(*parts: object) -> str:
+    """A stable 16-hex-digit name for a tuple of values; the separator keeps ("ab", "c") apart from ("a", "bc")."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One document of the corpus.
+
+    `source` is the file it came from and `record` its position there (line of a JSON Lines file, row of a Parquet
+    file, 0 for a text file).
+    """
+
+    id: str
+    text: str
+    source: str
+    record: int = 0
+    title: str | None = None
+    domain: Domain = Domain.KNOWLEDGE
+    language: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRecord:
+    """A record of a source file that is not a document, with the reason and as much of its text as there is."""
+
+    document_id: str
+    source: str
+    record: int
+    reason: str
+    detail: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """`document.text[start:end]`; the chunks of a document joined are the document, byte for byte."""
+
+    document_id: str
+    index: int
+    start: int
+    end: int
+    text: str
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A chat of two messages. What many prompts share comes first, so that an engine's prefix cache serves it."""
+
+    system: str
+    user: str
+
+    def messages(self) -> list[dict[str, str]]:
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": self.user}]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How one completion is drawn."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+
+
+FinishReason = Literal["stop", "length", "abort", "content_filter", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What an engine returned. `n_cached_tokens` counts prompt tokens that its prefix cache served."""
+
+    text: str
+    finish_reason: FinishReason
+    n_prompt_tokens: int
+    n_completion_tokens: int
+    n_cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a rewrite may stand for its source. `reason` names the check that refused it, None when accepted."""
+
+    accepted: bool
+    reason: str | None = None
+    detail: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way in which a document is rewritten: its K variants draw K different (style, perspective) pairs."""
+
+    index: int
+    recipe: str
+    style: str
+    perspective: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRewrite:
+    """The last attempt at one chunk, accepted or not. Token counts are sums over all its attempts."""
+
+    chunk: Chunk
+    text: str
+    verdict: Verdict
+    finish_reason: FinishReason
+    seed: int
+    n_attempts: int
+    n_tokens: int
+    n_prompt_tokens: int
+    n_completion_tokens: int
+    n_cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """One document rewritten in one variant: a chain of chunk rewrites."""
+
+    document: Document
+    variant: Variant
+    chunks: tuple[ChunkRewrite, ...]

@@ -1,0 +1,96 @@
+"""The Parquet schemas: explicit and versioned, so that a late null or a new key cannot break a write.
+
+A version is never changed, only followed by the next one. Nested scores are a list of (name, value) rather than a map,
+which Hugging Face datasets does not read.
+"""
+
+import pyarrow as pa
+
+VERSION = 1
+
+SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
+
+# What became of one chunk of the source inside a rewritten document.
+CHUNK = pa.struct(
+    [
+        ("index", pa.int32()),
+        ("start", pa.int64()),  # source_text[start:end], in characters
+        ("end", pa.int64()),
+        ("text_start", pa.int64()),  # text[text_start:text_end]; both null when the chunk was refused
+        ("text_end", pa.int64()),
+        ("accepted", pa.bool_()),
+        ("reason", pa.string()),
+        ("n_source_tokens", pa.int32()),
+        ("n_tokens", pa.int32()),
+        ("finish_reason", pa.string()),
+        ("n_attempts", pa.int32()),
+        ("seed", pa.int64()),
+        ("scores", SCORES),
+    ]
+)
+
+# Where the text came from and how it was made: the same columns in rewrites and in rejects.
+PROVENANCE = [
+    ("document_id", pa.string()),
+    ("source", pa.string()),
+    ("record", pa.int64()),
+    ("title", pa.string()),
+    ("domain", pa.string()),
+    ("language", pa.string()),
+    ("recipe", pa.string()),
+    ("recipe_version", pa.int32()),
+    ("style", pa.string()),
+    ("perspective", pa.string()),
+    ("variant", pa.int32()),
+    ("model", pa.string()),
+    ("model_revision", pa.string()),
+    ("engine", pa.string()),
+    ("prompt_hash", pa.string()),
+    ("temperature", pa.float64()),
+    ("top_p", pa.float64()),
+    ("max_tokens", pa.int32()),
+    ("seed", pa.int64()),
+]
+
+REWRITES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("text", pa.string()),
+        ("source_text", pa.string()),
+        *PROVENANCE,
+        ("n_source_tokens", pa.int64()),
+        ("n_tokens", pa.int64()),
+        ("n_prompt_tokens", pa.int64()),  # over all attempts
+        ("n_completion_tokens", pa.int64()),
+        ("n_cached_tokens", pa.int64()),
+        ("n_chunks", pa.int32()),
+        ("n_chunks_accepted", pa.int32()),
+        ("similarity", pa.float64()),  # the least similar accepted chunk
+        ("chunks", pa.list_(CHUNK)),
+        ("metadata", pa.string()),  # JSON of the fields named by --metadata-field
+    ],
+    metadata={"palimpsest.schema": "rewrites", "palimpsest.schema_version": str(VERSION)},
+)
+
+REJECTS = pa.schema(
+    [
+        ("stage", pa.string()),  # "read": the record is no document; "rewrite": a chunk was refused
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("text", pa.string()),  # the refused rewrite, or what could be read of the record
+        ("source_text", pa.string()),  # the chunk of the source, null for a record that is no document
+        *PROVENANCE,
+        ("chunk_index", pa.int32()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("finish_reason", pa.string()),
+        ("n_attempts", pa.int32()),
+        ("n_source_tokens", pa.int64()),
+        ("n_tokens", pa.int64()),
+        ("n_prompt_tokens", pa.int64()),
+        ("n_completion_tokens", pa.int64()),
+        ("n_cached_tokens", pa.int64()),
+        ("scores", SCORES),
+    ],
+    metadata={"palimpsest.schema": "rejects", "palimpsest.schema_version": str(VERSION)},
+)

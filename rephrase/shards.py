@@ -1,0 +1,79 @@
+"""The commit of a part: two Parquet files and, written last, a small JSON file that makes them count.
+
+    OUT/rewrites/part-00017.parquet    rewritten documents
+    OUT/rejects/part-00017.parquet     what was refused, with its reason and its text
+    OUT/commits/part-00017.json        counts and checksums; a part without it does not exist for a reader
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rephrase import schema
+from rephrase.rows import Row
+from rephrase.storage import Storage
+
+
+def part_name(index: int) -> str:
+    return f"part-{index:05d}"
+
+
+def commit_part(storage: Storage, index: int, rewrites: Sequence[Row], rejects: Sequence[Row], **counts: Any) -> Row:
+    """Write one part and commit it; returns the commit. Running it again replaces the part with the new one.
+
+    Args:
+        counts: further figures for the commit, such as the number of documents and the seconds it took.
+    """
+    name = part_name(index)
+    files = {
+        f"rewrites/{name}.parquet": parquet_bytes(rewrites, schema.REWRITES),
+        f"rejects/{name}.parquet": parquet_bytes(rejects, schema.REJECTS),
+    }
+    for path, data in files.items():
+        storage.write(path, data)
+    commit = {
+        "part": index,
+        "schema_version": schema.VERSION,
+        "n_rewrites": len(rewrites),
+        "n_rejects": len(rejects),
+        "n_tokens": sum(row["n_tokens"] for row in rewrites),
+        "rejects_by_reason": dict(Counter(row["reason"] for row in rejects)),
+        **counts,
+        "files": {
+            path: {"n_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in files.items()
+        },
+    }
+    storage.write_json(f"commits/{name}.json", commit)
+    return commit
+
+
+def parquet_bytes(rows: Sequence[Row], table_schema: pa.Schema) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=table_schema), sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def read_commits(storage: Storage) -> dict[int, Row]:
+    """The commits of all committed parts, by part."""
+    names = storage.names("commits", ".json")
+    return {commit["part"]: commit for commit in (storage.read_json(f"commits/{name}") for name in names)}
+
+
+def read_rewrites(storage: Storage, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rewrites of the committed parts, one table each, in order."""
+    yield from _read(storage, "rewrites", columns)
+
+
+def read_rejects(storage: Storage, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rejects of the committed parts, one table each, in order."""
+    yield from _read(storage, "rejects", columns)
+
+
+def _read(storage: Storage, kind: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    for index in sorted(read_commits(storage)):
+        with storage.fs.open(storage.path(f"{kind}/{part_name(index)}.parquet"), "rb") as file:
+            yield pq.read_table(file, columns=list(columns) if columns else None)
