@@ -1,0 +1,164 @@
+"""Cut a document into chunks of at most so many tokens, at the best boundary there is.
+
+The cut is lossless: the chunks' texts joined are the document. White space stays with the text before it.
+
+    "# A\n\nOne. Two.\n\n# B\n\nThree."  with a budget of 6 words
+     └──────── chunk 0 ──────┘└─ chunk 1 ─┘
+
+Boundaries come in strengths. A span over the budget is cut at the strongest boundaries inside it, the pieces that are
+still too large at the next weaker ones, and neighbours are then joined again while they fit. Joining aims at chunks of
+equal size rather than at full ones with a crumb at the end: a crumb gives a model nothing to rewrite.
+"""
+
+import bisect
+import re
+import unicodedata
+from itertools import pairwise
+
+import sentencex
+
+from rephrase.protected import Span, protected_spans
+from rephrase.records import Chunk, Document
+from rephrase.tokenizer import Tokenizer
+
+# Strongest first. Each pattern ends where the text may be cut.
+_HEADING = re.compile(
+    r"(?:\A|\n)(?=[ \t]{0,3}\#{1,6}[ \t]|[ \t]*\\(?:part|chapter|section|subsection|subsubsection|paragraph)\*?[\[{])"
+)
+_PARAGRAPH = re.compile(r"\n[ \t\r\f\v]*\n\s*")
+_CLAUSE = re.compile(r"[,;:)\]–—][ \t\r\n]+|[，；：、）」]\s*|\n+")
+_SPACE = re.compile(r"\s+")
+
+_HEADINGS, _PARAGRAPHS, _SENTENCES, _CLAUSES, _SPACES, _TOKENS = range(6)
+
+
+def chunk_document(document: Document, tokenizer: Tokenizer, max_tokens: int) -> list[Chunk]:
+    """Cut `document.text` into chunks of at most `max_tokens` tokens each.
+
+    Only a single character that is more tokens than that makes a larger chunk.
+
+    Raises:
+        ValueError: `max_tokens` is not positive.
+    """
+    if max_tokens < 1:
+        raise ValueError(f"a chunk needs room for at least one token, not {max_tokens}")
+    return [
+        Chunk(document_id=document.id, index=index, start=start, end=end, text=document.text[start:end], n_tokens=n)
+        for index, (start, end, n) in enumerate(_cut(document.text, document.language or "en", tokenizer, max_tokens))
+    ]
+
+
+def _cut(text: str, language: str, tokenizer: Tokenizer, max_tokens: int) -> list[tuple[int, int, int]]:
+    """(start, end, number of tokens) of each chunk.
+
+    Tokens are counted once, on the whole text. Cut loose, a chunk may be a token or two longer, because tokens merge
+    across the cut; so each chunk is counted again and one that came out too long is cut with a smaller budget.
+    """
+    chunks: list[tuple[int, int, int]] = []
+    todo = [(0, len(text), max_tokens)]
+    while todo:
+        start, end, budget = todo.pop()
+        spans = _Cutter(text[start:end], language, tokenizer, budget).chunks()
+        redo = []
+        for span_start, span_end in spans:
+            span = (start + span_start, start + span_end)
+            n_tokens = len(tokenizer.starts(text[slice(*span)]))
+            if n_tokens > max_tokens and span[1] - span[0] > 1:
+                smaller = max(1, min(budget, n_tokens) - max(1, n_tokens - max_tokens))
+                redo.append((*span, smaller if smaller < budget else max(1, budget // 2)))
+            else:
+                redo.append((*span, -n_tokens))
+        # What needs another cut goes back in order; the rest is done as soon as all before it is.
+        for item in reversed(redo):
+            todo.append(item)
+        while todo and todo[-1][2] <= 0:
+            start, end, negated = todo.pop()
+            chunks.append((start, end, -negated))
+    return chunks
+
+
+class _Cutter:
+    """The boundaries and token positions of one text."""
+
+    def __init__(self, text: str, language: str, tokenizer: Tokenizer, budget: int) -> None:
+        self.text = text
+        self.budget = budget
+        self.token_starts = tokenizer.starts(text)
+        whole = [span for span in protected_spans(text) if self.n_tokens(*span) <= budget]
+        self.boundaries = [
+            _outside(whole, positions)
+            for positions in (
+                [match.end() for match in _HEADING.finditer(text)],
+                [match.end() for match in _PARAGRAPH.finditer(text)],
+                _sentence_ends(text, language),
+                [match.end() for match in _CLAUSE.finditer(text)],
+                [match.end() for match in _SPACE.finditer(text)],
+                [p for p in sorted(set(self.token_starts)) if _may_cut(text, p)],
+            )
+        ]
+
+    def n_tokens(self, start: int, end: int) -> int:
+        return bisect.bisect_left(self.token_starts, end) - bisect.bisect_left(self.token_starts, start)
+
+    def chunks(self) -> list[Span]:
+        return self._split(0, len(self.text), _HEADINGS) if self.text else []
+
+    def _split(self, start: int, end: int, strength: int) -> list[Span]:
+        if self.n_tokens(start, end) <= self.budget:
+            return [(start, end)]
+        if strength > _TOKENS:
+            # One character of many tokens, or marks that belong together: nothing is left but to cut by characters.
+            return self._join([(i, i + 1) for i in range(start, end)])
+        positions = self.boundaries[strength]
+        inside = positions[bisect.bisect_right(positions, start) : bisect.bisect_left(positions, end)]
+        if not inside:
+            return self._split(start, end, strength + 1)
+        pieces: list[Span] = []
+        for piece in pairwise([start, *inside, end]):
+            pieces.extend(self._split(*piece, strength + 1))
+        return self._join(pieces)
+
+    def _join(self, pieces: list[Span]) -> list[Span]:
+        """Join neighbours, in order, to chunks of about equal size within the budget."""
+        total = self.n_tokens(pieces[0][0], pieces[-1][1])
+        target = total / -(-total // self.budget)
+        joined = [pieces[0]]
+        for start, end in pieces[1:]:
+            last_start, last_end = joined[-1]
+            n_last, n_both = self.n_tokens(last_start, last_end), self.n_tokens(last_start, end)
+            # A piece goes to the chunk before it when that brings the chunk nearer to its target, and a heading is
+            # never left behind at the end of a chunk.
+            nearer = n_both - target <= target - n_last
+            if n_both <= self.budget and (nearer or self._is_heading(last_start, last_end)):
+                joined[-1] = (last_start, end)
+            else:
+                joined.append((start, end))
+        return joined
+
+    def _is_heading(self, start: int, end: int) -> bool:
+        text = self.text[start:end].strip()
+        return text.startswith(("#", "\\")) and "\n" not in text
+
+
+def _outside(spans: list[Span], positions: list[int]) -> list[int]:
+    """The positions that are not strictly inside any of the spans, which are sorted by start."""
+    kept, reach, i = [], 0, 0
+    for position in positions:
+        while i < len(spans) and spans[i][0] < position:
+            reach = max(reach, spans[i][1])
+            i += 1
+        if position >= reach:
+            kept.append(position)
+    return kept
+
+
+def _sentence_ends(text: str, language: str) -> list[int]:
+    return [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries(language, text)]
+
+
+def _may_cut(text: str, position: int) -> bool:
+    """Not before a mark that combines with the character before it, nor inside a line end."""
+    if not 0 < position < len(text):
+        return False
+    before, after = text[position - 1], text[position]
+    return not (unicodedata.combining(after) or after in "\u200d\ufe0f" or before == "\u200d" or before + after == "\r\n")

@@ -1,0 +1,61 @@
+"""The spans of a text that a cut would break: formulas, code, rows of tables."""
+
+import re
+from collections.abc import Iterator
+
+# Each alternative is a whole construct; the first that matches at a position wins, so code hides the dollars in it.
+_CONSTRUCT = re.compile(
+    r"""
+      (?P<fence>^[ \t]*(?P<tick>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=tick)[ \t]*$)
+    | (?P<code>(?<!`)`[^`\n]+`(?!`))
+    | (?P<display>(?<!\\)\$\$.+?(?<!\\)\$\$)
+    | (?P<bracket>\\\[.+?\\\])
+    | (?P<paren>\\\(.+?\\\))
+    # As in Pandoc: a dollar before a space or after one is money, and so is one before a digit.
+    | (?P<inline>(?<![\\$])\$(?![\s$])(?:\\.|[^$\\\n]|\n(?![ \t]*\n))*?(?<![\s\\])\$(?!\d))
+    """,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+_ENVIRONMENT = re.compile(r"\\(begin|end)\{([^{}\n]+)\}")
+_TABLE_ROW = re.compile(r"^(?:[ \t]*\|[^\n]*\|[ \t]*|[^\n|]*\|[^\n|]*\|[^\n]*)$", re.MULTILINE)
+
+Span = tuple[int, int]
+
+
+def protected_spans(text: str) -> list[Span]:
+    r"""Half-open character spans that should stay whole, sorted by start; an environment's span holds its inner ones.
+
+    They are `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{…}…\end{…}`, fenced and inline code, and rows of tables.
+    """
+    spans = [match.span() for match in _CONSTRUCT.finditer(text)]
+    spans.extend(_environments(text))
+    spans.extend(match.span() for match in _TABLE_ROW.finditer(text))
+    return _nested(sorted(spans, key=lambda span: (span[0], -span[1])))
+
+
+def _nested(spans: list[Span]) -> list[Span]:
+    """Without those that overlap an earlier one but are not inside it: together the two would protect too much."""
+    kept: list[Span] = []
+    open_ends: list[int] = []
+    for start, end in spans:
+        while open_ends and open_ends[-1] <= start:
+            open_ends.pop()
+        if not open_ends or end <= open_ends[-1]:
+            kept.append((start, end))
+            open_ends.append(end)
+    return kept
+
+
+def _environments(text: str) -> Iterator[Span]:
+    """Matching begin and end, nested ones too; one that is never closed protects nothing."""
+    open_at: list[tuple[str, int]] = []
+    for match in _ENVIRONMENT.finditer(text):
+        command, name = match.groups()
+        if command == "begin":
+            open_at.append((name, match.start()))
+        elif any(name == opened for opened, _ in open_at):
+            while True:
+                opened, start = open_at.pop()
+                if opened == name:
+                    yield start, match.end()
+                    break

@@ -1,0 +1,53 @@
+"""Counting tokens the way the rewriting model does."""
+
+from pathlib import Path
+from typing import Protocol
+
+from rephrase.records import Prompt
+
+
+class Tokenizer(Protocol):
+    """What chunking and prompts need of a tokenizer."""
+
+    def starts(self, text: str) -> list[int]:
+        """The character at which each token of `text` starts, ascending; its length is the number of tokens."""
+        ...
+
+
+class HubTokenizer:
+    """The tokenizer of a Hugging Face model, by hub id or folder."""
+
+    def __init__(self, model: str | Path) -> None:
+        """
+        Raises:
+            ValueError: there is no such tokenizer, or it is one that cannot tell where its tokens start.
+        """
+        from transformers import AutoTokenizer
+
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(str(model))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no tokenizer could be loaded from {str(model)!r}: {error}") from error
+        if not self._tokenizer.is_fast:
+            raise ValueError(f"the tokenizer of {str(model)!r} is a slow one, which does not tell where tokens start")
+
+    def starts(self, text: str) -> list[int]:
+        encoded = self._tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False, verbose=False
+        )
+        return [start for start, _ in encoded["offset_mapping"]]
+
+    def prompt_token_ids(self, prompt: Prompt) -> list[int]:
+        """The tokens of a prompt in the model's chat template.
+
+        Raises:
+            ValueError: the model has no chat template: it is a base model, and rewriting needs an instructed one.
+        """
+        if not self._tokenizer.chat_template:
+            raise ValueError(
+                f"{self._tokenizer.name_or_path!r} has no chat template; choose an instruction-tuned model"
+            )
+        encoded = self._tokenizer.apply_chat_template(
+            prompt.messages(), add_generation_prompt=True, tokenize=True, return_dict=True
+        )
+        return list(encoded["input_ids"])

@@ -1,0 +1,126 @@
+"""Chunking loses nothing, keeps to its budget and does not cut what should stay whole."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rephrase.chunking import chunk_document
+from rephrase.protected import protected_spans
+from rephrase.records import Document
+
+
+class Words:
+    """A tokenizer whose tokens are runs of word characters and single other characters that are not spaces."""
+
+    def starts(self, text: str) -> list[int]:
+        return [match.start() for match in re.finditer(r"\w+|[^\w\s]", text)]
+
+
+class Bytes:
+    """A tokenizer that, as byte-level ones do, may need several tokens for one character."""
+
+    def starts(self, text: str) -> list[int]:
+        return [i for i, char in enumerate(text) for _ in char.encode("utf-8", "surrogatepass")]
+
+
+def chunks_of(text: str, max_tokens: int, tokenizer=None, language: str | None = None) -> list[str]:
+    document = Document(id="d", text=text, source="s", language=language)
+    return [chunk.text for chunk in chunk_document(document, tokenizer or Words(), max_tokens)]
+
+
+PIECES = st.sampled_from(
+    ["# Title\n\n", "One two three. ", "\n\n", "$a + b$", "$$x\n= y$$", "```\ncode | x\n```\n", "| a | b |\n", "这是句子。"]
+    + ["Это предложение. ", "\\begin{align}a&=b\\end{align}", "\\[ x \\]", "a, b; ", "$5 and $6 ", "\r\n", "e\u0301", "👩‍👩‍👧"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)),
+    max_tokens=st.integers(1, 40),
+    tokenizer=st.sampled_from([Words(), Bytes()]),
+)
+def test_chunks_joined_are_the_document(text, max_tokens, tokenizer):
+    document = Document(id="d", text=text, source="s")
+    chunks = chunk_document(document, tokenizer, max_tokens)
+    assert "".join(chunk.text for chunk in chunks) == text
+    end = 0
+    for index, chunk in enumerate(chunks):
+        assert (chunk.index, chunk.start) == (index, end)
+        assert chunk.text == text[chunk.start : chunk.end]
+        assert chunk.text
+        assert chunk.n_tokens == len(tokenizer.starts(chunk.text))
+        assert chunk.n_tokens <= max_tokens or len(chunk.text) == 1
+        end = chunk.end
+
+
+@settings(max_examples=200, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=40), max_tokens=st.integers(8, 40))
+def test_no_cut_falls_inside_a_formula_code_or_table_row_that_fits(pieces, max_tokens):
+    text = "".join(pieces)
+    tokenizer = Words()
+    cuts = {chunk.end for chunk in chunk_document(Document(id="d", text=text, source="s"), tokenizer, max_tokens)}
+    for start, end in protected_spans(text):
+        if len(tokenizer.starts(text[start:end])) <= max_tokens:
+            assert not [cut for cut in cuts if start < cut < end]
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("a $x+y$ b", "$x+y$"),
+        ("a $$x\n\n+y$$ b", "$$x\n\n+y$$"),
+        (r"a \[x, y\] b", r"\[x, y\]"),
+        (r"a \(x, y\) b", r"\(x, y\)"),
+        (r"\begin{a}\begin{b}x\end{b}\end{a}", r"\begin{b}x\end{b}"),
+        ("x\n```python\ny = '$'\n```\nz", "```python\ny = '$'\n```"),
+        ("see `a | b` there", "`a | b`"),
+        ("head\n| a | b |\ntail", "| a | b |"),
+    ],
+)
+def test_protected_spans_cover(text, inside):
+    assert inside in [text[start:end] for start, end in protected_spans(text)]
+
+
+@pytest.mark.parametrize("text", ["It cost $5 and then $10 more.", r"\begin{proof} never closed", r"escaped \$x and \$y"])
+def test_protected_spans_leave_prose_alone(text):
+    assert protected_spans(text) == []
+
+
+def test_headings_are_preferred_and_open_a_chunk():
+    text = "# A\n\nOne two three four. Five six.\n\n# B\n\nSeven eight nine ten. Eleven."
+    assert chunks_of(text, 10) == ["# A\n\nOne two three four. Five six.\n\n", "# B\n\nSeven eight nine ten. Eleven."]
+
+
+def test_sentences_are_cut_in_chinese_and_russian_too():
+    assert chunks_of("这是第一句话。这是第二句话。", 2, language="zh") == ["这是第一句话。", "这是第二句话。"]
+    russian = "Это первое предложение. Вот второе предложение."
+    assert chunks_of(russian, 4, language="ru") == ["Это первое предложение. ", "Вот второе предложение."]
+
+
+def test_an_abbreviation_does_not_end_a_sentence():
+    assert chunks_of("We met Dr. Smith there. Then we left.", 7) == ["We met Dr. Smith there. ", "Then we left."]
+
+
+def test_text_without_blank_line_or_full_stop_still_splits_into_even_chunks():
+    sizes = [len(chunk.split()) for chunk in chunks_of("word " * 100, 30)]
+    assert sizes == [25, 25, 25, 25]
+
+
+def test_one_long_word_splits():
+    assert [len(chunk) for chunk in chunks_of("x" * 100, 30, Bytes())] == [25, 25, 25, 25]
+
+
+def test_a_formula_over_the_budget_is_cut():
+    assert max(len(chunk.split()) for chunk in chunks_of("$" + "a + " * 50 + "b$", 20)) <= 20
+
+
+def test_an_empty_document_has_no_chunks():
+    assert chunks_of("", 10) == []
+
+
+def test_a_budget_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="not 0"):
+        chunks_of("text", 0)
