@@ -1,0 +1,331 @@
+"""Stream documents out of Parquet, JSON Lines and text files on any fsspec filesystem.
+
+Every record of a file comes out once and in order: as a Document, or as an UnreadableRecord that says what was wrong
+with it. Memory holds one record, or one small batch of Parquet rows, at a time.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import fsspec
+import jmespath
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jmespath.parser import ParsedResult
+
+from rephrase.records import Document, Domain, UnreadableRecord, digest
+
+TEXT_SUFFIXES = (".txt", ".md", ".tex")
+JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst")
+PARQUET_SUFFIXES = (".parquet",)
+SUFFIXES = TEXT_SUFFIXES + JSONL_SUFFIXES + PARQUET_SUFFIXES
+
+# Of a record that is refused, so much of the text is kept.
+KEPT_CHARACTERS = 100_000
+PARQUET_BATCH_ROWS = 16
+# Python reads no further into one line than this, so that a file without line ends cannot fill the memory.
+MAX_LINE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """Which fields of a record hold what, as JMESPath expressions: a plain name is one.
+
+    A list of texts, as from `paragraphs[].context`, is joined with blank lines. `id`, `title` and `language` may be
+    missing from a record, `text` may not.
+    """
+
+    text: str = "text"
+    id: str = "id"
+    title: str = "title"
+    language: str = "language"
+    metadata: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("text", "id", "title", "language"):
+            expression = getattr(self, name)
+            try:
+                jmespath.compile(expression)
+            except jmespath.exceptions.JMESPathError as error:
+                raise ValueError(f"--{name}-field {expression!r} is no field name or JMESPath expression: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    fields: Fields = Fields()
+    domain: Domain = Domain.KNOWLEDGE
+    max_document_chars: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file of the corpus. `name` is its path below SOURCE, `version` whatever changes when the file does."""
+
+    path: str
+    name: str
+    n_bytes: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where in a file to start: the record, and for plain JSON Lines the byte at which it begins."""
+
+    record: int = 0
+    byte: int = 0
+
+
+def list_inputs(source: str) -> tuple[list[InputFile], list[str]]:
+    """The readable files of a file, folder or glob, sorted by path, and the names of those in a format we do not read.
+
+    Raises:
+        FileNotFoundError: there is nothing at `source`.
+        ValueError: there are files but none in a format we read.
+    """
+    fs, root = fsspec.core.url_to_fs(source)
+    if fs.isdir(root):
+        base, paths = root.rstrip("/"), fs.find(root)
+    elif any(sign in root for sign in "*?["):
+        base, paths = "", fs.glob(root)
+    else:
+        base, paths = root.rsplit("/", 1)[0], [root] if fs.exists(root) else []
+    if not paths:
+        raise FileNotFoundError(f"nothing to read at {source!r}")
+    files, skipped = [], []
+    for path in sorted(paths):
+        name = path.removeprefix(base).lstrip("/")
+        if not path.endswith(SUFFIXES):
+            skipped.append(name)
+            continue
+        info = fs.info(path)
+        version = next((str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "md5Hash") if info.get(key)), "")
+        url = fs.unstrip_protocol(path) if source.find("://") > 0 else path
+        files.append(InputFile(path=url, name=name, n_bytes=int(info["size"] or 0), version=version))
+    if not files:
+        raise ValueError(f"no file at {source!r} ends in {', '.join(SUFFIXES)}; found {', '.join(skipped[:5])}")
+    return files, skipped
+
+
+def read_file(
+    file: InputFile, options: ReadOptions, start: Position = Position()
+) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
+    """The records of a file from `start` on, each with the position after it.
+
+    A file that is cut off, or not what its name says, ends in one UnreadableRecord that says so.
+    """
+    if file.path.endswith(TEXT_SUFFIXES):
+        read = _read_text
+    elif file.path.endswith(PARQUET_SUFFIXES):
+        read = _read_parquet
+    else:
+        read = _read_jsonl
+    position = start
+    try:
+        for record, position in read(file, options, start):
+            yield record, position
+    except UnreadableFileError as error:
+        after = Position(record=position.record + 1, byte=file.n_bytes)
+        yield _unreadable(file, position.record, "unreadable_file", str(error), ""), after
+
+
+def count_records(file: InputFile) -> int:
+    """How many records a file holds, without parsing them.
+
+    Raises:
+        UnreadableFileError: it is cut off, or not what its name says.
+    """
+    if file.path.endswith(TEXT_SUFFIXES):
+        return 1
+    if file.path.endswith(PARQUET_SUFFIXES):
+        with fsspec.open(file.path, "rb") as raw, _readable(file):
+            return int(pq.ParquetFile(raw).metadata.num_rows)
+    return sum(1 for line, _ in _lines(file, Position()) if line.strip())
+
+
+def _read_text(
+    file: InputFile, options: ReadOptions, start: Position
+) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
+    if start.record > 0:
+        return
+    with fsspec.open(file.path, "rb") as raw:
+        data = raw.read()
+    try:
+        record: Mapping[str, object] = {"text": data.decode("utf-8-sig")}
+    except UnicodeDecodeError as error:
+        yield _unreadable(file, 0, "invalid_utf8", str(error), data), Position(record=1)
+        return
+    # The field options are for records with fields.
+    plain = ReadOptions(domain=options.domain, max_document_chars=options.max_document_chars)
+    yield _document(file, 0, record, plain), Position(record=1)
+
+
+def _read_jsonl(
+    file: InputFile, options: ReadOptions, start: Position
+) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
+    index = start.record
+    for line, end in _lines(file, start):
+        if not line.strip():
+            continue
+        after = Position(record=index + 1, byte=end)
+        if len(line) >= MAX_LINE_BYTES:
+            yield _unreadable(file, index, "record_too_large", f"over {MAX_LINE_BYTES:,} bytes", line), after
+        else:
+            try:
+                record = json.loads(line)
+            except UnicodeDecodeError as error:
+                yield _unreadable(file, index, "invalid_utf8", str(error), line), after
+            except (ValueError, RecursionError) as error:
+                yield _unreadable(file, index, "invalid_json", str(error), line), after
+            else:
+                yield _document(file, index, record, options), after
+        index += 1
+
+
+def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
+    """The lines of a JSON Lines file and the byte at which each ends, from `start` on; compressed files start over."""
+    codec = {"gz": "gzip", "zst": "zstd"}.get(file.path.rsplit(".", 1)[-1])
+    compressed = codec is not None
+    with fsspec.open(file.path, "rb") as raw, _readable(file):
+        stream: IO[bytes] = raw
+        if compressed:
+            # Arrow's stream, unlike others, says so when a file is cut off.
+            stream = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw), codec))  # type: ignore[arg-type]
+        else:
+            raw.seek(start.byte)
+        position, skip = (0, start.record) if compressed else (start.byte, 0)
+        while line := stream.readline(MAX_LINE_BYTES):
+            position += len(line)
+            head = line
+            while not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES and (line := stream.readline(MAX_LINE_BYTES)):
+                position += len(line)
+            if skip and head.strip():
+                skip -= 1
+            elif not skip:
+                yield head, position
+
+
+def _read_parquet(
+    file: InputFile, options: ReadOptions, start: Position
+) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
+    fields = options.fields
+    with fsspec.open(file.path, "rb") as raw, _readable(file):
+        parquet = pq.ParquetFile(raw)
+        columns = parquet.schema_arrow.names
+        wanted = {fields.text, fields.id, fields.title, fields.language, *fields.metadata}
+        # An expression may look anywhere; plain names need no other column.
+        names = [name for name in columns if name in wanted] if all(map(str.isidentifier, wanted)) else columns
+        groups, index = [], 0
+        for group in range(parquet.num_row_groups):
+            n_rows = parquet.metadata.row_group(group).num_rows
+            if groups or index + n_rows > start.record:
+                groups.append(group)
+            else:
+                index += n_rows
+        for batch in parquet.iter_batches(batch_size=PARQUET_BATCH_ROWS, row_groups=groups, columns=names):
+            for row in range(batch.num_rows):
+                if index >= start.record:
+                    yield _parquet_record(file, index, batch, row, options), Position(record=index + 1)
+                index += 1
+
+
+def _parquet_record(
+    file: InputFile, index: int, batch: pa.RecordBatch, row: int, options: ReadOptions
+) -> Document | UnreadableRecord:
+    try:
+        record = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+    except UnicodeDecodeError as error:
+        text = batch.column(options.fields.text)[row] if options.fields.text in batch.schema.names else None
+        data = text.as_buffer().to_pybytes() if isinstance(text, pa.StringScalar | pa.LargeStringScalar) else b""
+        return _unreadable(file, index, "invalid_utf8", str(error), data)
+    return _document(file, index, record, options)
+
+
+def _document(file: InputFile, index: int, record: object, options: ReadOptions) -> Document | UnreadableRecord:
+    fields = options.fields
+
+    def refuse(reason: str, detail: str, text: str = "") -> UnreadableRecord:
+        return _unreadable(file, index, reason, detail, text or json.dumps(record, default=str), given_id)
+
+    given_id = ""
+    if not isinstance(record, Mapping):
+        return refuse("not_an_object", f"a {type(record).__name__} stands where an object with fields should")
+    identifier = _search(fields.id, record)
+    if isinstance(identifier, str | int) and not isinstance(identifier, bool) and str(identifier).strip():
+        given_id = _printable(str(identifier))
+    elif identifier is not None:
+        return refuse("bad_id", f"{fields.id!r} is {identifier!r}, not a text or a whole number")
+    text = _search(fields.text, record)
+    if isinstance(text, list) and text and all(isinstance(item, str) for item in text):
+        text = "\n\n".join(text)
+    if text is None:
+        top = fields.text.split(".")[0].split("[")[0]
+        detail = f"fields: {', '.join(map(str, record))}"
+        return refuse("null_text" if top in record else "missing_text", f"{fields.text!r} holds nothing; {detail}")
+    if not isinstance(text, str):
+        return refuse("not_text", f"{fields.text!r} is a {type(text).__name__}")
+    if not text.strip():
+        return refuse("empty_text", f"{fields.text!r} holds {len(text)} characters of white space", text)
+    if _printable(text) != text:
+        return refuse("invalid_unicode", f"{fields.text!r} holds half of a surrogate pair", text)
+    if len(text) > options.max_document_chars:
+        limit = f"{len(text):,} characters are over --max-document-chars {options.max_document_chars:,}"
+        return refuse("document_too_long", limit, text)
+    title, language = _search(fields.title, record), _search(fields.language, record)
+    return Document(
+        id=given_id or digest(file.name, index),
+        text=text,
+        source=file.name,
+        record=index,
+        title=_printable(title.strip()) or None if isinstance(title, str) else None,
+        domain=options.domain,
+        language=_printable(language) if isinstance(language, str) else None,
+        metadata={name: record.get(name) for name in fields.metadata},
+    )
+
+
+def _search(expression: str, record: Mapping[str, object]) -> Any:
+    if expression in record:
+        return record[expression]
+    compiled: ParsedResult = jmespath.compile(expression)
+    try:
+        return compiled.search(record)
+    except jmespath.exceptions.JMESPathError:
+        return None
+
+
+def _printable(text: str) -> str:
+    """JSON can spell half of a surrogate pair, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _unreadable(
+    file: InputFile, index: int, reason: str, detail: str, text: str | bytes, given_id: str = ""
+) -> UnreadableRecord:
+    if isinstance(text, bytes):
+        text = text[:KEPT_CHARACTERS].decode("utf-8", "backslashreplace")
+    if len(text) > KEPT_CHARACTERS:
+        detail += f" (the first {KEPT_CHARACTERS:,} characters are kept here)"
+    return UnreadableRecord(
+        document_id=given_id or digest(file.name, index),
+        source=file.name,
+        record=index,
+        reason=reason,
+        detail=_printable(detail),
+        text=_printable(text[:KEPT_CHARACTERS]),
+    )
+
+
+class UnreadableFileError(ValueError):
+    """The rest of a file cannot be read."""
+
+
+@contextmanager
+def _readable(file: InputFile) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError, pa.ArrowException) as error:
+        raise UnreadableFileError(f"{file.path} cannot be read on: {error}") from error

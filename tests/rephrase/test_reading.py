@@ -1,0 +1,169 @@
+"""Every record of every file comes out once: as a document, or with the reason why it is none."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from rephrase.reading import Fields, Position, ReadOptions, count_records, list_inputs, read_file
+from rephrase.records import Document, UnreadableRecord
+
+
+def read(path, options=ReadOptions(), start=Position()):
+    files, _ = list_inputs(str(path))
+    return [record for file in files for record, _ in read_file(file, options, start)]
+
+
+def reasons(records):
+    return [record.reason if isinstance(record, UnreadableRecord) else "document" for record in records]
+
+
+ROWS = [{"id": f"d{i}", "text": f"Text {i} ä 中 🎈.", "title": f"T{i}"} for i in range(50)]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
+
+
+@pytest.fixture(params=["docs.jsonl", "docs.jsonl.gz", "docs.jsonl.zst", "docs.parquet"])
+def rows_file(request, tmp_path):
+    path = tmp_path / request.param
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(LINES))
+    elif path.suffix == ".zst":
+        path.write_bytes(zstandard.compress(LINES))
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=7)
+    else:
+        path.write_bytes(LINES)
+    return path
+
+
+def test_each_format_gives_the_same_documents(rows_file):
+    documents = read(rows_file)
+    assert [(d.id, d.text, d.title, d.record) for d in documents] == [
+        (row["id"], row["text"], row["title"], i) for i, row in enumerate(ROWS)
+    ]
+    assert count_records(list_inputs(str(rows_file))[0][0]) == 50
+
+
+@pytest.mark.parametrize("stop", [1, 7, 8, 49])
+def test_reading_goes_on_from_a_position(rows_file, stop):
+    (file,), _ = list_inputs(str(rows_file))
+    records = list(read_file(file, ReadOptions()))
+    after = records[stop - 1][1]
+    assert [record.id for record, _ in read_file(file, ReadOptions(), after)] == [row["id"] for row in ROWS[stop:]]
+
+
+def test_text_files_of_a_folder_in_order_and_the_others_named(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ["b.md", "a.txt", "sub/c.tex", "d.pdf"]:
+        (tmp_path / name).write_text(f"text of {name}", encoding="utf-8")
+    files, skipped = list_inputs(str(tmp_path))
+    assert [file.name for file in files] == ["a.txt", "b.md", "sub/c.tex"]
+    assert skipped == ["d.pdf"]
+    documents = read(tmp_path)
+    assert [d.text for d in documents] == ["text of a.txt", "text of b.md", "text of sub/c.tex"]
+    assert len({d.id for d in documents}) == 3
+
+
+def test_ids_do_not_depend_on_where_the_corpus_lies(tmp_path):
+    for folder in ["x", "y"]:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n', encoding="utf-8")
+    first, second = read(tmp_path / "x"), read(tmp_path / "y")
+    assert [d.id for d in first] == [d.id for d in second]
+    assert first[0].id != first[1].id
+
+
+BAD_LINES = {
+    b'{"text": "fine"}': "document",
+    b'{"title": "no text"}': "missing_text",
+    b'{"text": null}': "null_text",
+    b'{"text": ""}': "empty_text",
+    b'{"text": " \\n "}': "empty_text",
+    b'{"text": 5}': "not_text",
+    b'{"text": "half \\ud800 pair"}': "invalid_unicode",
+    b'{"text": "not \xff UTF-8"}': "invalid_utf8",
+    b'{"text": "cut off': "invalid_json",
+    b'["a", "list"]': "not_an_object",
+    b'{"id": {"a": 1}, "text": "x"}': "bad_id",
+    b'{"id": 7, "text": "number as id"}': "document",
+    b'{"text": "' + b"x" * 10_000_000 + b'"}': "document_too_long",
+    b"[" * 100_000: "invalid_json",
+}
+
+
+def test_a_bad_line_is_refused_with_its_reason_and_the_rest_is_read(tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(b"\n".join(BAD_LINES))
+    records = read(path)
+    assert reasons(records) == list(BAD_LINES.values())
+    for record in records:
+        assert record.source == "bad.jsonl"
+        assert record.document_id if isinstance(record, UnreadableRecord) else record.id
+        record.text.encode()  # what is kept can be written to a file
+    assert "half" in records[6].text
+    assert "not \\xff UTF-8" in records[7].text
+
+
+def test_bad_bytes_and_nulls_in_parquet_are_refused(tmp_path):
+    texts = pa.array([b"good", b"bad \xff", None, b"good again"], pa.binary())
+    strings = pa.StringArray.from_buffers(4, texts.buffers()[1], texts.buffers()[2], texts.buffers()[0], 1)
+    pq.write_table(pa.table({"text": strings}), tmp_path / "a.parquet")
+    records = read(tmp_path / "a.parquet")
+    assert reasons(records) == ["document", "invalid_utf8", "null_text", "document"]
+    assert records[1].text == "bad \\xff"
+
+
+def test_a_text_file_that_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9")
+    assert reasons(read(tmp_path)) == ["invalid_utf8"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
+def test_a_file_that_is_cut_off_says_so_after_what_could_be_read(tmp_path, name):
+    path = tmp_path / name
+    noise = "".join(json.dumps({"text": f"{i * 7919 % 104729:x} " * 30}) + "\n" for i in range(5000)).encode()
+    if name.endswith("gz"):
+        data = gzip.compress(noise)
+    elif name.endswith("zst"):
+        data = zstandard.compress(noise)
+    else:
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+        data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    found = reasons(read(path))
+    assert found[-1] == "unreadable_file"
+    assert found.count("unreadable_file") == 1
+
+
+def test_fields_are_found_by_expression_and_lists_joined(tmp_path):
+    row = {"title": "T", "paragraphs": [{"context": "One."}, {"context": "Two."}], "meta": {"lang": "en", "key": 3}}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    options = ReadOptions(
+        fields=Fields(text="paragraphs[].context", id="meta.key", language="meta.lang", metadata=("meta",))
+    )
+    (document,) = read(tmp_path / "a.jsonl", options)
+    assert isinstance(document, Document)
+    assert (document.text, document.id, document.language) == ("One.\n\nTwo.", "3", "en")
+    assert document.metadata == {"meta": {"lang": "en", "key": 3}}
+
+
+def test_a_wrong_expression_is_refused_by_name():
+    with pytest.raises(ValueError, match="--text-field 'a\\[' is no field name"):
+        Fields(text="a[")
+
+
+def test_a_missing_source_and_a_folder_of_other_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing to read"):
+        list_inputs(str(tmp_path / "none.jsonl"))
+    (tmp_path / "a.pdf").write_text("x")
+    with pytest.raises(ValueError, match=r"no file .* ends in .*\.jsonl.*found a\.pdf"):
+        list_inputs(str(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "compress"), [("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstandard.compress)])
+def test_a_file_of_several_compressed_members_is_read_whole(tmp_path, name, compress):
+    (tmp_path / name).write_bytes(compress(b'{"text": "one"}\n') + compress(b'{"text": "two"}\n'))
+    assert [document.text for document in read(tmp_path)] == ["one", "two"]
