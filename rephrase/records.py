@@ -131,6 +131,7 @@ class ChunkRewrite:
     finish_reason: FinishReason
     seed: int
     n_attempts: int
+    max_tokens: int
     n_tokens: int
     n_prompt_tokens: int
     n_completion_tokens: int

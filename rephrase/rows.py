@@ -23,7 +23,6 @@ class Provenance:
     prompt_hash: str
     temperature: float
     top_p: float
-    max_tokens: int
     seed: int
 
 
@@ -32,7 +31,7 @@ def rewrite_id(document: Document, variant: Variant, provenance: Provenance) -> 
     p, v = provenance, variant
     return digest(
         *(document.id, v.recipe, v.style, v.perspective, v.index, p.prompt_hash),
-        *(p.model, p.model_revision, p.temperature, p.top_p, p.max_tokens, p.seed),
+        *(p.model, p.model_revision, p.temperature, p.top_p, p.seed),
     )
 
 
@@ -61,6 +60,7 @@ def rewrite_row(rewrite: Rewrite, provenance: Provenance) -> Row | None:
                 "n_tokens": part.n_tokens,
                 "finish_reason": part.finish_reason,
                 "n_attempts": part.n_attempts,
+                "max_tokens": part.max_tokens,
                 "seed": part.seed,
                 "scores": score_list(part),
             }
@@ -100,6 +100,7 @@ def reject_rows(rewrite: Rewrite, provenance: Provenance) -> list[Row]:
             "end": part.chunk.end,
             "finish_reason": part.finish_reason,
             "n_attempts": part.n_attempts,
+            "max_tokens": part.max_tokens,
             "n_source_tokens": part.chunk.n_tokens,
             "n_tokens": part.n_tokens,
             "n_prompt_tokens": part.n_prompt_tokens,
@@ -143,7 +144,6 @@ def provenance_columns(document: Document, variant: Variant, provenance: Provena
         "prompt_hash": provenance.prompt_hash,
         "temperature": provenance.temperature,
         "top_p": provenance.top_p,
-        "max_tokens": provenance.max_tokens,
         "seed": provenance.seed,
     }
 

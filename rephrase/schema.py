@@ -24,6 +24,7 @@ CHUNK = pa.struct(
         ("n_tokens", pa.int32()),
         ("finish_reason", pa.string()),
         ("n_attempts", pa.int32()),
+        ("max_tokens", pa.int32()),
         ("seed", pa.int64()),
         ("scores", SCORES),
     ]
@@ -48,7 +49,6 @@ PROVENANCE = [
     ("prompt_hash", pa.string()),
     ("temperature", pa.float64()),
     ("top_p", pa.float64()),
-    ("max_tokens", pa.int32()),
     ("seed", pa.int64()),
 ]
 
@@ -85,6 +85,7 @@ REJECTS = pa.schema(
         ("end", pa.int64()),
         ("finish_reason", pa.string()),
         ("n_attempts", pa.int32()),
+        ("max_tokens", pa.int32()),
         ("n_source_tokens", pa.int64()),
         ("n_tokens", pa.int64()),
         ("n_prompt_tokens", pa.int64()),

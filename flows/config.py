@@ -1,0 +1,81 @@
+"""The configuration of a rephrase run: one model that the command line, the Prefect form and plan.json share."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fidelity.checker import FidelityConfig
+from rephrase.models import PACKAGED_MODEL
+from rephrase.reading import Fields, ReadOptions
+from rephrase.records import Domain
+
+
+class EngineConfig(BaseModel):
+    """Which language model rewrites, and where it runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["vllm", "openai"] = Field("vllm", description="vllm: in this process; openai: a server.")
+    model: str | None = Field(
+        None, description=f"Hub id or folder. vllm: {PACKAGED_MODEL} by default; openai: what the server serves."
+    )
+    tokenizer: str | None = Field(None, description="openai: hub id or folder that counts tokens, if not the model.")
+    endpoints: tuple[str, ...] = Field((), description="openai: base URLs such as http://localhost:8000/v1.")
+    max_context_tokens: int = Field(4096, ge=256, description="vllm: prompt and completion together.")
+    max_in_flight: int | None = Field(None, ge=1, description="Requests at once; by default what the engine takes.")
+    timeout_s: float = Field(300, gt=0, description="openai: for one request.")
+
+    @model_validator(mode="after")
+    def _endpoints_fit_the_kind(self) -> "EngineConfig":
+        if self.kind == "openai" and not self.endpoints:
+            raise ValueError("the openai engine needs at least one endpoint, such as http://localhost:8000/v1")
+        if self.kind == "vllm" and self.endpoints:
+            raise ValueError("endpoints are for the openai engine; the vllm engine runs in this process")
+        return self
+
+
+class RephraseConfig(BaseModel):
+    """Everything a rephrase run needs to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(description="File, folder or glob, on any fsspec filesystem.")
+    output: str = Field(description="Folder for the shards, on any fsspec filesystem.")
+    text_field: str = Field("text", description="Field or JMESPath expression that holds the text.")
+    id_field: str = Field("id", description="Field that holds a document's id; without one, ids are made.")
+    title_field: str = Field("title", description="Field that holds a document's title, if any.")
+    language_field: str = Field("language", description="Field that holds a document's language, if any.")
+    metadata_fields: tuple[str, ...] = Field((), description="Fields to carry along into the shards.")
+    domain: Domain = Field(Domain.KNOWLEDGE, description="What the documents are.")
+    max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
+    limit: int | None = Field(None, ge=1, description="Take only so many records.")
+    part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
+
+    recipe: str = Field("rephrase", description="How documents are rewritten.")
+    recipe_files: tuple[str, ...] = Field((), description="Recipe files that add to the built-in ones.")
+    n_variants: int = Field(1, ge=1, le=1000, description="Rewrites of each document, in different styles.")
+    n_retries: int = Field(2, ge=0, le=100, description="Further tries for a chunk that was refused.")
+    seed: int = Field(0, ge=0, description="Another seed gives other rewrites.")
+
+    engine: EngineConfig = EngineConfig()
+    fidelity: FidelityConfig = FidelityConfig()
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """
+        Raises:
+            ValueError: a field is no JMESPath expression.
+        """
+        fields = Fields(
+            text=self.text_field,
+            id=self.id_field,
+            title=self.title_field,
+            language=self.language_field,
+            metadata=self.metadata_fields,
+        )
+        return ReadOptions(fields=fields, domain=self.domain, max_document_chars=self.max_document_chars)
+
+    def pinned(self, model: str, model_revision: str, recipe_hash: str) -> dict[str, Any]:
+        """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
+        pinned = self.model_dump(mode="json", exclude={"engine", "output", "recipe_files"})
+        return {**pinned, "model": model, "model_revision": model_revision, "recipe_hash": recipe_hash}

@@ -1,0 +1,125 @@
+"""Look at what a run wrote: the account, and rewrites beside their sources."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from flows.summary import Summary
+from rephrase.rows import Row
+from rephrase.shards import read_rejects, read_rewrites
+from rephrase.storage import Storage
+
+ACCEPTED, REJECTED = "green", "red"
+
+
+def summary_table(summary: Summary) -> Table:
+    """The account of a run: what came in is accepted, rejected, not yet done or not selected."""
+    table = Table(title=summary.output, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row("records read", f"{summary.n_read:,}", "")
+    table.add_row("  accepted", f"{summary.n_accepted:,}", "at least one chunk of one variant", style=ACCEPTED)
+    table.add_row("  rejected", f"{summary.n_rejected:,}", "")
+    table.add_row("  to do", f"{summary.n_to_do:,}", "run the same command again" if summary.n_to_do else "")
+    table.add_row("  not selected", f"{summary.n_not_selected:,}", "beyond --limit" if summary.n_not_selected else "")
+    if summary.skipped_files:
+        shown = ", ".join(summary.skipped_files[:3])
+        table.add_row("files skipped", f"{len(summary.skipped_files):,}", f"of a format that is not read: {shown}")
+    table.add_row("chunks", f"{summary.n_chunks:,}", "")
+    share = summary.n_chunks_accepted / summary.n_chunks if summary.n_chunks else 0.0
+    table.add_row("  accepted", f"{summary.n_chunks_accepted:,}", f"{share:.0%}", style=ACCEPTED)
+    for reason, count in summary.rejects_by_reason.items():
+        table.add_row("  rejected", f"{count:,}", reason, style=REJECTED)
+    table.add_row("tokens accepted", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites")
+    table.add_row("tokens generated", f"{summary.n_completion_tokens:,}", "tries that were refused included")
+    hits = summary.n_cached_tokens / summary.n_prompt_tokens if summary.n_prompt_tokens else 0.0
+    table.add_row("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache")
+    table.add_row("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet")
+    return table
+
+
+def accepted_examples(storage: Storage, n: int) -> list[RenderableType]:
+    """The first accepted chunk of `n` rewrites, spread over styles, each beside its source."""
+    seen: set[tuple[str, str]] = set()
+    panels = []
+    for row in _rows(storage, read_rewrites):
+        key = (row["style"], row["perspective"])
+        if key in seen:
+            continue
+        seen.add(key)
+        chunk = next(chunk for chunk in row["chunks"] if chunk["accepted"])
+        heading = f"{row['title'] or row['document_id']} · {row['recipe']}: {row['style']} for {row['perspective']}"
+        source = row["source_text"][chunk["start"] : chunk["end"]]
+        rewrite = row["text"][chunk["text_start"] : chunk["text_end"]]
+        panels.append(_side_by_side(heading, source, rewrite, _scores(chunk["scores"]), ACCEPTED))
+        if len(panels) == n:
+            break
+    return panels
+
+
+def rejected_examples(storage: Storage, n: int) -> list[RenderableType]:
+    """One rejected chunk or record for each of the first `n` reasons."""
+    by_reason: dict[str, Row] = {}
+    for row in _rows(storage, read_rejects):
+        by_reason.setdefault(row["reason"], row)
+        if len(by_reason) == n:
+            break
+    return [
+        _side_by_side(
+            f"{row['title'] or row['document_id']} · {reason}: {row['detail']}",
+            row["source_text"] or "(no document)",
+            row["text"],
+            _scores(row["scores"] or []),
+            REJECTED,
+        )
+        for reason, row in by_reason.items()
+    ]
+
+
+def print_inspection(console: Console, storage: Storage, summary: Summary, n_examples: int) -> None:
+    console.print(summary_table(summary))
+    for panel in accepted_examples(storage, n_examples):
+        console.print(panel)
+    for panel in rejected_examples(storage, n_examples):
+        console.print(panel)
+
+
+def example_rows(storage: Storage, n: int) -> dict[str, list[Row]]:
+    """The first rows of both kinds, for scripts."""
+    return {
+        "rewrites": list(islice(_rows(storage, read_rewrites), n)),
+        "rejects": list(islice(_rows(storage, read_rejects), n)),
+    }
+
+
+def _rows(storage: Storage, read) -> Iterator[Row]:  # type: ignore[no-untyped-def]
+    for table in read(storage):
+        for batch in table.to_batches(max_chunksize=64):
+            yield from batch.to_pylist()
+
+
+def _scores(scores: list[Row]) -> str:
+    return " · ".join(f"{score['name']} {score['value']:.2f}" for score in scores)
+
+
+def _side_by_side(heading: str, source: str, rewrite: str, scores: str, style: str) -> RenderableType:
+    # Text, not markup: a document may hold [bold] or anything else.
+    table = Table.grid(expand=True, padding=(0, 1))
+    table.add_column(ratio=1)
+    table.add_column(ratio=1)
+    table.add_row(Text("source", style="bold"), Text("rewrite", style=f"bold {style}"))
+    table.add_row(Text(_shorten(source)), Text(_shorten(rewrite)))
+    return Panel(
+        Group(table, Columns([Text(scores, style="dim")])), title=Text(heading), title_align="left", border_style=style
+    )
+
+
+def _shorten(text: str, n_characters: int = 900) -> str:
+    text = text.strip()
+    return text if len(text) <= n_characters else text[:n_characters].rstrip() + " …"

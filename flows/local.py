@@ -1,0 +1,37 @@
+"""Run the flow in this process, with a progress line and no server to start."""
+
+import asyncio
+from typing import Any
+
+from rich.console import Console
+
+from flows.config import RephraseConfig
+from flows.progress import shown
+from flows.summary import Summary
+from rephrase.parts import Progress
+
+
+def run_locally(values: dict[str, Any], console: Console) -> Summary:
+    """
+    Raises:
+        pydantic.ValidationError: an option is wrong.
+        ValueError, FileNotFoundError, RuntimeError: what the flow raises.
+        KeyboardInterrupt: the user stopped it; the same call goes on.
+    """
+    config = RephraseConfig.model_validate(values)
+    # What is wrong with the options is said before Prefect and the models are loaded, which takes seconds.
+    from flows.resources import choose_recipe
+
+    choose_recipe(config)
+    config.read_options  # noqa: B018  raises when a field is no expression
+    return asyncio.run(_run(config, console))
+
+
+async def _run(config: RephraseConfig, console: Console) -> Summary:
+    from flows.rephrasing import rephrase
+    from flows.resources import progress_of_this_run
+
+    progress = Progress()
+    progress_of_this_run.set(progress)
+    async with shown(progress, console):
+        return await rephrase(config)

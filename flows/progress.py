@@ -1,0 +1,85 @@
+"""The progress of a run on the terminal: one live line, or plain lines when nobody watches."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from rephrase.parts import Progress
+
+REFRESH_S = 0.5
+PLAIN_LINE_EVERY_S = 15.0
+
+
+class ProgressLine:
+    """Documents, acceptance, speed and time left, from the live counts of a run."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._first: tuple[float, int] | None = None
+
+    def text(self) -> str:
+        p = self._progress
+        if not p.n_records:
+            return "loading models and planning …"
+        now = time.monotonic()
+        # The clock starts with the first token, so that loading a model does not count as rewriting slowly.
+        if self._first is None and p.n_completion_tokens:
+            self._first = (now, p.n_bytes_done)
+        n_chunks = p.n_chunks_accepted + p.n_chunks_rejected
+        parts = [f"{p.n_records_done:,}/{p.n_records:,} documents"]
+        if n_chunks:
+            parts.append(f"{p.n_chunks_accepted:,}/{n_chunks:,} chunks accepted ({p.n_chunks_accepted / n_chunks:.0%})")
+        if self._first:
+            seconds, n_bytes = now - self._first[0], p.n_bytes_done - self._first[1]
+            if seconds > 1:
+                parts.append(f"{p.n_completion_tokens / seconds:,.0f} tokens/s")
+            if n_bytes > 0 and p.n_bytes > p.n_bytes_done:
+                parts.append(f"{duration(seconds * (p.n_bytes - p.n_bytes_done) / n_bytes)} left")
+        return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+@asynccontextmanager
+async def shown(progress: Progress, console: Console) -> AsyncIterator[None]:
+    """Show `progress` on the console for as long as the context is open."""
+    line = ProgressLine(progress)
+    show = _show_live if console.is_terminal else _show_plain
+    task = asyncio.create_task(show(line, console))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _show_live(line: ProgressLine, console: Console) -> None:
+    with Live(Text(line.text()), console=console, auto_refresh=False) as live:
+        try:
+            while True:
+                live.update(Text(line.text(), style="cyan"), refresh=True)
+                await asyncio.sleep(REFRESH_S)
+        finally:
+            live.update(Text(line.text(), style="cyan"), refresh=True)
+
+
+async def _show_plain(line: ProgressLine, console: Console) -> None:
+    try:
+        while True:
+            console.print(line.text(), highlight=False, soft_wrap=True)
+            await asyncio.sleep(PLAIN_LINE_EVERY_S)
+    finally:
+        console.print(line.text(), highlight=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""What the tasks of a run share inside one process: the engine, the tokenizer, the checks. Opened once, closed once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+
+from fidelity.checker import Checker
+from fidelity.encoder import SentenceEncoder
+from flows.config import EngineConfig, RephraseConfig
+from rephrase.engine import Engine
+from rephrase.models import PACKAGED_MODEL
+from rephrase.parts import Admission, Progress, Workshop
+from rephrase.plan import Plan, list_inputs, load_plan, make_plan, require_same, save_plan
+from rephrase.recipes import Recipe, load_recipes
+from rephrase.storage import Storage
+from rephrase.tokenizer import HubTokenizer
+
+# Prefect tasks take references to data as parameters, not open engines; these they find here.
+workshop_of_this_run: ContextVar[Workshop] = ContextVar("workshop_of_this_run")
+progress_of_this_run: ContextVar[Progress | None] = ContextVar("progress_of_this_run", default=None)
+
+
+def open_engine(config: EngineConfig) -> Engine:
+    """
+    Raises:
+        ValueError: the configuration cannot work.
+        EngineError: the model does not load, or the server does not answer.
+    """
+    if config.kind == "openai":
+        from rephrase.engine_openai import OpenAIEngine
+
+        return OpenAIEngine(
+            config.endpoints,
+            model=config.model,
+            tokenizer=config.tokenizer,
+            timeout_s=config.timeout_s,
+            max_in_flight=config.max_in_flight or 64,
+        )
+    from rephrase.engine_vllm import VLLMEngine
+
+    return VLLMEngine(
+        config.model or PACKAGED_MODEL,
+        max_context_tokens=config.max_context_tokens,
+        max_num_seqs=config.max_in_flight,
+    )
+
+
+def choose_recipe(config: RephraseConfig) -> Recipe:
+    """
+    Raises:
+        ValueError: there is no recipe of that name, or a recipe file is wrong.
+    """
+    recipes = load_recipes(config.recipe_files)
+    if config.recipe not in recipes:
+        raise ValueError(f"there is no recipe {config.recipe!r}; there are {', '.join(sorted(recipes))}")
+    return recipes[config.recipe]
+
+
+def plan_run(config: RephraseConfig, storage: Storage, engine: Engine, recipe: Recipe) -> Plan:
+    """The plan in the output folder, after a look whether this run may go on with it, or a new one.
+
+    Raises:
+        PlanMismatchError: the folder belongs to another run.
+        FileNotFoundError, ValueError: there is nothing to read.
+    """
+    pinned = config.pinned(engine.info.model, engine.info.model_revision, recipe.prompt_hash)
+    plan = load_plan(storage)
+    if plan is None:
+        plan = make_plan(
+            config.source, config.read_options, pinned, limit=config.limit, part_bytes=config.part_bytes
+        )
+        save_plan(storage, plan)
+    else:
+        require_same(plan, pinned, list_inputs(config.source)[0])
+    return plan
+
+
+@asynccontextmanager
+async def open_workshop(config: RephraseConfig, storage: Storage) -> AsyncIterator[Workshop]:
+    """Load the models, plan or resume the run, and close everything at the end."""
+    recipe = choose_recipe(config)
+    read_options = config.read_options
+    engine = await asyncio.to_thread(open_engine, config.engine)
+    try:
+        plan = await asyncio.to_thread(plan_run, config, storage, engine, recipe)
+        encoder = await asyncio.to_thread(SentenceEncoder, config.fidelity.encoder)
+        checker = Checker(encoder, config.fidelity)
+        try:
+            yield Workshop(
+                storage=storage,
+                plan=plan,
+                read_options=read_options,
+                recipe=recipe,
+                n_variants=config.n_variants,
+                n_retries=config.n_retries,
+                seed=config.seed,
+                engine=engine,
+                tokenizer=HubTokenizer(engine.info.tokenizer),
+                check=checker,
+                admission=Admission(engine.info.max_in_flight),
+                progress=progress_of_this_run.get() or Progress(),
+            )
+        finally:
+            checker.close()
+    finally:
+        await engine.close()

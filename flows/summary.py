@@ -1,0 +1,74 @@
+"""What a run came to, read from its plan and its commits."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from rephrase.plan import load_plan
+from rephrase.shards import read_commits
+from rephrase.storage import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Every record read is accepted, rejected, still to do, or was not selected; chunks are accepted or rejected."""
+
+    output: str
+    n_read: int
+    n_accepted: int
+    n_rejected: int
+    n_to_do: int
+    n_not_selected: int
+    skipped_files: tuple[str, ...]
+    n_parts: int
+    n_parts_committed: int
+    n_rewrites: int
+    n_rejects: int
+    n_chunks: int
+    n_chunks_accepted: int
+    rejects_by_reason: dict[str, int]
+    n_tokens: int
+    n_prompt_tokens: int
+    n_completion_tokens: int
+    n_cached_tokens: int
+
+    @property
+    def complete(self) -> bool:
+        return self.n_parts_committed == self.n_parts
+
+
+def summarize(storage: Storage) -> Summary:
+    """
+    Raises:
+        FileNotFoundError: the folder holds no run.
+    """
+    plan = load_plan(storage)
+    if plan is None:
+        raise FileNotFoundError(f"{storage.url} holds no run: it has no plan.json")
+    commits = list(read_commits(storage).values())
+    reasons: Counter[str] = Counter()
+    for commit in commits:
+        reasons.update(commit["rejects_by_reason"])
+
+    def total(name: str) -> int:
+        return sum(commit[name] for commit in commits)
+
+    return Summary(
+        output=storage.url,
+        n_read=plan.n_records + plan.n_not_selected,
+        n_accepted=total("n_documents_accepted"),
+        n_rejected=total("n_documents_rejected"),
+        n_to_do=plan.n_records - total("n_records"),
+        n_not_selected=plan.n_not_selected,
+        skipped_files=plan.skipped,
+        n_parts=len(plan.parts),
+        n_parts_committed=len(commits),
+        n_rewrites=total("n_rewrites"),
+        n_rejects=total("n_rejects"),
+        n_chunks=total("n_chunks"),
+        n_chunks_accepted=total("n_chunks_accepted"),
+        rejects_by_reason=dict(reasons.most_common()),
+        n_tokens=total("n_tokens"),
+        n_prompt_tokens=total("n_prompt_tokens"),
+        n_completion_tokens=total("n_completion_tokens"),
+        n_cached_tokens=total("n_cached_tokens"),
+    )

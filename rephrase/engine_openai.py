@@ -1,0 +1,169 @@
+"""Any OpenAI-compatible server, or several that serve the same model."""
+
+import os
+from collections.abc import Sequence
+
+import httpx
+import stamina
+from openai import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncOpenAI,
+    AuthenticationError,
+    BadRequestError,
+    PermissionDeniedError,
+)
+
+from rephrase.engine import EngineError, EngineInfo, PromptTooLongError, RequestRefusedError
+from rephrase.records import Completion, FinishReason, Prompt, Sampling
+
+DEFAULT_CONTEXT_TOKENS = 4096
+_TRANSIENT_STATUS = {408, 409, 429}
+
+
+class OpenAIEngine:
+    """Sends each request to the endpoint that has the fewest under way, and again, later, when one fails."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        model: str | None = None,
+        tokenizer: str | None = None,
+        max_in_flight: int = 64,
+        timeout_s: float = 300.0,
+        give_up_after_s: float = 600.0,
+    ) -> None:
+        """Asks the first endpoint what it serves, waiting for it to come up.
+
+        The key is read from OPENAI_API_KEY.
+
+        Args:
+            endpoints: base URLs that end in `/v1`.
+            model: the name under which the server knows the model; by default the only one it serves.
+            tokenizer: hub id or folder that counts the model's tokens; by default what the server says it loaded.
+            timeout_s: for one request.
+            give_up_after_s: how long a request is tried again before the run stops.
+
+        Raises:
+            ValueError: no endpoint, or the model is not served there.
+            EngineError: the endpoint does not answer.
+        """
+        if not endpoints:
+            raise ValueError("the openai engine needs at least one --endpoint, such as http://localhost:8000/v1")
+        self._give_up_after_s = give_up_after_s
+        key = os.environ.get("OPENAI_API_KEY") or "none"
+        self._clients = [
+            AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
+        ]
+        self._n_under_way = [0] * len(self._clients)
+        served = _served_models(endpoints[0], key, give_up_after_s)
+        names = [entry["id"] for entry in served]
+        model = model or (names[0] if len(names) == 1 else None)
+        if model not in names:
+            wanted = f"does not serve {model!r}" if model else "serves several models: name one with --model"
+            raise ValueError(f"{endpoints[0]} {wanted}; it serves {', '.join(names)}")
+        entry = next(entry for entry in served if entry["id"] == model)
+        self._info = EngineInfo(
+            engine="openai",
+            model=model,
+            model_revision="",
+            tokenizer=tokenizer or entry.get("root") or model,
+            max_context_tokens=int(entry.get("max_model_len") or DEFAULT_CONTEXT_TOKENS),
+            max_in_flight=max_in_flight * len(self._clients),
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        try:
+            async for attempt in stamina.retry_context(
+                on=_is_transient, attempts=None, timeout=self._give_up_after_s, wait_initial=0.5, wait_max=30.0
+            ):
+                with attempt:
+                    return await self._request(prompt, sampling)
+        except BadRequestError as error:
+            if "context" in str(error).lower() and "token" in str(error).lower():
+                raise PromptTooLongError(str(error)) from error
+            raise RequestRefusedError(str(error)) from error
+        except (AuthenticationError, PermissionDeniedError) as error:
+            raise EngineError(f"the server refuses the key in OPENAI_API_KEY: {error}") from error
+        except APIStatusError as error:
+            if _is_transient(error):
+                raise self._gave_up(error) from error
+            raise RequestRefusedError(str(error)) from error
+        except (APIError, httpx.HTTPError, MalformedAnswerError) as error:
+            raise self._gave_up(error) from error
+        raise AssertionError("the retry loop ends by returning or raising")
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+    def _gave_up(self, error: Exception) -> EngineError:
+        urls = ", ".join(str(client.base_url) for client in self._clients)
+        return EngineError(f"no answer from {urls} within {self._give_up_after_s:g} s: {type(error).__name__}: {error}")
+
+    async def _request(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        number = min(range(len(self._clients)), key=self._n_under_way.__getitem__)
+        self._n_under_way[number] += 1
+        try:
+            answer = await self._clients[number].chat.completions.create(
+                model=self._info.model,
+                messages=prompt.messages(),  # type: ignore[arg-type]
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                max_tokens=sampling.max_tokens,
+                seed=sampling.seed,
+            )
+        except ValueError as error:  # what should be JSON is cut off or something else
+            raise MalformedAnswerError(str(error)) from error
+        finally:
+            self._n_under_way[number] -= 1
+        if not getattr(answer, "choices", None) or answer.choices[0].message is None:
+            raise MalformedAnswerError("the answer has no choices")
+        choice, usage = answer.choices[0], answer.usage
+        details = usage.prompt_tokens_details if usage else None
+        return Completion(
+            # A server may send half of a surrogate pair, which no file can hold.
+            text=(choice.message.content or "").encode("utf-8", "replace").decode(),
+            finish_reason=_FINISH_REASONS.get(choice.finish_reason or "", "abort"),
+            n_prompt_tokens=usage.prompt_tokens if usage else 0,
+            n_completion_tokens=usage.completion_tokens if usage else 0,
+            n_cached_tokens=(details.cached_tokens or 0) if details else 0,
+        )
+
+
+_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+
+
+class MalformedAnswerError(RuntimeError):
+    """The server answered with something that is no completion."""
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, APIStatusError):
+        return error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
+    return isinstance(error, APIConnectionError | APITimeoutError | MalformedAnswerError | httpx.TransportError)
+
+
+def _served_models(endpoint: str, key: str, give_up_after_s: float) -> list[dict]:
+    try:
+        for attempt in stamina.retry_context(
+            on=httpx.TransportError, attempts=None, timeout=min(give_up_after_s, 120.0), wait_max=5.0
+        ):
+            with attempt:
+                answer = httpx.get(
+                    f"{endpoint.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=30.0
+                )
+                answer.raise_for_status()
+                models = answer.json()["data"]
+                if models:
+                    return list(models)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise EngineError(f"{endpoint} does not answer as an OpenAI-compatible server: {error}") from error
+    raise EngineError(f"{endpoint} serves no model")

