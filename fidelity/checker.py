@@ -1,4 +1,4 @@
-"""The verdict on a rewrite: form first, since it is cheapest, then embedding similarity in batches beside generation."""
+"""The verdict on a rewrite: form first, since it is cheapest, then embeddings in batches beside generation."""
 
 import asyncio
 import dataclasses

@@ -13,24 +13,30 @@ Finding = tuple[str, str]
 # Where words are not set apart by spaces, each character counts as one.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 _REFUSAL = re.compile(
-    r"\b(?:I(?:'|’)?m sorry|I am sorry|I apologi[sz]e|I can(?:not|'t|’t)|I(?:'|’)?m (?:not able|unable)|I am (?:not able|unable)"
-    r"|as an (?:AI|artificial intelligence)|as a language model|I do(?:n't|n’t| not) have (?:access|the ability))\b",
-    re.IGNORECASE,
+    r"""\b(?: I['’]m\ sorry | I\ am\ sorry | I\ apologi[sz]e
+        | I\ (?:can['’]t|cannot|can\ not) | I(?:['’]m|\ am)\ (?:not\ able|unable)
+        | I\ do(?:n['’]t|\ not)\ have\ (?:access|the\ ability)
+        | as\ an\ (?:AI|artificial\ intelligence) | as\ a\ language\ model )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _PREAMBLE = re.compile(
-    r"^\W*(?:(?:sure|certainly|of course|absolutely|okay|ok|great)\b[^\n]{0,80}[!:.,]"
-    r"|(?:here(?:'|’)?s|here is|here are|below is|the following is|this is)\b[^\n.]{0,120}"
-    r"\b(?:rewrit\w*|rephras\w*|paraphras\w*|version|passage|revised|summary|translation)\b"
-    r"|(?:rewritten|rephrased|paraphrased|revised)\b[^\n]{0,40}:"
-    r"|(?:the )?(?:rewritten |rephrased )?(?:passage|text|version)\s*:)",
-    re.IGNORECASE,
+    r"""^\W*(?: (?:sure|certainly|of\ course|absolutely|okay|ok|great)[!:.,]
+        | (?:here['’]?s|here\ (?:is|are)|below\ is|the\ following\ is|this\ is)\b[^\n.]{0,120}\b
+          (?:rewrit\w*|rephras\w*|paraphras\w*|version|passage|revised|summary|translation)\b
+        | (?:rewritten|rephrased|paraphrased|revised)\b[^\n]{0,40}:
+        | (?:the\ )?(?:rewritten\ |rephrased\ )?(?:passage|text|version)\s*: )""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _ECHO = re.compile(
-    r"(?:rewrite (?:the|this) (?:input |following )?(?:passage|text)|it continues a text that ends|in your own words"
-    r"|preserving its core meaning|<\|im_(?:start|end)\|>|^the (?:passage|text) is (?:part of|from)\b|\b(?:input|original) text\b)",
-    re.IGNORECASE | re.MULTILINE,
+    r"""rewrite\ (?:the|this)\ (?:input\ |following\ )?(?:passage|text)\b
+        | it\ continues\ a\ text\ that\ ends | in\ your\ own\ words | preserving\ its\ core\ meaning
+        | ^the\ (?:passage|text)\ is\ (?:part\ of|from)\b | \b(?:input|original)\ text\b
+        | <\|im_(?:start|end)\|>""",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_SENTENCE_END = re.compile(r"""(?:[.!?…。！？:;]|\$|\}|\||```|\]|\))["'”’»)\]*_]*$|^\s*(?:[-*#>|]|\d+[.)])[^\n]*\Z""", re.MULTILINE)
+_SENTENCE_END = re.compile(
+    r"""(?:[.!?…。！？:;]|\$|\}|\||```|\]|\))["'”’»)\]*_]*$|^\s*(?:[-*#>|]|\d+[.)])[^\n]*\Z""", re.MULTILINE
+)
 
 # Shares of 8-word sequences: SmolLM2-135M copies about a third of the source, verbatim copies reach 1.
 MAX_COPIED = 0.8
@@ -45,7 +51,7 @@ def empty(source: str, rewrite: str) -> Finding | None:
 
 def refusal(source: str, rewrite: str) -> Finding | None:
     """The model speaks of itself, in its first words, where the source does not."""
-    match = _REFUSAL.search(rewrite[:300])
+    match = _REFUSAL.search(rewrite[:100])
     return ("refusal", match.group()) if match and not _REFUSAL.search(source) else None
 
 
@@ -72,7 +78,11 @@ def repetition(source: str, rewrite: str) -> Finding | None:
 def near_copy(source: str, rewrite: str) -> Finding | None:
     """Nothing was rewritten."""
     share = copied_share(source, rewrite)
-    return ("near_copy", f"{share:.0%} of the {COPY_WORDS}-word sequences are the source's") if share > MAX_COPIED else None
+    return (
+        ("near_copy", f"{share:.0%} of the {COPY_WORDS}-word sequences are the source's")
+        if share > MAX_COPIED
+        else None
+    )
 
 
 FORM_CHECKS: tuple[Callable[[str, str], Finding | None], ...] = (

@@ -31,7 +31,9 @@ def packaged_documents() -> list[Row]:
         folder = importlib.resources.files("sklearn.datasets.descr")
         from mpmath import function_docs
     except ModuleNotFoundError as error:
-        raise ValueError(f"the demo reads the documentation of packages that `make install` installs: {error}") from error
+        raise ValueError(
+            f"the demo reads the documentation of packages that `make install` installs: {error}"
+        ) from error
     records = []
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         text = file.read_text("utf-8") if file.name.endswith(".rst") else ""
@@ -55,10 +57,10 @@ def run_demo(output: str, out: Console, err: Console) -> None:
         source.write_text(lines, "utf-8")
     out.print(
         f"[bold]Palimpsest demo[/bold]\n"
-        f"{len(records)} documents from the documentation of scikit-learn and mpmath are cut into chunks of at most 256 "
-        f"tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each document in {N_VARIANTS} "
-        f"styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a copy, chatter) or when its "
-        f"embedding (all-MiniLM-L6-v2) is too far from the source's; it is then tried once more. It takes a few minutes.\n"
+        f"{len(records)} documents from the documentation of scikit-learn and mpmath are cut into chunks of at most "
+        f"256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each document in {N_VARIANTS} "
+        f"styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a copy, chatter) or when "
+        f"its embedding (all-MiniLM-L6-v2) is too far from the source's; it is then tried once more. It takes a few minutes.\n"
     )
     summary = run_locally(
         {

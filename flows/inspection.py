@@ -1,8 +1,9 @@
 """Look at what a run wrote: the account, and rewrites beside their sources."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
+import pyarrow as pa
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -15,6 +16,7 @@ from rephrase.shards import read_rejects, read_rewrites
 from rephrase.storage import Storage
 
 ACCEPTED, REJECTED = "green", "red"
+N_LOOKED_AT = 200
 
 
 def summary_table(summary: Summary) -> Table:
@@ -37,7 +39,8 @@ def summary_table(summary: Summary) -> Table:
     for reason, count in summary.rejects_by_reason.items():
         table.add_row("  rejected", f"{count:,}", reason, style=REJECTED)
     table.add_row("tokens accepted", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites")
-    table.add_row("tokens generated", f"{summary.n_completion_tokens:,}", "tries that were refused included")
+    speed = f"{summary.tokens_per_s:,.0f} a second, refused tries included"
+    table.add_row("tokens generated", f"{summary.n_completion_tokens:,}", speed)
     hits = summary.n_cached_tokens / summary.n_prompt_tokens if summary.n_prompt_tokens else 0.0
     table.add_row("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache")
     table.add_row("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet")
@@ -45,21 +48,22 @@ def summary_table(summary: Summary) -> Table:
 
 
 def accepted_examples(storage: Storage, n: int) -> list[RenderableType]:
-    """The first accepted chunk of `n` rewrites, spread over styles, each beside its source."""
-    seen: set[tuple[str, str]] = set()
+    """Accepted chunks beside their sources: for each way of writing, the one most new and close."""
+    best: dict[tuple[str, str], tuple[float, Row, Row]] = {}
+    for row in islice(_rows(storage, read_rewrites), N_LOOKED_AT):
+        for chunk in row["chunks"]:
+            if chunk["accepted"]:
+                scores = {score["name"]: score["value"] for score in chunk["scores"]}
+                merit = scores.get("similarity", 0.0) - scores.get("copied", 0.0)
+                key = (row["style"], row["perspective"])
+                if key not in best or merit > best[key][0]:
+                    best[key] = (merit, row, chunk)
     panels = []
-    for row in _rows(storage, read_rewrites):
-        key = (row["style"], row["perspective"])
-        if key in seen:
-            continue
-        seen.add(key)
-        chunk = next(chunk for chunk in row["chunks"] if chunk["accepted"])
+    for _, row, chunk in sorted(best.values(), key=lambda found: -found[0])[:n]:
         heading = f"{row['title'] or row['document_id']} · {row['recipe']}: {row['style']} for {row['perspective']}"
         source = row["source_text"][chunk["start"] : chunk["end"]]
         rewrite = row["text"][chunk["text_start"] : chunk["text_end"]]
         panels.append(_side_by_side(heading, source, rewrite, _scores(chunk["scores"]), ACCEPTED))
-        if len(panels) == n:
-            break
     return panels
 
 
@@ -98,7 +102,7 @@ def example_rows(storage: Storage, n: int) -> dict[str, list[Row]]:
     }
 
 
-def _rows(storage: Storage, read) -> Iterator[Row]:  # type: ignore[no-untyped-def]
+def _rows(storage: Storage, read: Callable[[Storage], Iterator[pa.Table]]) -> Iterator[Row]:
     for table in read(storage):
         for batch in table.to_batches(max_chunksize=64):
             yield from batch.to_pylist()

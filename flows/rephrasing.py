@@ -1,6 +1,6 @@
 """The Prefect flow that rewrites a corpus; its tasks are parts.
 
-The file may not be called `rephrase.py`: Prefect, loading a flow by path, would then find it where the package is meant.
+The file may not be called `rephrase.py`: Prefect, loading a flow by path, would find it where the package is meant.
 """
 
 import asyncio
@@ -48,8 +48,9 @@ async def rephrase(config: RephraseConfig) -> Summary:
                     started = workshop.admission.all_started(part.index)
                     running = group.create_task(_run_task(part))
                     # The next part begins when this one has no document left to start, or has failed.
-                    running.add_done_callback(lambda _, started=started: started.set())
-                    await started.wait()
+                    waiting = asyncio.ensure_future(started.wait())
+                    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+                    waiting.cancel()
     summary = summarize(storage)
     log.info(
         "done: %d of %d records accepted, %d rewrites of %d tokens in %s",

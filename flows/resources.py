@@ -67,9 +67,7 @@ def plan_run(config: RephraseConfig, storage: Storage, engine: Engine, recipe: R
     pinned = config.pinned(engine.info.model, engine.info.model_revision, recipe.prompt_hash)
     plan = load_plan(storage)
     if plan is None:
-        plan = make_plan(
-            config.source, config.read_options, pinned, limit=config.limit, part_bytes=config.part_bytes
-        )
+        plan = make_plan(config.source, config.read_options, pinned, limit=config.limit, part_bytes=config.part_bytes)
         save_plan(storage, plan)
     else:
         require_same(plan, pinned, list_inputs(config.source)[0])

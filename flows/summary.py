@@ -30,6 +30,12 @@ class Summary:
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int
+    seconds: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of generated tokens, those of refused tries included."""
+        return self.n_completion_tokens / self.seconds if self.seconds else 0.0
 
     @property
     def complete(self) -> bool:
@@ -71,4 +77,14 @@ def summarize(storage: Storage) -> Summary:
         n_prompt_tokens=total("n_prompt_tokens"),
         n_completion_tokens=total("n_completion_tokens"),
         n_cached_tokens=total("n_cached_tokens"),
+        seconds=covered([(commit["started_at"], commit["ended_at"]) for commit in commits]),
     )
+
+
+def covered(spans: list[tuple[float, float]]) -> float:
+    """The time covered by any of the spans: parts overlap, and between two runs there may be days."""
+    total, reach = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reach))
+        reach = max(reach, end)
+    return total

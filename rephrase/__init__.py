@@ -1,1 +1,1 @@
-"""From a corpus of documents to shards of rewrites: records, reading, chunking, prompts, engines, rewriting, storage."""
+"""From a corpus of documents to shards of rewrites: reading, chunking, prompts, engines, storage."""

@@ -161,4 +161,6 @@ def _may_cut(text: str, position: int) -> bool:
     if not 0 < position < len(text):
         return False
     before, after = text[position - 1], text[position]
-    return not (unicodedata.combining(after) or after in "\u200d\ufe0f" or before == "\u200d" or before + after == "\r\n")
+    return not (
+        unicodedata.combining(after) or after in "\u200d\ufe0f" or before == "\u200d" or before + after == "\r\n"
+    )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import stamina
@@ -61,16 +62,16 @@ class OpenAIEngine:
         self._n_under_way = [0] * len(self._clients)
         served = _served_models(endpoints[0], key, give_up_after_s)
         names = [entry["id"] for entry in served]
-        model = model or (names[0] if len(names) == 1 else None)
-        if model not in names:
-            wanted = f"does not serve {model!r}" if model else "serves several models: name one with --model"
-            raise ValueError(f"{endpoints[0]} {wanted}; it serves {', '.join(names)}")
-        entry = next(entry for entry in served if entry["id"] == model)
+        if model is None and len(names) > 1:
+            raise ValueError(f"{endpoints[0]} serves several models, name one with --model: {', '.join(names)}")
+        entry = next((entry for entry in served if entry["id"] == (model or names[0])), None)
+        if entry is None:
+            raise ValueError(f"{endpoints[0]} does not serve {model!r}; it serves {', '.join(names)}")
         self._info = EngineInfo(
             engine="openai",
-            model=model,
+            model=entry["id"],
             model_revision="",
-            tokenizer=tokenizer or entry.get("root") or model,
+            tokenizer=tokenizer or entry.get("root") or entry["id"],
             max_context_tokens=int(entry.get("max_model_len") or DEFAULT_CONTEXT_TOKENS),
             max_in_flight=max_in_flight * len(self._clients),
         )
@@ -151,7 +152,7 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, APIConnectionError | APITimeoutError | MalformedAnswerError | httpx.TransportError)
 
 
-def _served_models(endpoint: str, key: str, give_up_after_s: float) -> list[dict]:
+def _served_models(endpoint: str, key: str, give_up_after_s: float) -> list[dict[str, Any]]:
     try:
         for attempt in stamina.retry_context(
             on=httpx.TransportError, attempts=None, timeout=min(give_up_after_s, 120.0), wait_max=5.0

@@ -1,10 +1,10 @@
 """vLLM inside this process; the only file that imports it.
 
 vLLM's own AsyncLLM runs the model in a second process, which outlives a `kill -9` of the first and keeps its memory
-(measured with vLLM 0.32: the orphan stayed until killed by hand, and a resume on the same GPU would find it full). Here
-the model runs in a thread of this process, so nothing is left behind. It also starts in 8 s instead of 14 s, at the same
-throughput (2 cores, SmolLM2-135M: 353 to 385 against 345 tokens/s). Who wants the model elsewhere runs `vllm serve` and
-the openai engine.
+(measured with vLLM 0.32: the orphan stayed until killed by hand, and a resume on the same GPU would find it full).
+Here the model runs in a thread of this process, so nothing is left behind. It also starts in 8 s instead of 14 s, at
+the same throughput (2 cores, SmolLM2-135M: 353 to 385 against 345 tokens/s). Who wants the model elsewhere runs
+`vllm serve` and the openai engine.
 """
 
 import asyncio
@@ -13,12 +13,11 @@ import os
 import queue
 import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rephrase.engine import EngineError, EngineInfo, PromptTooLongError
+from rephrase.engine import EngineError, EngineInfo, PromptTooLongError, RequestRefusedError
 from rephrase.models import PACKAGED_MODEL, model_revision, resolve_model
 from rephrase.records import Completion, Prompt, Sampling
 from rephrase.tokenizer import HubTokenizer
@@ -33,6 +32,21 @@ class _Request:
     sampling: Sampling
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Completion]"
+
+    def answer(self, result: Completion | Exception) -> None:
+        """Called from the thread of the model."""
+
+        def settle() -> None:
+            if self.future.done():  # the one who asked has gone
+                return
+            if isinstance(result, Exception):
+                self.future.set_exception(result)
+            else:
+                self.future.set_result(result)
+
+        # The loop is closed when the run was cancelled meanwhile: nobody waits for the answer.
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(settle)
 
 
 class VLLMEngine:
@@ -93,9 +107,9 @@ class VLLMEngine:
             max_context_tokens=max_context_tokens,
             max_in_flight=max_num_seqs,
         )
-        self._queue: queue.SimpleQueue[_Request | str | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
-        self._error: Exception | None = None
+        self._error: EngineError | None = None
         self._n_requests = 0
         self._thread = threading.Thread(target=self._run, name="vllm", daemon=True)
         self._thread.start()
@@ -112,11 +126,11 @@ class VLLMEngine:
                 f"{len(token_ids)} prompt tokens and {sampling.max_tokens} to write are over the context of "
                 f"{self._info.max_context_tokens}; use smaller chunks or a larger --max-context-tokens"
             )
-        if self._error is not None:
-            raise EngineError(f"vLLM stopped: {self._error}") from self._error
         loop = asyncio.get_running_loop()
         request = _Request(token_ids, sampling, loop, loop.create_future())
         self._queue.put(request)
+        if self._error is not None:  # the thread that would answer has ended
+            raise self._error
         return await request.future
 
     async def close(self) -> None:
@@ -129,11 +143,15 @@ class VLLMEngine:
             while self._take_requests():
                 for output in self._engine.step():
                     if output.finished and (request := self._requests.pop(output.request_id, None)):
-                        _resolve(request, lambda future, output=output: future.set_result(_completion(output)))
+                        request.answer(_completion(output))
         except Exception as error:  # whatever killed the model, those who wait must hear of it
-            self._error = error
+            self._error = EngineError(f"vLLM stopped: {type(error).__name__}: {error}")
+            self._error.__cause__ = error
+            while not self._queue.empty():
+                if isinstance(item := self._queue.get(), _Request):
+                    item.answer(self._error)
             for request in self._requests.values():
-                _resolve(request, lambda future: future.set_exception(EngineError(f"vLLM stopped: {self._error}")))
+                request.answer(self._error)
         finally:
             del self._engine
 
@@ -146,13 +164,16 @@ class VLLMEngine:
                 break
             if item is None:
                 return False
-            assert isinstance(item, _Request)
             if item.future.cancelled():
                 continue
             self._n_requests += 1
             name = str(self._n_requests)
-            self._requests[name] = item
-            self._engine.add_request(name, {"prompt_token_ids": item.token_ids}, _sampling_params(item.sampling))
+            try:
+                self._engine.add_request(name, {"prompt_token_ids": item.token_ids}, _sampling_params(item.sampling))
+            except ValueError as error:  # one request that vLLM does not like must not stop the others
+                item.answer(RequestRefusedError(str(error)))
+            else:
+                self._requests[name] = item
         abandoned = [name for name, request in self._requests.items() if request.future.cancelled()]
         if abandoned:
             self._engine.abort_request(abandoned)
@@ -175,16 +196,6 @@ def set_environment() -> None:
         "TOKENIZERS_PARALLELISM": "false",
     }.items():
         os.environ.setdefault(name, value)
-
-
-def _resolve(request: _Request, action: Callable[["asyncio.Future[Completion]"], None]) -> None:
-    def run() -> None:
-        if not request.future.done():
-            action(request.future)
-
-    # The loop is closed when the run was cancelled meanwhile: nobody waits for the answer.
-    if not request.loop.is_closed():
-        request.loop.call_soon_threadsafe(run)
 
 
 def _sampling_params(sampling: Sampling) -> Any:

@@ -106,7 +106,7 @@ async def run_part(part: Part, workshop: Workshop) -> Row:
     Raises:
         EngineError: the engine no longer answers; what was finished is in the journal.
     """
-    began_s = time.monotonic()
+    started_at = time.time()
     journal = Journal(workshop.storage, part.index)
     entries = await asyncio.to_thread(journal.read)
     n_resumed = len(entries)
@@ -126,7 +126,7 @@ async def run_part(part: Part, workshop: Workshop) -> Row:
             workshop.admission.all_started(part.index).set()
     except* EngineError as errors:
         raise errors.exceptions[0] from None
-    commit = await asyncio.to_thread(_commit, part, records, entries, workshop, time.monotonic() - began_s, n_resumed)
+    commit = await asyncio.to_thread(_commit, part, records, entries, workshop, started_at, n_resumed)
     await asyncio.to_thread(journal.remove)
     return commit
 
@@ -205,7 +205,7 @@ def _commit(
     records: Sequence[Document | UnreadableRecord],
     entries: Mapping[Key, Entry],
     workshop: Workshop,
-    seconds: float,
+    started_at: float,
     n_resumed: int,
 ) -> Row:
     """Rows in the order of the corpus, however the chains finished."""
@@ -228,7 +228,8 @@ def _commit(
         n_completion_tokens=_total("n_completion_tokens", entries),
         n_cached_tokens=_total("n_cached_tokens", entries),
         n_chains_resumed=n_resumed,
-        seconds=round(seconds, 3),
+        started_at=started_at,
+        ended_at=time.time(),
     )
 
 

@@ -1,4 +1,4 @@
-"""The plan of a run: its inputs, its configuration, and where each part begins. Made once, before anything is generated.
+"""The plan of a run, made once, before anything is generated: inputs, configuration, and where each part begins.
 
     OUT/plan.json
 
@@ -216,7 +216,8 @@ def require_same(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFi
     if differences:
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise PlanMismatchError(
-            f"this output folder belongs to another run: {shown}. Run with what it began with, or choose another folder."
+            f"this output folder belongs to another run: {shown}. "
+            "Run with what it began with, or choose another folder."
         )
 
 

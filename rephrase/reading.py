@@ -51,7 +51,9 @@ class Fields:
             try:
                 jmespath.compile(expression)
             except jmespath.exceptions.JMESPathError as error:
-                raise ValueError(f"--{name}-field {expression!r} is no field name or JMESPath expression: {error}") from error
+                raise ValueError(
+                    f"--{name}-field {expression!r} is no field name or JMESPath expression: {error}"
+                ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,9 @@ def list_inputs(source: str) -> tuple[list[InputFile], list[str]]:
             skipped.append(name)
             continue
         info = fs.info(path)
-        version = next((str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "md5Hash") if info.get(key)), "")
+        version = next(
+            (str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "md5Hash") if info.get(key)), ""
+        )
         url = fs.unstrip_protocol(path) if source.find("://") > 0 else path
         files.append(InputFile(path=url, name=name, n_bytes=int(info["size"] or 0), version=version))
     if not files:
@@ -193,14 +197,16 @@ def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
         stream: IO[bytes] = raw
         if compressed:
             # Arrow's stream, unlike others, says so when a file is cut off.
-            stream = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw), codec))  # type: ignore[arg-type]
+            stream = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw), codec))
         else:
             raw.seek(start.byte)
         position, skip = (0, start.record) if compressed else (start.byte, 0)
         while line := stream.readline(MAX_LINE_BYTES):
             position += len(line)
             head = line
-            while not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES and (line := stream.readline(MAX_LINE_BYTES)):
+            while (
+                not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES and (line := stream.readline(MAX_LINE_BYTES))
+            ):
                 position += len(line)
             if skip and head.strip():
                 skip -= 1
@@ -218,7 +224,8 @@ def _read_parquet(
         wanted = {fields.text, fields.id, fields.title, fields.language, *fields.metadata}
         # An expression may look anywhere; plain names need no other column.
         names = [name for name in columns if name in wanted] if all(map(str.isidentifier, wanted)) else columns
-        groups, index = [], 0
+        groups: list[int] = []
+        index = 0
         for group in range(parquet.num_row_groups):
             n_rows = parquet.metadata.row_group(group).num_rows
             if groups or index + n_rows > start.record:

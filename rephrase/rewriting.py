@@ -7,6 +7,7 @@ from typing import Protocol
 import sentencex
 
 from rephrase.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.recipes import Recipe
 from rephrase.records import (
     Chunk,
     ChunkRewrite,
@@ -18,7 +19,6 @@ from rephrase.records import (
     Variant,
     Verdict,
 )
-from rephrase.recipes import Recipe
 from rephrase.rows import SEAM
 from rephrase.tokenizer import Tokenizer
 

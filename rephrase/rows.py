@@ -1,4 +1,4 @@
-"""From records to the rows of the two Parquet schemas. A row is a plain dict of JSON values, so it can be journalled."""
+"""From records to the rows of the two Parquet schemas. A row is a dict of JSON values: it can be journalled."""
 
 import json
 from dataclasses import dataclass

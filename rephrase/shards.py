@@ -1,8 +1,8 @@
 """The commit of a part: two Parquet files and, written last, a small JSON file that makes them count.
 
-    OUT/rewrites/part-00017.parquet    rewritten documents
-    OUT/rejects/part-00017.parquet     what was refused, with its reason and its text
-    OUT/commits/part-00017.json        counts and checksums; a part without it does not exist for a reader
+OUT/rewrites/part-00017.parquet    rewritten documents
+OUT/rejects/part-00017.parquet     what was refused, with its reason and its text
+OUT/commits/part-00017.json        counts and checksums; a part without it does not exist for a reader
 """
 
 import hashlib

@@ -31,8 +31,24 @@ def chunks_of(text: str, max_tokens: int, tokenizer=None, language: str | None =
 
 
 PIECES = st.sampled_from(
-    ["# Title\n\n", "One two three. ", "\n\n", "$a + b$", "$$x\n= y$$", "```\ncode | x\n```\n", "| a | b |\n", "这是句子。"]
-    + ["Это предложение. ", "\\begin{align}a&=b\\end{align}", "\\[ x \\]", "a, b; ", "$5 and $6 ", "\r\n", "e\u0301", "👩‍👩‍👧"]
+    [
+        "# Title\n\n",
+        "One two three. ",
+        "\n\n",
+        "$a + b$",
+        "$$x\n= y$$",
+        "```\ncode | x\n```\n",
+        "| a | b |\n",
+        "这是句子。",
+        "Это предложение. ",
+        "\\begin{align}a&=b\\end{align}",
+        "\\[ x \\]",
+        "a, b; ",
+        "$5 and $6 ",
+        "\r\n",
+        "e\u0301",
+        "👩‍👩‍👧",
+    ]
 )
 
 
@@ -84,7 +100,9 @@ def test_protected_spans_cover(text, inside):
     assert inside in [text[start:end] for start, end in protected_spans(text)]
 
 
-@pytest.mark.parametrize("text", ["It cost $5 and then $10 more.", r"\begin{proof} never closed", r"escaped \$x and \$y"])
+@pytest.mark.parametrize(
+    "text", ["It cost $5 and then $10 more.", r"\begin{proof} never closed", r"escaped \$x and \$y"]
+)
 def test_protected_spans_leave_prose_alone(text):
     assert protected_spans(text) == []
 
