@@ -33,9 +33,8 @@ EXIT_INTERRUPTED = 130
 def settings() -> None:
     """Settings that must stand before Prefect is imported; what the user set stays."""
     for name, value in {
-        "PREFECT_LOGGING_LEVEL": "WARNING",
-        # Without a server Prefect starts one of its own, which on a busy machine takes longer than its 20 s.
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        # Prefect logs a traceback for every run that fails; what went wrong is said here in one line.
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }.items():

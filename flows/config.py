@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fidelity.checker import FidelityConfig
 from rephrase.models import PACKAGED_MODEL
 from rephrase.reading import Fields, ReadOptions
+from rephrase.recipes import Recipe, load_recipes
 from rephrase.records import Domain
 
 
@@ -79,3 +80,14 @@ class RephraseConfig(BaseModel):
         """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
         pinned = self.model_dump(mode="json", exclude={"engine", "output", "recipe_files"})
         return {**pinned, "model": model, "model_revision": model_revision, "recipe_hash": recipe_hash}
+
+
+def choose_recipe(config: RephraseConfig) -> Recipe:
+    """
+    Raises:
+        ValueError: there is no recipe of that name, or a recipe file is wrong.
+    """
+    recipes = load_recipes(config.recipe_files)
+    if config.recipe not in recipes:
+        raise ValueError(f"there is no recipe {config.recipe!r}; there are {', '.join(sorted(recipes))}")
+    return recipes[config.recipe]

@@ -58,9 +58,10 @@ def run_demo(output: str, out: Console, err: Console) -> None:
     out.print(
         f"[bold]Palimpsest demo[/bold]\n"
         f"{len(records)} documents from the documentation of scikit-learn and mpmath are cut into chunks of at most "
-        f"256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each document in {N_VARIANTS} "
-        f"styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a copy, chatter) or when "
-        f"its embedding (all-MiniLM-L6-v2) is too far from the source's; it is then tried once more. It takes a few minutes.\n"
+        f"256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each document in "
+        f"{N_VARIANTS} styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a copy, chatter) "
+        f"or when its embedding (all-MiniLM-L6-v2) is too far from the source's; it is then tried once more. "
+        f"It takes a few minutes.\n"
     )
     summary = run_locally(
         {

@@ -5,10 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.config import RephraseConfig
+from flows.config import RephraseConfig, choose_recipe
 from flows.progress import shown
 from flows.summary import Summary
 from rephrase.parts import Progress
+from rephrase.reading import list_inputs
 
 
 def run_locally(values: dict[str, Any], console: Console) -> Summary:
@@ -20,11 +21,13 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     """
     config = RephraseConfig.model_validate(values)
     # What is wrong with the options is said before Prefect and the models are loaded, which takes seconds.
-    from flows.resources import choose_recipe
-
     choose_recipe(config)
+    list_inputs(config.source)
     config.read_options  # noqa: B018  raises when a field is no expression
-    return asyncio.run(_run(config, console))
+    from flows.prefect_server import prefect_api
+
+    with prefect_api():
+        return asyncio.run(_run(config, console))
 
 
 async def _run(config: RephraseConfig, console: Console) -> Summary:

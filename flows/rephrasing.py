@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.config import RephraseConfig
 from flows.resources import open_workshop, workshop_of_this_run
 from flows.summary import Summary, summarize
+from rephrase.journal import remove_leftovers
 from rephrase.parts import Workshop, run_part
 from rephrase.plan import Part
 from rephrase.rows import Row
@@ -42,6 +43,7 @@ async def rephrase(config: RephraseConfig) -> Summary:
                 "%s: %d records in %d parts, %d parts committed before",
                 *(config.source, workshop.plan.n_records, len(workshop.plan.parts), len(committed)),
             )
+            await asyncio.to_thread(remove_leftovers, storage, committed)
             _count_committed(workshop, committed)
             async with asyncio.TaskGroup() as group:
                 for part in todo:

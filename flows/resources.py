@@ -7,12 +7,13 @@ from contextvars import ContextVar
 
 from fidelity.checker import Checker
 from fidelity.encoder import SentenceEncoder
-from flows.config import EngineConfig, RephraseConfig
+from flows.config import EngineConfig, RephraseConfig, choose_recipe
 from rephrase.engine import Engine
 from rephrase.models import PACKAGED_MODEL
 from rephrase.parts import Admission, Progress, Workshop
-from rephrase.plan import Plan, list_inputs, load_plan, make_plan, require_same, save_plan
-from rephrase.recipes import Recipe, load_recipes
+from rephrase.plan import Plan, load_plan, make_plan, require_same, save_plan
+from rephrase.reading import list_inputs
+from rephrase.recipes import Recipe
 from rephrase.storage import Storage
 from rephrase.tokenizer import HubTokenizer
 
@@ -44,17 +45,6 @@ def open_engine(config: EngineConfig) -> Engine:
         max_context_tokens=config.max_context_tokens,
         max_num_seqs=config.max_in_flight,
     )
-
-
-def choose_recipe(config: RephraseConfig) -> Recipe:
-    """
-    Raises:
-        ValueError: there is no recipe of that name, or a recipe file is wrong.
-    """
-    recipes = load_recipes(config.recipe_files)
-    if config.recipe not in recipes:
-        raise ValueError(f"there is no recipe {config.recipe!r}; there are {', '.join(sorted(recipes))}")
-    return recipes[config.recipe]
 
 
 def plan_run(config: RephraseConfig, storage: Storage, engine: Engine, recipe: Recipe) -> Plan:

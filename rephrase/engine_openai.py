@@ -1,6 +1,7 @@
 """Any OpenAI-compatible server, or several that serve the same model."""
 
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from rephrase.engine import EngineError, EngineInfo, PromptTooLongError, Request
 from rephrase.records import Completion, FinishReason, Prompt, Sampling
 
 DEFAULT_CONTEXT_TOKENS = 4096
+# After a fault an endpoint is asked again when no other is left, or after this time.
+REST_S = 10.0
 _TRANSIENT_STATUS = {408, 409, 429}
 
 
@@ -60,6 +63,7 @@ class OpenAIEngine:
             AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
         ]
         self._n_under_way = [0] * len(self._clients)
+        self._resting_until_s = [0.0] * len(self._clients)
         served = _served_models(endpoints[0], key, give_up_after_s)
         names = [entry["id"] for entry in served]
         if model is None and len(names) > 1:
@@ -110,7 +114,9 @@ class OpenAIEngine:
         return EngineError(f"no answer from {urls} within {self._give_up_after_s:g} s: {type(error).__name__}: {error}")
 
     async def _request(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        number = min(range(len(self._clients)), key=self._n_under_way.__getitem__)
+        # One that just failed rests: having nothing under way, it would otherwise draw all the requests.
+        now_s = time.monotonic()
+        number = min(range(len(self._clients)), key=lambda i: (self._resting_until_s[i] > now_s, self._n_under_way[i]))
         self._n_under_way[number] += 1
         try:
             answer = await self._clients[number].chat.completions.create(
@@ -122,7 +128,12 @@ class OpenAIEngine:
                 seed=sampling.seed,
             )
         except ValueError as error:  # what should be JSON is cut off or something else
+            self._resting_until_s[number] = time.monotonic() + REST_S
             raise MalformedAnswerError(str(error)) from error
+        except Exception as error:
+            if _is_transient(error):
+                self._resting_until_s[number] = time.monotonic() + REST_S
+            raise
         finally:
             self._n_under_way[number] -= 1
         if not getattr(answer, "choices", None) or answer.choices[0].message is None:

@@ -7,6 +7,7 @@ A run that was killed finds there what need not be generated again. The journal 
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rephrase.rows import Row
@@ -51,3 +52,11 @@ class Journal:
 
     def remove(self) -> None:
         self._storage.remove(self._folder)
+
+
+def remove_leftovers(storage: Storage, committed: Iterable[int]) -> None:
+    """Remove the journals of committed parts: a kill between the commit and the end of its journal leaves one behind."""
+    names = set(storage.names("journal"))
+    for part in committed:
+        if part_name(part) in names:
+            Journal(storage, part).remove()

@@ -25,16 +25,20 @@ def part_name(index: int) -> str:
 def commit_part(storage: Storage, index: int, rewrites: Sequence[Row], rejects: Sequence[Row], **counts: Any) -> Row:
     """Write one part and commit it; returns the commit. Running it again replaces the part with the new one.
 
+    A file without rows is not written: Hugging Face datasets fails on one.
+
     Args:
         counts: further figures for the commit, such as the number of documents and the seconds it took.
     """
     name = part_name(index)
-    files = {
-        f"rewrites/{name}.parquet": parquet_bytes(rewrites, schema.REWRITES),
-        f"rejects/{name}.parquet": parquet_bytes(rejects, schema.REJECTS),
-    }
-    for path, data in files.items():
-        storage.write(path, data)
+    files: dict[str, bytes] = {}
+    for folder, rows, table_schema in [("rewrites", rewrites, schema.REWRITES), ("rejects", rejects, schema.REJECTS)]:
+        path = f"{folder}/{name}.parquet"
+        if rows:
+            files[path] = parquet_bytes(rows, table_schema)
+            storage.write(path, files[path])
+        else:
+            storage.remove(path)
     commit = {
         "part": index,
         "schema_version": schema.VERSION,
@@ -74,6 +78,8 @@ def read_rejects(storage: Storage, columns: Sequence[str] | None = None) -> Iter
 
 
 def _read(storage: Storage, kind: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-    for index in sorted(read_commits(storage)):
-        with storage.fs.open(storage.path(f"{kind}/{part_name(index)}.parquet"), "rb") as file:
-            yield pq.read_table(file, columns=list(columns) if columns else None)
+    for index, commit in sorted(read_commits(storage).items()):
+        path = f"{kind}/{part_name(index)}.parquet"
+        if path in commit["files"]:
+            with storage.fs.open(storage.path(path), "rb") as file:
+                yield pq.read_table(file, columns=list(columns) if columns else None)

@@ -74,9 +74,10 @@ class Storage:
         names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
         return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
 
-    def remove(self, folder: str) -> None:
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all that is in it, if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            self.fs.rm(self.path(folder), recursive=True)
+            self.fs.rm(self.path(name), recursive=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

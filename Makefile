@@ -1,0 +1,42 @@
+# Every target sets up what it needs, in .venv, from requirements.lock.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip --disable-pip-version-check
+BIN = .venv/bin
+
+.PHONY: help install demo test test-slow lint lock clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+install: .venv/.installed ## create .venv with everything, for CPUs
+
+# The lock is complete, so pip need not resolve; and --no-deps leaves out what does not work beside the CPU build of
+# torch (see pyproject.toml). The CPU build of torch is not on PyPI: where pip finds none, uv knows PyTorch's own index.
+.venv/.installed: requirements.lock pyproject.toml
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) install -q --no-deps torch==2.13.0+cpu \
+		|| { $(PIP) install -q uv && $(BIN)/uv pip install -q --no-deps --torch-backend=cpu torch==2.13.0; }
+	$(PIP) install -q --no-deps -r requirements.lock
+	$(PIP) install -q --no-deps -e .
+	touch $@
+
+demo: install ## rewrite real documents with real models; minutes on two cores
+	$(BIN)/palimpsest demo
+
+test: install ## lint, types, layers and all tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q
+
+test-slow: install ## the real model behind a real server; ten minutes
+	$(BIN)/pytest -q -m slow --timeout 1200
+
+lock: ## renew requirements.lock from pyproject.toml
+	$(PIP) install -q uv
+	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra models --extra s3 --extra dev --universal \
+		--no-annotate --no-header --upgrade -q -o requirements.lock
+
+clean: ## remove the environment and what the demo wrote
+	rm -rf .venv demo-output

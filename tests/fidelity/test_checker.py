@@ -1,0 +1,105 @@
+"""The verdict: form first, then similarity, computed in batches while others wait."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+from scripted import BagOfWords
+
+from fidelity.checker import Checker, FidelityConfig, similarities
+from fidelity.encoder import SentenceEncoder
+from rephrase.records import Chunk, Completion
+
+SOURCE = "The treaty was signed in Paris in 1783 and ended the war between Britain and its colonies."
+REWRITE = "In 1783 a treaty signed in Paris ended the war of the colonies with Britain."
+OTHER = "Photosynthesis turns light into sugar inside the leaves of green plants."
+
+
+def chunk(text):
+    return Chunk(document_id="d", index=0, start=0, end=len(text), text=text, n_tokens=1)
+
+
+def completion(text):
+    return Completion(text=text, finish_reason="stop", n_prompt_tokens=1, n_completion_tokens=1)
+
+
+async def test_a_close_rewrite_is_accepted_and_a_distant_one_refused_with_its_score():
+    checker = Checker(BagOfWords(), FidelityConfig(min_similarity=0.6))
+    good, bad = await asyncio.gather(
+        checker(chunk(SOURCE), completion(REWRITE)), checker(chunk(SOURCE), completion(OTHER))
+    )
+    assert good.accepted
+    assert good.scores["similarity"] > 0.6
+    assert (bad.accepted, bad.reason) == (False, "dissimilar")
+    assert "is below 0.6" in bad.detail
+    assert set(bad.scores) == {"copied", "similarity"}
+
+
+async def test_bad_form_is_refused_without_asking_the_encoder():
+    class Never:
+        def encode(self, texts):
+            raise AssertionError("asked")
+
+    verdict = await Checker(Never(), FidelityConfig())(chunk(SOURCE), completion(""))
+    assert verdict.reason == "empty"
+
+
+async def test_those_who_wait_are_checked_together():
+    sizes, gate = [], threading.Event()
+
+    class Slow(BagOfWords):
+        def encode(self, texts):
+            gate.wait(5)
+            sizes.append(len(texts))
+            return super().encode(texts)
+
+    checker = Checker(Slow(), FidelityConfig(min_similarity=0.1))
+    tasks = [asyncio.create_task(checker(chunk(SOURCE), completion(f"{REWRITE} {i}."))) for i in range(20)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert all(verdict.accepted for verdict in await asyncio.gather(*tasks))
+    assert sum(sizes) == len(sizes) + 20  # the source once in each batch
+    assert len(sizes) <= 2
+
+
+async def test_an_encoder_that_fails_is_heard_of_and_the_next_batch_works():
+    class Fails(BagOfWords):
+        broken = True
+
+        def encode(self, texts):
+            if self.broken:
+                raise RuntimeError("out of memory")
+            return super().encode(texts)
+
+    encoder = Fails()
+    checker = Checker(encoder, FidelityConfig(min_similarity=0.1))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        await checker(chunk(SOURCE), completion(REWRITE))
+    encoder.broken = False
+    assert (await checker(chunk(SOURCE), completion(REWRITE))).accepted
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return SentenceEncoder()
+
+
+@pytest.mark.model
+def test_the_packaged_encoder_tells_a_rewrite_from_another_subject(encoder):
+    close, far = similarities(encoder, [(SOURCE, REWRITE), (SOURCE, OTHER)])
+    assert close > 0.8
+    assert far < 0.3
+
+
+@pytest.mark.model
+def test_vectors_have_length_one_and_long_texts_are_read_to_their_end(encoder):
+    long = " ".join([SOURCE] * 40)
+    other, before, after = encoder.encode([OTHER, long, long + " " + " ".join([OTHER] * 60)])
+    assert np.allclose(np.linalg.norm([other, before, after], axis=1), 1, atol=1e-5)
+    assert other @ after > other @ before + 0.3
+
+
+def test_an_encoder_that_is_not_there_is_refused_by_name():
+    with pytest.raises(ValueError, match="'/no/such/model'"):
+        SentenceEncoder("/no/such/model")

@@ -1,0 +1,87 @@
+"""What is wrong with the form of a rewrite is found, and what only looks like it is not."""
+
+import pytest
+
+from fidelity.checker import check_form
+from fidelity.form import copied_share, looped_share
+from rephrase.records import Completion
+
+SOURCE = (
+    "Warsaw has been a multi-cultural city throughout its existence. In 1901 the census counted 711,988 inhabitants, "
+    "of whom more than half were Catholics. Most places of worship were destroyed in the uprising of 1944."
+)
+FAITHFUL = "Many cultures always lived together in Warsaw: by the count of 1901 it had 711,988 people."
+
+
+def reason(rewrite: str, finish_reason="stop", source=SOURCE):
+    completion = Completion(text=rewrite, finish_reason=finish_reason, n_prompt_tokens=0, n_completion_tokens=0)
+    return check_form(source, completion).reason
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "expected"),
+    [
+        (FAITHFUL, None),
+        ("", "empty"),
+        (" \n ... ", "empty"),
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("As an AI, I do not know the city.", "refusal"),
+        ("Sure! Many cultures lived in Warsaw.", "preamble"),
+        ("Here is a rewritten version of the passage:\n\n" + FAITHFUL, "preamble"),
+        ("Here's the text in a more concise version: " + FAITHFUL, "preamble"),
+        ("Rewritten passage: " + FAITHFUL, "preamble"),
+        (FAITHFUL + "\n\nRewrite the passage as an encyclopedia article.", "prompt_echo"),
+        ("The text is part of Warsaw. " + FAITHFUL, "prompt_echo"),
+        ("Warsaw is a large and old city. " * 8, "repetition"),
+        (SOURCE, "near_copy"),
+        (SOURCE.replace("Warsaw has", "This city has"), "near_copy"),
+        ("Many cultures always lived together in Warsaw, which by", "truncated"),
+    ],
+)
+def test_each_fault_has_its_name(rewrite, expected):
+    assert reason(rewrite) == expected
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "abort", "content_filter"])
+def test_a_text_the_engine_stopped_is_truncated(finish_reason):
+    assert reason(FAITHFUL, finish_reason) == "truncated"
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        "Great Britain fought Prussia for years, and in the end it won.",
+        "Here the river bends. A new version of the bridge was built in 1901.",
+        "Okay is a word that the whole world knows.",
+        "This is where 711,988 people lived.",
+        'He said: "I am here."',
+        "The steps are:\n\n- first, count the people\n- then, publish the number",
+        "The formula is $a + b$",
+        "这座城市有711988人。",
+        "| year | people |\n| 1901 | 711,988 |",
+    ],
+)
+def test_good_text_is_not_refused(rewrite):
+    assert reason(rewrite) is None
+
+
+def test_a_loop_that_stands_in_the_source_is_no_fault():
+    song = "Row, row, row your boat gently down the stream. " * 8
+    assert reason(song.replace("gently", "softly").replace("Row", "Pull"), source=song) is None
+
+
+def test_a_text_that_speaks_of_refusal_itself_may_be_rewritten():
+    source = "I cannot tell a lie, he said. I did cut it with my hatchet."
+    assert reason("I cannot lie, said the boy, it was me who cut the tree.", source=source) is None
+
+
+def test_copied_share_counts_sequences_of_eight_words():
+    assert copied_share("a b c d e f g h i", "a b c d e f g h x") == 0.5
+    assert copied_share("one two", "one two") == 1.0
+    assert copied_share("一二三四五六七八九", "一二三四五六七八九") == 1.0
+    assert copied_share("anything", "") == 0.0
+
+
+def test_looped_share_counts_sequences_seen_before():
+    assert looped_share("a b c d e f " * 2) == pytest.approx(1 / 7)
+    assert looped_share("short") == 0.0

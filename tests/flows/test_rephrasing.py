@@ -1,0 +1,178 @@
+"""The command as a user runs it, with scripted models: stopped, killed, resumed, misused."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rephrase.shards import read_rejects, read_rewrites
+from rephrase.storage import Storage
+
+TESTS = Path(__file__).parent.parent
+N_DOCUMENTS = 24
+
+
+def environment(delay_s: float = 0.0) -> dict[str, str]:
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    return {**os.environ, "PYTHONPATH": path, "SCRIPTED_DELAY_S": str(delay_s), "COLUMNS": "200"}
+
+
+def start(*arguments, delay_s=0.0):
+    command = [sys.executable, str(TESTS / "run_scripted.py"), *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=environment(delay_s), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def run(*arguments):
+    process = start(*arguments)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(N_DOCUMENTS):
+            text = " ".join(f"Sentence {j} of document {i} says something new." for j in range(40 + 10 * (i % 5)))
+            file.write(json.dumps({"id": f"d{i}", "title": f"Title {i}", "text": text}) + "\n")
+        file.write('{"id": "d0", "text": "a second d0"}\n{"id": "empty", "text": ""}\n')
+    return path
+
+
+def options(corpus, out):
+    return ("rephrase", corpus, out, "--part-bytes", 20_000, "--json")
+
+
+def check_complete(summary, out):
+    """Nothing lost, nothing twice."""
+    assert summary["n_read"] == N_DOCUMENTS + 2
+    assert (summary["n_accepted"], summary["n_rejected"]) == (N_DOCUMENTS, 2)
+    assert (summary["n_to_do"], summary["n_not_selected"]) == (0, 0)
+    storage = Storage(out)
+    rewrites = [row for table in read_rewrites(storage) for row in table.to_pylist()]
+    assert [row["document_id"] for row in rewrites] == [f"d{i}" for i in range(N_DOCUMENTS)]
+    for row in rewrites:
+        assert sorted(re.findall(r"\w+", row["text"])) == sorted(re.findall(r"\w+", row["source_text"]))
+    reasons = [row["reason"] for table in read_rejects(storage, ["reason"]) for row in table.to_pylist()]
+    assert reasons == ["duplicate_id", "empty_text"]
+    assert summary["n_parts_committed"] == summary["n_parts"] > 2
+    assert not (out / "journal").exists() or not list((out / "journal").iterdir())
+
+
+def wait_for(condition, process, timeout_s=90):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_command_accounts_for_every_record_and_prefect_has_its_runs(corpus, tmp_path):
+    code, out, err = run(*options(corpus, tmp_path / "out"))
+    assert code == 0, err
+    summary = json.loads(out)
+    check_complete(summary, tmp_path / "out")
+    assert "26/26 documents" in err
+
+    script = """
+import asyncio
+from prefect.client.orchestration import get_client
+async def main():
+    async with get_client() as client:
+        for run in await client.read_flow_runs():
+            print("flow", run.state_name, run.name)
+        for run in await client.read_task_runs():
+            print("task", run.state_name, run.name)
+asyncio.run(main())
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), text=True, capture_output=True, timeout=120, check=True
+    ).stdout.splitlines()
+    assert any(line.startswith("flow Completed rephrase ") and str(corpus) in line for line in found)
+    tasks = [line for line in found if line.startswith("task Completed part-")]
+    assert len(tasks) == summary["n_parts"]
+    assert any(line.startswith("task Completed part-00000 (") and "records" in line for line in tasks)
+
+    # The same command again has nothing to do, and another one is refused with what differs.
+    code, out, _ = run(*options(corpus, tmp_path / "out"))
+    assert (code, json.loads(out)["n_rewrites"]) == (0, N_DOCUMENTS)
+    code, _, err = run(*options(corpus, tmp_path / "out"), "--seed", 5)
+    assert code == 1
+    assert "seed was 0 and is now 5" in err
+
+
+def test_killed_at_any_moment_and_run_again_nothing_is_lost_and_nothing_twice(corpus, tmp_path):
+    out = tmp_path / "out"
+    # After the first journal entry, after the first commit, and after some more.
+    for condition in [
+        lambda: list(out.glob("journal/*/*.json")),
+        lambda: list(out.glob("commits/*.json")),
+        lambda: len(list(out.glob("commits/*.json"))) >= 2 and list(out.glob("journal/*/*.json")),
+    ]:
+        process = start(*options(corpus, out), delay_s=0.05)
+        wait_for(condition, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    journalled = {path.stat().st_mtime_ns for path in out.glob("commits/*.json")}
+    code, stdout, err = run(*options(corpus, out))
+    assert code == 0, err
+    check_complete(json.loads(stdout), out)
+    # What was committed before was not written again.
+    assert journalled <= {path.stat().st_mtime_ns for path in out.glob("commits/*.json")}
+
+
+def test_ctrl_c_stops_cleanly_says_how_to_go_on_and_the_same_command_does(corpus, tmp_path):
+    out = tmp_path / "out"
+    process = start(*options(corpus, out), delay_s=0.05)
+    wait_for(lambda: list(out.glob("journal/*/*.json")), process)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    stdout, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 20
+    assert "The same command goes on from there" in err
+    assert "Traceback" not in err
+    code, stdout, err = run(*options(corpus, out))
+    assert code == 0, err
+    check_complete(json.loads(stdout), out)
+
+
+def test_two_runs_on_one_folder_are_kept_apart(corpus, tmp_path):
+    out = tmp_path / "out"
+    first = start(*options(corpus, out), delay_s=3)
+    wait_for(lambda: (out / "plan.json").exists(), first)
+    code, _, err = run(*options(corpus, out))
+    assert first.poll() is None
+    assert code == 1
+    assert "another run is writing to" in err
+    first.kill()
+    first.communicate(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("missing.jsonl", "out"), "nothing to read at 'missing.jsonl'"),
+        (("CORPUS", "out", "--text-field", "body"), "none of the 26 records"),
+        (("CORPUS", "out", "--text-field", "a["), "--text-field 'a[' is no field name"),
+        (("CORPUS", "out", "--recipe", "poem"), "there is no recipe 'poem'; there are"),
+        (("CORPUS", "out", "--recipes", "none.toml"), "recipe file 'none.toml' cannot be read"),
+        (("CORPUS", "out", "--engine", "openai"), "needs at least one endpoint"),
+        (("CORPUS", "out", "--endpoint", "http://x/v1"), "endpoints are for the openai engine"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(corpus, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("rephrase", *[corpus if argument == "CORPUS" else argument for argument in arguments])
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.glob("out/plan.json"))

@@ -1,0 +1,77 @@
+"""The real model in the real vLLM, inside this process."""
+
+import asyncio
+
+import pytest
+
+from rephrase.engine import PromptTooLongError
+from rephrase.engine_vllm import VLLMEngine
+from rephrase.models import PACKAGED_MODEL
+from rephrase.records import Prompt, Sampling
+from rephrase.tokenizer import HubTokenizer
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def engine():
+    engine = VLLMEngine(max_context_tokens=1024, max_num_seqs=8)
+    yield engine
+    asyncio.run(engine.close())
+
+
+def prompt(n: int) -> Prompt:
+    return Prompt(system="You answer questions.", user=f"Write one sentence about the number {n}.")
+
+
+def sampling(seed: int = 1, max_tokens: int = 24) -> Sampling:
+    return Sampling(temperature=0.8, top_p=0.9, max_tokens=max_tokens, seed=seed)
+
+
+async def test_many_completions_at_once_with_their_counts(engine):
+    answers = await asyncio.gather(*[engine.complete(prompt(n), sampling(n)) for n in range(20)])
+    assert len({answer.text for answer in answers}) > 10
+    for answer in answers:
+        assert answer.text.strip()
+        assert answer.finish_reason in ("stop", "length")
+        assert 0 < answer.n_completion_tokens <= 24
+        assert answer.n_prompt_tokens > 10
+    assert any(answer.finish_reason == "length" for answer in answers)
+
+
+async def test_the_seed_decides(engine):
+    first = await engine.complete(prompt(1), sampling(seed=5))
+    again = await engine.complete(prompt(1), sampling(seed=5))
+    other = await engine.complete(prompt(1), sampling(seed=6))
+    assert first.text == again.text
+    assert first.text != other.text
+
+
+async def test_a_prompt_over_the_context_is_refused_and_the_next_one_answered(engine):
+    with pytest.raises(PromptTooLongError, match="over the context of 1024"):
+        await engine.complete(Prompt(system="s", user="word " * 2000), sampling())
+    assert (await engine.complete(prompt(1), sampling())).text
+
+
+async def test_a_cancelled_request_leaves_the_engine_working(engine):
+    task = asyncio.create_task(engine.complete(prompt(1), sampling(max_tokens=900)))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await engine.complete(prompt(2), sampling())).text
+
+
+def test_info_names_model_and_revision(engine):
+    assert engine.info.model == PACKAGED_MODEL
+    assert len(engine.info.model_revision) == 12
+    tokenizer = HubTokenizer(engine.info.tokenizer)
+    text = "Ein Satz, 中文, $x^2$."
+    starts = tokenizer.starts(text)
+    assert starts[0] == 0
+    assert starts == sorted(starts)
+
+
+def test_a_model_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="'/no/such/model'"):
+        VLLMEngine("/no/such/model")

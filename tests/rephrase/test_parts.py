@@ -1,0 +1,178 @@
+"""A part is written once, whatever stops it in between, and in the order of the corpus, however its chains finish."""
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import ScriptedEngine, WordTokenizer, accept, shout
+
+from rephrase.engine import EngineError
+from rephrase.journal import Entry, Journal
+from rephrase.parts import Admission, Progress, Workshop, run_part
+from rephrase.plan import make_plan
+from rephrase.reading import ReadOptions
+from rephrase.recipes import load_recipes
+from rephrase.records import Verdict
+from rephrase.shards import read_commits, read_rejects, read_rewrites
+from rephrase.storage import Storage
+
+RECIPE = load_recipes()["rephrase"].model_copy(update={"chunk_tokens": 16})
+
+
+def workshop(folder, engine, *, texts=(), check=accept, n_variants=1, n_retries=0):
+    corpus = folder / "corpus.jsonl"
+    if not corpus.exists():
+        lines = [json.dumps({"id": f"d{i}", "text": text}) for i, text in enumerate(texts)]
+        corpus.write_text("\n".join(lines), encoding="utf-8")
+    return Workshop(
+        storage=Storage(folder / "out"),
+        plan=make_plan(str(corpus), ReadOptions(), {}),
+        read_options=ReadOptions(),
+        recipe=RECIPE,
+        n_variants=n_variants,
+        n_retries=n_retries,
+        seed=0,
+        engine=engine,
+        tokenizer=WordTokenizer(),
+        check=check,
+        admission=Admission(engine.info.max_in_flight),
+        progress=Progress(),
+    )
+
+
+def sentences(n: int, name: str) -> str:
+    return " ".join(f"Sentence {i} of {name} has some words." for i in range(n))
+
+
+TEXTS = [sentences(n, f"d{i}") for i, n in enumerate([1, 9, 2, 30, 1, 5])] + ["", "  "]
+
+
+def rows(shop):
+    rewrites = [row for table in read_rewrites(shop.storage) for row in table.to_pylist()]
+    rejects = [row for table in read_rejects(shop.storage) for row in table.to_pylist()]
+    return rewrites, rejects
+
+
+async def run(shop):
+    return await run_part(shop.plan.parts[0], shop)
+
+
+async def test_rows_come_in_the_order_of_the_corpus_and_all_is_accounted_for(tmp_path):
+    shop = workshop(tmp_path, ScriptedEngine(delay_s=0.001), texts=TEXTS, n_variants=2)
+    commit = await run(shop)
+    rewrites, rejects = rows(shop)
+    assert [(r["document_id"], r["variant"]) for r in rewrites] == [(f"d{i}", v) for i in range(6) for v in range(2)]
+    assert [(r["document_id"], r["reason"]) for r in rejects] == [("d6", "empty_text"), ("d7", "empty_text")]
+    assert (commit["n_records"], commit["n_documents_accepted"], commit["n_documents_rejected"]) == (8, 6, 2)
+    for row in rewrites:
+        assert row["text"].replace("\n\n", " ").lower() == row["source_text"].lower()
+        assert (row["model"], row["engine"], row["recipe"]) == ("scripted", "scripted", "rephrase")
+    assert len({row["id"] for row in rewrites}) == len(rewrites)
+    progress = shop.progress
+    assert (progress.n_records_done, progress.n_documents_accepted, progress.n_chunks_rejected) == (8, 6, 0)
+    assert progress.n_bytes_done == 2 * shop.plan.parts[0].n_bytes
+    assert progress.n_completion_tokens == commit["n_completion_tokens"]
+    assert not (tmp_path / "out" / "journal" / "part-00000").exists()
+
+
+async def test_the_engine_is_kept_full_but_not_overfull(tmp_path):
+    engine = ScriptedEngine(delay_s=0.002, max_in_flight=3)
+    await run(workshop(tmp_path, engine, texts=TEXTS))
+    assert engine.most_running == 3
+
+
+async def test_the_longest_chain_starts_first(tmp_path):
+    engine = ScriptedEngine(max_in_flight=1)
+    await run(workshop(tmp_path, engine, texts=TEXTS))
+    assert "of d3 has" in engine.prompts[0].user
+
+
+async def test_refused_chunks_are_among_the_rejects(tmp_path):
+    async def check(chunk, completion):
+        if "d1" in chunk.text:
+            return Verdict(accepted=False, reason="dissimilar")
+        return await accept(chunk, completion)
+
+    shop = workshop(tmp_path, ScriptedEngine(), texts=TEXTS, check=check)
+    commit = await run(shop)
+    rewrites, rejects = rows(shop)
+    assert "d1" not in {row["document_id"] for row in rewrites}
+    refused = [row["source_text"] for row in rejects if row["document_id"] == "d1"]
+    assert "".join(refused) == TEXTS[1]
+    assert (commit["n_documents_accepted"], commit["n_documents_rejected"]) == (5, 3)
+    assert commit["n_chunks"] - commit["n_chunks_accepted"] == len(refused)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+async def test_what_was_finished_before_a_stop_is_not_written_again(tmp_path_factory, data):
+    """Stop after any number of completions, any number of times: the result is that of a run without a stop."""
+    folder = tmp_path_factory.mktemp("part")
+    generated: list[str] = []
+
+    def script(stop_after):
+        n_calls = 0
+
+        def answer(prompt, sampling):
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls > stop_after:
+                return EngineError("the power went")
+            generated.append(prompt.user)
+            return shout(prompt, sampling)
+
+        return answer
+
+    for stop_after in data.draw(st.lists(st.integers(0, 40), max_size=3)):
+        shop = workshop(folder, ScriptedEngine(script(stop_after), max_in_flight=2), texts=TEXTS)
+        if not read_commits(shop.storage):
+            try:
+                await run(shop)
+            except EngineError:
+                assert not read_commits(shop.storage)
+    shop = workshop(folder, ScriptedEngine(script(10**6), max_in_flight=2), texts=TEXTS)
+    if not read_commits(shop.storage):
+        await run(shop)
+    rewrites, rejects = rows(shop)
+    assert [row["document_id"] for row in rewrites] == [f"d{i}" for i in range(6)]
+    assert len(rejects) == 2
+    assert [row["text"].replace("\n\n", " ").lower() for row in rewrites] == [text.lower() for text in TEXTS[:6]]
+    # Only chains that were under way, at most two at each stop, were generated twice.
+    longest = max(generated.count(passage) for passage in generated)
+    assert longest <= 4
+
+
+async def test_a_finished_document_is_not_generated_again(tmp_path):
+    shop = workshop(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
+    Journal(shop.storage, 0).write((0, 0), Entry(rewrite=None, rejects=[]))
+    await run(shop)
+    assert [prompt.user for prompt in shop.engine.prompts] == ["Two."]
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"rewrite": {"id"', b"null", b'{"rewrite": null}'])
+async def test_a_torn_journal_entry_is_written_again(tmp_path, damage):
+    shop = workshop(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
+    shop.storage.write("journal/part-00000/00000000-0.json", damage)
+    shop.storage.write("journal/part-00000/nonsense.json", damage)
+    await run(shop)
+    assert [row["text"] for row in rows(shop)[0]] == ["ONE.", "TWO."]
+
+
+async def test_the_next_part_may_begin_when_all_chains_have_started(tmp_path):
+    shop = workshop(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
+    assert not shop.admission.all_started(0).is_set()
+    await run(shop)
+    assert shop.admission.all_started(0).is_set()
+
+
+async def test_running_a_part_again_writes_the_same_rows(tmp_path):
+    def at_random(prompt, sampling):
+        return " ".join(random.Random(sampling.seed).sample(prompt.user.split(), len(prompt.user.split())))
+
+    shop = workshop(tmp_path, ScriptedEngine(at_random), texts=TEXTS)
+    await run(shop)
+    first = rows(shop)
+    await run(shop)
+    assert rows(shop) == first

@@ -1,0 +1,100 @@
+"""The plan cuts a corpus into parts that hold every record once, and knows when a corpus is another."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rephrase.plan import PlanMismatchError, load_plan, make_plan, read_part, require_same, save_plan
+from rephrase.reading import ReadOptions, list_inputs
+from rephrase.records import UnreadableRecord
+from rephrase.storage import Storage
+
+
+def write(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    files=st.lists(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 60)), max_size=8), min_size=1, max_size=4),
+    part_bytes=st.integers(1, 120),
+    limit=st.none() | st.integers(1, 20),
+)
+def test_the_parts_hold_each_record_once_and_in_order(tmp_path_factory, files, part_bytes, limit):
+    folder = tmp_path_factory.mktemp("corpus")
+    records = []
+    for number, file in enumerate(files):
+        rows = [{"id": f"d{i}", "text": "x" * size} for i, size in file]
+        write(folder / f"{number}.jsonl", rows)
+        records += rows
+    taken = records[:limit]
+    if not any(row["text"] for row in taken):
+        with pytest.raises(ValueError, match="none of the"):
+            make_plan(str(folder), ReadOptions(), {}, limit=limit, part_bytes=part_bytes)
+        return
+    plan = make_plan(str(folder), ReadOptions(), {}, limit=limit, part_bytes=part_bytes)
+    storage = Storage(folder / "out")
+    save_plan(storage, plan)
+    assert load_plan(storage) == plan
+
+    read = [record for part in plan.parts for record in read_part(plan, part, ReadOptions())]
+    assert [len(list(read_part(plan, part, ReadOptions()))) for part in plan.parts] == [p.n_records for p in plan.parts]
+    assert (plan.n_records, plan.n_not_selected) == (len(taken), len(records) - len(taken))
+    seen = set()
+    for row, record in zip(taken, read, strict=True):
+        if not row["text"]:
+            assert record.reason == "empty_text"
+        elif row["id"] in seen:
+            assert isinstance(record, UnreadableRecord)
+            assert (record.reason, record.text) == ("duplicate_id", row["text"])
+        else:
+            assert (record.id, record.text) == (row["id"], row["text"])
+            seen.add(row["id"])
+
+
+def test_a_corpus_without_the_text_field_is_refused_with_the_fields_it_has(tmp_path):
+    write(tmp_path / "a.jsonl", [{"body": "x"}, {"body": "y"}])
+    with pytest.raises(ValueError, match=r"none of the 2 records.*missing_text 2.*fields: body.*--text-field"):
+        make_plan(str(tmp_path), ReadOptions(), {})
+
+
+@pytest.fixture
+def plan(tmp_path):
+    write(tmp_path / "a.jsonl", [{"text": "x"}])
+    return make_plan(str(tmp_path), ReadOptions(), {"seed": 0, "recipe": "rephrase"})
+
+
+def test_the_same_run_goes_on(plan):
+    require_same(plan, plan.config, plan.inputs)
+
+
+def test_another_configuration_is_named(plan):
+    with pytest.raises(PlanMismatchError, match="seed was 0 and is now 1"):
+        require_same(plan, {**plan.config, "seed": 1}, plan.inputs)
+
+
+def test_changed_inputs_are_named(plan, tmp_path):
+    write(tmp_path / "a.jsonl", [{"text": "longer"}])
+    write(tmp_path / "b.jsonl", [{"text": "new"}])
+    with pytest.raises(PlanMismatchError, match=r"input a\.jsonl has changed since; input b\.jsonl is new"):
+        require_same(plan, plan.config, list_inputs(str(tmp_path))[0])
+    with pytest.raises(PlanMismatchError, match=r"input a\.jsonl is gone"):
+        require_same(plan, plan.config, [])
+
+
+def test_a_plan_of_another_version_is_refused(plan, tmp_path):
+    storage = Storage(tmp_path / "out")
+    save_plan(storage, plan)
+    storage.write_json("plan.json", {**storage.read_json("plan.json"), "plan_version": 99})
+    with pytest.raises(PlanMismatchError, match="version 99"):
+        load_plan(storage)
+
+
+def test_a_large_corpus_makes_about_a_thousand_parts(tmp_path):
+    write(tmp_path / "a.jsonl", [{"text": "x" * 1000} for _ in range(3000)])
+    plan = make_plan(str(tmp_path), ReadOptions(), {})
+    assert len(plan.parts) == 12  # of the smallest size, 256 KiB
+    assert replace(plan.parts[0], n_bytes=0).n_records == 262
