@@ -15,7 +15,7 @@ install: .venv/.installed ## create .venv with everything, for CPUs
 .venv/.installed: requirements.lock pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) install -q --no-deps torch==2.13.0+cpu \
-		|| { $(PIP) install -q uv && $(BIN)/uv pip install -q --no-deps --torch-backend=cpu torch==2.13.0; }
+		|| { $(PIP) install -q uv && $(BIN)/uv pip install -q --python .venv/bin/python --no-deps --torch-backend=cpu torch==2.13.0; }
 	$(PIP) install -q --no-deps -r requirements.lock
 	$(PIP) install -q --no-deps -e .
 	touch $@

@@ -17,6 +17,7 @@ from rephrase.records import Domain
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,6 +28,13 @@ out = Console()
 err = Console(stderr=True)
 
 EXIT_INTERRUPTED = 130
+
+# The groups in which --help shows the options.
+READING = "Reading"
+REWRITING = "Rewriting"
+ENGINE = "Engine"
+CHECKING = "Checking"
+WRITING = "Writing"
 
 
 @app.callback()
@@ -54,41 +62,82 @@ def rephrase(
     source: Source,
     output: Output,
     text_field: Annotated[
-        str, typer.Option(help="Field that holds the text, or a JMESPath such as 'paragraphs[].context'.")
+        str,
+        typer.Option(
+            rich_help_panel=READING, help="Field that holds the text, or a JMESPath such as 'paragraphs[].context'."
+        ),
     ] = "text",
-    id_field: Annotated[str, typer.Option(help="Field that holds the id; without one, ids are made.")] = "id",
-    title_field: Annotated[str, typer.Option(help="Field that holds the title, if any.")] = "title",
-    language_field: Annotated[str, typer.Option(help="Field that holds the language, if any.")] = "language",
-    metadata_field: Annotated[list[str] | None, typer.Option(help="Field to carry along; may be repeated.")] = None,
-    domain: Annotated[Domain, typer.Option(help="What the documents are.")] = Domain.KNOWLEDGE,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first so many records.")] = None,
-    max_document_chars: Annotated[int, typer.Option(min=1, help="Longer documents are rejected.")] = 1_000_000,
-    recipe: Annotated[str, typer.Option(help="How documents are rewritten.")] = "rephrase",
-    recipes: Annotated[list[str] | None, typer.Option(help="A recipe file of your own; may be repeated.")] = None,
-    variants: Annotated[int, typer.Option(min=1, help="Rewrites of each document, each in another style.")] = 1,
-    retries: Annotated[int, typer.Option(min=0, help="Further tries for a chunk that was refused.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other rewrites.")] = 0,
+    id_field: Annotated[
+        str, typer.Option(rich_help_panel=READING, help="Field that holds the id; without one, ids are made.")
+    ] = "id",
+    title_field: Annotated[
+        str, typer.Option(rich_help_panel=READING, help="Field that holds the title, if any.")
+    ] = "title",
+    language_field: Annotated[
+        str, typer.Option(rich_help_panel=READING, help="Field that holds the language, if any.")
+    ] = "language",
+    metadata_field: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=READING, help="Field to carry along; may be repeated.")
+    ] = None,
+    domain: Annotated[Domain, typer.Option(rich_help_panel=READING, help="What the documents are.")] = Domain.KNOWLEDGE,
+    limit: Annotated[
+        int | None, typer.Option(rich_help_panel=READING, min=1, help="Take only the first so many records.")
+    ] = None,
+    max_document_chars: Annotated[
+        int, typer.Option(rich_help_panel=READING, min=1, help="Longer documents are rejected.")
+    ] = 1_000_000,
+    recipe: Annotated[str, typer.Option(rich_help_panel=REWRITING, help="How documents are rewritten.")] = "rephrase",
+    recipes: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=REWRITING, help="A recipe file of your own; may be repeated.")
+    ] = None,
+    variants: Annotated[
+        int, typer.Option(rich_help_panel=REWRITING, min=1, help="Rewrites of each document, each in another style.")
+    ] = 1,
+    retries: Annotated[
+        int, typer.Option(rich_help_panel=REWRITING, min=0, help="Further tries for a chunk that was refused.")
+    ] = 2,
+    seed: Annotated[int, typer.Option(rich_help_panel=REWRITING, min=0, help="Another seed gives other rewrites.")] = 0,
     engine: Annotated[
-        Literal["vllm", "openai"], typer.Option(help="vllm: in this process. openai: a server at --endpoint.")
+        Literal["vllm", "openai"],
+        typer.Option(rich_help_panel=ENGINE, help="vllm: in this process. openai: a server at --endpoint."),
     ] = "vllm",
     model: Annotated[
-        str | None, typer.Option(help="Hub id or folder; by default the small packaged model, or what the server has.")
+        str | None,
+        typer.Option(
+            rich_help_panel=ENGINE,
+            help="Hub id or folder; by default the small packaged model, or what the server has.",
+        ),
     ] = None,
     endpoint: Annotated[
-        list[str] | None, typer.Option(help="Base URL such as http://localhost:8000/v1; may be repeated.")
+        list[str] | None,
+        typer.Option(rich_help_panel=ENGINE, help="Base URL such as http://localhost:8000/v1; may be repeated."),
     ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="For --engine openai: counts tokens, if not the model.")] = None,
-    max_context_tokens: Annotated[int, typer.Option(min=256, help="For --engine vllm.")] = 4096,
-    in_flight: Annotated[int | None, typer.Option(min=1, help="Requests at once; by default what fits.")] = None,
-    timeout_s: Annotated[float, typer.Option(min=1, help="For --engine openai: for one request.")] = 300,
-    encoder: Annotated[str, typer.Option(help="Embedding model: hub id or folder.")] = "all-MiniLM-L6-v2",
+    tokenizer: Annotated[
+        str | None, typer.Option(rich_help_panel=ENGINE, help="For --engine openai: counts tokens, if not the model.")
+    ] = None,
+    max_context_tokens: Annotated[int, typer.Option(rich_help_panel=ENGINE, min=256, help="For --engine vllm.")] = 4096,
+    in_flight: Annotated[
+        int | None, typer.Option(rich_help_panel=ENGINE, min=1, help="Requests at once; by default what fits.")
+    ] = None,
+    timeout_s: Annotated[
+        float, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine openai: for one request.")
+    ] = 300,
+    encoder: Annotated[
+        str, typer.Option(rich_help_panel=CHECKING, help="Embedding model: hub id or folder.")
+    ] = "all-MiniLM-L6-v2",
     min_similarity: Annotated[
-        float, typer.Option(min=-1, max=1, help="Cosine similarity to its chunk that a rewrite needs.")
+        float,
+        typer.Option(
+            rich_help_panel=CHECKING, min=-1, max=1, help="Cosine similarity to its chunk that a rewrite needs."
+        ),
     ] = 0.7,
     part_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Text per shard in bytes; by default about 1000 shards.")
+        int | None,
+        typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", rich_help_panel=WRITING, help="Print the summary as JSON.")
+    ] = False,
 ) -> None:
     """Rewrite documents, check each rewrite against its source, write Parquet shards.
 

@@ -1,7 +1,7 @@
 """A Prefect API for a run from the command line, when no server is configured.
 
-Prefect starts one by itself, but that one outlives a `kill -9` of the run (it stayed until killed by hand) and keeps the
-run's output open. This one ends with the run: it reads a pipe from it, and the pipe ends however the run does. Both
+Prefect starts one by itself, but that one outlives a `kill -9` of the run (it stayed until killed by hand) and keeps
+the run's output open. This one ends with the run: it reads a pipe from it, and the pipe ends however the run does. Both
 write to the same database below PREFECT_HOME, so `prefect server start` shows the runs later.
 """
 
@@ -36,7 +36,8 @@ def prefect_api() -> Iterator[str]:
         # Ctrl-C in a terminal reaches the whole group; a run that stops still has to report to this server.
         start_new_session=True,
     )
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     try:
         line = next((line for line in process.stdout if line.startswith(READY)), "")
         if not line:
@@ -59,7 +60,7 @@ async def serve() -> None:
 
     server = uvicorn.Server(uvicorn.Config(create_app(ephemeral=True), host="127.0.0.1", port=0, log_level="error"))
     serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():  # uvicorn has no event for it
+    while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.02)
     if server.started:
         port = server.servers[0].sockets[0].getsockname()[1]

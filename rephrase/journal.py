@@ -55,7 +55,7 @@ class Journal:
 
 
 def remove_leftovers(storage: Storage, committed: Iterable[int]) -> None:
-    """Remove the journals of committed parts: a kill between the commit and the end of its journal leaves one behind."""
+    """Remove the journals of committed parts: a kill just after a commit leaves one behind."""
     names = set(storage.names("journal"))
     for part in committed:
         if part_name(part) in names:

@@ -100,9 +100,12 @@ def test_a_write_leaves_no_temporary_file_and_a_failed_one_leaves_the_old(out, m
 
 
 def test_only_one_run_writes_to_a_folder(out):
-    with Storage(out).locked():
-        with pytest.raises(OutputInUseError, match="another run is writing"), Storage(out).locked():
-            pass
+    with (
+        Storage(out).locked(),
+        pytest.raises(OutputInUseError, match="another run is writing"),
+        Storage(out).locked(),
+    ):
+        pass
     with Storage(out).locked():
         pass
 
