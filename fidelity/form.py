@@ -29,14 +29,16 @@ _PREAMBLE = re.compile(
 )
 _ECHO = re.compile(
     r"""rewrite\ (?:the|this)\ (?:input\ |following\ )?(?:passage|text)\b
-        | it\ continues\ a\ text\ that\ ends | in\ your\ own\ words | preserving\ its\ core\ meaning
-        | ^the\ (?:passage|text)\ is\ (?:part\ of|from)\b | \b(?:input|original)\ text\b
-        | <\|im_(?:start|end)\|>""",
+        | in\ your\ own\ words | preserving\ its\ core\ meaning | <\|im_(?:start|end)\|> | <text\ id=
+        | ^(?:topic|section|text\ before|note\ before|translation\ before|last\ number\ used|already\ introduced):
+        | ^the\ (?:passage|text)\ is\ (?:part\ of|from)\b | \b(?:input|original)\ text\b""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_SENTENCE_END = re.compile(
-    r"""(?:[.!?…。！？:;]|\$|\}|\||```|\]|\))["'”’»)\]*_]*$|^\s*(?:[-*#>|]|\d+[.)])[^\n]*\Z""", re.MULTILINE
-)
+# A full stop of any script, or what may follow the last sentence: a formula, a bracket, a quotation mark, code.
+_SENTENCE_END = re.compile(r"""[.!?…。！？।॥؟۔:;)\]}$|`*_"'”’»」』]\s*\Z""")
+_LIST_ITEM = re.compile(r"^\s*(?:[-*#>|•]|\d+[.)]|\w+:)[^\n]*\Z")
+# Thai and its neighbours write no full stop.
+_NO_FULL_STOP = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
 # Shares of 8-word sequences: SmolLM2-135M copies about a third of the source, verbatim copies reach 1.
 MAX_COPIED = 0.8
@@ -91,7 +93,6 @@ FORM_CHECKS: tuple[Callable[[str, str], Finding | None], ...] = (
     preamble,
     prompt_echo,
     repetition,
-    near_copy,
 )
 
 
@@ -99,7 +100,8 @@ def truncated(finish_reason: str, rewrite: str) -> Finding | None:
     """The model was stopped before it was done."""
     if finish_reason != "stop":
         return "truncated", f"the engine ended it for {finish_reason!r}"
-    if not _SENTENCE_END.search(rewrite.rstrip()[-200:]):
+    last_line = rewrite.rstrip().rsplit("\n", 1)[-1]
+    if not (_SENTENCE_END.search(last_line) or _LIST_ITEM.match(last_line) or _NO_FULL_STOP.search(last_line[-20:])):
         return "truncated", f"it ends in {rewrite.rstrip()[-40:]!r}"
     return None
 

@@ -86,7 +86,10 @@ def rephrase(
     max_document_chars: Annotated[
         int, typer.Option(rich_help_panel=READING, min=1, help="Longer documents are rejected.")
     ] = 1_000_000,
-    recipe: Annotated[str, typer.Option(rich_help_panel=REWRITING, help="How documents are rewritten.")] = "rephrase",
+    recipe: Annotated[
+        str,
+        typer.Option(rich_help_panel=REWRITING, help="auto (by domain and language), none, a recipe, or several: a+b."),
+    ] = "auto",
     recipes: Annotated[
         list[str] | None, typer.Option(rich_help_panel=REWRITING, help="A recipe file of your own; may be repeated.")
     ] = None,

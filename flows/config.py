@@ -1,5 +1,6 @@
 """The configuration of a rephrase run: one model that the command line, the Prefect form and plan.json share."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,7 @@ from rephrase.models import PACKAGED_MODEL
 from rephrase.reading import Fields, ReadOptions
 from rephrase.recipes import Recipe, load_recipes
 from rephrase.records import Domain
+from rephrase.routing import AUTOMATIC, PASS_THROUGH, require_recipes
 
 
 class EngineConfig(BaseModel):
@@ -52,7 +54,11 @@ class RephraseConfig(BaseModel):
     limit: int | None = Field(None, ge=1, description="Take only so many records.")
     part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
 
-    recipe: str = Field("rephrase", description="How documents are rewritten.")
+    recipe: str = Field(
+        "auto",
+        description="How documents are rewritten: auto (by domain and language), none (left as they are), a recipe's "
+        "name, or several joined with +.",
+    )
     recipe_files: tuple[str, ...] = Field((), description="Recipe files that add to the built-in ones.")
     n_variants: int = Field(1, ge=1, le=1000, description="Rewrites of each document, in different styles.")
     n_retries: int = Field(2, ge=0, le=100, description="Further tries for a chunk that was refused.")
@@ -76,18 +82,21 @@ class RephraseConfig(BaseModel):
         )
         return ReadOptions(fields=fields, domain=self.domain, max_document_chars=self.max_document_chars)
 
-    def pinned(self, model: str, model_revision: str, recipe_hash: str) -> dict[str, Any]:
+    def pinned(self, model: str, model_revision: str, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
         """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
         pinned = self.model_dump(mode="json", exclude={"engine", "output", "recipe_files"})
-        return {**pinned, "model": model, "model_revision": model_revision, "recipe_hash": recipe_hash}
+        hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}
+        return {**pinned, "model": model, "model_revision": model_revision, **hashes}
 
 
-def choose_recipe(config: RephraseConfig) -> Recipe:
-    """
+def choose_recipes(config: RephraseConfig) -> dict[str, Recipe]:
+    """The recipes that this run may use, by name.
+
     Raises:
-        ValueError: there is no recipe of that name, or a recipe file is wrong.
+        ValueError: one is named that there is not, or a recipe file is wrong.
     """
     recipes = load_recipes(config.recipe_files)
-    if config.recipe not in recipes:
-        raise ValueError(f"there is no recipe {config.recipe!r}; there are {', '.join(sorted(recipes))}")
-    return recipes[config.recipe]
+    require_recipes(config.recipe, recipes)
+    if config.recipe in (AUTOMATIC, PASS_THROUGH):
+        return recipes
+    return {name: recipes[name] for name in config.recipe.split("+")}

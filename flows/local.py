@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.config import RephraseConfig, choose_recipe
+from flows.config import RephraseConfig, choose_recipes
 from flows.progress import shown
 from flows.summary import Summary
 from rephrase.parts import Progress
@@ -21,7 +21,7 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     """
     config = RephraseConfig.model_validate(values)
     # What is wrong with the options is said before Prefect and the models are loaded, which takes seconds.
-    choose_recipe(config)
+    choose_recipes(config)
     list_inputs(config.source)
     config.read_options  # noqa: B018  raises when a field is no expression
     from flows.prefect_server import prefect_api

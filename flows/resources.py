@@ -1,19 +1,20 @@
 """What the tasks of a run share inside one process: the engine, the tokenizer, the checks. Opened once, closed once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 from fidelity.checker import Checker
-from fidelity.encoder import SentenceEncoder
-from flows.config import EngineConfig, RephraseConfig, choose_recipe
+from fidelity.encoder import open_encoder
+from flows.config import EngineConfig, RephraseConfig, choose_recipes
 from rephrase.engine import Engine
 from rephrase.models import PACKAGED_MODEL
 from rephrase.parts import Admission, Progress, Workshop
 from rephrase.plan import Plan, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import list_inputs
 from rephrase.recipes import Recipe
+from rephrase.rewriting import Tools
 from rephrase.storage import Storage
 from rephrase.tokenizer import HubTokenizer
 
@@ -47,17 +48,24 @@ def open_engine(config: EngineConfig) -> Engine:
     )
 
 
-def plan_run(config: RephraseConfig, storage: Storage, engine: Engine, recipe: Recipe) -> Plan:
+def plan_run(config: RephraseConfig, storage: Storage, engine: Engine, recipes: Mapping[str, Recipe]) -> Plan:
     """The plan in the output folder, after a look whether this run may go on with it, or a new one.
 
     Raises:
         PlanMismatchError: the folder belongs to another run.
         FileNotFoundError, ValueError: there is nothing to read.
     """
-    pinned = config.pinned(engine.info.model, engine.info.model_revision, recipe.prompt_hash)
+    pinned = config.pinned(engine.info.model, engine.info.model_revision, recipes)
     plan = load_plan(storage)
     if plan is None:
-        plan = make_plan(config.source, config.read_options, pinned, limit=config.limit, part_bytes=config.part_bytes)
+        plan = make_plan(
+            config.source,
+            config.read_options,
+            pinned,
+            limit=config.limit,
+            part_bytes=config.part_bytes,
+            recipe_choice=config.recipe,
+        )
         save_plan(storage, plan)
     else:
         require_same(plan, pinned, list_inputs(config.source)[0])
@@ -67,25 +75,29 @@ def plan_run(config: RephraseConfig, storage: Storage, engine: Engine, recipe: R
 @asynccontextmanager
 async def open_workshop(config: RephraseConfig, storage: Storage) -> AsyncIterator[Workshop]:
     """Load the models, plan or resume the run, and close everything at the end."""
-    recipe = choose_recipe(config)
+    recipes = choose_recipes(config)
     read_options = config.read_options
     engine = await asyncio.to_thread(open_engine, config.engine)
     try:
-        plan = await asyncio.to_thread(plan_run, config, storage, engine, recipe)
-        encoder = await asyncio.to_thread(SentenceEncoder, config.fidelity.encoder)
+        plan = await asyncio.to_thread(plan_run, config, storage, engine, recipes)
+        encoder = await asyncio.to_thread(open_encoder, config.fidelity.encoder)
         checker = Checker(encoder, config.fidelity)
         try:
             yield Workshop(
                 storage=storage,
                 plan=plan,
                 read_options=read_options,
-                recipe=recipe,
+                recipes=recipes,
+                recipe_choice=config.recipe,
                 n_variants=config.n_variants,
-                n_retries=config.n_retries,
-                seed=config.seed,
-                engine=engine,
-                tokenizer=HubTokenizer(engine.info.tokenizer),
-                check=checker,
+                tools=Tools(
+                    engine=engine,
+                    tokenizer=HubTokenizer(engine.info.tokenizer),
+                    check=checker,
+                    n_retries=config.n_retries,
+                    seed=config.seed,
+                ),
+                near_duplicates=checker.near_duplicates,
                 admission=Admission(engine.info.max_in_flight),
                 progress=progress_of_this_run.get() or Progress(),
             )

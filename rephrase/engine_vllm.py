@@ -14,7 +14,6 @@ import queue
 import threading
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rephrase.engine import EngineError, EngineInfo, PromptTooLongError, RequestRefusedError
@@ -70,7 +69,7 @@ class VLLMEngine:
             from vllm.v1.engine.llm_engine import LLMEngine
         except ImportError as error:
             raise ValueError(
-                "vLLM is not installed: `pip install palimpsest[gpu]` or, for CPUs, `make install`; "
+                "vLLM is not installed: `pip install -e '.[gpu]'` in a clone of the project or, for CPUs, `make install`; "
                 "or let a server do the work with --engine openai --endpoint URL"
             ) from error
 
@@ -101,7 +100,7 @@ class VLLMEngine:
             raise EngineError(f"vLLM could not load {model!r}: {error}") from error
         self._info = EngineInfo(
             engine="vllm",
-            model=model if Path(folder).name != Path(model).name else Path(folder).name,
+            model=model,
             model_revision=model_revision(folder),
             tokenizer=folder,
             max_context_tokens=max_context_tokens,

@@ -5,6 +5,7 @@
 A run that was killed finds there what need not be generated again. The journal goes when the part is committed.
 """
 
+import dataclasses
 import json
 import logging
 from collections.abc import Iterable
@@ -22,10 +23,14 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What one variant of one document came to: its row, if any chunk was accepted, and its refused chunks."""
+    """What one variant of one document came to: its row, if there is one, and its refused chunks, of all steps."""
 
     rewrite: Row | None
     rejects: list[Row]
+    n_chunks: int
+    n_prompt_tokens: int
+    n_completion_tokens: int
+    n_cached_tokens: int
 
 
 class Journal:
@@ -39,15 +44,14 @@ class Journal:
         for name in self._storage.names(self._folder, ".json"):
             try:
                 document, variant = name.removesuffix(".json").split("-")
-                data = self._storage.read_json(f"{self._folder}/{name}")
-                entries[int(document), int(variant)] = Entry(rewrite=data["rewrite"], rejects=data["rejects"])
+                entries[int(document), int(variant)] = Entry(**self._storage.read_json(f"{self._folder}/{name}"))
             except (ValueError, KeyError, TypeError) as error:
                 logger.warning("journal entry %s/%s cannot be read and is done again: %s", self._folder, name, error)
         return entries
 
     def write(self, key: Key, entry: Entry) -> None:
         document, variant = key
-        data = json.dumps({"rewrite": entry.rewrite, "rejects": entry.rejects}, ensure_ascii=False)
+        data = json.dumps(dataclasses.asdict(entry), ensure_ascii=False)
         self._storage.write(f"{self._folder}/{document:08d}-{variant}.json", data.encode())
 
     def remove(self) -> None:

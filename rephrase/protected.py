@@ -9,14 +9,18 @@ _CONSTRUCT = re.compile(
       (?P<fence>^[ \t]*(?P<tick>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=tick)[ \t]*$)
     | (?P<code>(?<!`)`[^`\n]+`(?!`))
     | (?P<display>(?<!\\)\$\$.+?(?<!\\)\$\$)
-    | (?P<bracket>\\\[.+?\\\])
-    | (?P<paren>\\\(.+?\\\))
     # As in Pandoc: a dollar before a space or after one is money, and so is one before a digit.
     | (?P<inline>(?<![\\$])\$(?![\s$])(?:\\.|[^$\\\n]|\n(?![ \t]*\n))*?(?<![\s\\])\$(?!\d))
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 _ENVIRONMENT = re.compile(r"\\(begin|end)\{([^{}\n]+)\}")
+_FORMULA_GROUPS = {"display", "inline"}
+# Not the line break with space of "\\\\[2pt]".
+_BRACKET = re.compile(r"(?<!\\)\\([\[\]()])")
+_MATH_ENVIRONMENT = re.compile(
+    r"\\begin\{(?:equation|align|alignat|gather|multline|flalign|eqnarray|displaymath|math|split|cases|array|[a-z]*matrix)\*?\}"
+)
 _TABLE_ROW = re.compile(r"^(?:[ \t]*\|[^\n]*\|[ \t]*|[^\n|]*\|[^\n|]*\|[^\n]*)$", re.MULTILINE)
 
 Span = tuple[int, int]
@@ -28,6 +32,7 @@ def protected_spans(text: str) -> list[Span]:
     They are `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{…}…\end{…}`, fenced and inline code, and rows of tables.
     """
     spans = [match.span() for match in _CONSTRUCT.finditer(text)]
+    spans.extend(_brackets(text))
     spans.extend(_environments(text))
     spans.extend(match.span() for match in _TABLE_ROW.finditer(text))
     return _nested(sorted(spans, key=lambda span: (span[0], -span[1])))
@@ -46,6 +51,17 @@ def _nested(spans: list[Span]) -> list[Span]:
     return kept
 
 
+def _brackets(text: str) -> Iterator[Span]:
+    r"""`\[…\]` and `\(…\)`, found in one pass: an opening one that is never closed must not cost a search to the end."""
+    opened: dict[str, int] = {}
+    for match in _BRACKET.finditer(text):
+        sign = match.group(1)
+        if sign in "[(":
+            opened[sign] = match.start()
+        elif (start := opened.pop({"]": "[", ")": "("}[sign], None)) is not None:
+            yield start, match.end()
+
+
 def _environments(text: str) -> Iterator[Span]:
     """Matching begin and end, nested ones too; one that is never closed protects nothing."""
     open_at: list[tuple[str, int]] = []
@@ -59,3 +75,29 @@ def _environments(text: str) -> Iterator[Span]:
                 if opened == name:
                     yield start, match.end()
                     break
+
+
+def outermost(spans: list[Span]) -> list[Span]:
+    """Of nested spans, sorted by start, those that no other holds."""
+    kept: list[Span] = []
+    for start, end in spans:
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, end))
+    return kept
+
+
+def formula_spans(text: str) -> list[Span]:
+    r"""The outermost formulas: `$…$`, `$$…$$`, `\(…\)`, `\[…\]` and the environments of displayed mathematics."""
+    found = [match.span() for match in _CONSTRUCT.finditer(text) if match.lastgroup in _FORMULA_GROUPS]
+    found += _brackets(text)
+    found += [(start, end) for start, end in _environments(text) if _MATH_ENVIRONMENT.match(text, start)]
+    return outermost(_nested(sorted(found, key=lambda span: (span[0], -span[1]))))
+
+
+def without_protected(text: str) -> str:
+    """The prose of a text: formulas, code and tables give way to a space."""
+    parts, end = [], 0
+    for start, stop in outermost(protected_spans(text)):
+        parts.append(text[end:start])
+        end = stop
+    return " ".join([*parts, text[end:]])

@@ -290,7 +290,10 @@ def _document(file: InputFile, index: int, record: object, options: ReadOptions)
         title=_printable(title.strip()) or None if isinstance(title, str) else None,
         domain=options.domain,
         language=_printable(language) if isinstance(language, str) else None,
-        metadata={name: record.get(name) for name in fields.metadata},
+        metadata={
+            name: json.loads(_printable(json.dumps(_search(name, record), default=str, ensure_ascii=False)))
+            for name in fields.metadata
+        },
     )
 
 

@@ -3,8 +3,10 @@
 The built-in ones lie beside this file, in `recipes/`. A user's file adds a recipe, or replaces the one of its name.
 """
 
+import functools
 import hashlib
 import random
+import re
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -12,15 +14,28 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rephrase.records import Chunk, Document, Domain, Prompt, Variant
+from rephrase.context import Context
+from rephrase.records import Check, Chunk, Document, Domain, Prompt, Variant, digest
 
 # The passage is a value, never part of a template, so a document cannot smuggle template code in.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-_EXAMPLE = {"style": "s", "perspective": "p", "title": "t", "written": "w", "passage": "x"}
+_EXAMPLE = {
+    "style": "s",
+    "perspective": "p",
+    "title": "t",
+    "language": "de",
+    "outline": ("h",),
+    "abbreviations": ("words (W)",),
+    "last_number": 1,
+    "glossary": {"Satz": "theorem"},
+    "written": "w",
+    "passage": "x",
+    "fence": "f",
+}
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Instruction = Annotated[str, Field(min_length=1)]
@@ -36,7 +51,7 @@ class SamplingDefaults(_Strict):
 
 
 class PromptTemplates(_Strict):
-    """Jinja templates over `style`, `perspective`, `title`, `written` and `passage`."""
+    """Jinja templates over the names in _EXAMPLE; `fence` is a random word for the border of the passage."""
 
     system: str
     user: str
@@ -59,14 +74,27 @@ class Recipe(_Strict):
     version: int = Field(ge=1)
     description: str
     domains: tuple[Domain, ...]
-    smallest_model: str
+    languages: tuple[str, ...] = Field(min_length=1)
+    smallest_model: str = Field(pattern=r"^\d+(\.\d+)?[MB]$")
+    checks: tuple[Check, ...]
+    mask_formulas: bool = False
     chunk_tokens: int = Field(ge=16)
     context_tokens: int = Field(ge=0)
     max_growth: float = Field(gt=0)
     sampling: SamplingDefaults
     prompt: PromptTemplates
+    glossary: PromptTemplates | None = None
     styles: dict[Name, Instruction] = Field(min_length=1)
-    perspectives: dict[Name, Instruction] = Field(min_length=1)
+    perspectives: dict[Name, Instruction] = Field(default_factory=dict)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """All (style, perspective) pairs."""
+        return list(product(self.styles, self.perspectives or [""]))
+
+    @property
+    def smallest_model_parameters(self) -> float:
+        return float(self.smallest_model[:-1]) * {"M": 1e6, "B": 1e9}[self.smallest_model[-1]]
 
     @property
     def prompt_hash(self) -> str:
@@ -77,20 +105,43 @@ class Recipe(_Strict):
         # Short chunks grow more: a heading alone may become a sentence.
         return int(chunk.n_tokens * self.max_growth) + 32
 
-    def render(self, document: Document, chunk: Chunk, variant: Variant, written: str) -> Prompt:
-        """The prompt for one chunk; `written` is the end of what was already rewritten of the document, or empty."""
-        values = {
-            "style": self.styles[variant.style],
-            "perspective": self.perspectives[variant.perspective],
-            "title": document.title or "",
-            "written": written,
-            "passage": chunk.text.strip(),
-        }
-        system, user = (
-            _TEMPLATES.from_string(template).render(values).strip()
-            for template in (self.prompt.system, self.prompt.user)
+    def render(self, document: Document, chunk: Chunk, variant: Variant, context: Context, passage: str) -> Prompt:
+        """The prompt for one chunk; `passage` is its text, or its text with marks in the place of formulas."""
+        return _render(
+            self.prompt,
+            style=self.styles[variant.style],
+            perspective=self.perspectives.get(variant.perspective, ""),
+            title=document.title or "",
+            language=document.language or document.detected_language or "",
+            outline=context.outline,
+            abbreviations=context.abbreviations,
+            last_number=context.last_number,
+            glossary=context.glossary,
+            written=context.written,
+            passage=passage,
+            fence=fence(chunk),
         )
-        return Prompt(system=system, user=user)
+
+    def render_glossary(self, source: str, rewrite: str) -> Prompt | None:
+        """The question which terms of `source` became which of `rewrite`, or None when the recipe does not ask."""
+        return _render(self.glossary, passage=source, written=rewrite) if self.glossary else None
+
+
+def fence(chunk: Chunk) -> str:
+    """A word at the border of a passage: nobody who wrote the document can have known it."""
+    return digest("fence", chunk.document_id, chunk.index, chunk.text)[:6]
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(template: str) -> Template:
+    return _TEMPLATES.from_string(template)
+
+
+def _render(templates: PromptTemplates, **values: object) -> Prompt:
+    system, user = (
+        _compiled(template).render({**_EXAMPLE, **values}).strip() for template in (templates.system, templates.user)
+    )
+    return Prompt(system=system, user=user)
 
 
 def load_recipes(files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
@@ -110,16 +161,31 @@ def load_recipes(files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
+    """
+    Raises:
+        ValueError: it is no recipe; the message names line, field and reason.
+    """
     try:
         return Recipe.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"recipe file {name!r} is not TOML: {error}") from error
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (got {problem['input']!r:.80})"
+            f"line {_line(text, problem['loc'])}: {'.'.join(map(str, problem['loc']))}: {problem['msg']} "
+            f"(got {problem['input']!r:.80})"
             for problem in error.errors()
         )
         raise ValueError(f"recipe file {name!r}: {problems}") from error
+
+
+def _line(text: str, location: tuple[int | str, ...]) -> int:
+    """The line where the innermost key of `location` that the file has is set: TOML readers keep no lines."""
+    names = [re.escape(part) for part in location if isinstance(part, str)]
+    for depth in range(len(names), 0, -1):
+        pattern = rf"^\s*(?:\[.*\b)?{names[depth - 1]}\b|[{{,]\s*{names[depth - 1]}\s*="
+        if match := re.search(pattern, text, re.MULTILINE):
+            return text.count("\n", 0, match.end()) + 1
+    return 1
 
 
 def draw_variants(recipe: Recipe, document_id: str, n_variants: int, seed: int) -> list[Variant]:
@@ -127,7 +193,7 @@ def draw_variants(recipe: Recipe, document_id: str, n_variants: int, seed: int) 
 
     The draw depends on nothing but the arguments, so it does not change with the order of documents or of runs.
     """
-    pairs = list(product(recipe.styles, recipe.perspectives))
+    pairs = recipe.pairs
     shuffled: list[tuple[str, str]] = []
     generator = random.Random(f"{seed}/{recipe.name}/{document_id}")
     while len(shuffled) < n_variants:

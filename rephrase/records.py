@@ -19,6 +19,20 @@ class Domain(StrEnum):
     CODE = "code"
 
 
+class Check(StrEnum):
+    """What a rewrite must pass besides the checks of form; a recipe says which."""
+
+    NEW_WORDING = "new_wording"  # not a near copy of its source
+    SIMILARITY = "similarity"  # its embedding is close to its source's
+    CROSS_LINGUAL = "cross_lingual"  # the same, by a multilingual embedding model
+    FORMULAS = "formulas"  # every formula of the source is there, unchanged
+    NUMBERS = "numbers"  # every number of the source is there
+    ANSWER = "answer"  # the final answer of the source is there
+    SAME_LANGUAGE = "same_language"
+    ENGLISH = "english"
+    OBEDIENCE = "obedience"  # it does not follow orders that stand in the document
+
+
 def digest(*parts: object) -> str:
     """A stable 16-hex-digit name for a tuple of values; the separator keeps ("ab", "c") apart from ("a", "bc")."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -39,7 +53,13 @@ class Document:
     title: str | None = None
     domain: Domain = Domain.KNOWLEDGE
     language: str | None = None
+    detected_language: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def in_english(self) -> bool:
+        """By what the corpus says of it, else by what was detected."""
+        return (self.language or self.detected_language or "en").lower().startswith("en")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +133,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One way in which a document is rewritten: its K variants draw K different (style, perspective) pairs."""
+    """One way in which a document is rewritten: its K variants draw K different (style, perspective) pairs.
+
+    A recipe without perspectives has one, the empty one.
+    """
 
     index: int
     recipe: str
@@ -131,6 +154,7 @@ class ChunkRewrite:
     finish_reason: FinishReason
     seed: int
     n_attempts: int
+    n_sentences_removed: int  # at the seam, because they stood there already
     max_tokens: int
     n_tokens: int
     n_prompt_tokens: int
@@ -140,7 +164,10 @@ class ChunkRewrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewrite:
-    """One document rewritten in one variant: a chain of chunk rewrites."""
+    """One document rewritten in one variant: a chain of chunk rewrites.
+
+    On a route of several recipes there is one Rewrite for each; the document of the next is the text of the one before.
+    """
 
     document: Document
     variant: Variant

@@ -1,32 +1,38 @@
 """Rewrite one document: chunk after chunk, each seeing the end of what was written before it."""
 
+import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-import sentencex
-
+from rephrase.context import Context, make_context
 from rephrase.engine import Engine, PromptTooLongError, RequestRefusedError
-from rephrase.recipes import Recipe
-from rephrase.records import (
-    Chunk,
-    ChunkRewrite,
-    Completion,
-    Document,
-    Prompt,
-    Rewrite,
-    Sampling,
-    Variant,
-    Verdict,
-)
+from rephrase.glossary import ask_for_glossary
+from rephrase.masking import MarkError, Masked, mask
+from rephrase.recipes import Recipe, fence
+from rephrase.records import Check, Chunk, ChunkRewrite, Completion, Document, Rewrite, Sampling, Variant, Verdict
 from rephrase.rows import SEAM
+from rephrase.seams import repair_seam, restart
 from rephrase.tokenizer import Tokenizer
 
 
-class Check(Protocol):
+class Checker(Protocol):
     """Whether a completion may stand for its chunk."""
 
-    async def __call__(self, chunk: Chunk, completion: Completion) -> Verdict: ...
+    async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What rewriting works with, whatever the document."""
+
+    engine: Engine
+    tokenizer: Tokenizer
+    check: Checker
+    n_retries: int
+    seed: int
 
 
 async def rewrite_document(
@@ -34,15 +40,10 @@ async def rewrite_document(
     chunks: Sequence[Chunk],
     variant: Variant,
     recipe: Recipe,
-    *,
-    engine: Engine,
-    tokenizer: Tokenizer,
-    check: Check,
-    n_retries: int,
-    seed: int,
+    tools: Tools,
     on_chunk: Callable[[ChunkRewrite], None] = lambda _: None,
 ) -> Rewrite:
-    """One variant of a document. What is refused after `n_retries` further tries stays out of the text that follows.
+    """One variant of a document. What is refused after all tries stays out of the text that follows.
 
     `on_chunk` hears of each chunk as soon as it is done.
 
@@ -50,89 +51,85 @@ async def rewrite_document(
         EngineError: the engine no longer answers.
     """
     done: list[ChunkRewrite] = []
+    glossary: dict[str, str] = {}
     for chunk in chunks:
         written = SEAM.join(part.text for part in done if part.verdict.accepted)
-        prompt = recipe.render(document, chunk, variant, tail(written, tokenizer, recipe.context_tokens))
-        part = await rewrite_chunk(
-            chunk,
-            prompt,
-            variant,
-            recipe,
-            engine=engine,
-            tokenizer=tokenizer,
-            check=check,
-            n_retries=n_retries,
-            seed=seed,
-        )
+        context = make_context(document.text, chunk, written, glossary, tools.tokenizer, recipe.context_tokens)
+        part = await rewrite_chunk(document, chunk, variant, recipe, context, written, tools)
+        if part.verdict.accepted and chunk is not chunks[-1]:
+            terms, part = await ask_for_glossary(part, recipe, tools.engine)
+            glossary |= terms
         done.append(part)
         on_chunk(part)
     return Rewrite(document=document, variant=variant, chunks=tuple(done))
 
 
 async def rewrite_chunk(
+    document: Document,
     chunk: Chunk,
-    prompt: Prompt,
     variant: Variant,
     recipe: Recipe,
-    *,
-    engine: Engine,
-    tokenizer: Tokenizer,
-    check: Check,
-    n_retries: int,
-    seed: int,
+    context: Context,
+    written: str,
+    tools: Tools,
 ) -> ChunkRewrite:
-    """Ask until the check accepts, each time with another seed; the last attempt is kept either way."""
+    """Ask until the checks accept, each time with another seed; the last attempt is kept either way."""
+    masked = mask(chunk.text.strip()) if recipe.mask_formulas else Masked(chunk.text.strip(), ())
+    prompt = recipe.render(document, chunk, variant, context, masked.text)
     usage = {"n_prompt_tokens": 0, "n_completion_tokens": 0, "n_cached_tokens": 0}
-    for attempt in range(1 + n_retries):
+    n_removed = 0
+    for attempt in range(1 + tools.n_retries):
         sampling = Sampling(
             temperature=recipe.sampling.temperature,
             top_p=recipe.sampling.top_p,
             max_tokens=recipe.max_output_tokens(chunk),
-            seed=attempt_seed(seed, chunk, variant, attempt),
+            seed=attempt_seed(tools.seed, chunk, variant, attempt),
         )
         try:
-            completion = await engine.complete(prompt, sampling)
+            completion = await tools.engine.complete(prompt, sampling)
         except (PromptTooLongError, RequestRefusedError) as error:
             # Another seed would not help.
             reason = "prompt_too_long" if isinstance(error, PromptTooLongError) else "request_refused"
             verdict = Verdict(accepted=False, reason=reason, detail=str(error))
             completion = Completion(text="", finish_reason="unknown", n_prompt_tokens=0, n_completion_tokens=0)
-        else:
-            usage["n_prompt_tokens"] += completion.n_prompt_tokens
-            usage["n_completion_tokens"] += completion.n_completion_tokens
-            usage["n_cached_tokens"] += completion.n_cached_tokens
-            verdict = await check(chunk, completion)
-        if verdict.accepted or completion.finish_reason == "unknown":
             break
-    text = completion.text.strip()
+        usage["n_prompt_tokens"] += completion.n_prompt_tokens
+        usage["n_completion_tokens"] += completion.n_completion_tokens
+        usage["n_cached_tokens"] += completion.n_cached_tokens
+        text, n_removed = repair_seam(written, _without_fence(completion.text, chunk))
+        try:
+            text = masked.restore(text)
+        except MarkError as error:
+            verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
+        else:
+            verdict = await tools.check(chunk, dataclasses.replace(completion, text=text), recipe.checks)
+        completion = dataclasses.replace(completion, text=text)
+        if verdict.accepted and (opening := restart(written, text)):
+            verdict = dataclasses.replace(
+                verdict, accepted=False, reason="restart", detail=f"it begins anew: {opening}"
+            )
+        if verdict.accepted:
+            break
     return ChunkRewrite(
         chunk=chunk,
-        text=text,
+        text=completion.text,
         verdict=verdict,
         finish_reason=completion.finish_reason,
         seed=sampling.seed,
         n_attempts=attempt + 1,
+        n_sentences_removed=n_removed,
         max_tokens=sampling.max_tokens,
-        n_tokens=len(tokenizer.starts(text)),
+        n_tokens=len(tools.tokenizer.starts(completion.text)),
         **usage,
     )
+
+
+def _without_fence(text: str, chunk: Chunk) -> str:
+    """Some models repeat the border that was set around the passage."""
+    return re.sub(rf"<text id={fence(chunk)}>|</text>", "", text).strip()
 
 
 def attempt_seed(seed: int, chunk: Chunk, variant: Variant, attempt: int) -> int:
     """A seed of 31 bits that depends on what is written and not on when or where."""
     name = f"{seed}/{chunk.document_id}/{variant.recipe}/{variant.index}/{chunk.index}/{attempt}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1
-
-
-def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
-    """The last sentences of `text` that fit into `max_tokens`; when not even one does, its last `max_tokens` tokens."""
-    if not text or max_tokens == 0:
-        return ""
-    # No token is longer than this, so the rest need not be looked at.
-    text = text[-max_tokens * 32 :]
-    starts = tokenizer.starts(text)
-    if len(starts) <= max_tokens:
-        return text
-    earliest = starts[len(starts) - max_tokens]
-    ends = [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries("en", text)]
-    return text[next((end for end in ends if earliest <= end < len(text)), earliest) :].strip()

@@ -1,9 +1,12 @@
 """From records to the rows of the two Parquet schemas. A row is a dict of JSON values: it can be journalled."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rephrase import schema
+from rephrase.recipes import Recipe
 from rephrase.records import ChunkRewrite, Document, Rewrite, UnreadableRecord, Variant, digest
 
 Row = dict[str, Any]
@@ -13,78 +16,90 @@ SEAM = "\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """What all rewrites of a run by one recipe share. `prompt_hash` is of the recipe's templates, not of one prompt."""
+class ModelInfo:
+    """What all rewrites of a run share."""
 
     model: str
     model_revision: str
     engine: str
-    recipe_version: int
-    prompt_hash: str
-    temperature: float
-    top_p: float
     seed: int
 
 
-def rewrite_id(document: Document, variant: Variant, provenance: Provenance) -> str:
+def rewrite_id(document: Document, variant: Variant, recipe: Recipe, info: ModelInfo, route: Sequence[str]) -> str:
     """The same run gives the same ids, so two runs can be joined."""
-    p, v = provenance, variant
     return digest(
-        *(document.id, v.recipe, v.style, v.perspective, v.index, p.prompt_hash),
-        *(p.model, p.model_revision, p.temperature, p.top_p, p.seed),
+        *(
+            document.id,
+            digest(document.text),
+            "+".join(route),
+            variant.style,
+            variant.perspective,
+            variant.index,
+            recipe.prompt_hash,
+        ),
+        *(info.model, info.model_revision, recipe.sampling.temperature, recipe.sampling.top_p, info.seed),
     )
 
 
-def rewrite_row(rewrite: Rewrite, provenance: Provenance) -> Row | None:
-    """The row of a rewritten document: its accepted chunks joined. None when no chunk was accepted."""
+def stitch(rewrite: Rewrite) -> str:
+    """The accepted chunks joined."""
+    return SEAM.join(part.text for part in rewrite.chunks if part.verdict.accepted)
+
+
+def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], info: ModelInfo) -> Row | None:
+    """The row of a document after all steps of its route. None when the last one accepted no chunk."""
+    rewrite, recipe = steps[-1]
     accepted = [part for part in rewrite.chunks if part.verdict.accepted]
     if not accepted:
         return None
-    text, chunks = "", []
+    chunks, end = [], 0
     for part in rewrite.chunks:
-        text_start = text_end = None
+        start = None
         if part.verdict.accepted:
-            text_start = len(text) + len(SEAM) if text else 0
-            text += SEAM + part.text if text else part.text
-            text_end = len(text)
-        chunks.append(
-            {
-                "index": part.chunk.index,
-                "start": part.chunk.start,
-                "end": part.chunk.end,
-                "text_start": text_start,
-                "text_end": text_end,
-                "accepted": part.verdict.accepted,
-                "reason": part.verdict.reason,
-                "n_source_tokens": part.chunk.n_tokens,
-                "n_tokens": part.n_tokens,
-                "finish_reason": part.finish_reason,
-                "n_attempts": part.n_attempts,
-                "max_tokens": part.max_tokens,
-                "seed": part.seed,
-                "scores": score_list(part),
-            }
-        )
-    document = rewrite.document
+            start = end + len(SEAM) if end else 0
+            end = start + len(part.text)
+        chunks.append(_chunk(part, start))
+    everything = [part for step, _ in steps for part in step.chunks]
     return {
-        "id": rewrite_id(document, rewrite.variant, provenance),
-        "text": text,
+        "id": rewrite_id(document, rewrite.variant, recipe, info, [step.name for _, step in steps]),
+        "text": stitch(rewrite),
         "source_text": document.text,
-        **provenance_columns(document, rewrite.variant, provenance),
-        "n_source_tokens": sum(part.chunk.n_tokens for part in rewrite.chunks),
+        **provenance(document, rewrite.variant, recipe, info),
+        "recipe": "+".join(step.name for _, step in steps),
+        "n_source_tokens": sum(part.chunk.n_tokens for part in steps[0][0].chunks),
         "n_tokens": sum(part.n_tokens for part in accepted),
-        "n_prompt_tokens": sum(part.n_prompt_tokens for part in rewrite.chunks),
-        "n_completion_tokens": sum(part.n_completion_tokens for part in rewrite.chunks),
-        "n_cached_tokens": sum(part.n_cached_tokens for part in rewrite.chunks),
+        "n_prompt_tokens": sum(part.n_prompt_tokens for part in everything),
+        "n_completion_tokens": sum(part.n_completion_tokens for part in everything),
+        "n_cached_tokens": sum(part.n_cached_tokens for part in everything),
         "n_chunks": len(rewrite.chunks),
         "n_chunks_accepted": len(accepted),
-        "similarity": min((part.verdict.scores.get("similarity", 1.0) for part in accepted), default=None),
+        "similarity": min(
+            (p.verdict.scores["similarity"] for p in accepted if "similarity" in p.verdict.scores), default=None
+        ),
         "chunks": chunks,
+        "steps": [_step(step, step_recipe) for step, step_recipe in steps[:-1]],
         "metadata": json.dumps(document.metadata, ensure_ascii=False, default=str) if document.metadata else None,
     }
 
 
-def reject_rows(rewrite: Rewrite, provenance: Provenance) -> list[Row]:
+def unchanged_row(document: Document, n_tokens: int, info: ModelInfo) -> Row:
+    """The row of a document that passes through as it is."""
+    return {
+        "id": digest(document.id, "unchanged"),
+        "text": document.text,
+        "source_text": document.text,
+        **_document_columns(document),
+        "variant": 0,
+        "seed": info.seed,
+        **dict.fromkeys(("n_source_tokens", "n_tokens"), n_tokens),
+        **dict.fromkeys(("n_prompt_tokens", "n_completion_tokens", "n_cached_tokens"), 0),
+        **dict.fromkeys(("n_chunks", "n_chunks_accepted"), 0),
+        "chunks": [],
+        "steps": [],
+    }
+
+
+def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: ModelInfo) -> list[Row]:
     """A row for each refused chunk, with its source and its last text."""
     return [
         {
@@ -93,7 +108,7 @@ def reject_rows(rewrite: Rewrite, provenance: Provenance) -> list[Row]:
             "detail": part.verdict.detail,
             "text": part.text,
             "source_text": part.chunk.text,
-            **provenance_columns(rewrite.document, rewrite.variant, provenance),
+            **provenance(document, rewrite.variant, recipe, info),
             "seed": part.seed,
             "chunk_index": part.chunk.index,
             "start": part.chunk.start,
@@ -106,11 +121,17 @@ def reject_rows(rewrite: Rewrite, provenance: Provenance) -> list[Row]:
             "n_prompt_tokens": part.n_prompt_tokens,
             "n_completion_tokens": part.n_completion_tokens,
             "n_cached_tokens": part.n_cached_tokens,
-            "scores": score_list(part),
+            "scores": _scores(part),
         }
         for part in rewrite.chunks
         if not part.verdict.accepted
     ]
+
+
+def refused_variant_row(row: Row, reason: str, detail: str) -> Row:
+    """The reject row of a whole variant."""
+    shared = {field.name for field in schema.REJECTS} & row.keys()
+    return {**{name: row[name] for name in shared}, "stage": "variant", "reason": reason, "detail": detail}
 
 
 def unreadable_row(record: UnreadableRecord) -> Row:
@@ -125,7 +146,25 @@ def unreadable_row(record: UnreadableRecord) -> Row:
     }
 
 
-def provenance_columns(document: Document, variant: Variant, provenance: Provenance) -> Row:
+def provenance(document: Document, variant: Variant, recipe: Recipe, info: ModelInfo) -> Row:
+    return {
+        **_document_columns(document),
+        "recipe": recipe.name,
+        "recipe_version": recipe.version,
+        "style": variant.style,
+        "perspective": variant.perspective,
+        "variant": variant.index,
+        "model": info.model,
+        "model_revision": info.model_revision,
+        "engine": info.engine,
+        "prompt_hash": recipe.prompt_hash,
+        "temperature": recipe.sampling.temperature,
+        "top_p": recipe.sampling.top_p,
+        "seed": info.seed,
+    }
+
+
+def _document_columns(document: Document) -> Row:
     return {
         "document_id": document.id,
         "source": document.source,
@@ -133,20 +172,43 @@ def provenance_columns(document: Document, variant: Variant, provenance: Provena
         "title": document.title,
         "domain": str(document.domain),
         "language": document.language,
-        "recipe": variant.recipe,
-        "recipe_version": provenance.recipe_version,
-        "style": variant.style,
-        "perspective": variant.perspective,
-        "variant": variant.index,
-        "model": provenance.model,
-        "model_revision": provenance.model_revision,
-        "engine": provenance.engine,
-        "prompt_hash": provenance.prompt_hash,
-        "temperature": provenance.temperature,
-        "top_p": provenance.top_p,
-        "seed": provenance.seed,
+        "detected_language": document.detected_language,
     }
 
 
-def score_list(part: ChunkRewrite) -> list[Row]:
+def _chunk(part: ChunkRewrite, text_start: int | None) -> Row:
+    return {
+        "index": part.chunk.index,
+        "start": part.chunk.start,
+        "end": part.chunk.end,
+        "text_start": text_start,
+        "text_end": None if text_start is None else text_start + len(part.text),
+        "accepted": part.verdict.accepted,
+        "reason": part.verdict.reason,
+        "n_source_tokens": part.chunk.n_tokens,
+        "n_tokens": part.n_tokens,
+        "finish_reason": part.finish_reason,
+        "n_attempts": part.n_attempts,
+        "n_sentences_removed": part.n_sentences_removed,
+        "max_tokens": part.max_tokens,
+        "seed": part.seed,
+        "scores": _scores(part),
+    }
+
+
+def _step(rewrite: Rewrite, recipe: Recipe) -> Row:
+    return {
+        "recipe": recipe.name,
+        "recipe_version": recipe.version,
+        "style": rewrite.variant.style,
+        "perspective": rewrite.variant.perspective,
+        "prompt_hash": recipe.prompt_hash,
+        "text": stitch(rewrite),
+        "n_tokens": sum(part.n_tokens for part in rewrite.chunks if part.verdict.accepted),
+        "n_chunks": len(rewrite.chunks),
+        "n_chunks_accepted": sum(part.verdict.accepted for part in rewrite.chunks),
+    }
+
+
+def _scores(part: ChunkRewrite) -> list[Row]:
     return [{"name": name, "value": float(value)} for name, value in sorted(part.verdict.scores.items())]

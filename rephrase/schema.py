@@ -14,7 +14,7 @@ SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 CHUNK = pa.struct(
     [
         ("index", pa.int32()),
-        ("start", pa.int64()),  # source_text[start:end], in characters
+        ("start", pa.int64()),  # source_text[start:end], in characters; after earlier steps, steps[-1].text[start:end]
         ("end", pa.int64()),
         ("text_start", pa.int64()),  # text[text_start:text_end]; both null when the chunk was refused
         ("text_end", pa.int64()),
@@ -24,9 +24,25 @@ CHUNK = pa.struct(
         ("n_tokens", pa.int32()),
         ("finish_reason", pa.string()),
         ("n_attempts", pa.int32()),
+        ("n_sentences_removed", pa.int32()),  # at the seam: they stood there already
         ("max_tokens", pa.int32()),
         ("seed", pa.int64()),
         ("scores", SCORES),
+    ]
+)
+
+# An earlier step of a route, such as the translation that a learning note was made of.
+STEP = pa.struct(
+    [
+        ("recipe", pa.string()),
+        ("recipe_version", pa.int32()),
+        ("style", pa.string()),
+        ("perspective", pa.string()),
+        ("prompt_hash", pa.string()),
+        ("text", pa.string()),  # what the next step was given
+        ("n_tokens", pa.int64()),
+        ("n_chunks", pa.int32()),
+        ("n_chunks_accepted", pa.int32()),
     ]
 )
 
@@ -37,7 +53,8 @@ PROVENANCE = [
     ("record", pa.int64()),
     ("title", pa.string()),
     ("domain", pa.string()),
-    ("language", pa.string()),
+    ("language", pa.string()),  # as the corpus says
+    ("detected_language", pa.string()),
     ("recipe", pa.string()),
     ("recipe_version", pa.int32()),
     ("style", pa.string()),
@@ -67,6 +84,7 @@ REWRITES = pa.schema(
         ("n_chunks_accepted", pa.int32()),
         ("similarity", pa.float64()),  # the least similar accepted chunk
         ("chunks", pa.list_(CHUNK)),
+        ("steps", pa.list_(STEP)),
         ("metadata", pa.string()),  # JSON of the fields named by --metadata-field
     ],
     metadata={"palimpsest.schema": "rewrites", "palimpsest.schema_version": str(VERSION)},

@@ -1,5 +1,6 @@
 """Counting tokens the way the rewriting model does."""
 
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,8 @@ class HubTokenizer:
             raise ValueError(f"no tokenizer could be loaded from {str(model)!r}: {error}") from error
         if not self._tokenizer.is_fast:
             raise ValueError(f"the tokenizer of {str(model)!r} is a slow one, which does not tell where tokens start")
+        special = {str(token) for token in self._tokenizer.added_tokens_decoder.values() if len(str(token)) > 1}
+        self._special = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
 
     def starts(self, text: str) -> list[int]:
         encoded = self._tokenizer(
@@ -47,7 +50,12 @@ class HubTokenizer:
             raise ValueError(
                 f"{self._tokenizer.name_or_path!r} has no chat template; choose an instruction-tuned model"
             )
+        messages = [{**message, "content": self._harmless(message["content"])} for message in prompt.messages()]
         encoded = self._tokenizer.apply_chat_template(
-            prompt.messages(), add_generation_prompt=True, tokenize=True, return_dict=True
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True
         )
         return list(encoded["input_ids"])
+
+    def _harmless(self, text: str) -> str:
+        """A document may hold the marks that end a turn; a zero-width space inside makes them plain text."""
+        return self._special.sub(lambda match: f"{match.group()[0]}\u200b{match.group()[1:]}", text)

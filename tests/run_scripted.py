@@ -11,7 +11,7 @@ import flows.resources
 flows.resources.open_engine = lambda config: ScriptedEngine(
     reverse, delay_s=float(os.environ.get("SCRIPTED_DELAY_S", "0")), max_in_flight=4
 )
-flows.resources.SentenceEncoder = lambda model: BagOfWords()
+flows.resources.open_encoder = lambda model: BagOfWords()
 flows.resources.HubTokenizer = lambda model: WordTokenizer()
 
 if __name__ == "__main__":

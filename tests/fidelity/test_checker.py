@@ -9,10 +9,11 @@ from scripted import BagOfWords
 
 from fidelity.checker import Checker, FidelityConfig, similarities
 from fidelity.encoder import SentenceEncoder
-from rephrase.records import Chunk, Completion
+from rephrase.records import Check, Chunk, Completion
 
 SOURCE = "The treaty was signed in Paris in 1783 and ended the war between Britain and its colonies."
 REWRITE = "In 1783 a treaty signed in Paris ended the war of the colonies with Britain."
+SIMILAR = {Check.SIMILARITY}
 OTHER = "Photosynthesis turns light into sugar inside the leaves of green plants."
 
 
@@ -27,7 +28,7 @@ def completion(text):
 async def test_a_close_rewrite_is_accepted_and_a_distant_one_refused_with_its_score():
     checker = Checker(BagOfWords(), FidelityConfig(min_similarity=0.6))
     good, bad = await asyncio.gather(
-        checker(chunk(SOURCE), completion(REWRITE)), checker(chunk(SOURCE), completion(OTHER))
+        checker(chunk(SOURCE), completion(REWRITE), SIMILAR), checker(chunk(SOURCE), completion(OTHER), SIMILAR)
     )
     assert good.accepted
     assert good.scores["similarity"] > 0.6
@@ -41,7 +42,7 @@ async def test_bad_form_is_refused_without_asking_the_encoder():
         def encode(self, texts):
             raise AssertionError("asked")
 
-    verdict = await Checker(Never(), FidelityConfig())(chunk(SOURCE), completion(""))
+    verdict = await Checker(Never(), FidelityConfig())(chunk(SOURCE), completion(""), SIMILAR)
     assert verdict.reason == "empty"
 
 
@@ -55,7 +56,7 @@ async def test_those_who_wait_are_checked_together():
             return super().encode(texts)
 
     checker = Checker(Slow(), FidelityConfig(min_similarity=0.1))
-    tasks = [asyncio.create_task(checker(chunk(SOURCE), completion(f"{REWRITE} {i}."))) for i in range(20)]
+    tasks = [asyncio.create_task(checker(chunk(SOURCE), completion(f"{REWRITE} {i}."), SIMILAR)) for i in range(20)]
     await asyncio.sleep(0.05)
     gate.set()
     assert all(verdict.accepted for verdict in await asyncio.gather(*tasks))
@@ -75,9 +76,9 @@ async def test_an_encoder_that_fails_is_heard_of_and_the_next_batch_works():
     encoder = Fails()
     checker = Checker(encoder, FidelityConfig(min_similarity=0.1))
     with pytest.raises(RuntimeError, match="out of memory"):
-        await checker(chunk(SOURCE), completion(REWRITE))
+        await checker(chunk(SOURCE), completion(REWRITE), SIMILAR)
     encoder.broken = False
-    assert (await checker(chunk(SOURCE), completion(REWRITE))).accepted
+    assert (await checker(chunk(SOURCE), completion(REWRITE), SIMILAR)).accepted
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from fidelity.checker import check_form
 from fidelity.form import copied_share, looped_share
-from rephrase.records import Completion
+from rephrase.records import Check, Completion
 
 SOURCE = (
     "Warsaw has been a multi-cultural city throughout its existence. In 1901 the census counted 711,988 inhabitants, "
@@ -15,7 +15,7 @@ FAITHFUL = "Many cultures always lived together in Warsaw: by the count of 1901 
 
 def reason(rewrite: str, finish_reason="stop", source=SOURCE):
     completion = Completion(text=rewrite, finish_reason=finish_reason, n_prompt_tokens=0, n_completion_tokens=0)
-    return check_form(source, completion).reason
+    return check_form(source, completion, {Check.NEW_WORDING}).reason
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,12 @@ def reason(rewrite: str, finish_reason="stop", source=SOURCE):
         ("Rewritten passage: " + FAITHFUL, "preamble"),
         (FAITHFUL + "\n\nRewrite the passage as an encyclopedia article.", "prompt_echo"),
         ("The text is part of Warsaw. " + FAITHFUL, "prompt_echo"),
+        ("Topic: Warsaw\n\n" + FAITHFUL, "prompt_echo"),
         ("Warsaw is a large and old city. " * 8, "repetition"),
         (SOURCE, "near_copy"),
         (SOURCE.replace("Warsaw has", "This city has"), "near_copy"),
         ("Many cultures always lived together in Warsaw, which by", "truncated"),
+        ("Many cultures lived together in Warsaw.\nIn 1901 it had", "truncated"),
     ],
 )
 def test_each_fault_has_its_name(rewrite, expected):
@@ -58,6 +60,8 @@ def test_a_text_the_engine_stopped_is_truncated(finish_reason):
         "The steps are:\n\n- first, count the people\n- then, publish the number",
         "The formula is $a + b$",
         "这座城市有711988人。",
+        "১৯০১ সালে শহরে অনেক মানুষ ছিল।",
+        "เมืองนี้มีผู้คนมากมาย",
         "| year | people |\n| 1901 | 711,988 |",
     ],
 )

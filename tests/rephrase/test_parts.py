@@ -1,49 +1,65 @@
 """A part is written once, whatever stops it in between, and in the order of the corpus, however its chains finish."""
 
+import dataclasses
 import json
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import ScriptedEngine, WordTokenizer, accept, shout
+from scripted import BagOfWords, ScriptedEngine, WordTokenizer, accept, passage, shout
 
+from fidelity.diversity import near_duplicate
 from rephrase.engine import EngineError
 from rephrase.journal import Entry, Journal
 from rephrase.parts import Admission, Progress, Workshop, run_part
 from rephrase.plan import make_plan
 from rephrase.reading import ReadOptions
 from rephrase.recipes import load_recipes
-from rephrase.records import Verdict
+from rephrase.records import Domain, Verdict
+from rephrase.rewriting import Tools
 from rephrase.shards import read_commits, read_rejects, read_rewrites
 from rephrase.storage import Storage
 
-RECIPE = load_recipes()["rephrase"].model_copy(update={"chunk_tokens": 16})
+RECIPES = {name: recipe.model_copy(update={"chunk_tokens": 16}) for name, recipe in load_recipes().items()}
 
 
-def workshop(folder, engine, *, texts=(), check=accept, n_variants=1, n_retries=0):
+def workshop(
+    folder, engine, *, texts=(), check=accept, n_variants=1, n_retries=0, domain=Domain.KNOWLEDGE, choice="auto"
+):
     corpus = folder / "corpus.jsonl"
     if not corpus.exists():
         lines = [json.dumps({"id": f"d{i}", "text": text}) for i, text in enumerate(texts)]
         corpus.write_text("\n".join(lines), encoding="utf-8")
+    options = ReadOptions(domain=domain)
+    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=0)
     return Workshop(
         storage=Storage(folder / "out"),
-        plan=make_plan(str(corpus), ReadOptions(), {}),
-        read_options=ReadOptions(),
-        recipe=RECIPE,
+        plan=make_plan(str(corpus), options, {}, recipe_choice=choice),
+        read_options=options,
+        recipes=RECIPES,
+        recipe_choice=choice,
         n_variants=n_variants,
-        n_retries=n_retries,
-        seed=0,
-        engine=engine,
-        tokenizer=WordTokenizer(),
-        check=check,
+        tools=tools,
+        near_duplicates=lambda texts: near_duplicate(texts, BagOfWords()),
         admission=Admission(engine.info.max_in_flight),
         progress=Progress(),
     )
 
 
+EMPTY = Entry(rewrite=None, rejects=[], n_chunks=0, n_prompt_tokens=0, n_completion_tokens=0, n_cached_tokens=0)
+
+
+def by_variant(prompt, sampling):
+    """Another text for each style, so that variants differ."""
+    words = passage(prompt).split()
+    return " ".join(random.Random(prompt.system.split("Rewrite the")[0]).sample(words, len(words)))
+
+
 def sentences(n: int, name: str) -> str:
-    return " ".join(f"Sentence {i} of {name} has some words." for i in range(n))
+    """Sentences that share too few words for one to count as a repetition of another."""
+    words = [f"word{i}" for i in range(200)]
+    return " ".join(" ".join([name, *random.Random(f"{name}{i}").sample(words, 6)]) + "." for i in range(n))
 
 
 TEXTS = [sentences(n, f"d{i}") for i, n in enumerate([1, 9, 2, 30, 1, 5])] + ["", "  "]
@@ -60,14 +76,16 @@ async def run(shop):
 
 
 async def test_rows_come_in_the_order_of_the_corpus_and_all_is_accounted_for(tmp_path):
-    shop = workshop(tmp_path, ScriptedEngine(delay_s=0.001), texts=TEXTS, n_variants=2)
+    shop = workshop(tmp_path, ScriptedEngine(by_variant, delay_s=0.001), texts=TEXTS, n_variants=2)
+    shop = dataclasses.replace(shop, near_duplicates=lambda texts: {})
     commit = await run(shop)
     rewrites, rejects = rows(shop)
     assert [(r["document_id"], r["variant"]) for r in rewrites] == [(f"d{i}", v) for i in range(6) for v in range(2)]
     assert [(r["document_id"], r["reason"]) for r in rejects] == [("d6", "empty_text"), ("d7", "empty_text")]
     assert (commit["n_records"], commit["n_documents_accepted"], commit["n_documents_rejected"]) == (8, 6, 2)
     for row in rewrites:
-        assert row["text"].replace("\n\n", " ").lower() == row["source_text"].lower()
+        assert sorted(row["text"].split()) == sorted(row["source_text"].split())
+        assert row["detected_language"] == "en"
         assert (row["model"], row["engine"], row["recipe"]) == ("scripted", "scripted", "rephrase")
     assert len({row["id"] for row in rewrites}) == len(rewrites)
     progress = shop.progress
@@ -86,14 +104,14 @@ async def test_the_engine_is_kept_full_but_not_overfull(tmp_path):
 async def test_the_longest_chain_starts_first(tmp_path):
     engine = ScriptedEngine(max_in_flight=1)
     await run(workshop(tmp_path, engine, texts=TEXTS))
-    assert "of d3 has" in engine.prompts[0].user
+    assert "d3 word" in engine.prompts[0].user
 
 
 async def test_refused_chunks_are_among_the_rejects(tmp_path):
-    async def check(chunk, completion):
+    async def check(chunk, completion, checks):
         if "d1" in chunk.text:
             return Verdict(accepted=False, reason="dissimilar")
-        return await accept(chunk, completion)
+        return await accept(chunk, completion, checks)
 
     shop = workshop(tmp_path, ScriptedEngine(), texts=TEXTS, check=check)
     commit = await run(shop)
@@ -120,7 +138,7 @@ async def test_what_was_finished_before_a_stop_is_not_written_again(tmp_path_fac
             n_calls += 1
             if n_calls > stop_after:
                 return EngineError("the power went")
-            generated.append(prompt.user)
+            generated.append(passage(prompt))
             return shout(prompt, sampling)
 
         return answer
@@ -146,9 +164,9 @@ async def test_what_was_finished_before_a_stop_is_not_written_again(tmp_path_fac
 
 async def test_a_finished_document_is_not_generated_again(tmp_path):
     shop = workshop(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
-    Journal(shop.storage, 0).write((0, 0), Entry(rewrite=None, rejects=[]))
+    Journal(shop.storage, 0).write((0, 0), EMPTY)
     await run(shop)
-    assert [prompt.user for prompt in shop.engine.prompts] == ["Two."]
+    assert [passage(prompt) for prompt in shop.tools.engine.prompts] == ["Two."]
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"rewrite": {"id"', b"null", b'{"rewrite": null}'])
@@ -169,10 +187,73 @@ async def test_the_next_part_may_begin_when_all_chains_have_started(tmp_path):
 
 async def test_running_a_part_again_writes_the_same_rows(tmp_path):
     def at_random(prompt, sampling):
-        return " ".join(random.Random(sampling.seed).sample(prompt.user.split(), len(prompt.user.split())))
+        return " ".join(random.Random(sampling.seed).sample(passage(prompt).split(), len(passage(prompt).split())))
 
     shop = workshop(tmp_path, ScriptedEngine(at_random), texts=TEXTS)
     await run(shop)
     first = rows(shop)
     await run(shop)
     assert rows(shop) == first
+
+
+async def test_a_variant_that_repeats_another_is_refused_as_a_whole(tmp_path):
+    shop = workshop(tmp_path, ScriptedEngine(), texts=[sentences(2, "d0")], n_variants=3)
+    commit = await run(shop)
+    rewrites, rejects = rows(shop)
+    assert [row["variant"] for row in rewrites] == [0]
+    assert [(row["stage"], row["reason"], row["variant"]) for row in rejects] == [
+        ("variant", "near_duplicate", 1),
+        ("variant", "near_duplicate", 2),
+    ]
+    assert "of variant 0" in rejects[0]["detail"]
+    assert (commit["n_documents_accepted"], commit["n_documents_rejected"]) == (1, 0)
+
+
+async def test_foreign_mathematics_is_translated_and_then_made_into_a_note(tmp_path):
+    german = (
+        "Der Satz sagt, dass die Summe der Winkel in jedem Dreieck gleich groß ist. Das zeigen wir jetzt ausführlich."
+    )
+    english = "The theorem says that the angles sum to the same in each triangle. We show this now at length."
+
+    def answer(prompt, _):
+        if "technical terms" in prompt.user:
+            return ""
+        if "translation" in prompt.system:
+            return english if "Satz" in passage(prompt) else "We show this now at length."
+        return passage(prompt).upper()
+
+    shop = workshop(tmp_path, ScriptedEngine(answer), texts=[german], domain=Domain.MATH)
+    assert shop.plan.routes == {"translate+learning_note": 1}
+    await run(shop)
+    ((row,), rejects) = rows(shop)
+    assert rejects == []
+    assert row["recipe"] == "translate+learning_note"
+    assert row["detected_language"] == "de"
+    assert row["source_text"] == german
+    (step,) = row["steps"]
+    assert step["recipe"] == "translate"
+    assert step["text"].startswith("The theorem says")
+    assert row["text"].replace("\n\n", " ").lower() == step["text"].replace("\n\n", " ").lower()
+
+
+async def test_a_translation_that_is_refused_ends_the_route(tmp_path):
+    async def check(chunk, completion, checks):
+        return Verdict(accepted=False, reason="wrong_language")
+
+    shop = workshop(tmp_path, ScriptedEngine(), texts=["Eins und zwei."], check=check, choice="translate+learning_note")
+    await run(shop)
+    rewrites, rejects = rows(shop)
+    assert rewrites == []
+    assert {row["recipe"] for row in rejects} == {"translate"}
+
+
+async def test_code_passes_through_as_it_is(tmp_path):
+    engine = ScriptedEngine()
+    shop = workshop(tmp_path, engine, texts=["def f(x):\n    return x\n", ""], domain=Domain.CODE)
+    commit = await run(shop)
+    ((row,), (reject,)) = rows(shop)
+    assert engine.prompts == []
+    assert row["text"] == row["source_text"] == "def f(x):\n    return x\n"
+    assert row["recipe"] is None
+    assert reject["reason"] == "empty_text"
+    assert (commit["n_documents_accepted"], commit["n_documents_rejected"]) == (1, 1)

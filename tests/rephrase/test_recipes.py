@@ -1,22 +1,27 @@
 """Recipes are data: what is wrong with one is said, and what is drawn from one is fair and repeatable."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rephrase.recipes import draw_variants, load_recipes, parse_recipe
+from rephrase.context import Context
+from rephrase.recipes import draw_variants, fence, load_recipes, parse_recipe
 from rephrase.records import Chunk, Document, Variant
 
-RECIPE = load_recipes()["rephrase"]
-N_PAIRS = len(RECIPE.styles) * len(RECIPE.perspectives)
+RECIPES = load_recipes()
+RECIPE = RECIPES["rephrase"]
+N_PAIRS = len(RECIPE.pairs)
 TEXT = """
 schema_version = 1
 name = "mine"
 version = 1
 description = "d"
 domains = ["knowledge"]
+languages = ["*"]
+checks = ["similarity"]
 smallest_model = "1B"
 chunk_tokens = 256
 context_tokens = 0
@@ -28,32 +33,67 @@ perspectives = { b = "B" }
 """
 
 
-def render(text="The passage.", title=None, written=""):
-    document = Document(id="d", text=text, source="s", title=title)
+def render(text="The passage.", title=None, recipe=RECIPE, **context):
+    document = Document(id="d", text=text, source="s", title=title, detected_language="de")
     chunk = Chunk(document_id="d", index=0, start=0, end=len(text), text=text, n_tokens=5)
-    style, perspective = next(iter(RECIPE.styles)), next(iter(RECIPE.perspectives))
-    return RECIPE.render(document, chunk, Variant(index=0, recipe="r", style=style, perspective=perspective), written)
+    style, perspective = recipe.pairs[0]
+    variant = Variant(index=0, recipe=recipe.name, style=style, perspective=perspective)
+    return recipe.render(document, chunk, variant, Context(**context), text), fence(chunk)
 
 
 def test_a_prompt_holds_style_perspective_title_context_and_passage():
-    prompt = render("The passage.", "A title", "The end of the text before.")
-    assert prompt.user == "The passage."
-    for expected in [*list(RECIPE.styles.values())[:1], *list(RECIPE.perspectives.values())[:1], '"A title"']:
-        assert expected in prompt.system
-    assert prompt.system.endswith("It continues a text that ends: The end of the text before.")
+    prompt, word = render(
+        "The passage.",
+        "A title",
+        written="The end before.",
+        outline=("Part", "Chapter"),
+        abbreviations=("mixture of experts (MoE)",),
+        last_number=7,
+    )
+    assert prompt.user == f"<text id={word}>\nThe passage.\n</text>"
+    style, perspective = RECIPE.pairs[0]
+    lines = prompt.system.splitlines()
+    assert RECIPE.styles[style] in lines[0]
+    assert RECIPE.perspectives[perspective] in lines[0]
+    assert lines[1:] == [
+        "Topic: A title",
+        "Section: Part > Chapter",
+        "Already introduced: mixture of experts (MoE)",
+        "Last number used: 7",
+        "Text before: The end before.",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_the_prompts_of_the_built_in_recipes_are_as_they_were_read_and_approved(name):
+    prompt, word = render(
+        "The passage.", "A title", RECIPES[name], written="The end before.", glossary={"Satz": "theorem"}
+    )
+    golden = Path(__file__).parent / "golden" / f"{name}.txt"
+    found = f"SYSTEM\n{prompt.system}\n\nUSER\n{prompt.user}\n".replace(word, "FENCE")
+    assert found == golden.read_text("utf-8")
 
 
 def test_what_prompts_share_comes_first():
-    one, other = render("One.", "T1", "W1").system, render("Other.", "T2", "W2").system
+    one, other = render("One.", "T1", written="W1")[0].system, render("Other.", "T2", written="W2")[0].system
     shared = next(i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    assert shared >= one.index("The text is part of")
+    assert shared >= one.index("Topic: ")
 
 
 def test_a_document_that_looks_like_a_template_is_only_text():
-    assert "{{ 7 * 7 }}" in render("{{ 7 * 7 }} {% raw %}").user
+    assert "{{ 7 * 7 }}" in render("{{ 7 * 7 }} {% raw %}")[0].user
 
 
-@given(st.text(max_size=20), st.integers(0, 2**40), st.integers(1, 4 * N_PAIRS))
+def test_no_document_can_know_its_border():
+    assert render("One.")[1] != render("Two.")[1]
+
+
+def test_the_library_is_as_large_as_promised():
+    assert len(RECIPE.styles) >= 12
+    assert len(RECIPE.perspectives) >= 8
+
+
+@given(st.text(max_size=20), st.integers(0, 2**40), st.integers(1, 2 * N_PAIRS))
 def test_pairs_do_not_repeat_before_all_were_drawn(document_id, seed, n_variants):
     variants = draw_variants(RECIPE, document_id, n_variants, seed)
     assert variants == draw_variants(RECIPE, document_id, n_variants, seed)
@@ -68,9 +108,9 @@ def test_more_variants_keep_the_first_ones():
 
 
 def test_pairs_are_balanced_over_a_corpus():
-    counts = Counter((v.style, v.perspective) for i in range(6000) for v in draw_variants(RECIPE, f"d{i}", 1, 0))
+    counts = Counter((v.style, v.perspective) for i in range(20_000) for v in draw_variants(RECIPE, f"d{i}", 1, 0))
     assert len(counts) == N_PAIRS
-    assert max(counts.values()) < 1.25 * 6000 / N_PAIRS
+    assert max(counts.values()) < 1.4 * 20_000 / N_PAIRS
 
 
 def test_a_recipe_file_adds_and_replaces(tmp_path):
@@ -85,11 +125,11 @@ def test_a_recipe_file_adds_and_replaces(tmp_path):
     ("old", "new", "message"),
     [
         ("version = 1\ndesc", "version = \ndesc", r"not TOML.*line 4"),
-        ('domains = ["knowledge"]', 'domains = ["poetry"]', r"domains\.0.*poetry"),
-        ("chunk_tokens = 256", "chunk_tokens = 2", r"chunk_tokens.*greater than or equal to 16 \(got 2\)"),
+        ('domains = ["knowledge"]', 'domains = ["poetry"]', r"line 6: domains\.0.*poetry"),
+        ("chunk_tokens = 256", "chunk_tokens = 2", r"line 10: chunk_tokens.*greater than or equal to 16 \(got 2\)"),
         ("chunk_tokens = 256", "chunk_tokns = 256", r"chunk_tokens: Field required.*chunk_tokns: Extra"),
         ("{{ passage }}", "{{ passage", r"prompt\.user.*does not render"),
-        ("{{ passage }}", "{{ pasage }}", r"prompt\.user.*'pasage' is undefined"),
+        ("{{ passage }}", "{{ pasage }}", r"line 14: prompt\.user.*'pasage' is undefined"),
         ('a = "A"', "", r"styles.*at least 1 item"),
     ],
 )

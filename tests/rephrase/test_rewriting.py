@@ -1,19 +1,17 @@
 """A document is a chain: each chunk sees the end of what was written, and a refused one is tried again."""
 
 import pytest
-from scripted import ScriptedEngine, WordTokenizer, accept
+from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
 
 from rephrase.engine import EngineError, PromptTooLongError, RequestRefusedError
 from rephrase.recipes import load_recipes
 from rephrase.records import Chunk, Completion, Document, Variant, Verdict
-from rephrase.rewriting import rewrite_document, tail
-from rephrase.rows import Provenance, reject_rows, rewrite_row
+from rephrase.rewriting import Tools, rewrite_document
+from rephrase.rows import ModelInfo, reject_rows, rewrite_row
 
 RECIPE = load_recipes()["rephrase"]
 VARIANT = Variant(index=0, recipe="rephrase", style="lecture", perspective="expert")
-PROVENANCE = Provenance(
-    model="m", model_revision="r", engine="e", recipe_version=1, prompt_hash="h", temperature=0.5, top_p=0.9, seed=0
-)
+INFO = ModelInfo(model="m", model_revision="r", engine="e", seed=0)
 
 
 def chunks_of(*texts: str) -> tuple[Document, list[Chunk]]:
@@ -25,31 +23,22 @@ def chunks_of(*texts: str) -> tuple[Document, list[Chunk]]:
     return document, chunks
 
 
-async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0):
+async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0, recipe=RECIPE):
     document, chunks = chunks_of(*texts)
-    return await rewrite_document(
-        document,
-        chunks,
-        VARIANT,
-        RECIPE,
-        engine=engine,
-        tokenizer=WordTokenizer(),
-        check=check,
-        n_retries=n_retries,
-        seed=seed,
-    )
+    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=seed)
+    return await rewrite_document(document, chunks, VARIANT, recipe, tools)
 
 
 async def test_each_prompt_carries_the_end_of_what_was_written():
     engine = ScriptedEngine()
     await rewrite(engine, "First one. ", "Second one. ", "Third one.")
-    assert [prompt.user for prompt in engine.prompts] == ["First one.", "Second one.", "Third one."]
-    assert "continues a text" not in engine.prompts[0].system
-    assert engine.prompts[1].system.endswith("that ends: FIRST ONE.")
-    assert engine.prompts[2].system.endswith("that ends: FIRST ONE.\n\nSECOND ONE.")
+    assert [passage(prompt) for prompt in engine.prompts] == ["First one.", "Second one.", "Third one."]
+    assert "Text before" not in engine.prompts[0].system
+    assert engine.prompts[1].system.endswith("Text before: FIRST ONE.")
+    assert engine.prompts[2].system.endswith("Text before: FIRST ONE.\n\nSECOND ONE.")
 
 
-async def refuse_second(chunk: Chunk, completion: Completion) -> Verdict:
+async def refuse_second(chunk: Chunk, completion: Completion, checks) -> Verdict:
     if chunk.index == 1:
         return Verdict(accepted=False, reason="dissimilar", detail="why")
     return Verdict(accepted=True, scores={"similarity": 0.9})
@@ -57,20 +46,20 @@ async def refuse_second(chunk: Chunk, completion: Completion) -> Verdict:
 
 async def test_a_refused_chunk_is_tried_again_with_another_seed_and_left_out():
     seeds = []
-    engine = ScriptedEngine(lambda prompt, sampling: seeds.append(sampling.seed) or prompt.user.upper())
+    engine = ScriptedEngine(lambda prompt, sampling: seeds.append(sampling.seed) or shout(prompt, sampling))
     result = await rewrite(engine, "One. ", "Two. ", "Three.", check=refuse_second)
     assert [part.n_attempts for part in result.chunks] == [1, 3, 1]
     assert len(set(seeds)) == 5
     assert "TWO" not in engine.prompts[-1].system
 
-    row = rewrite_row(result, PROVENANCE)
+    row = rewrite_row(result.document, [(result, RECIPE)], INFO)
     assert row["text"] == "ONE.\n\nTHREE."
     assert (row["n_chunks"], row["n_chunks_accepted"], row["similarity"]) == (3, 2, 0.9)
     for chunk in row["chunks"]:
         if chunk["accepted"]:
             source = row["source_text"][chunk["start"] : chunk["end"]].strip()
             assert row["text"][chunk["text_start"] : chunk["text_end"]] == source.upper()
-    (reject,) = reject_rows(result, PROVENANCE)
+    (reject,) = reject_rows(result.document, result, RECIPE, INFO)
     assert (reject["reason"], reject["detail"], reject["text"], reject["source_text"]) == (
         "dissimilar",
         "why",
@@ -97,7 +86,7 @@ async def test_the_same_run_draws_the_same_seeds_and_another_run_others():
     [(PromptTooLongError("long"), "prompt_too_long"), (RequestRefusedError("no"), "request_refused")],
 )
 async def test_a_prompt_the_engine_refuses_is_a_reject_and_the_rest_goes_on(error, reason):
-    engine = ScriptedEngine(lambda prompt, _: error if prompt.user == "Two." else prompt.user.upper())
+    engine = ScriptedEngine(lambda prompt, _: error if passage(prompt) == "Two." else passage(prompt).upper())
     result = await rewrite(engine, "One. ", "Two. ", "Three.")
     assert [part.verdict.reason for part in result.chunks] == [None, reason, None]
     assert result.chunks[1].n_attempts == 1
@@ -109,15 +98,60 @@ async def test_a_dead_engine_stops_the_document():
         await rewrite(engine, "One.")
 
 
-@pytest.mark.parametrize(
-    ("text", "max_tokens", "expected"),
-    [
-        ("One two. Three four.", 10, "One two. Three four."),
-        ("One two. Three four.", 4, "Three four."),
-        ("One two three four five.", 3, "four five."),
-        ("One two.", 0, ""),
-        ("", 5, ""),
-    ],
-)
-def test_the_tail_is_cut_at_a_sentence(text, max_tokens, expected):
-    assert tail(text, WordTokenizer(), max_tokens) == expected
+async def test_a_sentence_repeated_at_the_seam_is_removed_and_counted():
+    answers = iter(["The war ended in autumn. Peace came at last.", "Peace came at last. Trade grew again."])
+    result = await rewrite(ScriptedEngine(lambda *_: next(answers)), "One. ", "Two.")
+    assert [part.text for part in result.chunks] == [
+        "The war ended in autumn. Peace came at last.",
+        "Trade grew again.",
+    ]
+    assert [part.n_sentences_removed for part in result.chunks] == [0, 1]
+
+
+async def test_a_chunk_that_begins_the_text_anew_counts_as_refused():
+    answers = iter(["The war ended in autumn.", "In this article we look at the war.", "Then trade grew."])
+    result = await rewrite(ScriptedEngine(lambda *_: next(answers)), "One. ", "Two.", n_retries=1)
+    assert result.chunks[1].text == "Then trade grew."
+    result = await rewrite(ScriptedEngine(lambda *_: "The war ended in autumn."), "One. ", "Two.", n_retries=1)
+    assert result.chunks[1].verdict.reason == "restart"
+
+
+async def test_the_border_of_a_passage_is_not_part_of_a_rewrite():
+    result = await rewrite(ScriptedEngine(lambda prompt, _: prompt.user), "One.")
+    assert result.chunks[0].text == "One."
+
+
+MASKING = RECIPE.model_copy(update={"mask_formulas": True})
+
+
+async def test_formulas_are_masked_and_come_back_unchanged():
+    engine = ScriptedEngine(lambda prompt, _: "Es gilt " + passage(prompt).split()[1])
+    result = await rewrite(engine, "holds $x^2$ here", recipe=MASKING)
+    assert passage(engine.prompts[0]) == "holds ⟦1⟧ here"
+    assert result.chunks[0].text == "Es gilt $x^2$"
+
+
+async def test_a_lost_formula_is_tried_again_and_then_refused():
+    engine = ScriptedEngine(lambda *_: "nothing here.")
+    result = await rewrite(engine, "holds $x^2$ here", recipe=MASKING)
+    assert len(engine.prompts) == 3
+    assert (result.chunks[0].verdict.reason, result.chunks[0].verdict.detail) == ("formula_lost", "formula lost: $x^2$")
+
+
+async def test_a_glossary_is_asked_for_between_chunks_and_carried_along():
+    recipe = load_recipes()["translate"].model_copy(update={"mask_formulas": False})
+
+    def answer(prompt, _):
+        if "technical terms" in prompt.user:
+            return "Satz = theorem\nLüge = lie\n"
+        return "The theorem is said." if "zwei" not in passage(prompt) else "The theorem is two."
+
+    engine = ScriptedEngine(answer)
+    document, chunks = chunks_of("Der Satz. ", "Satz zwei.")
+    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=accept, n_retries=0, seed=0)
+    variant = Variant(index=0, recipe="translate", style="faithful", perspective="")
+    result = await rewrite_document(document, chunks, variant, recipe, tools)
+    assert len(engine.prompts) == 3
+    assert "Use these terms: Satz = theorem; " in engine.prompts[2].system
+    assert "Lüge" not in engine.prompts[2].system
+    assert result.chunks[0].n_prompt_tokens == 20  # the question counts

@@ -1,0 +1,47 @@
+"""Are rewrites different enough: from each other within a document, and in their openings over a corpus?"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from fidelity.encoder import Encoder
+from fidelity.form import COPY_WORDS, copied_share, sequences
+
+# Two variants of one document are the same when one is mostly a copy of the other, word for word or in meaning.
+MAX_SHARED = 0.6
+MAX_SIMILARITY = 0.985
+OPENING_WORDS = 3
+
+
+def near_duplicate(variants: Sequence[str], encoder: Encoder) -> dict[int, tuple[int, str]]:
+    """Of a document's variants, those that repeat an earlier one: {variant: (earlier one, what was seen)}."""
+    vectors = encoder.encode(variants)
+    refused: dict[int, tuple[int, str]] = {}
+    for later in range(len(variants)):
+        for earlier in range(later):
+            if earlier in refused:
+                continue
+            shared = copied_share(variants[earlier], variants[later])
+            similarity = float(vectors[earlier] @ vectors[later])
+            if shared > MAX_SHARED:
+                refused[later] = (earlier, f"{shared:.0%} of its {COPY_WORDS}-word sequences")
+            elif similarity > MAX_SIMILARITY:
+                refused[later] = (earlier, f"cosine similarity {similarity:.3f}")
+            if later in refused:
+                break
+    return refused
+
+
+def template_collapse(texts: Iterable[str]) -> tuple[float, str]:
+    """The largest share of texts that open with the same three words, and these words."""
+    openings = Counter(" ".join(re.findall(r"\w+", text.lower())[:OPENING_WORDS]) for text in texts)
+    if not openings:
+        return 0.0, ""
+    opening, count = openings.most_common(1)[0]
+    return count / openings.total(), opening
+
+
+def distinct_n(texts: Iterable[str], n_words: int) -> float:
+    """The share of n-word sequences, over all texts, that are different (Li et al., arXiv 1510.03055)."""
+    found = [sequence for text in texts for sequence in sequences(text, n_words)]
+    return len(set(found)) / len(found) if found else 0.0

@@ -1,0 +1,26 @@
+"""Is a rewrite in the language it should be in? Found offline, by py3langid."""
+
+from fidelity.form import Finding
+from rephrase.language import detect_language
+
+# In fewer characters than this a language cannot be told.
+MIN_CHARACTERS = 60
+
+
+def other_language(source: str, rewrite: str) -> Finding | None:
+    """The rewrite is in another language than its source."""
+    if min(len(source), len(rewrite)) < MIN_CHARACTERS:
+        return None
+    expected, found = detect_language(source), detect_language(rewrite)
+    return ("wrong_language", f"{found} instead of {expected}") if found != expected else None
+
+
+def not_english(source: str, rewrite: str) -> Finding | None:
+    """A translation into English that is not English, or has left much of its source as it was."""
+    foreign = sum(char.isalpha() and ord(char) > 0x24F and not "\u0370" <= char <= "\u03ff" for char in rewrite)
+    letters = sum(char.isalpha() for char in rewrite)
+    if letters and foreign > 0.05 * letters:  # Greek letters are mathematics
+        return "wrong_language", f"{foreign / letters:.0%} of its letters are not of the Latin alphabet"
+    if len(rewrite) < MIN_CHARACTERS or (found := detect_language(rewrite)) == "en":
+        return None
+    return "wrong_language", f"{found} instead of en"

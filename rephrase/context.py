@@ -1,0 +1,95 @@
+"""What travels along from chunk to chunk of one document, so that the rewrite reads as one text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sentencex
+
+from rephrase.records import Chunk
+from rephrase.tokenizer import Tokenizer
+
+_HEADING = re.compile(
+    r"^(?:(#{1,6})\s+(.+?)\s*#*|\\(chapter|section|subsection|subsubsection)\*?(?:\[[^\]]*\])?\{([^{}]+)\})\s*$",
+    re.MULTILINE,
+)
+_LATEX_LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4}
+# "mixture of experts (MoE)": the capitals in parentheses, and the words before them that may be spelt out.
+_ABBREVIATION = re.compile(r"((?:[\w-]+\s+){1,6})\(([A-Z][A-Za-z]*[A-Z][A-Za-z]*|[A-Z]{2,8})\)")
+_NUMBERED = re.compile(r"^\s*(?:\*\*)?(?:Q|Question |Step )?(\d{1,3})[.):]", re.MULTILINE)
+MAX_ABBREVIATIONS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a prompt may say besides its passage.
+
+    `written` is the end of the text so far, `outline` the headings above the chunk, `abbreviations` those defined so
+    far ("mixture of experts (MoE)"), `last_number` the number of the last list item, `glossary` the terms of the chunk
+    as they were translated before.
+    """
+
+    written: str = ""
+    outline: tuple[str, ...] = ()
+    abbreviations: tuple[str, ...] = ()
+    last_number: int | None = None
+    glossary: Mapping[str, str] = field(default_factory=dict)
+
+
+def make_context(
+    source: str,
+    chunk: Chunk,
+    written: str,
+    glossary: Mapping[str, str],
+    tokenizer: Tokenizer,
+    max_tokens: int,
+) -> Context:
+    """The context of a chunk of `source`; `max_tokens` bounds `written`."""
+    end = tail(written, tokenizer, max_tokens)
+    numbers = _NUMBERED.findall(end)
+    return Context(
+        written=end,
+        outline=tuple(outline(source[: chunk.start])),
+        # Those in the tail are before the model's eyes anyway.
+        abbreviations=tuple(a for a in abbreviations(written) if a not in end)[-MAX_ABBREVIATIONS:],
+        last_number=int(numbers[-1]) if numbers else None,
+        glossary={term: english for term, english in glossary.items() if term in chunk.text},
+    )
+
+
+def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
+    """The last sentences of `text` that fit into `max_tokens`; when not even one does, its last `max_tokens` tokens."""
+    if not text or max_tokens == 0:
+        return ""
+    # No token is longer than this, so the rest need not be looked at.
+    text = text[-max_tokens * 32 :]
+    starts = tokenizer.starts(text)
+    if len(starts) <= max_tokens:
+        return text
+    earliest = starts[len(starts) - max_tokens]
+    ends = [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries("en", text)]
+    return text[next((end for end in ends if earliest <= end < len(text)), earliest) :].strip()
+
+
+def outline(text: str) -> Sequence[str]:
+    """The headings in force at the end of `text`, from the outermost in: those that a later one has not replaced."""
+    stack: list[tuple[int, str]] = []
+    for hashes, title, command, latex_title in _HEADING.findall(text):
+        level = len(hashes) or _LATEX_LEVELS[command]
+        while stack and stack[-1][0] >= level:
+            stack.pop()
+        stack.append((level, (title or latex_title).strip()))
+    return [title for _, title in stack]
+
+
+def abbreviations(text: str) -> list[str]:
+    """The abbreviations a text defines, as "words spelt out (WSO)", in order."""
+    found = []
+    for before, short in _ABBREVIATION.findall(text):
+        letters = [letter.lower() for letter in short if letter.isupper()]
+        words = before.split()
+        # As many words back as the first letter needs: "a mixture of experts (MoE)" begins with m.
+        starts = [i for i, word in enumerate(words) if word[0].lower() == letters[0]]
+        if starts:
+            found.append(f"{' '.join(words[starts[0] :])} ({short})")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,46 @@
+"""The terms of a translation, so that the next chunk calls a thing what this one called it."""
+
+import dataclasses
+import re
+
+from rephrase.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.recipes import Recipe
+from rephrase.records import ChunkRewrite, Sampling
+
+MAX_TOKENS = 160
+_PAIR = re.compile(r"^\W*(.+?)\s*(?:=|->|→|：|:)\s*(.+?)[\s.;,]*$", re.MULTILINE)
+_MAX_CHARACTERS = 60
+
+
+async def ask_for_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -> tuple[dict[str, str], ChunkRewrite]:
+    """Which terms of a chunk became which of its translation, and the chunk with what the question cost.
+
+    A glossary is a help: without one the work goes on.
+    """
+    prompt = recipe.render_glossary(part.chunk.text.strip(), part.text)
+    if prompt is None:
+        return {}, part
+    sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=MAX_TOKENS, seed=0)
+    try:
+        completion = await engine.complete(prompt, sampling)
+    except (PromptTooLongError, RequestRefusedError):
+        return {}, part
+    part = dataclasses.replace(
+        part,
+        n_prompt_tokens=part.n_prompt_tokens + completion.n_prompt_tokens,
+        n_completion_tokens=part.n_completion_tokens + completion.n_completion_tokens,
+        n_cached_tokens=part.n_cached_tokens + completion.n_cached_tokens,
+    )
+    return parse_glossary(completion.text, part.chunk.text, part.text), part
+
+
+def parse_glossary(answer: str, source: str, rewrite: str) -> dict[str, str]:
+    """The lines "term = translation" whose two sides stand in the two texts; what a model makes up is left out."""
+    return {
+        term: english
+        for term, english in _PAIR.findall(answer)
+        if term != english
+        and max(len(term), len(english)) <= _MAX_CHARACTERS
+        and term in source
+        and english.lower() in rewrite.lower()
+    }

@@ -1,0 +1,66 @@
+"""The seam between two rewritten chunks: what a model says twice there, and where it begins anew."""
+
+import re
+
+import sentencex
+
+_WORD = re.compile(r"\w+")
+# Two sentences that share so much of their words say the same.
+SAME_SENTENCE = 0.8
+SAME_OPENING = 0.8
+MIN_WORDS = 4
+
+_INTRODUCTION = re.compile(
+    r"^\W*(?:introduction\b|welcome (?:back|to)\b|hello\b|good (?:morning|afternoon|evening)\b"
+    r"|in this (?:article|section|chapter|lecture|lesson|essay|guide)\b|today,? (?:we|I)(?:'| )"
+    r"|(?:let us|let's) (?:begin|start)\b|once upon a time\b)",
+    re.IGNORECASE,
+)
+
+
+def repair_seam(written: str, rewrite: str) -> tuple[str, int]:
+    """`rewrite` without the sentences at its beginning that end `written`, and how many those were.
+
+        written "… The war ended. Peace came."   rewrite "Peace came. Trade grew."   ->  "Trade grew.", 1
+
+    A rewrite that holds nothing else is left as it is: it is for the checks to refuse.
+    """
+    ends = [_words(sentence) for sentence in _sentences(written)[-8:]]
+    start, n_removed = 0, 0
+    for sentence in _sentences(rewrite):
+        words = _words(sentence)
+        repeated = len(words) >= MIN_WORDS and any(_overlap(words, end) >= SAME_SENTENCE for end in ends)
+        if words and not repeated:
+            break
+        start += len(sentence)
+        n_removed += repeated
+    remaining = rewrite[start:].strip()
+    return (remaining, n_removed) if n_removed and remaining else (rewrite, 0)
+
+
+def restart(written: str, rewrite: str) -> str | None:
+    """The words with which a rewrite begins the whole document anew, if it does; the first chunk may."""
+    if not written.strip():
+        return None
+    first = next((sentence for sentence in _sentences(rewrite) if _words(sentence)), "")
+    if match := _INTRODUCTION.match(first):
+        return match.group().strip()
+    opening = next((sentence for sentence in _sentences(written[:2000]) if _words(sentence)), "")
+    words = _words(first)
+    if len(words) >= MIN_WORDS and _overlap(words, _words(opening)) >= SAME_OPENING:
+        return first.strip()
+    return None
+
+
+def _sentences(text: str) -> list[str]:
+    return [boundary["text"] for boundary in sentencex.get_sentence_boundaries("en", text)]
+
+
+def _words(sentence: str) -> list[str]:
+    return _WORD.findall(sentence.lower())
+
+
+def _overlap(one: list[str], other: list[str]) -> float:
+    """Jaccard's index of two sets of words."""
+    first, second = set(one), set(other)
+    return len(first & second) / len(first | second) if first or second else 0.0

@@ -1,0 +1,53 @@
+"""Formulas, numbers and answers are found again however they are written, and missed when they are not there."""
+
+import pytest
+
+from fidelity.preserve import formulas, lost_answer, lost_formula, lost_number, numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1,200 people and 3.50 dollars", ["1200", "3.5"]),
+        ("It cost $12 an hour.", ["12"]),
+        ("She sold 48/2 = <<48/2=24>>24 clips.", ["48", "2", "24"]),
+        ("x_2 and H2O and 10^5", []),
+        ("in 1901, 56.2%", ["1901", "56.2"]),
+        ("$x^2 + 17$ but $5$", ["5"]),
+        ("007 and 0.0", ["7", "0"]),
+        ("有16颗蛋，卖2美元", ["16", "2"]),
+    ],
+)
+def test_numbers(text, expected):
+    assert list(numbers(text)) == expected
+
+
+def test_formulas_do_not_depend_on_delimiters_spacing_or_what_ends_the_sentence():
+    assert formulas(r"So $x^2 + 1$, and \[ y = 2. \]") == ["x^2+1", "y=2"]
+    assert lost_formula(r"$x^2 + 1$", r"now \( x^2+1 \) holds") is None
+    assert lost_formula(r"\begin{align} a &= b \label{eq} \end{align}", r"\begin{align}a&=b\end{align}") is None
+
+
+@pytest.mark.parametrize("changed", ["x^2-1", "x^3+1", "y^2+1", "nothing"])
+def test_a_changed_formula_is_named(changed):
+    assert lost_formula("$x^2+1$ holds", f"${changed}$ holds") == ("formula_changed", "x^2+1 is not there")
+
+
+def test_a_lost_number_is_named():
+    assert lost_number("16 eggs at $2,000", "16 eggs at 2000 dollars") is None
+    assert lost_number("16 eggs at $2,000", "16 eggs at 200 dollars") == ("number_changed", "2000 is not there")
+
+
+@pytest.mark.parametrize(
+    ("source", "rewrite", "found"),
+    [
+        ("so\n#### 72", "the answer is 72.", None),
+        ("so\n#### 72", "the answer is 27.", "answer_lost"),
+        (r"$\boxed{\frac{x+2}{7}}$", r"we get $\frac{x+2}{7}$", None),
+        (r"$\boxed{\frac{x+2}{7}}$", r"we get $\frac{x-2}{7}$", "answer_lost"),
+        ("no answer is marked", "nothing", None),
+    ],
+)
+def test_the_final_answer(source, rewrite, found):
+    finding = lost_answer(source, rewrite)
+    assert (finding and finding[0]) == found

@@ -1,0 +1,56 @@
+"""What travels along from chunk to chunk."""
+
+import pytest
+from scripted import WordTokenizer
+
+from rephrase.context import abbreviations, make_context, outline, tail
+from rephrase.records import Chunk
+
+
+@pytest.mark.parametrize(
+    ("text", "max_tokens", "expected"),
+    [
+        ("One two. Three four.", 10, "One two. Three four."),
+        ("One two. Three four.", 4, "Three four."),
+        ("One two three four five.", 3, "four five."),
+        ("One two.", 0, ""),
+        ("", 5, ""),
+    ],
+)
+def test_the_tail_is_cut_at_a_sentence(text, max_tokens, expected):
+    assert tail(text, WordTokenizer(), max_tokens) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("no heading", []),
+        ("# A\n\ntext\n\n## B\n\ntext", ["A", "B"]),
+        ("# A\n## B\n### C\n## D\ntext", ["A", "D"]),
+        ("# A\n# B ##\n", ["B"]),
+        ("\\section{Sets}\ntext\n\\subsection*{Pairs}\ntext", ["Sets", "Pairs"]),
+        ("#hashtag is no heading", []),
+    ],
+)
+def test_the_outline_holds_the_headings_in_force(text, expected):
+    assert outline(text) == expected
+
+
+def test_abbreviations_are_found_with_their_words():
+    text = "A mixture of experts (MoE) routes tokens. The United Nations (UN) met (in May). See (ABC)."
+    assert abbreviations(text) == ["mixture of experts (MoE)", "United Nations (UN)"]
+
+
+def test_the_context_is_what_the_prompt_does_not_show_otherwise():
+    source = "# Head\n\nSatz eins. Satz zwei."
+    chunk = Chunk(document_id="d", index=1, start=19, end=len(source), text=source[19:], n_tokens=3)
+    written = "A mixture of experts (MoE) routes. " + "Filler words stand here. " * 10 + "\n\n1. First.\n2. Second."
+    glossary = {"Satz": "theorem", "Gruppe": "group"}
+    context = make_context(source, chunk, written, glossary, WordTokenizer(), 12)
+    assert context.written.endswith("2. Second.")
+    assert len(WordTokenizer().starts(context.written)) <= 12
+    assert context.outline == ("Head",)
+    assert context.abbreviations == ("mixture of experts (MoE)",)
+    assert context.last_number == 2
+    assert context.glossary == {"Satz": "theorem"}

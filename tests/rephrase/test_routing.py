@@ -1,0 +1,50 @@
+"""Domain and language choose the recipes, unless the user does."""
+
+import pytest
+
+from rephrase.language import detect_language
+from rephrase.recipes import load_recipes
+from rephrase.records import Document
+from rephrase.routing import require_recipes, route_document
+
+
+@pytest.mark.parametrize(
+    ("domain", "language", "detected", "choice", "expected"),
+    [
+        ("knowledge", None, "en", "auto", ("rephrase",)),
+        ("web", None, "ru", "auto", ("rephrase",)),
+        ("math", None, "en", "auto", ("learning_note",)),
+        ("math", None, "zh", "auto", ("translate", "learning_note")),
+        ("math", "en-US", "fr", "auto", ("learning_note",)),
+        ("math", "de", "en", "auto", ("translate", "learning_note")),
+        ("code", None, "en", "auto", ()),
+        ("code", None, "en", "rephrase", ("rephrase",)),
+        ("math", None, "zh", "translate", ("translate",)),
+        ("knowledge", None, "en", "translate+rephrase", ("translate", "rephrase")),
+        ("knowledge", None, "en", "none", ()),
+    ],
+)
+def test_routes(domain, language, detected, choice, expected):
+    document = Document(id="d", text="t", source="s", domain=domain, language=language, detected_language=detected)
+    assert route_document(document, choice) == expected
+
+
+def test_a_choice_that_is_no_recipe_is_refused():
+    recipes = load_recipes()
+    for choice in ["auto", "none", "translate+learning_note"]:
+        require_recipes(choice, recipes)
+    with pytest.raises(ValueError, match="there is no recipe 'poem'; there are learning_note, rephrase, translate"):
+        require_recipes("rephrase+poem", recipes)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Der Zug fährt um acht Uhr ab und kommt am Abend in der Stadt an.", "de"),
+        ("一列火车早上八点出发，晚上到达城市。", "zh"),
+        ("Поезд отправляется в восемь часов утра и прибывает вечером.", "ru"),
+        (r"The sum $\alpha\beta\gamma$ is $\sum_{i} \frac{x_i}{y_i}$ for each of the trains.", "en"),
+    ],
+)
+def test_languages_are_told_apart_and_formulas_do_not_count(text, language):
+    assert detect_language(text) == language
