@@ -2,8 +2,9 @@
 
 import asyncio
 import dataclasses
+import errno
+import io
 import json
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ out = Console()
 err = Console(stderr=True)
 
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 # The groups in which --help shows the options.
 READING = "Reading"
@@ -40,6 +42,9 @@ WRITING = "Writing"
 @app.callback()
 def settings() -> None:
     """Settings that must stand before Prefect is imported; what the user set stays."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # documents hold all of Unicode, whatever the locale
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     for name, value in {
         # Prefect logs a traceback for every run that fails; what went wrong is said here in one line.
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
@@ -94,7 +99,10 @@ def rephrase(
         list[str] | None, typer.Option(rich_help_panel=REWRITING, help="A recipe file of your own; may be repeated.")
     ] = None,
     variants: Annotated[
-        int, typer.Option(rich_help_panel=REWRITING, min=1, help="Rewrites of each document, each in another style.")
+        int,
+        typer.Option(
+            rich_help_panel=REWRITING, min=1, max=1000, help="Rewrites of each document, each in another style."
+        ),
     ] = 1,
     retries: Annotated[
         int, typer.Option(rich_help_panel=REWRITING, min=0, help="Further tries for a chunk that was refused.")
@@ -238,37 +246,41 @@ def print_json(value: object) -> None:
 
 
 class explained:  # noqa: N801  reads as a statement
-    """Turn the errors that a user can do something about into one line and an exit code."""
+    """Turn the errors that a user can do something about into one line and an exit code.
+
+    PALIMPSEST_DEBUG=1 shows the traceback instead.
+    """
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, ExceptionGroup):
+        if isinstance(error, BaseExceptionGroup):
             error = leaves(error)[0]
-        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+        if error is None or os.environ.get("PALIMPSEST_DEBUG"):
+            return
+        stopped = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
+        if stopped or type(error).__name__ == "TerminationSignal":  # Prefect's, for SIGTERM
             err.print("[yellow]stopped; what was finished is kept. The same command goes on from there.[/yellow]")
-            raise typer.Exit(EXIT_INTERRUPTED)
+            raise typer.Exit(EXIT_INTERRUPTED if stopped else EXIT_TERMINATED)
         if isinstance(error, ValidationError):
-            problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-            fail(problems)
-        if isinstance(error, ValueError | FileNotFoundError | PermissionError | RuntimeError) and not isinstance(
-            error, NotImplementedError | RecursionError
-        ):
-            fail(str(error))
+            fail("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()))
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            fail(f"{error}; make room and run the same command again: what was finished is kept")
+        if isinstance(error, ValueError | RuntimeError | OSError | ImportError):
+            fail(f"{error}" if str(error) else type(error).__name__)
 
 
 def fail(message: str) -> None:
     err.print("error:", style="bold red", end=" ")
     err.print(message, markup=False, highlight=False, soft_wrap=True)
-    logging.getLogger(__name__).debug("the error in full", exc_info=True)
     raise typer.Exit(1)
 
 
-def leaves(group: ExceptionGroup) -> Sequence[Exception]:
-    found: list[Exception] = []
+def leaves(group: BaseExceptionGroup) -> Sequence[BaseException]:
+    found: list[BaseException] = []
     for error in group.exceptions:
-        found.extend(leaves(error) if isinstance(error, ExceptionGroup) else [error])
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
     return found
 
 

@@ -84,9 +84,18 @@ class RephraseConfig(BaseModel):
 
     def pinned(self, model: str, model_revision: str, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
         """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
-        pinned = self.model_dump(mode="json", exclude={"engine", "output", "recipe_files"})
+        # Not the source: its files are compared one by one, and a path may be written in several ways.
+        pinned = self.model_dump(mode="json", exclude={"engine", "source", "output", "recipe_files"})
+        engine = {"engine": self.engine.kind, "max_context_tokens": self.engine.max_context_tokens}
         hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}
-        return {**pinned, "model": model, "model_revision": model_revision, **hashes}
+        return {
+            **pinned,
+            **engine,
+            "tokenizer": self.engine.tokenizer,
+            "model": model,
+            "model_revision": model_revision,
+            **hashes,
+        }
 
 
 def choose_recipes(config: RephraseConfig) -> dict[str, Recipe]:

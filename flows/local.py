@@ -22,7 +22,7 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     config = RephraseConfig.model_validate(values)
     # What is wrong with the options is said before Prefect and the models are loaded, which takes seconds.
     choose_recipes(config)
-    list_inputs(config.source)
+    list_inputs(config.source, config.output)
     config.read_options  # noqa: B018  raises when a field is no expression
     from flows.prefect_server import prefect_api
 

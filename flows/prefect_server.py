@@ -11,9 +11,15 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import uvicorn
 
 READY = "serving "
+DRAIN_TIMEOUT_S = 20.0
 
 
 @contextlib.contextmanager
@@ -23,13 +29,14 @@ def prefect_api() -> Iterator[str]:
     Raises:
         RuntimeError: the server does not start.
     """
+    from prefect.events.worker import EventsWorker
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if configured := PREFECT_API_URL.value():
         yield configured
         return
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.prefect_server"],
+        [sys.executable, "-P", "-m", "flows.prefect_server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -47,7 +54,11 @@ def prefect_api() -> Iterator[str]:
             )
         url = line.removeprefix(READY).strip()
         with temporary_settings({PREFECT_API_URL: url}):
-            yield url
+            try:
+                yield url
+            finally:
+                # The states of tasks travel as events, which must arrive before the server goes.
+                EventsWorker.drain_all(timeout=DRAIN_TIMEOUT_S)
     finally:
         process.stdin.close()
         process.wait()
@@ -59,6 +70,7 @@ async def serve() -> None:
     from prefect.server.api.server import create_app
 
     server = uvicorn.Server(uvicorn.Config(create_app(ephemeral=True), host="127.0.0.1", port=0, log_level="error"))
+    threading.Thread(target=end_with_parent, args=(server,), daemon=True).start()
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.02)
@@ -68,11 +80,13 @@ async def serve() -> None:
     await serving
 
 
-def end_with_parent() -> None:
+def end_with_parent(server: "uvicorn.Server") -> None:
+    """The pipe ends when the parent does. Let what has arrived be written, but do not hang on anything."""
     sys.stdin.read()
+    server.should_exit = True
+    time.sleep(DRAIN_TIMEOUT_S)
     os._exit(0)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end_with_parent, daemon=True).start()
     asyncio.run(serve())

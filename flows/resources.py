@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from fidelity.checker import Checker
 from fidelity.encoder import open_encoder
 from flows.config import EngineConfig, RephraseConfig, choose_recipes
 from rephrase.engine import Engine
-from rephrase.models import PACKAGED_MODEL
+from rephrase.models import PACKAGED_MODEL, model_revision, resolve_model
 from rephrase.parts import Admission, Progress, Workshop
 from rephrase.plan import Plan, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import list_inputs
-from rephrase.recipes import Recipe
 from rephrase.rewriting import Tools
 from rephrase.storage import Storage
 from rephrase.tokenizer import HubTokenizer
@@ -37,7 +37,7 @@ def open_engine(config: EngineConfig) -> Engine:
             model=config.model,
             tokenizer=config.tokenizer,
             timeout_s=config.timeout_s,
-            max_in_flight=config.max_in_flight or 64,
+            max_in_flight=config.max_in_flight,
         )
     from rephrase.engine_vllm import VLLMEngine
 
@@ -48,38 +48,47 @@ def open_engine(config: EngineConfig) -> Engine:
     )
 
 
-def plan_run(config: RephraseConfig, storage: Storage, engine: Engine, recipes: Mapping[str, Recipe]) -> Plan:
+def plan_run(config: RephraseConfig, storage: Storage, pinned: Mapping[str, Any]) -> Plan:
     """The plan in the output folder, after a look whether this run may go on with it, or a new one.
 
     Raises:
         PlanMismatchError: the folder belongs to another run.
         FileNotFoundError, ValueError: there is nothing to read.
     """
-    pinned = config.pinned(engine.info.model, engine.info.model_revision, recipes)
     plan = load_plan(storage)
     if plan is None:
         plan = make_plan(
             config.source,
             config.read_options,
             pinned,
+            output=config.output,
             limit=config.limit,
             part_bytes=config.part_bytes,
             recipe_choice=config.recipe,
         )
         save_plan(storage, plan)
     else:
-        require_same(plan, pinned, list_inputs(config.source)[0])
+        require_same(plan, pinned, list_inputs(config.source, config.output)[0])
     return plan
 
 
 @asynccontextmanager
 async def open_workshop(config: RephraseConfig, storage: Storage) -> AsyncIterator[Workshop]:
-    """Load the models, plan or resume the run, and close everything at the end."""
+    """Plan or resume the run, load the models, and close everything at the end."""
     recipes = choose_recipes(config)
     read_options = config.read_options
-    engine = await asyncio.to_thread(open_engine, config.engine)
+    # What is wrong with the corpus should be said before a model takes its place on the GPU; a server is asked first,
+    # since it alone knows which model it has.
+    if config.engine.kind == "openai":
+        engine = await asyncio.to_thread(open_engine, config.engine)
+        pinned = config.pinned(engine.info.model, engine.info.model_revision, recipes)
+        plan = await asyncio.to_thread(plan_run, config, storage, pinned)
+    else:
+        model = config.engine.model or PACKAGED_MODEL
+        pinned = config.pinned(model, model_revision(await asyncio.to_thread(resolve_model, model)), recipes)
+        plan = await asyncio.to_thread(plan_run, config, storage, pinned)
+        engine = await asyncio.to_thread(open_engine, config.engine)
     try:
-        plan = await asyncio.to_thread(plan_run, config, storage, engine, recipes)
         encoder = await asyncio.to_thread(open_encoder, config.fidelity.encoder)
         checker = Checker(encoder, config.fidelity)
         try:

@@ -30,12 +30,13 @@ class Summary:
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int
+    n_tokens_resumed: int
     seconds: float
 
     @property
     def tokens_per_s(self) -> float:
         """Of generated tokens, those of refused tries included."""
-        return self.n_completion_tokens / self.seconds if self.seconds else 0.0
+        return (self.n_completion_tokens - self.n_tokens_resumed) / self.seconds if self.seconds else 0.0
 
     @property
     def complete(self) -> bool:
@@ -77,6 +78,7 @@ def summarize(storage: Storage) -> Summary:
         n_prompt_tokens=total("n_prompt_tokens"),
         n_completion_tokens=total("n_completion_tokens"),
         n_cached_tokens=total("n_cached_tokens"),
+        n_tokens_resumed=total("n_tokens_resumed"),
         seconds=covered([(commit["started_at"], commit["ended_at"]) for commit in commits]),
     )
 

@@ -22,9 +22,13 @@ from rephrase.engine import EngineError, EngineInfo, PromptTooLongError, Request
 from rephrase.records import Completion, FinishReason, Prompt, Sampling
 
 DEFAULT_CONTEXT_TOKENS = 4096
+IN_FLIGHT_PER_ENDPOINT = 64
+# A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
+MAX_FIRST_REFUSALS = 20
 # After a fault an endpoint is asked again when no other is left, or after this time.
 REST_S = 10.0
-_TRANSIENT_STATUS = {408, 409, 429}
+# 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
+_TRANSIENT_STATUS = {404, 405, 408, 409, 429, 501}
 
 
 class OpenAIEngine:
@@ -36,7 +40,7 @@ class OpenAIEngine:
         *,
         model: str | None = None,
         tokenizer: str | None = None,
-        max_in_flight: int = 64,
+        max_in_flight: int | None = None,
         timeout_s: float = 300.0,
         give_up_after_s: float = 600.0,
     ) -> None:
@@ -63,21 +67,22 @@ class OpenAIEngine:
             AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
         ]
         self._n_under_way = [0] * len(self._clients)
+        self._n_answers = self._n_first_refusals = 0
         self._resting_until_s = [0.0] * len(self._clients)
-        served = _served_models(endpoints[0], key, give_up_after_s)
-        names = [entry["id"] for entry in served]
+        served = _served_models(endpoints, key, give_up_after_s)
+        names = list(dict.fromkeys(entry["id"] for entry in served))
         if model is None and len(names) > 1:
-            raise ValueError(f"{endpoints[0]} serves several models, name one with --model: {', '.join(names)}")
+            raise ValueError(f"several models are served, name one with --model: {', '.join(names)}")
         entry = next((entry for entry in served if entry["id"] == (model or names[0])), None)
         if entry is None:
-            raise ValueError(f"{endpoints[0]} does not serve {model!r}; it serves {', '.join(names)}")
+            raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; there is {', '.join(names)}")
         self._info = EngineInfo(
             engine="openai",
             model=entry["id"],
             model_revision="",
             tokenizer=tokenizer or entry.get("root") or entry["id"],
             max_context_tokens=int(entry.get("max_model_len") or DEFAULT_CONTEXT_TOKENS),
-            max_in_flight=max_in_flight * len(self._clients),
+            max_in_flight=max_in_flight or IN_FLIGHT_PER_ENDPOINT * len(self._clients),
         )
 
     @property
@@ -94,13 +99,13 @@ class OpenAIEngine:
         except BadRequestError as error:
             if "context" in str(error).lower() and "token" in str(error).lower():
                 raise PromptTooLongError(str(error)) from error
-            raise RequestRefusedError(str(error)) from error
+            raise self._refused(error) from error
         except (AuthenticationError, PermissionDeniedError) as error:
             raise EngineError(f"the server refuses the key in OPENAI_API_KEY: {error}") from error
         except APIStatusError as error:
             if _is_transient(error):
                 raise self._gave_up(error) from error
-            raise RequestRefusedError(str(error)) from error
+            raise self._refused(error) from error
         except (APIError, httpx.HTTPError, MalformedAnswerError) as error:
             raise self._gave_up(error) from error
         raise AssertionError("the retry loop ends by returning or raising")
@@ -108,6 +113,12 @@ class OpenAIEngine:
     async def close(self) -> None:
         for client in self._clients:
             await client.close()
+
+    def _refused(self, error: APIStatusError) -> RequestRefusedError | EngineError:
+        self._n_first_refusals += self._n_answers == 0
+        if self._n_first_refusals >= MAX_FIRST_REFUSALS:
+            return EngineError(f"the server refused each of the first {self._n_first_refusals} requests: {error}")
+        return RequestRefusedError(str(error))
 
     def _gave_up(self, error: Exception) -> EngineError:
         urls = ", ".join(str(client.base_url) for client in self._clients)
@@ -138,6 +149,7 @@ class OpenAIEngine:
             self._n_under_way[number] -= 1
         if not getattr(answer, "choices", None) or answer.choices[0].message is None:
             raise MalformedAnswerError("the answer has no choices")
+        self._n_answers += 1
         choice, usage = answer.choices[0], answer.usage
         details = usage.prompt_tokens_details if usage else None
         return Completion(
@@ -163,19 +175,29 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, APIConnectionError | APITimeoutError | MalformedAnswerError | httpx.TransportError)
 
 
-def _served_models(endpoint: str, key: str, give_up_after_s: float) -> list[dict[str, Any]]:
+def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -> list[dict[str, Any]]:
+    """What the endpoints serve. Waits until one answers; one that comes up later is used when it does."""
+    found: list[dict[str, Any]] = []
+    failures: list[str] = []
     try:
         for attempt in stamina.retry_context(
-            on=httpx.TransportError, attempts=None, timeout=min(give_up_after_s, 120.0), wait_max=5.0
+            on=EngineError, attempts=None, timeout=give_up_after_s, wait_initial=0.5, wait_max=5.0
         ):
             with attempt:
-                answer = httpx.get(
-                    f"{endpoint.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=30.0
-                )
-                answer.raise_for_status()
-                models = answer.json()["data"]
-                if models:
-                    return list(models)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise EngineError(f"{endpoint} does not answer as an OpenAI-compatible server: {error}") from error
-    raise EngineError(f"{endpoint} serves no model")
+                failures.clear()
+                for endpoint in endpoints:
+                    try:
+                        answer = httpx.get(
+                            f"{endpoint.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=30.0
+                        )
+                        answer.raise_for_status()
+                        found += answer.json()["data"]
+                    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+                        failures.append(f"{endpoint}: {error}")
+                if not found:
+                    raise EngineError("no endpoint answers")
+    except EngineError:
+        raise EngineError(
+            f"none answers as an OpenAI-compatible server with a model: {'; '.join(failures) or 'no model is served'}"
+        ) from None
+    return found

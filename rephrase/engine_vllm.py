@@ -69,7 +69,8 @@ class VLLMEngine:
             from vllm.v1.engine.llm_engine import LLMEngine
         except ImportError as error:
             raise ValueError(
-                "vLLM is not installed: `pip install -e '.[gpu]'` in a clone of the project or, for CPUs, `make install`; "
+                "vLLM is not installed: in a clone of the project `pip install -e '.[gpu]'` or, for CPUs, "
+                "`make install`; "
                 "or let a server do the work with --engine openai --endpoint URL"
             ) from error
 

@@ -49,7 +49,6 @@ class Admission:
     """How many chains are under way at once, over all parts."""
 
     def __init__(self, n_in_flight: int) -> None:
-        self.n_in_flight = n_in_flight
         self._slots = asyncio.Semaphore(n_in_flight)
         self._all_started: dict[int, asyncio.Event] = {}
 
@@ -121,7 +120,8 @@ async def run_part(part: Part, workshop: Workshop) -> Row:
     started_at = time.time()
     journal = Journal(workshop.storage, part.index)
     entries = await asyncio.to_thread(journal.read)
-    n_resumed = len(entries)
+    # Generated before this session, so they do not count for its speed.
+    n_tokens_resumed = sum(entry.n_completion_tokens for entry in entries.values())
     records = await asyncio.to_thread(_read, part, workshop)
     chains = await asyncio.to_thread(_open_chains, records, entries, workshop)
     n_open = Counter(chain.key[0] for chain in chains)
@@ -138,7 +138,7 @@ async def run_part(part: Part, workshop: Workshop) -> Row:
             workshop.admission.all_started(part.index).set()
     except* EngineError as errors:
         raise errors.exceptions[0] from None
-    commit = await asyncio.to_thread(_commit, part, records, entries, workshop, started_at, n_resumed)
+    commit = await asyncio.to_thread(_commit, part, records, entries, workshop, started_at, n_tokens_resumed)
     await asyncio.to_thread(journal.remove)
     return commit
 
@@ -257,7 +257,7 @@ def _commit(
     entries: Mapping[Key, Entry],
     workshop: Workshop,
     started_at: float,
-    n_resumed: int,
+    n_tokens_resumed: int,
 ) -> Row:
     """Rows in the order of the corpus, however the chains finished."""
     rewrites: list[Row] = []
@@ -291,7 +291,7 @@ def _commit(
         n_prompt_tokens=sum(entry.n_prompt_tokens for entry in entries.values()),
         n_completion_tokens=sum(entry.n_completion_tokens for entry in entries.values()),
         n_cached_tokens=sum(entry.n_cached_tokens for entry in entries.values()),
-        n_chains_resumed=n_resumed,
+        n_tokens_resumed=n_tokens_resumed,
         started_at=started_at,
         ended_at=time.time(),
     )

@@ -19,6 +19,7 @@ from rephrase.reading import (
     ReadOptions,
     UnreadableFileError,
     count_records,
+    has_changed,
     list_inputs,
     read_file,
 )
@@ -32,7 +33,11 @@ PLAN_VERSION = 1
 # Unless told otherwise, cut a corpus into about a thousand parts of a size that is neither a crumb nor a day's work.
 N_PARTS = 1000
 MIN_PART_BYTES = 256 << 10
-MAX_PART_BYTES = 256 << 20
+MAX_PART_BYTES = 16 << 20
+
+
+class InputChangedError(ValueError):
+    """An input is not what it was when the run was planned, or can no longer be read."""
 
 
 class PlanMismatchError(ValueError):
@@ -59,6 +64,7 @@ class Plan:
     config: Mapping[str, Any]
     inputs: tuple[InputFile, ...]
     skipped: tuple[str, ...]
+    unreadable: tuple[str, ...]  # the names of files that end in an error
     parts: tuple[Part, ...]
     n_records: int
     n_not_selected: int
@@ -70,6 +76,7 @@ def make_plan(
     options: ReadOptions,
     config: Mapping[str, Any],
     *,
+    output: str | None = None,
     limit: int | None = None,
     part_bytes: int | None = None,
     recipe_choice: str = AUTOMATIC,
@@ -83,12 +90,13 @@ def make_plan(
     Raises:
         FileNotFoundError, ValueError: there is nothing to read, or not one record of it is a document.
     """
-    inputs, skipped = list_inputs(source)
+    inputs, skipped = list_inputs(source, output)
     total = sum(file.n_bytes for file in inputs)
     part_bytes = part_bytes or min(max(total // N_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
     parts: list[Part] = []
     reasons: Counter[str] = Counter()
     routes: Counter[str] = Counter()
+    unreadable: list[str] = []
     first_refusal = ""
     n_records = n_not_selected = 0
     opened: tuple[int, Position] | None = None
@@ -113,12 +121,12 @@ def make_plan(
     with _SeenIds() as seen:
         for number, file in enumerate(inputs):
             if limit is not None and n_records >= limit:
-                n_not_selected += _count(file)
+                n_not_selected += _count(file, 0)
                 continue
             position = Position()
             for record, after in read_file(file, options, position):
                 if limit is not None and n_records >= limit:
-                    n_not_selected += _count(file) - position.record
+                    n_not_selected += _count(file, position.record)
                     break
                 size = len(record.text.encode())
                 if opened and n_part_bytes + size > part_bytes:
@@ -126,6 +134,8 @@ def make_plan(
                 opened = opened or (number, position)
                 if isinstance(record, UnreadableRecord):
                     reasons[record.reason] += 1
+                    if record.reason == "unreadable_file":
+                        unreadable.append(record.source)
                     first_refusal = first_refusal or f"{record.source} record {record.record}: {record.detail}"
                 elif seen.add(record.id):
                     duplicates.append(n_part)
@@ -144,6 +154,7 @@ def make_plan(
         config=dict(config),
         inputs=tuple(inputs),
         skipped=tuple(skipped),
+        unreadable=tuple(unreadable),
         parts=tuple(parts),
         n_records=n_records,
         n_not_selected=n_not_selected,
@@ -159,12 +170,26 @@ def _route(document: Document, recipe_choice: str) -> Route:
 
 
 def read_part(plan: Plan, part: Part, options: ReadOptions) -> Iterator[Document | UnreadableRecord]:
-    """The records of a part, in order; of documents with the same id, all but the first are refused."""
+    """The records of a part, in order; of documents with the same id, all but the first are refused.
+
+    Raises:
+        InputChangedError: they are not those that were planned.
+    """
     duplicates, position, number = set(part.duplicates), part.start, 0
     for file in plan.inputs[part.file :]:
+        if number == part.n_records:
+            return
+        if has_changed(file):
+            raise InputChangedError(f"{file.path} has changed since the run was planned; bring it back and run again")
         for record, _ in read_file(file, options, position):
             if number == part.n_records:
                 return
+            if (
+                isinstance(record, UnreadableRecord)
+                and record.reason == "unreadable_file"
+                and file.name not in plan.unreadable
+            ):
+                raise InputChangedError(f"{record.detail}; it could be read when the run was planned: run again")
             if number in duplicates and isinstance(record, Document):
                 yield UnreadableRecord(
                     document_id=record.id,
@@ -178,6 +203,8 @@ def read_part(plan: Plan, part: Part, options: ReadOptions) -> Iterator[Document
                 yield record
             number += 1
         position = Position()
+    if number != part.n_records:
+        raise InputChangedError(f"part {part.index} was planned with {part.n_records} records and now has {number}")
 
 
 def save_plan(storage: Storage, plan: Plan) -> None:
@@ -200,6 +227,7 @@ def load_plan(storage: Storage) -> Plan | None:
         config=data["config"],
         inputs=tuple(InputFile(**file) for file in data["inputs"]),
         skipped=tuple(data["skipped"]),
+        unreadable=tuple(data["unreadable"]),
         parts=tuple(
             Part(**{**part, "start": Position(**part["start"]), "duplicates": tuple(part["duplicates"])})
             for part in data["parts"]
@@ -237,9 +265,10 @@ def require_same(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFi
         )
 
 
-def _count(file: InputFile) -> int:
+def _count(file: InputFile, n_read: int) -> int:
+    """How many records of a file are left after the first `n_read`; what cannot be read counts as one."""
     try:
-        return count_records(file)
+        return count_records(file) - n_read
     except UnreadableFileError:
         return 1
 

@@ -52,7 +52,7 @@ def _nested(spans: list[Span]) -> list[Span]:
 
 
 def _brackets(text: str) -> Iterator[Span]:
-    r"""`\[…\]` and `\(…\)`, found in one pass: an opening one that is never closed must not cost a search to the end."""
+    r"""`\[…\]` and `\(…\)`, found in one pass: one that is never closed must not cost a search to the end."""
     opened: dict[str, int] = {}
     for match in _BRACKET.finditer(text):
         sign = match.group(1)

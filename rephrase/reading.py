@@ -6,6 +6,7 @@ with it. Memory holds one record, or one small batch of Parquet rows, at a time.
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,16 @@ PARQUET_BATCH_ROWS = 16
 MAX_LINE_BYTES = 256 << 20
 
 
+def _compiled(expression: str) -> ParsedResult:
+    """A field's name may be no expression: "my text", "raw-text"."""
+    try:
+        return jmespath.compile(expression)
+    except jmespath.exceptions.JMESPathError:
+        if re.fullmatch(r"[\w .-]+", expression):
+            return jmespath.compile(json.dumps(expression))
+        raise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
     """Which fields of a record hold what, as JMESPath expressions: a plain name is one.
@@ -49,7 +60,7 @@ class Fields:
         for name in ("text", "id", "title", "language"):
             expression = getattr(self, name)
             try:
-                jmespath.compile(expression)
+                _compiled(expression)
             except jmespath.exceptions.JMESPathError as error:
                 raise ValueError(
                     f"--{name}-field {expression!r} is no field name or JMESPath expression: {error}"
@@ -81,8 +92,10 @@ class Position:
     byte: int = 0
 
 
-def list_inputs(source: str) -> tuple[list[InputFile], list[str]]:
+def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile], list[str]]:
     """The readable files of a file, folder or glob, sorted by path, and the names of those in a format we do not read.
+
+    What lies in the folder `output` is not part of the corpus.
 
     Raises:
         FileNotFoundError: there is nothing at `source`.
@@ -91,10 +104,15 @@ def list_inputs(source: str) -> tuple[list[InputFile], list[str]]:
     fs, root = fsspec.core.url_to_fs(source)
     if fs.isdir(root):
         base, paths = root.rstrip("/"), fs.find(root)
-    elif any(sign in root for sign in "*?["):
-        base, paths = "", fs.glob(root)
+    elif any(sign in root for sign in "*?[") and not fs.exists(root):
+        base = re.split(r"[^/]*[*?\[]", root)[0].rstrip("/")
+        # A glob may match folders, as Spark names them.
+        paths = [inner for path in fs.glob(root) for inner in (fs.find(path) if fs.isdir(path) else [path])]
     else:
         base, paths = root.rsplit("/", 1)[0], [root] if fs.exists(root) else []
+    if output is not None and type(fs) is type(fsspec.core.url_to_fs(output)[0]):
+        inside = fsspec.core.url_to_fs(output)[1].rstrip("/") + "/"
+        paths = [path for path in paths if not path.startswith(inside)]
     if not paths:
         raise FileNotFoundError(f"nothing to read at {source!r}")
     files, skipped = [], []
@@ -103,15 +121,31 @@ def list_inputs(source: str) -> tuple[list[InputFile], list[str]]:
         if not path.endswith(SUFFIXES):
             skipped.append(name)
             continue
-        info = fs.info(path)
-        version = next(
-            (str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "md5Hash") if info.get(key)), ""
-        )
+        n_bytes, version = _state(fs, path)
         url = fs.unstrip_protocol(path) if source.find("://") > 0 else path
-        files.append(InputFile(path=url, name=name, n_bytes=int(info["size"] or 0), version=version))
+        files.append(InputFile(path=url, name=name, n_bytes=n_bytes, version=version))
     if not files:
         raise ValueError(f"no file at {source!r} ends in {', '.join(SUFFIXES)}; found {', '.join(skipped[:5])}")
     return files, skipped
+
+
+def has_changed(file: InputFile) -> bool:
+    """Whether the file is no longer the one that was listed."""
+    fs, path = fsspec.core.url_to_fs(file.path)
+    fs.invalidate_cache()
+    return _state(fs, path) != (file.n_bytes, file.version)
+
+
+def _state(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
+    """Size and version of a file; of one that is not there, such as a broken link, neither."""
+    try:
+        info = fs.info(path)
+    except OSError:
+        return 0, ""
+    version = next(
+        (str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "md5Hash") if info.get(key)), ""
+    )
+    return int(info["size"] or 0), version
 
 
 def read_file(
@@ -145,7 +179,7 @@ def count_records(file: InputFile) -> int:
     if file.path.endswith(TEXT_SUFFIXES):
         return 1
     if file.path.endswith(PARQUET_SUFFIXES):
-        with fsspec.open(file.path, "rb") as raw, _readable(file):
+        with _readable(file), fsspec.open(file.path, "rb") as raw:
             return int(pq.ParquetFile(raw).metadata.num_rows)
     return sum(1 for line, _ in _lines(file, Position()) if line.strip())
 
@@ -155,7 +189,7 @@ def _read_text(
 ) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
     if start.record > 0:
         return
-    with fsspec.open(file.path, "rb") as raw:
+    with _readable(file), fsspec.open(file.path, "rb") as raw:
         data = raw.read()
     try:
         record: Mapping[str, object] = {"text": data.decode("utf-8-sig")}
@@ -193,7 +227,7 @@ def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
     """The lines of a JSON Lines file and the byte at which each ends, from `start` on; compressed files start over."""
     codec = {"gz": "gzip", "zst": "zstd"}.get(file.path.rsplit(".", 1)[-1])
     compressed = codec is not None
-    with fsspec.open(file.path, "rb") as raw, _readable(file):
+    with _readable(file), fsspec.open(file.path, "rb") as raw:
         stream: IO[bytes] = raw
         if compressed:
             # Arrow's stream, unlike others, says so when a file is cut off.
@@ -218,7 +252,7 @@ def _read_parquet(
     file: InputFile, options: ReadOptions, start: Position
 ) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
     fields = options.fields
-    with fsspec.open(file.path, "rb") as raw, _readable(file):
+    with _readable(file), fsspec.open(file.path, "rb") as raw:
         parquet = pq.ParquetFile(raw)
         columns = parquet.schema_arrow.names
         wanted = {fields.text, fields.id, fields.title, fields.language, *fields.metadata}
@@ -248,6 +282,8 @@ def _parquet_record(
         text = batch.column(options.fields.text)[row] if options.fields.text in batch.schema.names else None
         data = text.as_buffer().to_pybytes() if isinstance(text, pa.StringScalar | pa.LargeStringScalar) else b""
         return _unreadable(file, index, "invalid_utf8", str(error), data)
+    except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:  # a date Python cannot hold, and the like
+        return _unreadable(file, index, "bad_value", f"{type(error).__name__}: {error}", "")
     return _document(file, index, record, options)
 
 
@@ -255,17 +291,24 @@ def _document(file: InputFile, index: int, record: object, options: ReadOptions)
     fields = options.fields
 
     def refuse(reason: str, detail: str, text: str = "") -> UnreadableRecord:
-        return _unreadable(file, index, reason, detail, text or json.dumps(record, default=str), given_id)
+        return _unreadable(file, index, reason, detail, text or _as_json(record), given_id)
 
     given_id = ""
     if not isinstance(record, Mapping):
         return refuse("not_an_object", f"a {type(record).__name__} stands where an object with fields should")
     identifier = _search(fields.id, record)
-    if isinstance(identifier, str | int) and not isinstance(identifier, bool) and str(identifier).strip():
-        given_id = _printable(str(identifier))
+    if isinstance(identifier, float):  # a column of whole numbers with gaps comes as one of floats
+        identifier = None if identifier != identifier else int(identifier) if identifier.is_integer() else identifier
+    if isinstance(identifier, str | int) and not isinstance(identifier, bool):
+        given_id = _printable(str(identifier).strip())
     elif identifier is not None:
-        return refuse("bad_id", f"{fields.id!r} is {identifier!r}, not a text or a whole number")
+        return refuse("bad_id", f"{fields.id!r} is a {type(identifier).__name__}, not a text or a whole number")
     text = _search(fields.text, record)
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            return _unreadable(file, index, "invalid_utf8", str(error), text, given_id)
     if isinstance(text, list) and text and all(isinstance(item, str) for item in text):
         text = "\n\n".join(text)
     if text is None:
@@ -300,11 +343,18 @@ def _document(file: InputFile, index: int, record: object, options: ReadOptions)
 def _search(expression: str, record: Mapping[str, object]) -> Any:
     if expression in record:
         return record[expression]
-    compiled: ParsedResult = jmespath.compile(expression)
+    compiled = _compiled(expression)
     try:
         return compiled.search(record)
     except jmespath.exceptions.JMESPathError:
         return None
+
+
+def _as_json(record: object) -> str:
+    try:
+        return json.dumps(record, default=str)
+    except RecursionError:
+        return ""
 
 
 def _printable(text: str) -> str:

@@ -53,6 +53,8 @@ async def rewrite_document(
     done: list[ChunkRewrite] = []
     glossary: dict[str, str] = {}
     for chunk in chunks:
+        if not chunk.text.strip():
+            continue  # white space needs no rewriting
         written = SEAM.join(part.text for part in done if part.verdict.accepted)
         context = make_context(document.text, chunk, written, glossary, tools.tokenizer, recipe.context_tokens)
         part = await rewrite_chunk(document, chunk, variant, recipe, context, written, tools)

@@ -134,6 +134,7 @@ async def test_a_server_that_hangs_is_given_up(serve):
     [
         ((400, '{"error": {"message": "maximum context length is 10 tokens"}}'), PromptTooLongError),
         ((400, '{"error": {"message": "bad word"}}'), RequestRefusedError),
+        ((403, '{"error": {"message": "key"}}'), EngineError),
         ((422, '{"error": {"message": "no"}}'), RequestRefusedError),
         ((401, '{"error": {"message": "key"}}'), EngineError),
     ],
@@ -165,7 +166,7 @@ async def test_one_endpoint_gone_leaves_the_other(serve, gone):
 
 def test_a_model_that_is_not_served_is_refused_with_those_that_are(serve):
     server = serve(GOOD, models=("a", "b"))
-    with pytest.raises(ValueError, match="does not serve 'c'; it serves a, b"):
+    with pytest.raises(ValueError, match=r"'c' is not served at .*; there is a, b"):
         OpenAIEngine([server.url], model="c")
     with pytest.raises(ValueError, match="name one with --model: a, b"):
         OpenAIEngine([server.url])
@@ -174,5 +175,5 @@ def test_a_model_that_is_not_served_is_refused_with_those_that_are(serve):
 
 
 def test_an_endpoint_that_is_not_there_is_refused():
-    with pytest.raises(EngineError, match="does not answer"):
+    with pytest.raises(EngineError, match="none answers as"):
         OpenAIEngine(["http://127.0.0.1:9/v1"], give_up_after_s=0.5)
