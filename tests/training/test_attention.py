@@ -1,5 +1,6 @@
 import torch
 from torch import Tensor
+
 from training.attention import LatentAttention, RotaryTable
 from training.boundaries import Boundaries
 from training.config import ModelConfig

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from training import boundaries
 from training.boundaries import Boundaries
 

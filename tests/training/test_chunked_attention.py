@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import Tensor
+
 from training import boundaries
 from training.boundaries import Boundaries
 from training.chunked_attention import chunked_attention

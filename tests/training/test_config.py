@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from training.config import ModelConfig
 from training.model import Decoder
 from training.presets import PRESETS, kimi_k2, list_presets, nano, preset

@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+
 from training import linear_cross_entropy as module
 from training.linear_cross_entropy import linear_cross_entropy
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from training.matrix_layout import MatrixLayout
 
 

@@ -1,4 +1,5 @@
 import torch
+
 from training.boundaries import Boundaries
 from training.config import ModelConfig
 from training.model import Decoder

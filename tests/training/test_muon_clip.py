@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+
 from training import muon_clip
 from training.config import ModelConfig
 from training.matrix_layout import MatrixLayout

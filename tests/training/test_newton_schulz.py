@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from training.newton_schulz import COEFFICIENTS, JORDAN, POLAR_EXPRESS, orthogonalise
 
 

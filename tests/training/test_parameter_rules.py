@@ -1,10 +1,11 @@
 import pytest
 from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from training.config import ModelConfig
 from training.huggingface import to_hf
 from training.model import Decoder
 from training.parameter_rules import Rule, assign, deepseek_rules, llama_rules
-from transformers import LlamaConfig, LlamaForCausalLM
 
 
 @pytest.mark.parametrize("changes", [{}, {"q_rank": None}])

@@ -1,7 +1,8 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from training.attention import LogitMaxima
+
+from training.attention import LogitMaxima, RotaryTable
 from training.boundaries import Boundaries
 from training.config import ModelConfig
 from training.model import Decoder
@@ -44,8 +45,6 @@ def test_the_same_batch_after_the_clip_gives_gamma_times_the_maximum(model: Deco
 
 
 def test_every_pair_of_logits_scales_not_only_the_largest(model: Decoder) -> None:
-    from training.attention import RotaryTable
-
     rows, layer = Boundaries.whole_rows(1, 9), model.layers[0].self_attn
     x = torch.randn(1, 9, 32)
     rotary = RotaryTable(rows.positions_BS, model.config.rope_head_dim, model.config.rope_theta)
