@@ -133,6 +133,16 @@ class MuonClip(Optimizer):
             self.clip.apply()
         return loss
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All state tensors by parameter name, made where there are none yet: to save, and to fill in place."""
+        named: dict[str, Tensor] = {}
+        for assignment in self.assignments:
+            state = self._state_of(assignment.parameter, assignment.rule.optimizer)
+            named |= {f"optimizer.{assignment.name}.{key}": tensor for key, tensor in state.items()}
+        if self.clip is not None:
+            named["optimizer.clip.n_clipped"] = self.clip.n_clipped_LH
+        return named
+
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         if self.clip is not None:
@@ -146,6 +156,16 @@ class MuonClip(Optimizer):
 
     def _named(self, optimizer: str) -> list[nn.Parameter]:
         return [a.parameter for a in self.assignments if a.rule.optimizer == optimizer]
+
+    def _state_of(self, parameter: nn.Parameter, optimizer: str) -> dict[str, Tensor]:
+        state = self.state[parameter]
+        if not state and optimizer == "muon":
+            state["momentum"] = torch.zeros_like(parameter)
+        elif not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        return state
 
     def _muon(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
         slices = {parameter: self._slices(parameter) for parameter in parameters}
@@ -165,10 +185,7 @@ class MuonClip(Optimizer):
     def _slices(self, parameter: nn.Parameter) -> list[_Slice]:
         """The matrices to orthogonalise, all of them wide, so that a matrix and a transposed one share a batch."""
         assert parameter.grad is not None
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"].mul_(self.config.momentum).add_(parameter.grad)
+        momentum = self._state_of(parameter, "muon")["momentum"].mul_(self.config.momentum).add_(parameter.grad)
         direction = parameter.grad.add(momentum, alpha=self.config.momentum) if self.config.nesterov else momentum
         batches = self._layouts[parameter].split(direction)
         return [
@@ -193,13 +210,7 @@ class MuonClip(Optimizer):
     def _adamw(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
         if not parameters:
             return
-        for parameter in parameters:
-            state = self.state[parameter]
-            if not state:
-                state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
-                state["exp_avg"] = torch.zeros_like(parameter)
-                state["exp_avg_sq"] = torch.zeros_like(parameter)
-        states = [self.state[parameter] for parameter in parameters]
+        states = [self._state_of(parameter, "adamw") for parameter in parameters]
         adamw(
             [*parameters],
             [parameter.grad for parameter in parameters if parameter.grad is not None],
