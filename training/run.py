@@ -25,7 +25,7 @@ from training.schedule import schedule
 from training.token_store import TokenStore, tokenise_documents, tokenise_shards
 from training.tokenizer import TextTokenizer
 from training.trainer import Precision, Summary, Trainer, TrainerConfig
-from training.utility.report import write_report
+from training.utility.report import max_logit_curves, write_report
 from training.utility.tracker import UtilityConfig
 
 # Options that may differ when a run is resumed: they change what is written, not what is computed.
@@ -75,7 +75,7 @@ def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable
     """Train on the committed shards of `shards`, and on `documents` beside them, in the folder `run`.
 
     Called again with the same arguments it resumes from the newest checkpoint. Under `torchrun` all processes call it.
-    Leaves `utility.parquet`, `utility.md` and `mixture.json` in the run's folder.
+    Leaves `utility.parquet`, `utility.md`, `utility.svg`, `max_logits.svg` and `mixture.json` in the run's folder.
 
     Raises:
         ValueError: bad options, nothing to train on, or a run that was begun with other options.
@@ -89,7 +89,8 @@ def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable
         trainer = build(run, store, options, tokenizer.vocab_size, ranks)
         summary = trainer.train()
         if ranks.is_writer:
-            write_report(run, trainer.utility.ledger, store.streams, options.mixture)
+            write_report(run, trainer.utility.ledger, store.streams)
+            Storage(run).write("max_logits.svg", max_logit_curves(run, options.clip_threshold).encode())
         ranks.barrier()
     return summary
 

@@ -125,6 +125,7 @@ class Trainer:
                     held_out_loss = self.evaluate()
                     if telemetry is not None:
                         telemetry.write(self.step, "held_out", held_out_loss)
+                        telemetry.write(self.step, "value", self.utility.values_by_stream())
                 if is_last or _is_due(self.step, self.config.checkpoint_every):
                     self.save()
             if self.step < self.config.n_steps:

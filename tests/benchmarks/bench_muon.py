@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -127,7 +128,7 @@ def crossing(curve: list[tuple[float, float]], target: float) -> float:
     does."""
     if curve[0][1] <= target:
         return curve[0][0]
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if y1 <= target:
             return x0 + (x1 - x0) * (y0 - target) / (y0 - y1)
     return float("inf")

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rephrase.storage import Storage
-from training.mixture import Mixture
+from training.line_chart import line_chart
+from training.telemetry import read_metrics
 from training.token_store import ORIGINAL, Stream
 from training.utility.learning_speed import learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
@@ -106,8 +107,8 @@ def answers(ledger: UtilityLedger, streams: Sequence[Stream], measured: Values) 
     return found
 
 
-def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream], mixture: Mixture) -> None:
-    """Write `utility.parquet`, `utility.md` and `mixture.json` into the run's folder."""
+def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream]) -> None:
+    """Write `utility.parquet`, `utility.md`, `utility.svg` and `mixture.json` into the run's folder."""
     measured = values(ledger)
     rows = utility_rows(ledger, streams, measured)
     sink = pa.BufferOutputStream()
@@ -119,6 +120,30 @@ def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream], mi
     recommended = recommend(streams, share_K, measured.first_sight_K, measured.discount)
     storage.write_json("mixture.json", recommended.to_json())
     storage.write("utility.md", markdown(rows, answers(ledger, streams, measured), measured).encode())
+    storage.write("utility.svg", loss_curves(ledger, streams).encode())
+
+
+def loss_curves(ledger: UtilityLedger, streams: Sequence[Stream]) -> str:
+    """The loss of each stream at first sight and, as a line of its own, at later sights, over the tokens of the run."""
+    tokens, loss, at_T = ledger.tokens_KRT.numpy(), ledger.loss_KRT.numpy(), ledger.bin_middles().numpy()
+    lines = {}
+    for k, stream in enumerate(streams):
+        for name, sights in (("", slice(0, 1)), (", repeated", slice(1, None))):
+            n_T, loss_T = tokens[k, sights].sum(axis=0), loss[k, sights].sum(axis=0)
+            seen = np.flatnonzero(n_T > 0)
+            if len(seen):
+                lines[f"{stream.recipe}/{stream.style}{name}"] = [(at_T[t], loss_T[t] / n_T[t]) for t in seen]
+    return line_chart("Training loss by stream", "tokens of the run", "nats per token", lines)
+
+
+def max_logit_curves(run: Path, threshold: float | None = None) -> str:
+    """The largest attention logit of each head over a run's steps, unclamped, against QK-Clip's threshold."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in read_metrics(run, "train"):
+        for layer, heads in enumerate(row["max_logits"]):
+            for head, logit in enumerate(heads):
+                lines.setdefault(f"layer {layer}, head {head}", []).append((row["step"], logit))
+    return line_chart("Largest attention logit of each head", "step", "logit", lines, threshold)
 
 
 def markdown(rows: Sequence[dict[str, Any]], found: Sequence[Answer], measured: Values) -> str:

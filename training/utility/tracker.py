@@ -14,6 +14,7 @@ from training.parallel import Ranks
 from training.token_store import Stream
 from training.utility.alignment import probed_layers, scoring, target_gradients
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
+from training.utility.value import values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,11 @@ class UtilityTracker:
         """After the last micro-batch: put the sums of all ranks into the ledger."""
         self.ledger.add_step(ranks.sum(self._sums))
         self._clear()
+
+    def values_by_stream(self) -> dict[str, float]:
+        """The value so far of a first sight of each stream that has been measured."""
+        measured = values(self.ledger).first_sight_K
+        return {str(s): float(v) for s, v in zip(self.streams, measured, strict=True) if v == v}
 
     def _clear(self) -> None:
         self._gradients = []
