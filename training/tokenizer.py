@@ -45,3 +45,7 @@ class TextTokenizer:
         """The ids of each text, its start and end token included."""
         encoded = self._tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return [np.array([self.start_id, *ids, self.end_id], dtype=np.uint32) for ids in encoded]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some ids, special tokens included."""
+        return str(self._tokenizer.decode(list(ids)))

@@ -38,7 +38,7 @@ from training.utility.value import values
 
 TIERS = (("fresh",), ("repeated", "near_duplicate"), ("off_domain", "shuffled"))
 ROW_LENGTH, ROWS, HELD_OUT = 256, 8, 0.15
-N_BASES = 4
+N_SIGHTS = 20
 
 
 def pieces(documents: list[Document], n_words: int = 400) -> list[str]:
@@ -50,24 +50,28 @@ def pieces(documents: list[Document], n_words: int = 400) -> list[str]:
     return sections
 
 
-def plant(book: list[str], off_domain: list[str], seed: int) -> dict[str, list[str]]:
-    """The texts of each stream; no section of the book serves two streams."""
+def plant(
+    book: list[str], off_domain: list[str], tokenizer: TextTokenizer, n_tokens: int, seed: int
+) -> dict[str, list[str]]:
+    """Texts for about `n_tokens` of each stream; no section of the book serves two streams."""
     rng = random.Random(seed)
     book, off_domain = rng.sample(book, len(book)), rng.sample(off_domain, len(off_domain))
-    repeated, bases, rest = book[:N_BASES], book[N_BASES : 2 * N_BASES], book[2 * N_BASES :]
+    mean_length = sum(map(len, tokenizer.encode(book[:50]))) / 50
+    n = max(1, round(n_tokens / N_SIGHTS / mean_length))
+    repeated, bases, rest = book[:n], book[n : 2 * n], book[2 * n :]
     half = len(rest) // 2
 
     def dropped(text: str) -> str:
         return " ".join(word for word in text.split(" ") if rng.random() > 0.05)
 
     def shuffled(text: str) -> str:
-        words = text.split(" ")
-        return " ".join(rng.sample(words, len(words)))
+        ids = tokenizer.encode([text])[0][1:-1].tolist()
+        return tokenizer.decode(rng.sample(ids, len(ids)))
 
     return {
         "fresh": rest[:half],
         "repeated": repeated,
-        "near_duplicate": [dropped(base) for base in bases for _ in range(40)],
+        "near_duplicate": [dropped(base) for base in bases for _ in range(N_SIGHTS)],
         "off_domain": off_domain,
         "shuffled": [shuffled(text) for text in rest[half:]],
     }
@@ -102,16 +106,11 @@ def ranking(
         TrainerConfig(
             n_steps=n_steps,
             micro_batch_rows=ROWS,
-            utility=UtilityConfig(align_every=4, target_rows=4, target_recipe="fresh"),
+            utility=UtilityConfig(align_every=4, target_rows=8, target_recipe="fresh"),
         ),
     )
     trainer.train()
-    ledger = trainer.utility.ledger
-    ledger.scored_KRT[:, 0] = ledger.scored_KRT.sum(1)
-    ledger.score_KRT[:, 0] = ledger.score_KRT.sum(1)
-    ledger.scored_KRT[:, 1:] = 0
-    ledger.score_KRT[:, 1:] = 0
-    measured = values(ledger).first_sight_K
+    measured = values(trainer.utility.ledger).current_K
     return {stream.recipe: float(measured[k]) for k, stream in enumerate(store.streams)}
 
 
@@ -126,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
     book = list(read_documents(options.data, "documents/openstax*.jsonl"))
     off_domain = list(read_documents(options.data, "math/openlogic_tex.jsonl"))
@@ -136,7 +135,8 @@ def main() -> None:
             folder = Path(name)
             tokenizer = train_tokenizer(book + off_domain, 2048, folder / "tokenizer")
             config = nano(tokenizer.vocab_size).replace(hidden_size=128, n_layers=3, context_length=ROW_LENGTH)
-            planted = plant(pieces(book), pieces(off_domain), seed)
+            n_tokens = options.steps * ROWS * ROW_LENGTH // 5
+            planted = plant(pieces(book), pieces(off_domain), tokenizer, n_tokens, seed)
             value = ranking(planted, config, tokenizer, options.steps, seed, folder)
         pairs = list(right_pairs(value))
         n_right += all(pairs)

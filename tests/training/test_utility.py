@@ -138,10 +138,10 @@ def planted_ledger(worth_of_repetition: float = 0.5) -> UtilityLedger:
 
 def test_values_rank_what_was_planted_whatever_the_time() -> None:
     measured = values(planted_ledger())
-    good, original, bad = (measured.first_sight_K[k] for k in (1, 0, 2))
+    good, original, bad = (measured.value_KR[k, 0] for k in (1, 0, 2))
     assert good / original == pytest.approx(2.0, abs=0.15)
-    assert abs(bad) < 4 * measured.first_sight_error_K[2]
-    assert (measured.first_sight_error_K < 0.1).all()
+    assert abs(bad) < 4 * measured.current_error_K[2]
+    assert (measured.current_error_K < 0.1).all()
     assert measured.value_KR[0, 1] / original == pytest.approx(0.5, abs=0.1)
     assert measured.discount.measured
     assert measured.discount.worth(1) == pytest.approx(0.5, abs=0.1)

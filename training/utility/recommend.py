@@ -26,7 +26,7 @@ def recommend(
 
     Args:
         share_K: of the tokens of the run that was measured.
-        value_K: of a first sight, relative to the average token; nan counts as 1, unknown.
+        value_K: of a stream's tokens relative to the average pull; nan counts as 1, unknown.
     """
     factor_K = np.clip(np.nan_to_num(value_K, nan=1.0), 1 / MAX_CHANGE, MAX_CHANGE)
     weight_K = share_K * factor_K

@@ -84,19 +84,20 @@ def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: Val
 def answers(ledger: UtilityLedger, streams: Sequence[Stream], measured: Values) -> list[Answer]:
     """For each source and recipe: the value of its next epoch against that of a fresh rephrasing.
 
-    A fresh rephrasing is taken to be worth what first sights of the recipe were worth; the next epoch that, times the
-    discount of the next repetition. The confidence is that of the sign of the difference, for normal errors.
+    A fresh rephrasing is taken to be worth what first sights of the recipe were worth lately; the next epoch that,
+    times the discount of the next repetition. The confidence is that of the sign of the difference, for normal errors.
     """
     tokens_KR = ledger.tokens_KRT.sum(dim=2).numpy()
     found = []
     for source, recipe in sorted({(s.source, s.recipe) for s in streams if s.recipe != ORIGINAL}):
         members = [k for k, s in enumerate(streams) if (s.source, s.recipe) == (source, recipe)]
-        weights = tokens_KR[members, 0] * np.isfinite(measured.first_sight_K[members])
+        first_K, error_K = measured.value_KR[members, 0], measured.error_KR[members, 0]
+        weights = tokens_KR[members, 0] * np.isfinite(first_K)
         if not weights.sum():
             continue
         weights = weights / weights.sum()
-        fresh = float(weights @ np.nan_to_num(measured.first_sight_K[members]))
-        fresh_error = float(np.sqrt(weights**2 @ np.nan_to_num(measured.first_sight_error_K[members]) ** 2))
+        fresh = float(weights @ np.nan_to_num(first_K))
+        fresh_error = float(np.sqrt(weights**2 @ np.nan_to_num(error_K) ** 2))
         next_repetition = 1 + int(np.flatnonzero(tokens_KR[members].sum(axis=0)).max())
         d = measured.discount
         lost = 1 - d.worth(next_repetition)
@@ -117,7 +118,7 @@ def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream]) ->
     storage.write("utility.parquet", bytes(sink.getvalue()))
     tokens_K = ledger.tokens_KRT.sum(dim=(1, 2)).numpy()
     share_K = tokens_K / max(1.0, tokens_K.sum())
-    recommended = recommend(streams, share_K, measured.first_sight_K, measured.discount)
+    recommended = recommend(streams, share_K, measured.current_K, measured.discount)
     storage.write_json("mixture.json", recommended.to_json())
     storage.write("utility.md", markdown(rows, answers(ledger, streams, measured), measured).encode())
     storage.write("utility.svg", loss_curves(ledger, streams).encode())
@@ -152,7 +153,7 @@ def markdown(rows: Sequence[dict[str, Any]], found: Sequence[Answer], measured: 
     lines = [
         "# What each token taught",
         "",
-        "Value is the pull towards held-out text, relative to the average token; ± is one standard error over steps.",
+        "Value is the pull towards held-out text, relative to the run's average; ± is one standard error over steps.",
         "",
         "| source | recipe | style | repetition | tokens | loss | value | learning speed (nats per M tokens) |",
         "|---|---|---|---:|---:|---:|---:|---:|",

@@ -103,8 +103,8 @@ class UtilityTracker:
         self._clear()
 
     def values_by_stream(self) -> dict[str, float]:
-        """The value so far of a first sight of each stream that has been measured."""
-        measured = values(self.ledger).first_sight_K
+        """The value lately of each stream that has been measured."""
+        measured = values(self.ledger).current_K
         return {str(s): float(v) for s, v in zip(self.streams, measured, strict=True) if v == v}
 
     def _clear(self) -> None:

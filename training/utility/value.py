@@ -1,9 +1,14 @@
-"""What a token of each stream and repetition is worth: its alignment relative to the average token of the same time.
+"""What a token of each stream and repetition is worth now: its pull towards held-out text, relative to the average
+pull.
 
 Shapes: K streams, R repetitions, T time bins.
 
-1 is the average token of the run, 0 teaches nothing that the held-out text asks for, below 0 the opposite. Comparing
-inside time bins keeps early, large gradients from favouring what happens to be seen early.
+The pull is the alignment score per token. 1 is the average pull in the run (its sign left out, so that harmful text
+cannot bring the average to zero), 0 teaches nothing that the held-out text asks for, below 0 the opposite.
+
+Only the later half of the run counts: at first all text teaches the same letter and word frequencies, and what is to be
+decided is the next token. Inside it, pulls are compared bin by bin, so that larger gradients of earlier bins do not
+favour what happened to be seen then.
 """
 
 from dataclasses import dataclass
@@ -19,33 +24,30 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Values and their standard errors (K, R), nan where nothing was measured, and the discount of repetition."""
+    """Values and their standard errors, nan where nothing was measured.
+
+    By repetition (K, R); for the stream as the run saw it lately, all sights together (K,); and the discount.
+    """
 
     value_KR: Floats
     error_KR: Floats
-    first_sight_K: Floats
-    first_sight_error_K: Floats
+    current_K: Floats
+    current_error_K: Floats
     discount: RepetitionDiscount
 
 
 def values(ledger: UtilityLedger) -> Values:
     """Jackknife over time bins: the errors are over steps, not over tokens, which are not independent."""
     scored, score = ledger.scored_KRT.numpy(), ledger.score_KRT.numpy()
-    measured = scored.sum(axis=(0, 1)) > 0
-    scored, score = scored[..., measured], score[..., measured]
-    value_KR, error_KR = _relative(scored, score)
-    repetition = np.arange(1, value_KR.shape[1], dtype=np.float64)
-    # Worth of repetition r against first sight, over all streams that have both at the same time.
+    measured = np.flatnonzero(scored.sum(axis=(0, 1)) > 0)
+    later = measured[len(measured) // 2 :]
+    scored, score = scored[..., later], score[..., later]
+    pull_T = np.abs(score).sum(axis=(0, 1)) / np.maximum(1.0, scored.sum(axis=(0, 1)))
+    value_KR, error_KR = _ratio(score, scored * pull_T)
+    current_K, current_error_K = _ratio(score.sum(axis=1), scored.sum(axis=1) * pull_T)
     worth, error = _worth_of_repetition(scored, score)
-    discount = fit_discount(repetition, worth, error)
-    first_K, first_error_K = value_KR[:, 0], error_KR[:, 0]
-    return Values(value_KR, error_KR, first_K, first_error_K, discount)
-
-
-def _relative(scored: Floats, score: Floats) -> tuple[Floats, Floats]:
-    """Score per token over what the average token of the same bins scored, and its jackknife error."""
-    average_T = score.sum(axis=(0, 1)) / np.maximum(1.0, scored.sum(axis=(0, 1)))
-    return _ratio(score, scored * average_T)
+    discount = fit_discount(np.arange(1, value_KR.shape[1], dtype=np.float64), worth, error)
+    return Values(value_KR, error_KR, current_K, current_error_K, discount)
 
 
 def _worth_of_repetition(scored: Floats, score: Floats) -> tuple[Floats, Floats]:
