@@ -4,7 +4,7 @@ Both sweep their learning rate at the full length, over the same grid, extended 
 then trains with three seeds; MuonClip trains with the same seeds for shorter and shorter runs, each with a complete
 schedule of its own, and the share at which it equals AdamW is interpolated.
 
-    python tests/benchmarks/bench_muon.py DATA [--steps 240]
+    python tests/benchmarks/bench_muon.py DATA [--steps 400]
 """
 
 import argparse
@@ -33,7 +33,7 @@ from training.schedule import wsd
 from training.token_store import TokenStore
 
 ROW_LENGTH, ROWS, HELD_OUT = 256, 8, 0.08
-SHARES = (0.4, 0.55, 0.7)
+SHARES = (0.5, 0.7)
 
 Make = Callable[[Decoder, float], torch.optim.Optimizer]
 
@@ -93,15 +93,15 @@ def sweep(make: Make, run: Callable[..., float]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--steps", type=int, default=240)
-    parser.add_argument("--vocab-size", type=int, default=2048)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--vocab-size", type=int, default=1024)
     options = parser.parse_args()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         documents = list(read_documents(options.data, "documents/openstax*.jsonl"))
         tokenizer = train_tokenizer(documents, options.vocab_size, Path(folder) / "tokenizer")
         store = build_store(documents, tokenizer, Path(folder) / "tokens")
-        config = nano(tokenizer.vocab_size).replace(context_length=ROW_LENGTH)
+        config = nano(tokenizer.vocab_size).replace(hidden_size=128, n_layers=3, context_length=ROW_LENGTH)
         n_tokens, n_parameters = store.length_D.sum(), config.n_parameters() / 1e6
         print(f"{len(documents)} documents, {n_tokens} tokens, {n_parameters:.1f} M parameters")
 
