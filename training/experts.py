@@ -47,8 +47,10 @@ def _inverse(order_C: Tensor) -> Tensor:
 
 
 class _Dispatch(torch.autograd.Function):
-    """Row c of the result is token `order[c] // K`. Backward sums a token's K rows in a fixed order, so runs repeat bit
-    for bit, which a scatter-add would not promise."""
+    """Row c of the result is token `order[c] // K`.
+
+    Backward sums a token's K rows in a fixed order, so runs repeat bit for bit, which a scatter-add would not promise.
+    """
 
     @staticmethod
     def forward(ctx: Any, x_TM: Tensor, order_C: Tensor, n_active: int) -> Tensor:

@@ -61,8 +61,7 @@ def wsd(n_steps: int, n_warmup: int, decay_share: float = 0.2, end: float = 0.0)
 def kimi_k2(n_steps: int, n_warmup: int = 500) -> Schedule:
     """K2's proportions (arXiv 2507.20534, section 2.5) on a run of any length.
 
-    2e-4 constant for 10 T tokens, cosine to 2e-5 over 5.5 T, then an anneal to 7e-6; the report gives about 0.5 T in
-    all to annealing and long context, taken here as the anneal's length.
+    2e-4 constant for 10 T tokens, cosine to 2e-5 over 5.5 T, then an anneal to 7e-6, taken here as half a trillion.
     """
     after = _rest(n_steps, n_warmup)
     n_cosine, n_anneal = round(after * 5.5 / 16), round(after * 0.5 / 16)

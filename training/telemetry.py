@@ -1,5 +1,4 @@
-"""Where a run's figures go: a file of JSON lines, TensorBoard where it is installed, and a line of progress in the
-log."""
+"""Where a run's figures go: a file of JSON lines, TensorBoard where it is installed, a line of progress in the log."""
 
 import importlib.util
 import json

@@ -19,8 +19,7 @@ _CANDIDATES = np.geomspace(0.05, 1000.0, 400)
 
 @dataclass(frozen=True, slots=True)
 class RepetitionDiscount:
-    """`low` and `high` enclose the values of R* within one standard error; `measured` is false for the published
-    value."""
+    """R*, and the range within one standard error; `measured` is false for the published value."""
 
     r_star: float
     low: float
