@@ -82,14 +82,14 @@ class Checkpoints:
 
     def _write(self, step: int, tensors: Tensors, state: str) -> None:
         target = self._path(step)
+        if target.exists():
+            return  # a run that repeats the step comes to the same state
         temporary = target.with_name(f".{target.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         with _quiet():
             dcp.save(dict(tensors), storage_writer=dcp.FileSystemWriter(temporary, sync_files=True), no_dist=True)
         Storage(temporary).write("state.json", state.encode())
-        if target.exists():
-            shutil.rmtree(target)
         temporary.rename(target)
         flush_folder(self.folder)
         for old in self.steps()[: -self._n_kept]:

@@ -37,7 +37,8 @@ class RunOptions:
     """Everything that a run depends on beside its data.
 
     `rows_per_step` counts the rows of all processes. `row_length` None takes the preset's context length.
-    `max_eval_rows` held-out rows of each stream are evaluated.
+    `max_eval_rows` held-out rows of each stream are evaluated. `bias_speed` is DeepSeek-V3's, made for runs of many
+    thousand steps; a run of hundreds balances its experts sooner with 1e-2.
     """
 
     preset: str
@@ -51,6 +52,7 @@ class RunOptions:
     n_warmup: int = 20
     weight_decay: float = 0.1
     clip_threshold: float = THRESHOLD
+    bias_speed: float = 1e-3
     precision: Precision = "bfloat16"
     seed: int = 0
     held_out_share: float = 0.01
@@ -134,6 +136,7 @@ def build(run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ra
         n_steps=o.n_steps,
         micro_batch_rows=o.micro_batch_rows,
         precision=o.precision,
+        bias_speed=o.bias_speed,
         evaluate_every=o.evaluate_every,
         checkpoint_every=o.checkpoint_every,
         n_checkpoints_kept=o.n_checkpoints_kept,

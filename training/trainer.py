@@ -94,6 +94,8 @@ class Trainer:
         self.device = model.lm_head.weight.device
         self.step = 0
         self.n_tokens = 0
+        self.loss = float("nan")
+        self.held_out_loss: dict[str, float] = {}
         self.guard = LossGuard(config.guard)
         self.utility = UtilityTracker(model, store.streams, held_out, config.utility)
         self.checkpoints = Checkpoints(run / "checkpoints", config.n_checkpoints_kept)
@@ -110,21 +112,20 @@ class Trainer:
         """
         self._resume()
         telemetry = Telemetry(self.run, self.step, self.config.n_steps) if self.ranks.is_writer else None
-        loss, held_out_loss, steps = float("nan"), {}, iter(self.loader)
+        steps = iter(self.loader)
         try:
             while self.step < self.config.n_steps and (data := next(steps, None)) is not None:
                 began = time.perf_counter()
                 figures = self._take_step(data)
-                loss = figures["loss"]
                 figures["tokens_per_s"] = figures["n_tokens"] / (time.perf_counter() - began)
                 if telemetry is not None and (self.step % self.config.log_every == 0):
                     telemetry.write(self.step, "train", figures)
                     telemetry.progress(self.step, figures)
                 is_last = self.step == self.config.n_steps
                 if is_last or _is_due(self.step, self.config.evaluate_every):
-                    held_out_loss = self.evaluate()
+                    self.held_out_loss = self.evaluate()
                     if telemetry is not None:
-                        telemetry.write(self.step, "held_out", held_out_loss)
+                        telemetry.write(self.step, "held_out", self.held_out_loss)
                         telemetry.write(self.step, "value", self.utility.values_by_stream())
                 if is_last or _is_due(self.step, self.config.checkpoint_every):
                     self.save()
@@ -137,7 +138,7 @@ class Trainer:
             if telemetry is not None:
                 telemetry.close()
         self.ranks.barrier()
-        return Summary(self.step, self.n_tokens, self.step == self.config.n_steps, loss, held_out_loss)
+        return Summary(self.step, self.n_tokens, self.step == self.config.n_steps, self.loss, self.held_out_loss)
 
     def evaluate(self) -> dict[str, float]:
         """Held-out loss in nats per token, by stream."""
@@ -170,6 +171,7 @@ class Trainer:
         expert_load = self._balance_gates()
         self.utility.end_step(self.ranks)
         self.step += 1
+        self.loss = loss
         n_tokens = data.batch.tokens_BS.numel() * self.ranks.world_size
         self.n_tokens += n_tokens
         self._loader_state = data.next_state
@@ -244,6 +246,8 @@ class Trainer:
         return {
             "step": self.step,
             "n_tokens": self.n_tokens,
+            "loss": self.loss,
+            "held_out_loss": self.held_out_loss,
             "loader": self._loader_state,
             "guard": self.guard.state_dict(),
             "scaler": self._scaler.state_dict(),
@@ -259,6 +263,7 @@ class Trainer:
         state = self.checkpoints.load(steps[-1], {**tensors, **generators})
         set_random_state(generators)
         self.step, self.n_tokens = state["step"], state["n_tokens"]
+        self.loss, self.held_out_loss = state["loss"], state["held_out_loss"]
         self._loader_state = state["loader"]
         self.loader.load_state_dict(state["loader"])
         self.guard.load_state_dict(state["guard"])

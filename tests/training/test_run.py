@@ -32,6 +32,7 @@ def test_train_and_export(shards: Storage, options: RunOptions, tmp_path: Path) 
     run = tmp_path / "run"
     summary = train(shards.url, run, options)
     assert summary.finished
+    assert train(shards.url, run, options) == summary  # a finished run only tells how it ended
     names = {path.name for path in run.iterdir()}
     assert {"utility.parquet", "utility.md", "utility.svg", "max_logits.svg", "mixture.json", "run.json"} < names
     Mixture.from_json(json.loads((run / "mixture.json").read_text()))
