@@ -1,0 +1,53 @@
+"""What the training benchmarks share: real documents from a folder, a small tokenizer made from them, a token store."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from rephrase.records import Document
+from rephrase.storage import Storage
+from training.token_store import TokenStore, tokenise_documents
+from training.tokenizer import TextTokenizer
+
+TEXT_FIELDS = ("text", "context", "question", "answer", "en")
+
+
+def read_documents(folder: Path, pattern: str = "documents/*.jsonl") -> Iterator[Document]:
+    """Documents of the JSON Lines files that match; each file is a source. Ends the program when there are none."""
+    files = sorted(folder.glob(pattern))
+    if not files:
+        sys.exit(f"no data: {folder}/{pattern} matches nothing; give the folder that holds documents/*.jsonl")
+    for path in files:
+        for number, line in enumerate(path.read_text().splitlines()):
+            row = json.loads(line)
+            parts = [
+                row[name] for name in ("text", "context", "question", "answer", "en") if isinstance(row.get(name), str)
+            ]
+            text = "\n\n".join(parts or [paragraph["context"] for paragraph in row.get("paragraphs", [])])
+            yield Document(id=f"{path.stem}-{number}", text=text, source=path.stem, record=number)
+
+
+def train_tokenizer(documents: list[Document], vocab_size: int, folder: Path) -> TextTokenizer:
+    """Byte-pair encoding of the documents themselves: a small vocabulary keeps a small model from being all
+    embedding."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=["<end>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((document.text for document in documents), trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(folder)
+    return TextTokenizer(folder)
+
+
+def build_store(documents: list[Document], tokenizer: TextTokenizer, folder: Path) -> TokenStore:
+    cache = Storage(folder)
+    return TokenStore.open(cache, tokenise_documents(documents, "bench", tokenizer, cache))

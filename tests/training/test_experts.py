@@ -1,0 +1,112 @@
+"""The mixture-of-experts layer: its gate, its experts and their balance."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.config import ModelConfig
+from training.gate import Gate, sequence_balance_loss
+from training.model import MixtureOfExperts
+
+
+def loop_over_experts(layer: MixtureOfExperts, x_TM: Tensor) -> Tensor:
+    """Every expert on every token, weighted by a dense (T, E) matrix of gate weights."""
+    c = layer.gate.config
+    scores = torch.sigmoid(x_TM @ layer.gate.weight.T)
+    out = layer.shared_experts(x_TM)
+    for t in range(len(x_TM)):
+        best = sorted(range(c.n_experts), key=lambda e: -(scores[t, e] + layer.gate.e_score_correction_bias[e]).item())
+        chosen = best[: c.n_active_experts]
+        for e in chosen:
+            gate, up = (layer.experts.gate_up_proj[e] @ x_TM[t]).chunk(2)
+            weight = scores[t, e] / scores[t, chosen].sum() * c.routed_scaling
+            out = out.index_add(
+                0, torch.tensor([t]), (weight * (layer.experts.down_proj[e] @ (F.silu(gate) * up)))[None]
+            )
+    return out
+
+
+def mixture(config: ModelConfig) -> MixtureOfExperts:
+    layer = MixtureOfExperts(config)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    layer.gate.e_score_correction_bias.copy_(torch.randn(config.n_experts) * 0.2)
+    return layer
+
+
+def test_output_and_gradients_equal_a_loop_over_experts(tiny: ModelConfig) -> None:
+    layer = mixture(tiny)
+    x = torch.randn(2, 5, tiny.hidden_size, requires_grad=True)
+    out = layer(x)[0]
+    expected = loop_over_experts(layer, x.flatten(0, 1)).view_as(out)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+    wanted = [x, *layer.parameters()]
+    grad = torch.randn_like(out)
+    for mine, theirs in zip(
+        torch.autograd.grad(out, wanted, grad), torch.autograd.grad(expected, wanted, grad), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_an_expert_without_tokens_gets_a_zero_gradient(tiny: ModelConfig) -> None:
+    layer = mixture(tiny)
+    layer.gate.e_score_correction_bias[3] = -100.0
+    layer(torch.randn(2, 5, tiny.hidden_size))[0].sum().backward()
+    assert layer.gate.load_E[3] == 0
+    assert layer.experts.gate_up_proj.grad is not None
+    assert layer.experts.gate_up_proj.grad[3].abs().max() == 0
+    assert layer.experts.gate_up_proj.grad.isfinite().all()
+
+
+def test_groups_restrict_the_choice(tiny: ModelConfig) -> None:
+    gate = Gate(tiny.replace(n_experts=6, n_expert_groups=3, n_active_groups=1))
+    # The best single expert is 0, but the best pair is 4 + 5.
+    scores = torch.tensor([[0.9, 0.1, 0.5, 0.3, 0.7, 0.6]])
+    assert sorted(gate.select(scores)[0].tolist()) == [4, 5]
+
+
+def test_bias_moves_the_choice_but_not_the_weights(tiny: ModelConfig) -> None:
+    layer = mixture(tiny)
+    layer.gate.e_score_correction_bias.zero_()
+    layer.gate.e_score_correction_bias[2] = 10.0
+    chosen, weights, scores = layer.gate(torch.randn(20, tiny.hidden_size))
+    assert (chosen == 2).any(dim=1).all()
+    torch.testing.assert_close(weights.sum(1), torch.full((20,), tiny.routed_scaling))
+    torch.testing.assert_close(
+        weights[:, 0] / weights[:, 1], scores.gather(1, chosen)[:, 0] / scores.gather(1, chosen)[:, 1]
+    )
+
+
+def test_bias_update_by_hand_and_towards_balance(tiny: ModelConfig) -> None:
+    gate = Gate(tiny.replace(n_experts=4))
+    gate.load_E.copy_(torch.tensor([8.0, 0.0, 4.0, 4.0]))
+    gate.update_bias(0.001)
+    torch.testing.assert_close(gate.e_score_correction_bias, torch.tensor([-0.001, 0.001, 0.0, 0.0]))
+    assert gate.load_E.sum() == 0
+    gate.update_bias(0.001)
+    torch.testing.assert_close(gate.e_score_correction_bias, torch.tensor([-0.001, 0.001, 0.0, 0.0]))
+
+
+def test_bias_updates_level_a_skewed_gate(tiny: ModelConfig) -> None:
+    gate = Gate(tiny).train()
+    torch.nn.init.normal_(gate.weight)
+    x = torch.randn(512, tiny.hidden_size) + 0.5
+
+    def imbalance() -> float:
+        gate(x)
+        return (gate.load_E.max() / gate.load_E.mean()).item()
+
+    before = imbalance()
+    for _ in range(200):
+        gate.update_bias(0.005)
+        gate(x)
+    gate.load_E.zero_()
+    assert imbalance() < 1.15 < before
+
+
+def test_balance_loss_is_one_when_even_and_more_when_not() -> None:
+    even = torch.full((8, 4), 0.5)
+    chosen = torch.tensor([[0, 1], [2, 3]] * 4)
+    assert sequence_balance_loss(even, chosen, 2).item() == 1.0
+    skewed = torch.tensor([[0.9, 0.9, 0.1, 0.1]] * 8)
+    assert sequence_balance_loss(skewed, torch.tensor([[0, 1]] * 8), 2).item() > 1.5

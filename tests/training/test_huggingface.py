@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from training.config import ModelConfig
+from training.huggingface import export, from_hf, from_hf_config, to_hf, to_hf_config
+from training.model import Decoder
+
+SHAPES = {
+    "plain": {},
+    "direct queries": {"q_rank": None},
+    "expert groups": {"n_experts": 8, "n_expert_groups": 4, "n_active_groups": 2, "n_active_experts": 3},
+    "all dense": {"n_dense_layers": 2},
+    "all mixture, two shared": {"n_dense_layers": 0, "n_shared_experts": 2, "rope_theta": 50_000.0},
+}
+
+
+@pytest.fixture(params=list(SHAPES))
+def model(request: pytest.FixtureRequest, tiny: ModelConfig) -> Decoder:
+    model = Decoder(tiny.replace(**SHAPES[request.param])).initialise(3).eval()
+    for gate in model.gates():
+        gate.e_score_correction_bias.normal_(0, 0.1)
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            torch.nn.init.uniform_(parameter, 0.5, 1.5)
+    return model
+
+
+def test_logits_equal_those_of_transformers(model: Decoder) -> None:
+    tokens = torch.randint(0, 61, (2, 40))
+    torch.testing.assert_close(model(tokens), to_hf(model)(tokens).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_import_undoes_export(model: Decoder) -> None:
+    again = from_hf(to_hf(model))
+    assert again.config == model.config
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+def test_greedy_generation_is_the_same(model: Decoder) -> None:
+    tokens = torch.randint(0, 61, (1, 5))
+    generated = to_hf(model).generate(tokens, max_new_tokens=20, do_sample=False, pad_token_id=0)
+    for _ in range(20):
+        tokens = torch.cat([tokens, model(tokens)[:, -1:].argmax(-1)], dim=1)
+    assert generated.tolist() == tokens.tolist()
+
+
+def small_tokenizer(folder: Path, n_words: int) -> Path:
+    words = {"<end>": 0} | {f"w{i}": i + 1 for i in range(n_words - 1)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<end>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(folder)
+    return folder
+
+
+def test_exported_folder_loads_with_its_tokenizer(tiny: ModelConfig, tmp_path: Path) -> None:
+    model = Decoder(tiny).initialise(3).eval()
+    export(model, tmp_path / "out", small_tokenizer(tmp_path / "words", 61), dtype=torch.float32)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    tokens = tokenizer("w1 w7 w9 w3", return_tensors="pt").input_ids
+    assert tokens.tolist() == [[2, 8, 10, 4]]
+    torch.testing.assert_close(loaded(tokens).logits, model(tokens), rtol=1e-5, atol=1e-5)
+    assert loaded.config.eos_token_id == 0
+
+
+def test_export_refuses_a_larger_tokenizer(tiny: ModelConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="62 tokens and the model 61"):
+        export(Decoder(tiny).initialise(3), tmp_path / "out", small_tokenizer(tmp_path / "words", 62))
+
+
+def test_import_refuses_what_the_decoder_cannot_do(tiny: ModelConfig) -> None:
+    config = to_hf_config(tiny)
+    config.attention_bias = True
+    with pytest.raises(ValueError, match="attention_bias is True"):
+        from_hf_config(config)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from training.mixture import Mixture, MixtureRule
+from training.token_store import Stream
+
+STREAMS = [Stream("a", "original", "original"), Stream("a", "knowledge", "plain"), Stream("b", "knowledge", "plain")]
+N_TOKENS = np.array([600, 300, 100])
+
+
+def test_without_rules_every_token_counts_the_same() -> None:
+    assert [share.weight for share in Mixture().shares(STREAMS, N_TOKENS)] == pytest.approx([0.6, 0.3, 0.1])
+
+
+def test_a_rules_weight_is_shared_by_tokens_and_the_first_match_wins() -> None:
+    mixture = Mixture(
+        (MixtureRule(recipe="original", weight=1, max_epochs=4), MixtureRule(weight=3), MixtureRule(weight=99))
+    )
+    shares = mixture.shares(STREAMS, N_TOKENS)
+    assert [share.weight for share in shares] == pytest.approx([0.25, 0.75 * 0.75, 0.75 * 0.25])
+    assert [share.max_epochs for share in shares] == [4, None, None]
+
+
+def test_weight_of_a_rule_without_tokens_goes_to_the_others() -> None:
+    mixture = Mixture((MixtureRule(source="c", weight=8), MixtureRule(source="b", weight=1), MixtureRule(weight=1)))
+    assert [share.weight for share in mixture.shares(STREAMS, N_TOKENS)] == pytest.approx([1 / 3, 1 / 6, 0.5])
+
+
+def test_file_round_trip() -> None:
+    mixture = Mixture((MixtureRule(recipe="math", weight=0.5, max_epochs=2), MixtureRule(weight=0.5)))
+    assert Mixture.from_json(mixture.to_json()) == mixture
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"version": 2, "rules": []}, "not a mixture"),
+        ({"version": 1, "rules": [{"recipe": "math"}]}, "needs a weight"),
+        ({"version": 1, "rules": [{"weight": 1, "stile": "x"}]}, "stile"),
+        ({"version": 1, "rules": [{"weight": -1}]}, "is -1"),
+        ({"version": 1, "rules": [{"weight": 1, "max_epochs": 0}]}, "max_epochs"),
+    ],
+)
+def test_bad_files_are_refused(value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Mixture.from_json(value)
+
+
+def test_an_unmatched_stream_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a · original · original"):
+        Mixture((MixtureRule(recipe="knowledge", weight=1),)).shares(STREAMS, N_TOKENS)
+    with pytest.raises(ValueError, match="no stream"):
+        Mixture((MixtureRule(weight=0),)).shares(STREAMS, N_TOKENS)

@@ -1,0 +1,123 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training import muon_clip
+from training.config import ModelConfig
+from training.matrix_layout import MatrixLayout
+from training.model import Decoder
+from training.muon_clip import MuonClip, MuonClipConfig
+from training.parameter_rules import Rule, deepseek_rules
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, n_steps: int = 4) -> None:
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(n_steps):
+        for parameter in model.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+
+
+def twins(*shapes: tuple[int, ...]) -> tuple[nn.ParameterList, nn.ParameterList]:
+    weights = [torch.randn(shape) for shape in shapes]
+    first, second = (nn.ParameterList([weight.clone() for weight in weights]) for _ in range(2))
+    return first, second
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_equals_torch_muon(nesterov: bool) -> None:
+    mine, theirs = twins((12, 20), (20, 12), (16, 16))
+    config = MuonClipConfig(lr=0.02, coefficients="jordan", nesterov=nesterov)
+    train(mine, MuonClip(mine.named_parameters(), [Rule("*", "muon")], config))
+    reference = torch.optim.Muon(
+        theirs.parameters(), lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=nesterov, adjust_lr_fn="match_rms_adamw"
+    )
+    train(theirs, reference)
+    for a, b in zip(mine, theirs, strict=True):
+        # Both orthogonalise in bfloat16, whose rounding a different order of operations changes.
+        torch.testing.assert_close(a, b, rtol=0, atol=2e-3)
+
+
+def test_equals_torch_adamw() -> None:
+    mine, theirs = twins((7,), (5, 3))
+    config = MuonClipConfig(lr=0.02, adamw_betas=(0.8, 0.9))
+    train(mine, MuonClip(mine.named_parameters(), [Rule("*", "adamw")], config))
+    train(theirs, torch.optim.AdamW(theirs.parameters(), lr=0.02, betas=(0.8, 0.9), weight_decay=0.1))
+    for a, b in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("limit", [1, 700, 1 << 26])
+def test_stacked_and_fused_weights_are_the_matrices_they_stand_for(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three experts' fused gate and up, and two heads' fused keys and values, against one parameter for each matrix."""
+    monkeypatch.setattr(muon_clip, "MAX_BATCH_ELEMENTS", limit)
+    experts, fused = torch.randn(3, 2 * 6, 10), torch.randn(2 * (4 + 3), 10)
+    keys_values = MatrixLayout(2, (4, 3))
+
+    def split(experts: Tensor, fused: Tensor) -> list[Tensor]:
+        pieces = [half for expert in experts for half in expert.chunk(2)]
+        return [piece.clone() for piece in pieces] + [part[0].clone() for part in keys_values.split(fused)]
+
+    together = nn.ParameterDict({"experts": experts.clone(), "fused": fused.clone()})
+    apart = nn.ParameterList(split(experts, fused))
+    rules = [Rule("experts", "muon", MatrixLayout(parts=(6, 6))), Rule("fused", "muon", keys_values)]
+    config = MuonClipConfig(lr=0.05)
+    one = MuonClip(together.named_parameters(), rules, config, dtype=torch.float32)
+    many = MuonClip(apart.named_parameters(), [Rule("*", "muon")], config, dtype=torch.float32)
+    for _ in range(3):
+        grads = torch.randn_like(experts), torch.randn_like(fused)
+        together["experts"].grad, together["fused"].grad = grads[0].clone(), grads[1].clone()
+        for parameter, grad in zip(apart, split(*grads), strict=True):
+            parameter.grad = grad
+        one.step()
+        many.step()
+    for a, b in zip(split(together["experts"].data, together["fused"].data), apart, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_update_has_the_root_mean_square_of_adamw() -> None:
+    weight = nn.ParameterDict({"w": torch.zeros(64, 256)})
+    optimizer = MuonClip(weight.named_parameters(), [Rule("w", "muon")], MuonClipConfig(lr=1.0, weight_decay=0.0))
+    weight["w"].grad = torch.randn(64, 256)
+    optimizer.step()
+    assert weight["w"].square().mean().sqrt().item() == pytest.approx(0.2, rel=0.05)
+
+
+def test_state_round_trip_continues_exactly(tiny: ModelConfig) -> None:
+    first, second = (Decoder(tiny).initialise(4) for _ in range(2))
+    one, other = (MuonClip(m.named_parameters(), deepseek_rules(tiny)) for m in (first, second))
+    train(first, one)
+    second.load_state_dict(first.state_dict())
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    train(first, one)
+    train(second, other)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_describe_tells_where_each_parameter_goes(tiny: ModelConfig) -> None:
+    rows = {row["name"]: row for row in MuonClip(Decoder(tiny).named_parameters(), deepseek_rules(tiny)).describe()}
+    assert rows["layers.1.mlp.experts.gate_up_proj"]["matrices"] == [(6, 24, 32), (6, 24, 32)]
+    assert rows["layers.0.self_attn.kv_b_proj.weight"]["matrices"] == [(1, 16, 16), (1, 24, 16)]
+    assert rows["embed_tokens.weight"]["optimizer"] == "adamw"
+    heads = MuonClip(Decoder(tiny).named_parameters(), deepseek_rules(tiny, split_heads=True)).describe()
+    (query,) = (row["matrices"] for row in heads if "0.self_attn.q_b" in row["name"])
+    assert query == [(2, 8, 16), (2, 4, 16)]
+
+
+def test_parameters_without_a_gradient_are_left_alone() -> None:
+    weights = nn.ParameterDict({"a": torch.ones(3, 3), "b": torch.ones(3)})
+    optimizer = MuonClip(weights.named_parameters(), [Rule("a", "muon"), Rule("b", "adamw")])
+    optimizer.step()
+    assert torch.equal(weights["a"], torch.ones(3, 3))
+    assert torch.equal(weights["b"], torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"lr": -1.0}, "lr is -1"), ({"momentum": 1.0}, "momentum is 1"), ({"coefficients": "x"}, "polar")],
+)
+def test_bad_hyperparameters_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MuonClipConfig(**change)

@@ -1,0 +1,81 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rephrase.records import Document
+from rephrase.storage import Storage
+from training.__main__ import main
+from training.mixture import Mixture, MixtureRule
+from training.run import RunOptions, export_run, load_model, train
+
+
+@pytest.fixture
+def options(tokenizer_folder: Path) -> RunOptions:
+    return RunOptions(
+        preset="nano",
+        tokenizer=str(tokenizer_folder),
+        n_steps=3,
+        rows_per_step=2,
+        micro_batch_rows=2,
+        row_length=32,
+        n_warmup=1,
+        held_out_share=0.2,
+        align_every=1,
+    )
+
+
+def test_train_and_export(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    summary = train(shards.url, run, options)
+    assert summary.finished
+    assert train(shards.url, run, options) == summary  # a finished run only tells how it ended
+    names = {path.name for path in run.iterdir()}
+    assert {"utility.parquet", "utility.md", "utility.svg", "max_logits.svg", "mixture.json", "run.json"} < names
+    Mixture.from_json(json.loads((run / "mixture.json").read_text()))
+    export_run(run, tmp_path / "exported", torch.float32)
+    model, _ = load_model(run)
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "exported").eval()
+    tokens = AutoTokenizer.from_pretrained(tmp_path / "exported")("w1 w2 w3", return_tensors="pt").input_ids
+    torch.testing.assert_close(exported(tokens).logits, model(tokens), rtol=1e-5, atol=1e-5)
+
+
+def test_the_recommended_mixture_drives_the_next_run(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+    train(shards.url, tmp_path / "first", options)
+    recommended = Mixture.from_json(json.loads((tmp_path / "first" / "mixture.json").read_text()))
+    summary = train(shards.url, tmp_path / "next", dataclasses.replace(options, mixture=recommended))
+    assert summary.finished
+
+
+def test_a_run_keeps_its_options(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+    train(shards.url, tmp_path / "run", options)
+    with pytest.raises(ValueError, match=r"lr was 0.002 and is 0.1"):
+        train(shards.url, tmp_path / "run", dataclasses.replace(options, lr=0.1))
+    train(shards.url, tmp_path / "run", dataclasses.replace(options, log_every=2))
+    capped = Mixture((MixtureRule(weight=1, max_epochs=1),))
+    assert RunOptions.from_json(dataclasses.replace(options, mixture=capped).to_json()).mixture == capped
+
+
+def test_documents_beside_the_shards_are_trained_on(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+    documents = [Document(id=f"extra-{i}", text=f"w{i} w1 w2 w3 w4", source="extra.md") for i in range(30)]
+    summary = train(shards.url, tmp_path / "run", options, documents)
+    assert "extra.md · original · original" in summary.held_out_loss
+
+
+def test_a_run_without_a_checkpoint_cannot_be_loaded(options: RunOptions, tmp_path: Path) -> None:
+    Storage(tmp_path).write_json("run.json", options.to_json())
+    with pytest.raises(ValueError, match="no checkpoint yet"):
+        load_model(tmp_path)
+
+
+def test_the_command_reports_errors_without_a_traceback(
+    tokenizer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(tmp_path / "empty"), str(tmp_path / "run"), "--tokenizer", str(tokenizer_folder), "--n-steps", "2"]
+    assert main(arguments) == 2
+    assert "no part is committed" in capsys.readouterr().err
+    assert main([*arguments, "--mixture", str(tmp_path / "none.json")]) == 2
+    assert "none.json" in capsys.readouterr().err

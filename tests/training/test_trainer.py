@@ -1,0 +1,177 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rephrase.storage import Storage
+from training.config import ModelConfig
+from training.held_out import held_out_rows
+from training.loader import Loader, LoaderConfig
+from training.loss_guard import TrainingStoppedError
+from training.mixture import Mixture, MixtureRule
+from training.model import Decoder
+from training.muon_clip import MuonClip, MuonClipConfig
+from training.parameter_rules import deepseek_rules
+from training.qk_clip import QKClip, latent_attention_layers
+from training.schedule import wsd
+from training.telemetry import read_metrics
+from training.token_store import TokenStore
+from training.trainer import Trainer, TrainerConfig
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG = TrainerConfig(n_steps=10, micro_batch_rows=2, precision="float32", evaluate_every=5, checkpoint_every=4)
+
+
+def trainer(
+    run: Path, tiny: ModelConfig, store: TokenStore, config: TrainerConfig = CONFIG, mixture: Mixture | None = None
+) -> Trainer:
+    model = Decoder(tiny).initialise(0)
+    clip = QKClip(latent_attention_layers(model), threshold=0.3)
+    optimizer = MuonClip(model.named_parameters(), deepseek_rules(tiny), MuonClipConfig(lr=0.01), clip, torch.float32)
+    loader_config = LoaderConfig(row_length=32, rows_per_step=4, seed=1, held_out_share=0.2)
+    loader = Loader(store, mixture or Mixture(), loader_config)
+    held_out = held_out_rows(store, 0.2, 32, max_rows=4)
+    return Trainer(run, model, optimizer, wsd(config.n_steps, 2), store, loader, held_out, config)
+
+
+def losses(run: Path) -> dict[int, float]:
+    return {row["step"]: row["loss"] for row in read_metrics(run, "train")}
+
+
+def test_it_learns_and_tells_all_about_it(tmp_path: Path, tiny: ModelConfig, store: TokenStore) -> None:
+    config = dataclasses.replace(CONFIG, n_steps=30)
+    summary = trainer(tmp_path, tiny, store, config).train()
+    assert summary.finished
+    assert summary.n_tokens == 30 * 4 * 32
+    assert losses(tmp_path)[30] < losses(tmp_path)[1] - 1
+    assert set(summary.held_out_loss) == {str(stream) for stream in store.streams}
+    row = next(read_metrics(tmp_path, "train"))
+    assert {"lr", "grad_norm", "tokens_per_s", "max_logit", "share_clipped", "expert_load"} < set(row)
+    assert len(row["max_logits"]) == tiny.n_layers
+    assert any(row["share_clipped"] > 0 for row in read_metrics(tmp_path, "train"))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_reduced_precision_trains_too(tmp_path: Path, tiny: ModelConfig, store: TokenStore, precision: Any) -> None:
+    config = dataclasses.replace(CONFIG, precision=precision, n_steps=20)
+    summary = trainer(tmp_path, tiny, store, config).train()
+    assert summary.loss < losses(tmp_path)[1] - 0.5
+
+
+def test_micro_batches_add_up_to_the_whole_batch(tmp_path: Path, tiny: ModelConfig, store: TokenStore) -> None:
+    for size in (1, 4):
+        config = dataclasses.replace(CONFIG, micro_batch_rows=size, n_steps=4)
+        trainer(tmp_path / str(size), tiny, store, config).train()
+    whole, parts = losses(tmp_path / "4"), losses(tmp_path / "1")
+    assert [parts[step] for step in whole] == pytest.approx(list(whole.values()), abs=2e-4)
+
+
+@pytest.mark.parametrize("stopped_at", [4, 8])
+def test_a_resumed_run_continues_bit_for_bit(
+    tmp_path: Path, tiny: ModelConfig, store: TokenStore, stopped_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    summary = trainer(straight, tiny, store).train()
+    first = trainer(broken, tiny, store)
+    take_step = first._take_step
+
+    def fail_after(data: Any) -> dict[str, Any]:
+        if first.step == stopped_at + 1:
+            raise KeyboardInterrupt
+        return take_step(data)
+
+    monkeypatch.setattr(first, "_take_step", fail_after)
+    with pytest.raises(KeyboardInterrupt):
+        first.train()
+    torch.rand(7)  # the process that resumes has another random state
+    resumed = trainer(broken, tiny, store)
+    assert resumed.train() == summary
+    assert losses(broken) == losses(straight)
+    assert list(read_metrics(broken, "held_out")) == list(read_metrics(straight, "held_out"))
+
+
+def test_a_spoiled_batch_stops_the_run_before_the_update(
+    tmp_path: Path, tiny: ModelConfig, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = trainer(tmp_path, tiny, store)
+    before = [parameter.clone() for parameter in broken.model.parameters()]
+    real_loss = broken.model.loss
+
+    def poisoned(*arguments: Any) -> Any:
+        loss = real_loss(*arguments)
+        return dataclasses.replace(loss, tokens_BS=loss.tokens_BS * torch.nan)
+
+    monkeypatch.setattr(broken.model, "loss", poisoned)
+    with pytest.raises(TrainingStoppedError, match=r"step 1: the loss is nan.*p\dd\d+ \(corpus.jsonl"):
+        broken.train()
+    assert all(torch.equal(a, b) for a, b in zip(before, broken.model.parameters(), strict=True))
+
+
+def test_data_that_runs_out_ends_the_run_with_a_checkpoint(
+    tmp_path: Path, tiny: ModelConfig, store: TokenStore
+) -> None:
+    config = dataclasses.replace(CONFIG, n_steps=10_000, evaluate_every=0, checkpoint_every=0)
+    once = trainer(tmp_path, tiny, store, config, Mixture((MixtureRule(weight=1, max_epochs=1),)))
+    summary = once.train()
+    assert not summary.finished
+    assert once.checkpoints.steps() == [summary.n_steps]
+
+
+def test_ledger_counts_every_token(tmp_path: Path, tiny: ModelConfig, store: TokenStore) -> None:
+    run = trainer(tmp_path, tiny, store)
+    run.train()
+    ledger = run.utility.ledger
+    assert ledger.tokens_KRT.sum() == 10 * 4 * 32
+    mean = sum(losses(tmp_path).values()) / 10
+    assert float(ledger.loss_KRT.sum() / ledger.tokens_KRT.sum()) == pytest.approx(mean, rel=1e-6)
+
+
+def command(shards: Storage, run: Path, tokenizer: Path) -> list[str]:
+    arguments = [str(run), "--tokenizer", str(tokenizer), "--n-steps", "12", "--rows-per-step", "4"]
+    arguments += ["--micro-batch-rows", "2", "--row-length", "48", "--precision", "float32", "--lr", "0.01"]
+    arguments += ["--held-out-share", "0.2", "--checkpoint-every", "4", "--evaluate-every", "6", "--align-every", "4"]
+    return ["-m", "training", shards.url, *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+
+
+def test_kill_9_and_resume_gives_the_same_losses(shards: Storage, tokenizer_folder: Path, tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    subprocess.run([sys.executable, *command(shards, straight, tokenizer_folder)], env=environment(), check=True)
+    process = subprocess.Popen([sys.executable, *command(shards, killed, tokenizer_folder)], env=environment())
+    while process.poll() is None and max(losses(killed), default=0) < 6:
+        time.sleep(0.01)
+    assert process.poll() is None, "it ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([sys.executable, *command(shards, killed, tokenizer_folder)], env=environment(), check=True)
+    assert losses(killed) == losses(straight)
+    assert (killed / "utility.parquet").read_bytes() == (straight / "utility.parquet").read_bytes()
+    assert json.loads((killed / "mixture.json").read_text()) == json.loads((straight / "mixture.json").read_text())
+
+
+def test_two_processes_train_like_one(shards: Storage, tokenizer_folder: Path, tmp_path: Path) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    clip = ["--clip-threshold", "0.2", "--n-steps", "6"]
+    subprocess.run([sys.executable, *command(shards, alone, tokenizer_folder), *clip], env=environment(), check=True)
+    subprocess.run(
+        [sys.executable, *launcher, *command(shards, together, tokenizer_folder), *clip], env=environment(), check=True
+    )
+    rows = {run: list(read_metrics(run, "train")) for run in (alone, together)}
+    assert [row["loss"] for row in rows[together]] == pytest.approx([row["loss"] for row in rows[alone]], abs=2e-3)
+    assert rows[together][0]["loss"] == pytest.approx(rows[alone][0]["loss"], abs=1e-6)
+    assert [row["share_clipped"] for row in rows[together]] == [row["share_clipped"] for row in rows[alone]]
+    assert any(row["share_clipped"] > 0 for row in rows[alone])
+    for a, b in zip(rows[alone], rows[together], strict=True):
+        torch.testing.assert_close(torch.tensor(a["max_logits"]), torch.tensor(b["max_logits"]), rtol=2e-2, atol=2e-2)

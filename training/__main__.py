@@ -1,0 +1,93 @@
+"""`python -m training` and `torchrun -m training`: train on the shards of a rephrasing run."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import get_args
+
+from training.loss_guard import TrainingStoppedError
+from training.mixture import Mixture
+from training.presets import PRESETS
+from training.qk_clip import THRESHOLD
+from training.run import RunOptions, train
+from training.schedule import SCHEDULES
+from training.trainer import Precision
+
+DESCRIPTION = """\
+Train a mixture-of-experts model with MuonClip on the committed shards in SHARDS.
+
+The folder RUN holds everything: tokens, checkpoints, metrics, and at the end utility.parquet,
+utility.md and mixture.json, which tell what each recipe and style taught. The same command
+resumes a run that was stopped, from its newest checkpoint.
+
+  python -m training out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
+  torchrun --nproc-per-node 8 -m training s3://bucket/out runs/b --preset mini \\
+      --tokenizer ./tokenizer --n-steps 20000 --rows-per-step 256 --micro-batch-rows 8
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m training", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("shards", metavar="SHARDS", help="output folder of a rephrasing run: local, s3://, gs:// …")
+    # Not `--run`: torchrun would take that for an abbreviation of its own `--run-path`.
+    p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; made if it is not there")
+    p.add_argument("--tokenizer", required=True, help="hub name or folder of the tokenizer")
+    p.add_argument("--n-steps", required=True, type=int, help="optimizer steps")
+    p.add_argument("--preset", default="nano", choices=PRESETS, help="shape of the model (default: %(default)s)")
+    data = p.add_argument_group("data")
+    data.add_argument(
+        "--mixture", type=Path, help="JSON file of shares and caps (default: every token counts the same)"
+    )
+    data.add_argument("--without-originals", action="store_true", help="train on rewrites only")
+    data.add_argument("--held-out-share", type=float, default=0.01, help="of the documents (default: %(default)s)")
+    data.add_argument("--row-length", type=int, help="tokens of a packed row (default: the preset's context length)")
+    data.add_argument("--rows-per-step", type=int, default=8, help="of all processes together (default: %(default)s)")
+    data.add_argument("--micro-batch-rows", type=int, default=4, help="of one forward pass (default: %(default)s)")
+    data.add_argument("--seed", type=int, default=0, help="of weights and order of documents (default: %(default)s)")
+    o = p.add_argument_group("optimization")
+    o.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default: %(default)s)")
+    o.add_argument("--schedule", default="wsd", choices=SCHEDULES, help="of the learning rate (default: %(default)s)")
+    o.add_argument("--n-warmup", type=int, default=20, help="warm-up steps (default: %(default)s)")
+    o.add_argument("--weight-decay", type=float, default=0.1, help="decoupled (default: %(default)s)")
+    o.add_argument("--clip-threshold", type=float, default=THRESHOLD, help="QK-Clip's τ (default: %(default)s)")
+    o.add_argument("--bias-speed", type=float, default=1e-3, help="of the gates' balance (default: %(default)s)")
+    o.add_argument("--precision", default="bfloat16", choices=get_args(Precision), help="(default: %(default)s)")
+    output = p.add_argument_group("output")
+    output.add_argument("--evaluate-every", type=int, default=0, help="steps; 0: at the end only")
+    output.add_argument("--checkpoint-every", type=int, default=0, help="steps; 0: at the end only")
+    output.add_argument("--n-checkpoints-kept", type=int, default=3, help="the newest (default: %(default)s)")
+    output.add_argument("--log-every", type=int, default=1, help="steps (default: %(default)s)")
+    output.add_argument("--align-every", type=int, default=32, help="steps; 0: no alignment (default: %(default)s)")
+    return p
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 stopped by the loss, 2 wrong usage."""
+    given = vars(parser().parse_args(arguments))
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    shards, run, mixture = given.pop("shards"), given.pop("run"), given.pop("mixture")
+    try:
+        options = RunOptions(
+            with_originals=not given.pop("without_originals"),
+            mixture=Mixture.from_json(json.loads(mixture.read_text())) if mixture else Mixture(),
+            **given,
+        )
+        summary = train(shards, run, options)
+    except TrainingStoppedError as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{summary.n_steps} steps, {summary.n_tokens} tokens, loss {summary.loss:.4f}")
+    if not summary.finished:
+        print("the data ran out before the last step: raise max_epochs in the mixture, or add shards", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

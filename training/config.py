@@ -1,0 +1,105 @@
+"""The shape of a model: a decoder after DeepSeek-V3 (arXiv 2412.19437) and Kimi K2 (arXiv 2507.20534)."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """All sizes of a decoder. Validated when it is built; `replace` gives a changed copy.
+
+    A query or key head has `nope_head_dim + rope_head_dim` components, of which only the last are rotated by position.
+    `q_rank` None means that queries are projected directly from the hidden state.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    n_layers: int
+    n_dense_layers: int
+    n_heads: int
+    q_rank: int | None
+    kv_rank: int
+    nope_head_dim: int
+    rope_head_dim: int
+    v_head_dim: int
+    dense_ffn_size: int
+    expert_ffn_size: int
+    n_experts: int
+    n_active_experts: int
+    n_shared_experts: int = 1
+    n_expert_groups: int = 1
+    n_active_groups: int = 1
+    routed_scaling: float = 2.5
+    norm_eps: float = 1e-6
+    rope_theta: float = 10_000.0
+    context_length: int = 4096
+    init_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        optional = {"n_dense_layers", "q_rank"}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name not in optional and value <= 0:
+                raise ValueError(f"{name} is {value!r}; it must be above 0")
+        if self.q_rank is not None and self.q_rank <= 0:
+            raise ValueError(f"q_rank is {self.q_rank}; give a rank above 0, or None for a direct query projection")
+        if not 0 <= self.n_dense_layers <= self.n_layers:
+            raise ValueError(
+                f"n_dense_layers is {self.n_dense_layers}; it must lie between 0 and {self.n_layers} layers"
+            )
+        if self.rope_head_dim % 2:
+            raise ValueError(f"rope_head_dim is {self.rope_head_dim}; rotation pairs components, so it must be even")
+        if self.n_experts % self.n_expert_groups:
+            raise ValueError(f"{self.n_experts} experts do not divide into {self.n_expert_groups} equal groups")
+        if self.n_active_groups > self.n_expert_groups:
+            raise ValueError(f"n_active_groups is {self.n_active_groups}, but there are {self.n_expert_groups} groups")
+        # A group is rated by the sum of its two best experts (DeepSeek-V3, section 2.1.2).
+        if self.n_expert_groups > 1 and self.n_experts // self.n_expert_groups < 2:
+            raise ValueError(
+                f"a group of {self.n_experts // self.n_expert_groups} expert cannot be rated; use two or more"
+            )
+        selectable = self.n_active_groups * (self.n_experts // self.n_expert_groups)
+        if self.n_active_experts > selectable:
+            raise ValueError(f"n_active_experts is {self.n_active_experts}, but only {selectable} can be selected")
+
+    @property
+    def qk_head_dim(self) -> int:
+        return self.nope_head_dim + self.rope_head_dim
+
+    @property
+    def n_moe_layers(self) -> int:
+        return self.n_layers - self.n_dense_layers
+
+    def replace(self, **changes: Any) -> "ModelConfig":
+        return replace(self, **changes)
+
+    def n_parameters(self) -> int:
+        """Parameters of the whole model, the gates' selection biases not counted (they are no parameters)."""
+        return self._count(self.n_experts)
+
+    def n_active_parameters(self) -> int:
+        """Parameters left when every layer keeps only as many routed experts as one token uses.
+
+        Both the embedding and the output head count, as they must for K2's published 32.6 B.
+        """
+        return self._count(self.n_active_experts)
+
+    def flops_per_token(self, sequence_length: int) -> float:
+        """Training floating-point operations for one token: 6 per parameter in a matrix product, and causal attention.
+
+        A token reads one row of the embedding, so the embedding costs nothing.
+        """
+        multiplied = self.n_active_parameters() - self.vocab_size * self.hidden_size
+        attention = 6 * self.n_layers * self.n_heads * (self.qk_head_dim + self.v_head_dim) * sequence_length / 2
+        return 6 * multiplied + attention
+
+    def _count(self, n_experts: int) -> int:
+        hidden, heads = self.hidden_size, self.n_heads
+        queries = heads * self.qk_head_dim
+        attention = queries * hidden if self.q_rank is None else self.q_rank * (hidden + 1 + queries)
+        attention += (self.kv_rank + self.rope_head_dim) * hidden + self.kv_rank
+        attention += heads * (self.nope_head_dim + self.v_head_dim) * self.kv_rank + heads * self.v_head_dim * hidden
+        dense = 3 * hidden * self.dense_ffn_size
+        moe = 3 * hidden * self.expert_ffn_size * (n_experts + self.n_shared_experts) + self.n_experts * hidden
+        layers = self.n_layers * (attention + 2 * hidden) + self.n_dense_layers * dense + self.n_moe_layers * moe
+        return layers + 2 * self.vocab_size * hidden + hidden

@@ -1,0 +1,40 @@
+"""Rows of held-out documents, stream by stream: what evaluation and gradient alignment compare with."""
+
+import numpy as np
+
+from training.batch import Batch, assemble
+from training.sampler import Piece
+from training.token_store import TokenStore
+
+
+def held_out_rows(store: TokenStore, held_out_share: float, row_length: int, max_rows: int) -> dict[int, Batch]:
+    """Up to `max_rows` rows of each stream that has held-out documents, by stream number.
+
+    Documents follow one another in order of their split number, cut where a row ends; the last row may be padded. That
+    order comes from document ids, so an original and its rewrites are held out together and in the same order.
+    """
+    batches = {}
+    for stream in range(len(store.streams)):
+        documents = np.flatnonzero((store.stream_D == stream) & (store.split_D < held_out_share) & (store.length_D > 1))
+        rows = _fill(documents[np.argsort(store.split_D[documents], kind="stable")], store, row_length, max_rows)
+        if rows:
+            batches[stream] = assemble(store, rows, row_length)
+    return batches
+
+
+def _fill(documents: np.ndarray, store: TokenStore, row_length: int, max_rows: int) -> list[list[Piece]]:
+    rows: list[list[Piece]] = []
+    room = 0
+    for document in map(int, documents):
+        at, end = 0, int(store.length_D[document]) - 1
+        while at < end:
+            if not room:
+                if len(rows) == max_rows:
+                    return rows
+                rows.append([])
+                room = row_length
+            piece = Piece(document, at, min(end, at + room), 0)
+            rows[-1].append(piece)
+            room -= piece.end - piece.start
+            at = piece.end
+    return rows

@@ -1,0 +1,128 @@
+"""To and from transformers' `DeepseekV3ForCausalLM`: same parameter names, equal logits.
+
+transformers stacks a layer's experts in memory and writes them to disk one by one; going through its classes gives the
+published layout that vLLM, SGLang and others load.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, DeepseekV3Config, DeepseekV3ForCausalLM
+
+from training.config import ModelConfig
+from training.model import Decoder
+
+
+def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV3Config:
+    """The transformers config of the same model; `special_tokens` are bos_token_id, eos_token_id, pad_token_id."""
+    return DeepseekV3Config(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.dense_ffn_size,
+        moe_intermediate_size=config.expert_ffn_size,
+        num_hidden_layers=config.n_layers,
+        first_k_dense_replace=config.n_dense_layers,
+        num_attention_heads=config.n_heads,
+        num_key_value_heads=config.n_heads,
+        q_lora_rank=config.q_rank,
+        kv_lora_rank=config.kv_rank,
+        qk_nope_head_dim=config.nope_head_dim,
+        qk_rope_head_dim=config.rope_head_dim,
+        v_head_dim=config.v_head_dim,
+        n_routed_experts=config.n_experts,
+        num_experts_per_tok=config.n_active_experts,
+        n_shared_experts=config.n_shared_experts,
+        n_group=config.n_expert_groups,
+        topk_group=config.n_active_groups,
+        routed_scaling_factor=config.routed_scaling,
+        norm_topk_prob=True,
+        rms_norm_eps=config.norm_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        max_position_embeddings=config.context_length,
+        initializer_range=config.init_std,
+        num_nextn_predict_layers=0,
+        **{"bos_token_id": None, "eos_token_id": None, **special_tokens},
+    )
+
+
+def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
+    """The shape of a transformers model.
+
+    Raises:
+        ValueError: the model has something that this decoder has not.
+    """
+    unsupported = {
+        "rope_parameters.rope_type": (hf.rope_parameters.get("rope_type", "default"), "default"),
+        "attention_bias": (hf.attention_bias, False),
+        "norm_topk_prob": (hf.norm_topk_prob, True),
+        "rope_interleave": (hf.rope_interleave, True),
+        "tie_word_embeddings": (hf.tie_word_embeddings, False),
+        "hidden_act": (hf.hidden_act, "silu"),
+    }
+    for name, (value, supported) in unsupported.items():
+        if value != supported:
+            raise ValueError(f"{name} is {value!r}; only models with {name} = {supported!r} can be imported")
+    return ModelConfig(
+        vocab_size=hf.vocab_size,
+        hidden_size=hf.hidden_size,
+        n_layers=hf.num_hidden_layers,
+        n_dense_layers=min(hf.first_k_dense_replace or 0, hf.num_hidden_layers),
+        n_heads=hf.num_attention_heads,
+        q_rank=hf.q_lora_rank,
+        kv_rank=hf.kv_lora_rank,
+        nope_head_dim=hf.qk_nope_head_dim,
+        rope_head_dim=hf.qk_rope_head_dim,
+        v_head_dim=hf.v_head_dim,
+        dense_ffn_size=hf.intermediate_size,
+        expert_ffn_size=hf.moe_intermediate_size,
+        n_experts=hf.n_routed_experts,
+        n_active_experts=hf.num_experts_per_tok,
+        n_shared_experts=hf.n_shared_experts,
+        n_expert_groups=hf.n_group or 1,
+        n_active_groups=hf.topk_group or 1,
+        routed_scaling=hf.routed_scaling_factor,
+        norm_eps=hf.rms_norm_eps,
+        rope_theta=hf.rope_parameters["rope_theta"],
+        context_length=hf.max_position_embeddings,
+        init_std=hf.initializer_range,
+    )
+
+
+def to_hf(model: Decoder, **special_tokens: int | None) -> DeepseekV3ForCausalLM:
+    """A transformers model with a copy of the weights, in their dtype."""
+    hf = DeepseekV3ForCausalLM(to_hf_config(model.config, **special_tokens)).to(model.lm_head.weight.dtype)
+    hf.load_state_dict({_hf_name(name): tensor for name, tensor in model.state_dict().items()}, strict=True)
+    return hf.eval()
+
+
+def from_hf(hf: DeepseekV3ForCausalLM) -> Decoder:
+    """A decoder with a copy of a transformers model's weights."""
+    model = Decoder(from_hf_config(hf.config)).to(hf.lm_head.weight.dtype)
+    weights = hf.state_dict()
+    model.load_state_dict({name: weights[_hf_name(name)] for name in model.state_dict()}, strict=True)
+    return model
+
+
+def export(model: Decoder, folder: str | Path, tokenizer: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write a folder that `AutoModelForCausalLM` and `AutoTokenizer` load.
+
+    Args:
+        tokenizer: the hub name or folder of the tokenizer the model was trained with.
+
+    Raises:
+        ValueError: the tokenizer has tokens that the model has no row for.
+    """
+    loaded: Any = AutoTokenizer.from_pretrained(str(tokenizer))
+    if len(loaded) > model.config.vocab_size:
+        raise ValueError(
+            f"the tokenizer {tokenizer} has {len(loaded)} tokens and the model {model.config.vocab_size}; "
+            "export with the tokenizer it was trained with"
+        )
+    special = {f"{name}_token_id": getattr(loaded, f"{name}_token_id") for name in ("bos", "eos", "pad")}
+    to_hf(model, **special).to(dtype).save_pretrained(folder)
+    loaded.save_pretrained(folder)
+
+
+def _hf_name(name: str) -> str:
+    return name if name.startswith("lm_head.") else f"model.{name}"

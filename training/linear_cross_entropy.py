@@ -1,0 +1,66 @@
+"""The output head and its cross-entropy in one, a block of tokens at a time, so that all logits never exist at once.
+
+Shapes: T tokens, M hidden size, L vocabulary, Q tokens of a block.
+
+At 4,096 tokens and a vocabulary of 49,152 the logits and their gradient would take 1.6 GB in float32. The gradients are
+computed in the forward pass, while a block's logits are at hand, and scaled by the incoming gradient in the backward.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BLOCK_TOKENS = 512
+
+
+def linear_cross_entropy(
+    hidden_TM: Tensor, head_LM: Tensor, targets_T: Tensor, weights_T: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`Σ_t weights_t · loss_t` as a scalar, and every token's own loss (T,) in nats, float32, without gradient.
+
+    Matrix products run in the autocast dtype where autocast is on; the soft-max runs in float32.
+    """
+    device = hidden_TM.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_TM.dtype
+    total, losses_T = _LinearCrossEntropy.apply(hidden_TM, head_LM, targets_T, weights_T, dtype)
+    return total, losses_T
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_TM: Tensor, head_LM: Tensor, targets_T: Tensor, weights_T: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        head = head_LM.to(dtype)
+        wants_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        losses_T = torch.empty(hidden_TM.shape[0], dtype=torch.float32, device=hidden_TM.device)
+        grad_hidden = torch.empty_like(hidden_TM) if wants_grad else None
+        grad_head = torch.zeros_like(head_LM) if wants_grad else None
+        for start in range(0, hidden_TM.shape[0], BLOCK_TOKENS):
+            block = slice(start, start + BLOCK_TOKENS)
+            hidden_QM, targets_Q = hidden_TM[block].to(dtype), targets_T[block, None]
+            logits_QL = (hidden_QM @ head.T).float()
+            top_Q = logits_QL.amax(dim=-1, keepdim=True)
+            target_logits_Q = logits_QL.gather(1, targets_Q) - top_Q
+            exp_QL = logits_QL.sub_(top_Q).exp_()
+            sum_Q = exp_QL.sum(dim=-1, keepdim=True)
+            losses_T[block] = (sum_Q.log() - target_logits_Q)[:, 0]
+            if grad_hidden is None or grad_head is None:
+                continue
+            # d(w · loss)/d(logits) = w · (softmax − onehot)
+            weights_Q = weights_T[block, None]
+            grad_QL = exp_QL.mul_(weights_Q / sum_Q)
+            grad_QL.scatter_add_(1, targets_Q, -weights_Q)
+            grad_QL = grad_QL.to(dtype)
+            grad_hidden[block] = grad_QL @ head
+            grad_head += grad_QL.T @ hidden_QM
+        if grad_hidden is not None and grad_head is not None:
+            ctx.save_for_backward(grad_hidden, grad_head)
+        ctx.mark_non_differentiable(losses_T)
+        return (losses_T * weights_T).sum(), losses_T
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad_hidden, grad_head = ctx.saved_tensors
+        return grad_hidden * grads[0], grad_head * grads[0], None, None, None

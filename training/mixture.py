@@ -1,0 +1,109 @@
+"""What share of the training tokens each stream gets, and how often its documents may be repeated.
+
+The file that the trainer reads, that token utility writes and that the planner of the next rewriting run reads:
+
+    {"version": 1, "rules": [
+        {"source": "*", "recipe": "original",  "style": "*",           "weight": 0.5, "max_epochs": 4},
+        {"source": "*", "recipe": "knowledge", "style": "encyclopedic", "weight": 0.5, "max_epochs": 2}]}
+
+`source`, `recipe` and `style` are shell patterns; the first rule that matches a stream decides. A rule's weight is
+shared among its streams in proportion to their tokens. Weight 0 leaves streams out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.token_store import Stream, TokenStore
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixtureRule:
+    """`max_epochs` is how many times a document may be seen, None without limit."""
+
+    weight: float
+    source: str = "*"
+    recipe: str = "*"
+    style: str = "*"
+    max_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < float("inf"):
+            raise ValueError(f"the weight of {self.recipe}/{self.style} is {self.weight}; it must be 0 or more")
+        if self.max_epochs is not None and self.max_epochs < 1:
+            raise ValueError(f"max_epochs of {self.recipe}/{self.style} is {self.max_epochs}; it must be 1 or more")
+
+    def matches(self, stream: Stream) -> bool:
+        patterns = (self.source, self.recipe, self.style)
+        return all(fnmatchcase(value, pattern) for value, pattern in zip(stream, patterns, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamShare:
+    """What a mixture says of one stream: its share of the tokens (all shares sum to 1) and its cap."""
+
+    weight: float
+    max_epochs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Rules in order. Without rules, every stream gets the share of its tokens, without a cap."""
+
+    rules: tuple[MixtureRule, ...] = ()
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Mixture":
+        """Raises ValueError when it is no mixture file of this version."""
+        if not isinstance(value, dict) or value.get("version") != VERSION or not isinstance(value.get("rules"), list):
+            raise ValueError(f'not a mixture: expected {{"version": {VERSION}, "rules": [...]}}, got {str(value)[:80]}')
+        known = {"source", "recipe", "style", "weight", "max_epochs"}
+        for rule in value["rules"]:
+            if "weight" not in rule or set(rule) - known:
+                raise ValueError(f"mixture rule {rule} needs a weight and may have {', '.join(sorted(known))}")
+        return cls(tuple(MixtureRule(**rule) for rule in value["rules"]))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": VERSION, "rules": [asdict(rule) for rule in self.rules]}
+
+    def shares(self, streams: Sequence[Stream], n_tokens_K: NDArray[np.int64]) -> list[StreamShare]:
+        """The share of each of K streams that have `n_tokens_K` tokens to train on.
+
+        Raises:
+            ValueError: a stream that no rule matches, or nothing has a weight.
+        """
+        if not self.rules:
+            return [StreamShare(float(n) / max(1, int(n_tokens_K.sum())), None) for n in n_tokens_K]
+        rule_K = [next((i for i, rule in enumerate(self.rules) if rule.matches(stream)), None) for stream in streams]
+        unmatched = [str(stream) for stream, rule in zip(streams, rule_K, strict=True) if rule is None]
+        if unmatched:
+            raise ValueError(
+                f"no rule of the mixture matches {'; '.join(unmatched[:5])} ({len(unmatched)} in all); "
+                'add a rule, or end with {"recipe": "*", "weight": 0} to leave the rest out'
+            )
+        n_tokens_R = np.zeros(len(self.rules))
+        for rule_index, n_tokens in zip(rule_K, n_tokens_K, strict=True):
+            n_tokens_R[rule_index] += n_tokens
+        # The weight of a rule without any tokens goes to the others.
+        total = sum(rule.weight for rule, n_tokens in zip(self.rules, n_tokens_R, strict=True) if n_tokens)
+        if total <= 0:
+            raise ValueError("the mixture gives weight to no stream that has tokens to train on")
+        shares = []
+        for rule_index, n_tokens in zip(rule_K, n_tokens_K, strict=True):
+            assert rule_index is not None
+            rule, of_rule = self.rules[rule_index], max(1.0, n_tokens_R[rule_index])
+            shares.append(StreamShare(rule.weight / total * float(n_tokens) / of_rule, rule.max_epochs))
+        return shares
+
+
+def training_tokens(store: TokenStore, held_out_share: float) -> NDArray[np.int64]:
+    """Tokens of each stream outside the held-out split, counted as positions to predict."""
+    training = store.split_D >= held_out_share
+    counts = np.bincount(store.stream_D[training], store.length_D[training] - 1, minlength=len(store.streams))
+    return counts.astype(np.int64)

@@ -1,0 +1,136 @@
+"""The decoder: multi-head latent attention, dense first layers, then mixture-of-experts layers with shared experts.
+
+Shapes: B rows, S positions, T = B·S tokens, M hidden size, L vocabulary, E experts.
+
+Modules and parameters bear the names of transformers' `DeepseekV3ForCausalLM`, so weights move
+between the two unchanged.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.attention import LatentAttention, LogitMaxima, RotaryTable
+from training.boundaries import Boundaries
+from training.config import ModelConfig
+from training.experts import Experts
+from training.feed_forward import FeedForward
+from training.gate import Gate, sequence_balance_loss
+from training.linear_cross_entropy import linear_cross_entropy
+from training.rms_norm import RMSNorm
+
+
+class MixtureOfExperts(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate = Gate(config)
+        self.experts = Experts(config)
+        self.shared_experts = FeedForward(config.hidden_size, config.expert_ffn_size * config.n_shared_experts)
+
+    def forward(self, x_BSM: Tensor) -> tuple[Tensor, Tensor]:
+        """The layer's output and its sequence-wise balance loss."""
+        x_TM = x_BSM.flatten(0, 1)
+        chosen_TK, weights_TK, scores_TE = self.gate(x_TM)
+        routed_BSM = self.experts(x_TM, chosen_TK, weights_TK).view_as(x_BSM)
+        return routed_BSM + self.shared_experts(x_BSM), sequence_balance_loss(scores_TE, chosen_TK, x_BSM.shape[0])
+
+
+class Layer(nn.Module):
+    def __init__(self, config: ModelConfig, index: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, eps=config.norm_eps)
+        self.self_attn = LatentAttention(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.norm_eps)
+        is_dense = index < config.n_dense_layers
+        self.mlp = FeedForward(config.hidden_size, config.dense_ffn_size) if is_dense else MixtureOfExperts(config)
+
+    def forward(self, x_BSM: Tensor, rotary: RotaryTable, boundaries: Boundaries) -> tuple[Tensor, Tensor | None]:
+        x_BSM = x_BSM + self.self_attn(self.input_layernorm(x_BSM), rotary, boundaries)
+        normed_BSM = self.post_attention_layernorm(x_BSM)
+        if isinstance(self.mlp, MixtureOfExperts):
+            out_BSM, balance_loss = self.mlp(normed_BSM)
+            return x_BSM + out_BSM, balance_loss
+        return x_BSM + self.mlp(normed_BSM), None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What one forward pass over a micro-batch gives.
+
+    `total` is what to differentiate; `tokens_BS` each position's own loss in nats, without gradient; `balance` the mean
+    over layers of the sequence-wise balance loss, 1 when perfectly even, 0 without mixture layers.
+    """
+
+    total: Tensor
+    tokens_BS: Tensor
+    balance: Tensor
+
+
+class Decoder(nn.Module):
+    """A causal language model; `forward` gives logits, `loss` never makes them all at once."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.n_layers))
+        self.norm = RMSNorm(config.hidden_size, eps=config.norm_eps)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> "Decoder":
+        """Every matrix from a normal distribution of `init_std`, every gain 1; the same for the same seed."""
+        generator = torch.Generator(device=self.lm_head.weight.device).manual_seed(seed)
+        for parameter in self.parameters():
+            if parameter.ndim >= 2:
+                parameter.normal_(0.0, self.config.init_std, generator=generator)
+            else:
+                parameter.fill_(1.0)
+        return self
+
+    def forward(self, tokens_BS: Tensor, boundaries: Boundaries | None = None) -> Tensor:
+        """Logits (B, S, L); without boundaries each row is one document."""
+        boundaries = boundaries or Boundaries.whole_rows(tokens_BS.shape[0], tokens_BS.shape[1], tokens_BS.device)
+        return self.lm_head(self.hidden(tokens_BS, boundaries)[0])
+
+    def loss(
+        self,
+        tokens_BS: Tensor,
+        targets_BS: Tensor,
+        weights_BS: Tensor,
+        boundaries: Boundaries,
+        balance_weight: float = 0.0,
+    ) -> Loss:
+        """`Σ weights · cross-entropy + balance_weight · balance · Σ weights`, in nats.
+
+        With weights of 1/n over the n positions of a step, the sum over its micro-batches is the mean loss of the step.
+        """
+        hidden_BSM, balance = self.hidden(tokens_BS, boundaries)
+        total, losses_T = linear_cross_entropy(
+            hidden_BSM.flatten(0, 1), self.lm_head.weight, targets_BS.flatten(), weights_BS.flatten()
+        )
+        if balance_weight:
+            total = total + balance_weight * balance * weights_BS.sum()
+        return Loss(total, losses_T.view_as(tokens_BS), balance.detach())
+
+    def hidden(self, tokens_BS: Tensor, boundaries: Boundaries) -> tuple[Tensor, Tensor]:
+        """The normed last hidden state (B, S, M) and the mean balance loss of the mixture layers."""
+        rotary = RotaryTable(boundaries.positions_BS, self.config.rope_head_dim, self.config.rope_theta)
+        x_BSM = self.embed_tokens(tokens_BS)
+        balance_losses = []
+        for layer in self.layers:
+            x_BSM, balance_loss = layer(x_BSM, rotary, boundaries)
+            if balance_loss is not None:
+                balance_losses.append(balance_loss)
+        balance = torch.stack(balance_losses).mean() if balance_losses else x_BSM.new_zeros(())
+        return self.norm(x_BSM), balance
+
+    def gates(self) -> Iterator[Gate]:
+        """The gates of the mixture layers, from the first layer to the last."""
+        return (module for module in self.modules() if isinstance(module, Gate))
+
+    def logit_maxima(self) -> Iterator[LogitMaxima]:
+        """The maxima of the attention layers, from the first layer to the last."""
+        return (module for module in self.modules() if isinstance(module, LogitMaxima))

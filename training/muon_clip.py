@@ -1,0 +1,229 @@
+"""MuonClip (Kimi K2, arXiv 2507.20534, algorithm 1): Muon for matrices, AdamW for the rest, QK-Clip after the update.
+
+For a matrix W of shape (n, m) with gradient G:
+
+    M ← μM + G,   O ← NewtonSchulz(G + μM) · 0.2·√max(n, m),   W ← W − η(O + λW)
+
+The factor gives O the root mean square that AdamW's updates have, so one learning rate and one decay serve both
+(Moonlight, arXiv 2502.16982, section 2.2). Jordan's coefficients really give about 0.19, Polar Express 0.2.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.adamw import adamw
+
+from training.matrix_layout import MatrixLayout
+from training.newton_schulz import COEFFICIENTS, orthogonalise
+from training.parameter_rules import Assignment, Rule, assign
+from training.qk_clip import QKClip
+
+UPDATE_RMS = 0.2
+# Matrices orthogonalised in one batch hold at most this many elements: 64 M take about 0.5 GB of bfloat16 work space.
+MAX_BATCH_ELEMENTS = 1 << 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MuonClipConfig:
+    """Hyperparameters; the defaults are K2's, with Polar Express in place of Jordan's coefficients.
+
+    `adamw_lr` None means the same learning rate for both halves, which RMS matching is there for.
+    """
+
+    lr: float = 2e-4
+    weight_decay: float = 0.1
+    momentum: float = 0.95
+    nesterov: bool = True
+    coefficients: str = "polar_express"
+    adamw_lr: float | None = None
+    adamw_betas: tuple[float, float] = (0.9, 0.95)
+    adamw_eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "weight_decay", "adamw_lr"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} is {value}; it must not be negative")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is {self.momentum}; it must be at least 0 and below 1")
+        if self.coefficients not in COEFFICIENTS:
+            raise ValueError(f"coefficients is {self.coefficients!r}; choose one of {', '.join(COEFFICIENTS)}")
+
+
+@dataclass(slots=True)
+class _Slice:
+    """One part of one parameter on its way through Newton–Schulz."""
+
+    batch_Nnm: Tensor
+    is_tall: bool
+    result_Nnm: Tensor | None = None
+
+
+class MuonClip(Optimizer):
+    """A drop-in `torch.optim.Optimizer` for a whole model.
+
+    Args:
+        named_parameters: `model.named_parameters()`.
+        rules: which parameter goes where (`deepseek_rules`, `llama_rules`, or your own).
+        clip: QK-Clip over the model's attention layers, None to leave it out.
+        dtype: of the Newton–Schulz products.
+
+    Raises:
+        ValueError: a trainable parameter that no rule covers.
+
+    Optimizer state has the dtype of its parameter. Keep float32 parameters and compute under autocast: updates of a
+    K2 learning rate are smaller than bfloat16 can add.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, nn.Parameter]],
+        rules: Sequence[Rule],
+        config: MuonClipConfig | None = None,
+        clip: QKClip | None = None,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        self.config = config or MuonClipConfig()
+        self.clip = clip
+        self.dtype = dtype
+        self.assignments: list[Assignment] = assign(named_parameters, rules)
+        self._layouts: dict[nn.Parameter, MatrixLayout] = {a.parameter: a.rule.layout for a in self.assignments}
+        adamw_lr = self.config.lr if self.config.adamw_lr is None else self.config.adamw_lr
+        groups = [
+            {"optimizer": "muon", "lr": self.config.lr, "params": self._named("muon")},
+            {"optimizer": "adamw", "lr": adamw_lr, "params": self._named("adamw")},
+        ]
+        defaults = {"lr": self.config.lr, "weight_decay": self.config.weight_decay}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """A row for each parameter: name, shape, optimizer, and the shapes of the matrices Muon sees."""
+        return [
+            {
+                "name": a.name,
+                "shape": tuple(a.parameter.shape),
+                "optimizer": a.rule.optimizer,
+                "matrices": [tuple(batch.shape) for batch in a.rule.layout.split(a.parameter.detach())]
+                if a.rule.optimizer == "muon"
+                else [],
+            }
+            for a in self.assignments
+        ]
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            update = self._muon if group["optimizer"] == "muon" else self._adamw
+            update(parameters, group["lr"], group["weight_decay"])
+        if self.clip is not None:
+            self.clip.apply()
+        return loss
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state tensors by parameter name, made where there are none yet: to save, and to fill in place."""
+        named: dict[str, Tensor] = {}
+        for assignment in self.assignments:
+            state = self._state_of(assignment.parameter, assignment.rule.optimizer)
+            named |= {f"optimizer.{assignment.name}.{key}": tensor for key, tensor in state.items()}
+        if self.clip is not None:
+            named["optimizer.clip.n_clipped"] = self.clip.n_clipped_LH
+        return named
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        if self.clip is not None:
+            state["clip"] = self.clip.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({name: value for name, value in state_dict.items() if name != "clip"})
+        if self.clip is not None and "clip" in state_dict:
+            self.clip.load_state_dict(state_dict["clip"])
+
+    def _named(self, optimizer: str) -> list[nn.Parameter]:
+        return [a.parameter for a in self.assignments if a.rule.optimizer == optimizer]
+
+    def _state_of(self, parameter: nn.Parameter, optimizer: str) -> dict[str, Tensor]:
+        state = self.state[parameter]
+        if not state and optimizer == "muon":
+            state["momentum"] = torch.zeros_like(parameter)
+        elif not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        return state
+
+    def _muon(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        slices = {parameter: self._slices(parameter) for parameter in parameters}
+        by_shape: dict[tuple[int, int], list[_Slice]] = defaultdict(list)
+        for part in (part for parts in slices.values() for part in parts):
+            by_shape[part.batch_Nnm.shape[1], part.batch_Nnm.shape[2]].append(part)
+        for parts in by_shape.values():
+            self._orthogonalise(parts)
+        for parameter, parts in slices.items():
+            parameter.mul_(1 - lr * weight_decay)
+            results = [
+                part.result_Nnm.mT if part.is_tall else part.result_Nnm for part in parts if part.result_Nnm is not None
+            ]
+            scales = [-lr * UPDATE_RMS * max(result.shape[1:]) ** 0.5 for result in results]
+            self._layouts[parameter].join(parameter, results, scales)
+
+    def _slices(self, parameter: nn.Parameter) -> list[_Slice]:
+        """The matrices to orthogonalise, all of them wide, so that a matrix and a transposed one share a batch."""
+        assert parameter.grad is not None
+        momentum = self._state_of(parameter, "muon")["momentum"].mul_(self.config.momentum).add_(parameter.grad)
+        direction = parameter.grad.add(momentum, alpha=self.config.momentum) if self.config.nesterov else momentum
+        batches = self._layouts[parameter].split(direction)
+        return [
+            _Slice(batch.mT if batch.shape[1] > batch.shape[2] else batch, batch.shape[1] > batch.shape[2])
+            for batch in batches
+        ]
+
+    def _orthogonalise(self, parts: list[_Slice]) -> None:
+        """Fill in the results of parts of equal shape, as many in one batch as `MAX_BATCH_ELEMENTS` allows."""
+        coefficients = COEFFICIENTS[self.config.coefficients]
+        together: list[_Slice] = []
+        for index, part in enumerate(parts):
+            together.append(part)
+            n_elements = sum(p.batch_Nnm.numel() for p in together)
+            if index + 1 < len(parts) and n_elements + parts[index + 1].batch_Nnm.numel() <= MAX_BATCH_ELEMENTS:
+                continue
+            done = orthogonalise(torch.cat([p.batch_Nnm for p in together]), coefficients, self.dtype)
+            for p, result in zip(together, done.split([len(p.batch_Nnm) for p in together]), strict=True):
+                p.result_Nnm = result
+            together = []
+
+    def _adamw(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        if not parameters:
+            return
+        states = [self._state_of(parameter, "adamw") for parameter in parameters]
+        adamw(
+            [*parameters],
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            amsgrad=False,
+            beta1=self.config.adamw_betas[0],
+            beta2=self.config.adamw_betas[1],
+            lr=lr,
+            weight_decay=weight_decay,
+            eps=self.config.adamw_eps,
+            maximize=False,
+        )

@@ -1,0 +1,48 @@
+"""The orthogonal factor of a matrix by Newton–Schulz iteration: matrix products only, so it runs in bfloat16.
+
+Shapes: N matrices in a batch, n rows, m columns.
+"""
+
+import torch
+from torch import Tensor
+
+Coefficients = tuple[tuple[float, float, float], ...]
+
+# Keller Jordan's Muon: five equal steps that lift small singular values fast and leave them all in about [0.7, 1.2].
+JORDAN: Coefficients = ((3.4445, -4.7750, 2.0315),) * 5
+
+# Polar Express (arXiv 2505.16932): each step is the best quintic for what the step before leaves. Divided by a safety
+# factor, as the paper does, so that bfloat16 rounding cannot push a singular value out of the converging range.
+_SAFETY = 1.05
+POLAR_EXPRESS: Coefficients = tuple(
+    (a / _SAFETY, b / _SAFETY**3, c / _SAFETY**5)
+    for a, b, c in (
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+        (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+        (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+    )
+)
+
+COEFFICIENTS: dict[str, Coefficients] = {"jordan": JORDAN, "polar_express": POLAR_EXPRESS}
+
+
+def orthogonalise(x_Nnm: Tensor, coefficients: Coefficients, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """U Vᵀ of each matrix U S Vᵀ, approximately, in `dtype`; an all-zero matrix stays zero.
+
+    `X₀ = X/‖X‖_F`, then `A = X Xᵀ; X ← aX + (bA + cA²)X` for each (a, b, c). Wide matrices are cheaper than tall ones,
+    so tall ones are transposed on the way in and out.
+    """
+    if x_Nnm.ndim != 3:
+        raise ValueError(f"expected a batch of matrices (N, n, m), got shape {tuple(x_Nnm.shape)}")
+    is_tall = x_Nnm.shape[1] > x_Nnm.shape[2]
+    x = x_Nnm.mT if is_tall else x_Nnm
+    # The norm in float32: a sum of squares of many small values loses them in bfloat16.
+    norms = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True, dtype=torch.float32)
+    x = (x / norms.clamp(min=1e-7)).to(dtype)
+    for a, b, c in coefficients:
+        gram = torch.bmm(x, x.mT)
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
+    return x.mT if is_tall else x

@@ -1,0 +1,140 @@
+"""QK-Clip: after the update, shrink the query and key weights of every head whose logits passed τ (K2, section 2.1).
+
+Shapes: L attention layers, H heads, m columns.
+
+For a head with maximum logit S > τ, γ = τ/S multiplies both terms of its logits, so the same batch computed again would
+give exactly γ·S. Plain attention shares γ between queries and keys. In latent attention, queries and keys without
+position get √γ each; the rotated key is shared by all heads and stays, so the rotated query takes the whole γ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from training.attention import LatentAttention, LogitMaxima
+
+THRESHOLD = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRows:
+    """Rows of a weight (or entries of a bias) that belong to the heads, and the power of γ that scales them.
+
+    The parameter's first dimension is H equal blocks, one for each head; the rows are `[start, end)` of a block.
+    """
+
+    parameter: Tensor
+    start: int
+    end: int
+    power: float
+
+    @torch.no_grad()
+    def scale(self, gamma_H: Tensor) -> None:
+        rows_HPm = self.parameter.detach().unflatten(0, (len(gamma_H), -1))[:, self.start : self.end]
+        factor_H = (gamma_H**self.power).to(self.parameter.device)
+        rows_HPm.mul_(factor_H.view(-1, *[1] * (rows_HPm.ndim - 1)).to(rows_HPm.dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class ClippedLayer:
+    """One attention layer: where its maxima are kept, and which rows to scale."""
+
+    name: str
+    maxima: LogitMaxima
+    rows: tuple[HeadRows, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipReport:
+    """What one step saw and did, on the CPU: unclamped maxima, -inf for a layer that did not run, and the factors γ."""
+
+    max_logit_LH: Tensor
+    gamma_LH: Tensor
+
+    @property
+    def max_logit(self) -> float:
+        return float(self.max_logit_LH.max())
+
+    @property
+    def share_clipped(self) -> float:
+        return float((self.gamma_LH < 1).float().mean())
+
+
+@dataclass
+class QKClip:
+    """Applied once after each optimizer update. All layers must have the same number of heads.
+
+    `n_steps` and `n_clipped_LH` count since the start of training: together the history of the clip.
+    """
+
+    layers: Sequence[ClippedLayer]
+    threshold: float = THRESHOLD
+    report: ClipReport | None = field(default=None, init=False)
+    n_steps: int = field(default=0, init=False)
+    n_clipped_LH: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.threshold <= 0:
+            raise ValueError(f"the QK-Clip threshold is {self.threshold}; it must be above 0")
+        if not self.layers:
+            raise ValueError("QK-Clip was given no attention layers; leave it out for a model without attention")
+        n_heads = {len(layer.maxima.max_H) for layer in self.layers}
+        if len(n_heads) > 1:
+            raise ValueError(f"all layers must have the same number of heads, not {sorted(n_heads)}")
+        self.n_clipped_LH = torch.zeros(len(self.layers), n_heads.pop(), dtype=torch.int64)
+
+    @torch.no_grad()
+    def apply(self) -> ClipReport:
+        """Clip with the maxima since the last call, over all ranks; then forget them.
+
+        A head that did not run, has no positive logit or a maximum that is not finite is left alone: a step with such a
+        maximum is for the trainer to refuse, and must not destroy weights here.
+        """
+        max_logit_LH = torch.stack([layer.maxima.max_H for layer in self.layers])
+        if dist.is_available() and dist.is_initialized():
+            # One message for all layers and heads.
+            dist.all_reduce(max_logit_LH, op=dist.ReduceOp.MAX)
+        max_logit_LH = max_logit_LH.cpu()
+        clipped_LH = (max_logit_LH > self.threshold) & max_logit_LH.isfinite()
+        gamma_LH = torch.where(clipped_LH, self.threshold / max_logit_LH, 1.0)
+        for layer, gamma_H, is_clipped_H in zip(self.layers, gamma_LH, clipped_LH, strict=True):
+            if is_clipped_H.any():
+                for rows in layer.rows:
+                    rows.scale(gamma_H)
+            layer.maxima.reset()
+        self.n_steps += 1
+        self.n_clipped_LH += clipped_LH
+        self.report = ClipReport(max_logit_LH, gamma_LH)
+        return self.report
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"n_steps": self.n_steps, "n_clipped": self.n_clipped_LH.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.n_steps, self.n_clipped_LH = int(state["n_steps"]), state["n_clipped"].clone()
+
+
+def latent_attention_layers(model: nn.Module) -> list[ClippedLayer]:
+    """The clipped layers of our `Decoder`."""
+    return [
+        ClippedLayer(name, module.maxima, latent_rows(module, module.config.nope_head_dim, module.config.qk_head_dim))
+        for name, module in model.named_modules()
+        if isinstance(module, LatentAttention)
+    ]
+
+
+def latent_rows(attention: nn.Module, nope_head_dim: int, qk_head_dim: int) -> tuple[HeadRows, ...]:
+    """The rows of a latent attention layer with DeepSeek-V3's parameter names."""
+    query = getattr(attention, "q_b_proj", None) or attention.q_proj
+    keys = attention.kv_b_proj
+    assert isinstance(query, nn.Linear)
+    assert isinstance(keys, nn.Linear)
+    return (
+        HeadRows(query.weight, 0, nope_head_dim, 0.5),
+        HeadRows(query.weight, nope_head_dim, qk_head_dim, 1.0),
+        HeadRows(keys.weight, 0, nope_head_dim, 0.5),
+    )

@@ -1,0 +1,278 @@
+"""The training loop: from packed rows to an update, with everything that must be known and kept along the way."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from training.batch import Batch
+from training.checkpoint import Checkpoints, random_state, set_random_state
+from training.evaluation import held_out_losses
+from training.loader import Loader, StepData
+from training.loss_guard import GuardConfig, LossGuard
+from training.model import Decoder
+from training.muon_clip import MuonClip
+from training.parallel import Ranks
+from training.schedule import Schedule
+from training.telemetry import Telemetry
+from training.token_store import TokenStore
+from training.utility.tracker import UtilityConfig, UtilityTracker
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerConfig:
+    """How a run goes; `0` for an `…_every` means only at the end.
+
+    `balance_weight` is DeepSeek-V3's weight of the sequence-wise balance loss; `bias_speed` moves the gates' selection
+    biases until `bias_until` of the run is over (DeepSeek-V3: 14.3 of 14.8 T tokens).
+    """
+
+    n_steps: int
+    micro_batch_rows: int
+    precision: Precision = "bfloat16"
+    clip_grad_norm: float = 1.0
+    balance_weight: float = 1e-4
+    bias_speed: float = 1e-3
+    bias_until: float = 0.966
+    evaluate_every: int = 0
+    checkpoint_every: int = 0
+    n_checkpoints_kept: int = 3
+    log_every: int = 1
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    utility: UtilityConfig = field(default_factory=UtilityConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("n_steps", "micro_batch_rows", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.clip_grad_norm <= 0:
+            raise ValueError(f"clip_grad_norm is {self.clip_grad_norm}; it must be above 0")
+        if self.precision not in ("float32", "bfloat16", "float16"):
+            raise ValueError(f"precision is {self.precision!r}; choose float32, bfloat16 or float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run ended: `finished` is false when the data ran out before the last step."""
+
+    n_steps: int
+    n_tokens: int
+    finished: bool
+    loss: float
+    held_out_loss: dict[str, float]
+
+
+class Trainer:
+    """One run in one folder. `train` resumes from the folder's newest checkpoint, or begins.
+
+    Args:
+        optimizer: with QK-Clip over the model's layers; its learning rates are the peaks of the schedule.
+        held_out: rows of each stream to evaluate on, by stream number.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        model: Decoder,
+        optimizer: MuonClip,
+        schedule: Schedule,
+        store: TokenStore,
+        loader: Loader,
+        held_out: dict[int, Batch],
+        config: TrainerConfig,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.run, self.model, self.optimizer, self.schedule = run, model.train(), optimizer, schedule
+        self.store, self.loader, self.held_out = store, loader, held_out
+        self.config, self.ranks = config, ranks or Ranks()
+        self.device = model.lm_head.weight.device
+        self.step = 0
+        self.n_tokens = 0
+        self.loss = float("nan")
+        self.held_out_loss: dict[str, float] = {}
+        self.guard = LossGuard(config.guard)
+        self.utility = UtilityTracker(model, store.streams, held_out, config.utility)
+        self.checkpoints = Checkpoints(run / "checkpoints", config.n_checkpoints_kept)
+        self._peak_lrs = [group["lr"] for group in optimizer.param_groups]
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
+        self._loader_state: dict[str, Any] = loader.state_dict()
+
+    def train(self) -> Summary:
+        """Run to the last step, or until the data runs out.
+
+        Raises:
+            TrainingStoppedError: a loss that is not finite or that jumped.
+            ValueError: the newest checkpoint is of another model or of other data.
+        """
+        self._resume()
+        telemetry = Telemetry(self.run, self.step, self.config.n_steps) if self.ranks.is_writer else None
+        steps = iter(self.loader)
+        try:
+            while self.step < self.config.n_steps and (data := next(steps, None)) is not None:
+                began = time.perf_counter()
+                figures = self._take_step(data)
+                figures["tokens_per_s"] = figures["n_tokens"] / (time.perf_counter() - began)
+                if telemetry is not None and (self.step % self.config.log_every == 0):
+                    telemetry.write(self.step, "train", figures)
+                    telemetry.progress(self.step, figures)
+                is_last = self.step == self.config.n_steps
+                if is_last or _is_due(self.step, self.config.evaluate_every):
+                    self.held_out_loss = self.evaluate()
+                    if telemetry is not None:
+                        telemetry.write(self.step, "held_out", self.held_out_loss)
+                        telemetry.write(self.step, "value", self.utility.values_by_stream())
+                if is_last or _is_due(self.step, self.config.checkpoint_every):
+                    self.save()
+            if self.step < self.config.n_steps:
+                self.save()
+            self.checkpoints.wait()
+        finally:
+            steps.close()  # type: ignore[attr-defined]
+            self.checkpoints.close()
+            if telemetry is not None:
+                telemetry.close()
+        self.ranks.barrier()
+        return Summary(self.step, self.n_tokens, self.step == self.config.n_steps, self.loss, self.held_out_loss)
+
+    def evaluate(self) -> dict[str, float]:
+        """Held-out loss in nats per token, by stream."""
+        losses = held_out_losses(self.model, self.held_out, self.config.micro_batch_rows, self._autocast, self.ranks)
+        return {str(self.store.streams[stream]): loss for stream, loss in losses.items()}
+
+    def save(self) -> None:
+        """Start writing a checkpoint of the step just taken."""
+        if self.ranks.is_writer:
+            self.checkpoints.save(self.step, {**self._tensors(), **random_state()}, self._state())
+
+    def _take_step(self, data: StepData) -> dict[str, Any]:
+        """Micro-batches, gradient, guard, update, gates: one optimizer step, and its figures."""
+        factor = self.schedule.factor(self.step)
+        for group, peak in zip(self.optimizer.param_groups, self._peak_lrs, strict=True):
+            group["lr"] = peak * factor
+        self.utility.begin_step(self.step, self._autocast)
+        loss, balance, token_losses = self._accumulate(data.batch)
+        self.ranks.sum_gradients(self.model.parameters())
+        self._scaler.unscale_(self.optimizer)
+        grad_norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_grad_norm))
+        # Under gradient scaling a gradient that is not finite only means that the scale must shrink.
+        checked_norm = 0.0 if self._scaler.is_enabled() else grad_norm
+        self.guard.check(self.step + 1, loss, checked_norm, lambda: self._describe(data.batch, token_losses))
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        for kept in self.model.logit_maxima():
+            kept.reset()  # where a scaled step was skipped, the clip has not done it
+        expert_load = self._balance_gates()
+        self.utility.end_step(self.ranks)
+        self.step += 1
+        self.loss = loss
+        n_tokens = data.batch.tokens_BS.numel() * self.ranks.world_size
+        self.n_tokens += n_tokens
+        self._loader_state = data.next_state
+        clip = self.optimizer.clip.report if self.optimizer.clip is not None else None
+        return {
+            "loss": loss,
+            "balance": balance,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "grad_norm": grad_norm,
+            "n_tokens": n_tokens,
+            "max_logit": clip.max_logit if clip else float("nan"),
+            "share_clipped": clip.share_clipped if clip else 0.0,
+            "max_logits": clip.max_logit_LH.tolist() if clip else [],
+            "expert_load": expert_load,
+        }
+
+    def _accumulate(self, batch: Batch) -> tuple[float, float, Tensor]:
+        """Forward and backward over the step's micro-batches; the step's mean loss and balance, and this rank's
+        losses."""
+        n_rows, length = batch.tokens_BS.shape
+        weight = 1.0 / (n_rows * self.ranks.world_size * length)
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        token_losses = []
+        for start in range(0, n_rows, self.config.micro_batch_rows):
+            part = batch.rows(start, start + self.config.micro_batch_rows).to(self.device)
+            weights_BS = torch.full(part.tokens_BS.shape, weight, device=self.device)
+            with self.utility.micro_batch(part, weight * self._scaler.get_scale()) as observed:
+                with self._autocast():
+                    loss = self.model.loss(
+                        part.tokens_BS, part.targets_BS, weights_BS, part.boundaries, self.config.balance_weight
+                    )
+                self._scaler.scale(loss.total).backward()
+                observed.append(loss.tokens_BS)
+            token_losses.append(loss.tokens_BS)
+            share = len(part.tokens_BS) / (n_rows * self.ranks.world_size)
+            sums += torch.stack([loss.tokens_BS.double().sum() * weight, loss.balance.double() * share])
+        mean_loss, balance = self.ranks.sum(sums).tolist()
+        return mean_loss, balance, torch.cat(token_losses)
+
+    @torch.no_grad()
+    def _balance_gates(self) -> float:
+        """Move the selection biases; returns the load of the fullest expert relative to the mean."""
+        gates = list(self.model.gates())
+        if not gates:
+            return 1.0
+        loads = self.ranks.sum(torch.stack([gate.load_E for gate in gates]))
+        is_moving = self.step < self.config.bias_until * self.config.n_steps
+        for gate, load_E in zip(gates, loads, strict=True):
+            gate.load_E.copy_(load_E)
+            gate.update_bias(self.config.bias_speed if is_moving else 0.0)
+        return float((loads.amax(dim=1) / loads.mean(dim=1).clamp(min=1e-9)).max())
+
+    def _describe(self, batch: Batch, losses_BS: Tensor) -> str:
+        """The documents of this rank's batch with the highest losses, and their sources."""
+        documents, index = batch.document_BS.flatten().unique(return_inverse=True)
+        losses = losses_BS.cpu().double().flatten().nan_to_num(nan=torch.inf)
+        mean = torch.bincount(index, losses) / torch.bincount(index)
+        worst = [int(documents[i]) for i in mean.argsort(descending=True)[:3]]
+        named = (f"{self.store.document_id(d)} ({self.store.streams[self.store.stream_D[d]]})" for d in worst)
+        return f"Highest losses on rank {self.ranks.rank} in: {', '.join(named)}."
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        if self.config.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.config.precision))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        return {**weights, **self.optimizer.tensors(), **self.utility.ledger.tensors()}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "n_tokens": self.n_tokens,
+            "loss": self.loss,
+            "held_out_loss": self.held_out_loss,
+            "loader": self._loader_state,
+            "guard": self.guard.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "utility": self.utility.ledger.state_dict(),
+            "clip_steps": self.optimizer.clip.n_steps if self.optimizer.clip is not None else 0,
+        }
+
+    def _resume(self) -> None:
+        steps = self.checkpoints.steps()
+        if not steps:
+            return
+        tensors, generators = self._tensors(), random_state()
+        state = self.checkpoints.load(steps[-1], {**tensors, **generators})
+        set_random_state(generators)
+        self.step, self.n_tokens = state["step"], state["n_tokens"]
+        self.loss, self.held_out_loss = state["loss"], state["held_out_loss"]
+        self._loader_state = state["loader"]
+        self.loader.load_state_dict(state["loader"])
+        self.guard.load_state_dict(state["guard"])
+        if self._scaler.is_enabled():
+            self._scaler.load_state_dict(state["scaler"])
+        self.utility.ledger.load_state_dict(state["utility"])
+        if self.optimizer.clip is not None:
+            self.optimizer.clip.n_steps = state["clip_steps"]
+
+
+def _is_due(step: int, every: int) -> bool:
+    return bool(every) and step % every == 0

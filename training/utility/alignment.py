@@ -1,0 +1,78 @@
+"""How much each training token pulls the model towards held-out text: DoGE's score, for all tokens at once.
+
+DoGE (arXiv 2310.15393) scores a source k by ⟨g_k, g_target⟩, the product of its gradient with that of held-out text.
+For a linear layer W with inputs x_t and output gradients d_t, g_k = Σ_{t∈k} d_t x_tᵀ, so
+
+    ⟨g_k, g_target⟩ = Σ_{t∈k} d_t · (G x_t),   G the target's gradient of W
+
+and one extra product of the layer gives the score of every token, whatever the number of sources. Only the output
+projections of the last layer take part: the target's backward pass then ends there, and the step's own backward pass
+yields d_t for free. Gradients are of the loss, not of the update that MuonClip makes of them: a score says what a token
+teaches, not how large a step it takes.
+
+Shapes: B rows, S positions, n outputs and m inputs of a layer.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.batch import PADDING, Batch
+from training.model import Decoder, MixtureOfExperts
+
+
+def probed_layers(model: Decoder) -> list[nn.Linear]:
+    """The last layer's projections back into the hidden state: of attention, and of the dense or shared network."""
+    last: Any = model.layers[-1]
+    network = last.mlp.shared_experts if isinstance(last.mlp, MixtureOfExperts) else last.mlp
+    return [last.self_attn.o_proj, network.down_proj]
+
+
+def target_gradients(model: Decoder, layers: Sequence[nn.Linear], target: Batch) -> list[Tensor]:
+    """The gradient (n, m) of the target's mean loss per token in each layer; `.grad` is left alone."""
+    weights_BS = (target.stream_BS != PADDING).float()
+    weights_BS = weights_BS / weights_BS.sum()
+    # Evaluation mode: held-out text must not count in gate loads and attention maxima.
+    was_training = model.training
+    model.eval()
+    loss = model.loss(target.tokens_BS, target.targets_BS, weights_BS, target.boundaries)
+    model.train(was_training)
+    return list(torch.autograd.grad(loss.total, [layer.weight for layer in layers]))
+
+
+class TokenScores:
+    """Collects the scores of one micro-batch during its backward pass."""
+
+    def __init__(self, shape: torch.Size, device: torch.device) -> None:
+        self.scores_BS = torch.zeros(shape, dtype=torch.float32, device=device)
+
+
+@contextmanager
+def scoring(layers: Sequence[nn.Linear], gradients: Sequence[Tensor], tokens_BS: Tensor) -> Iterator[TokenScores]:
+    """Within this context a forward and a backward pass over `tokens_BS` fill in `scores_BS`.
+
+    Scores scale with the loss that is differentiated: divide by each token's weight in it to get scores per token.
+    """
+    collected = TokenScores(tokens_BS.shape, tokens_BS.device)
+
+    def score(layer_gradient: Tensor) -> Any:
+        def after_forward(_: nn.Module, inputs: tuple[Tensor, ...], out_BSn: Tensor) -> None:
+            x_BSm = inputs[0].detach()
+
+            def after_backward(grad_BSn: Tensor) -> None:
+                pulled_BSn = x_BSm.to(grad_BSn.dtype) @ layer_gradient.to(grad_BSn.dtype).T
+                collected.scores_BS += (pulled_BSn.float() * grad_BSn.float()).sum(dim=-1)
+
+            out_BSn.register_hook(after_backward)
+
+        return after_forward
+
+    hooks = [layer.register_forward_hook(score(gradient)) for layer, gradient in zip(layers, gradients, strict=True)]
+    try:
+        yield collected
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,45 @@
+"""The next mixture from what tokens turned out to be worth."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.mixture import Mixture, MixtureRule
+from training.token_store import Stream
+from training.utility.repetition import RepetitionDiscount
+
+# A stream's share may change by at most this factor, and none falls below the floor: one run is no proof, and a stream
+# that is left out can never show that it has become useful.
+MAX_CHANGE = 4.0
+FLOOR = 0.01
+
+
+def recommend(
+    streams: Sequence[Stream],
+    share_K: NDArray[np.float64],
+    value_K: NDArray[np.float64],
+    discount: RepetitionDiscount,
+) -> Mixture:
+    """Shares in proportion to share · value, and caps from the discount of repetition.
+
+    Args:
+        share_K: of the tokens of the run that was measured.
+        value_K: of a stream's tokens relative to the average pull; nan counts as 1, unknown.
+    """
+    factor_K = np.clip(np.nan_to_num(value_K, nan=1.0), 1 / MAX_CHANGE, MAX_CHANGE)
+    weight_K = share_K * factor_K
+    weight_K = np.maximum(weight_K / weight_K.sum(), FLOOR / len(streams))
+    weight_K = weight_K / weight_K.sum()
+    cap = max_useful_epochs(discount)
+    rules = [
+        MixtureRule(**stream._asdict(), weight=round(float(weight), 6), max_epochs=cap)
+        for stream, weight in zip(streams, weight_K, strict=True)
+    ]
+    return Mixture((*rules, MixtureRule(weight=0.0)))
+
+
+def max_useful_epochs(discount: RepetitionDiscount, least_worth: float = 0.5) -> int:
+    """Epochs until a further one is worth less than `least_worth` of fresh tokens: 1 + ⌊R*·ln(1/least_worth)⌋."""
+    return 1 + math.floor(discount.r_star * math.log(1 / least_worth))

@@ -1,0 +1,195 @@
+"""What a run's ledger says, as a table for people, a Parquet file for programs, curves, and a mixture for the next
+run."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rephrase.storage import Storage
+from training.line_chart import line_chart
+from training.telemetry import read_metrics
+from training.token_store import ORIGINAL, Stream
+from training.utility.learning_speed import learning_speed
+from training.utility.ledger import N_REPETITIONS, UtilityLedger
+from training.utility.recommend import max_useful_epochs, recommend
+from training.utility.value import Values, values
+
+SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("recipe", pa.string()),
+        ("style", pa.string()),
+        ("repetition", pa.int32()),  # 0 is the first sight; the last stands for all later ones as well
+        ("n_tokens", pa.int64()),
+        ("loss", pa.float64()),  # mean over the run, nats per token
+        ("last_loss", pa.float64()),  # mean over the last time bin in which it was seen
+        ("value", pa.float64()),  # alignment relative to the average token; null where it was not measured
+        ("value_error", pa.float64()),
+        ("learning_speed", pa.float64()),  # nats per million tokens of the run; first sights only
+        ("learning_speed_error", pa.float64()),
+    ]
+)
+MILLION = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Another epoch of what there is, or another rephrasing, of one recipe of one source."""
+
+    source: str
+    recipe: str
+    epoch_value: float
+    rephrasing_value: float
+    confidence: float
+
+    @property
+    def better(self) -> str:
+        return "another rephrasing" if self.rephrasing_value > self.epoch_value else "another epoch"
+
+
+def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: Values) -> list[dict[str, Any]]:
+    """A row of `SCHEMA` for each stream and repetition that was trained on."""
+    tokens, loss = ledger.tokens_KRT.numpy(), ledger.loss_KRT.numpy()
+    at_T = ledger.bin_middles().numpy()
+    rows = []
+    for k, stream in enumerate(streams):
+        for r in range(N_REPETITIONS):
+            seen = np.flatnonzero(tokens[k, r] > 0)
+            if not len(seen):
+                continue
+            loss_T = loss[k, r, seen] / tokens[k, r, seen]
+            speed = learning_speed(at_T[seen], loss_T, tokens[k, r, seen]) if r == 0 else None
+            rows.append(
+                {
+                    **stream._asdict(),
+                    "repetition": r,
+                    "n_tokens": int(tokens[k, r].sum()),
+                    "loss": float(loss[k, r].sum() / tokens[k, r].sum()),
+                    "last_loss": float(loss_T[-1]),
+                    "value": _number(measured.value_KR[k, r]),
+                    "value_error": _number(measured.error_KR[k, r]),
+                    "learning_speed": _number(speed[0] * MILLION) if speed else None,
+                    "learning_speed_error": _number(speed[1] * MILLION) if speed else None,
+                }
+            )
+    return rows
+
+
+def answers(ledger: UtilityLedger, streams: Sequence[Stream], measured: Values) -> list[Answer]:
+    """For each source and recipe: the value of its next epoch against that of a fresh rephrasing.
+
+    A fresh rephrasing is taken to be worth what first sights of the recipe were worth lately; the next epoch that,
+    times the discount of the next repetition. The confidence is that of the sign of the difference, for normal errors.
+    """
+    tokens_KR = ledger.tokens_KRT.sum(dim=2).numpy()
+    found = []
+    for source, recipe in sorted({(s.source, s.recipe) for s in streams if s.recipe != ORIGINAL}):
+        members = [k for k, s in enumerate(streams) if (s.source, s.recipe) == (source, recipe)]
+        first_K, error_K = measured.value_KR[members, 0], measured.error_KR[members, 0]
+        weights = tokens_KR[members, 0] * np.isfinite(first_K)
+        if not weights.sum():
+            continue
+        weights = weights / weights.sum()
+        fresh = float(weights @ np.nan_to_num(first_K))
+        fresh_error = float(np.sqrt(weights**2 @ np.nan_to_num(error_K) ** 2))
+        next_repetition = 1 + int(np.flatnonzero(tokens_KR[members].sum(axis=0)).max())
+        d = measured.discount
+        lost = 1 - d.worth(next_repetition)
+        lost_error = abs(math.exp(-next_repetition / d.high) - math.exp(-next_repetition / d.low)) / 2
+        difference, error = fresh * lost, math.hypot(fresh_error * lost, fresh * lost_error)
+        confidence = 0.5 * (1 + math.erf(abs(difference) / (error * math.sqrt(2)))) if error else 1.0
+        found.append(Answer(source, recipe, fresh * (1 - lost), fresh, confidence))
+    return found
+
+
+def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream]) -> None:
+    """Write `utility.parquet`, `utility.md`, `utility.svg` and `mixture.json` into the run's folder."""
+    measured = values(ledger)
+    rows = utility_rows(ledger, streams, measured)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sink, compression="zstd")
+    storage = Storage(run)
+    storage.write("utility.parquet", bytes(sink.getvalue()))
+    tokens_K = ledger.tokens_KRT.sum(dim=(1, 2)).numpy()
+    share_K = tokens_K / max(1.0, tokens_K.sum())
+    recommended = recommend(streams, share_K, measured.current_K, measured.discount)
+    storage.write_json("mixture.json", recommended.to_json())
+    storage.write("utility.md", markdown(rows, answers(ledger, streams, measured), measured).encode())
+    storage.write("utility.svg", loss_curves(ledger, streams).encode())
+
+
+def loss_curves(ledger: UtilityLedger, streams: Sequence[Stream]) -> str:
+    """The loss of each stream at first sight and, as a line of its own, at later sights, over the tokens of the run."""
+    tokens, loss, at_T = ledger.tokens_KRT.numpy(), ledger.loss_KRT.numpy(), ledger.bin_middles().numpy()
+    lines = {}
+    for k, stream in enumerate(streams):
+        for name, sights in (("", slice(0, 1)), (", repeated", slice(1, None))):
+            n_T, loss_T = tokens[k, sights].sum(axis=0), loss[k, sights].sum(axis=0)
+            seen = np.flatnonzero(n_T > 0)
+            if len(seen):
+                lines[f"{stream.recipe}/{stream.style}{name}"] = [(at_T[t], loss_T[t] / n_T[t]) for t in seen]
+    return line_chart("Training loss by stream", "tokens of the run", "nats per token", lines)
+
+
+def max_logit_curves(run: Path, threshold: float | None = None) -> str:
+    """The largest attention logit of each head over a run's steps, unclamped, against QK-Clip's threshold."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in read_metrics(run, "train"):
+        for layer, heads in enumerate(row["max_logits"]):
+            for head, logit in enumerate(heads):
+                lines.setdefault(f"layer {layer}, head {head}", []).append((row["step"], logit))
+    return line_chart("Largest attention logit of each head", "step", "logit", lines, threshold)
+
+
+def markdown(rows: Sequence[dict[str, Any]], found: Sequence[Answer], measured: Values) -> str:
+    """The table and the answers, best recipe first."""
+    ordered = sorted(rows, key=lambda row: -(row["value"] if row["value"] is not None else -math.inf))
+    lines = [
+        "# What each token taught",
+        "",
+        "Value is the pull towards held-out text, relative to the run's average; ± is one standard error over steps.",
+        "",
+        "| source | recipe | style | repetition | tokens | loss | value | learning speed (nats per M tokens) |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in ordered:
+        value, speed = (_with_error(row[name], row[f"{name}_error"]) for name in ("value", "learning_speed"))
+        lines.append(
+            f"| {row['source']} | {row['recipe']} | {row['style']} | {row['repetition']} | {row['n_tokens']} "
+            f"| {row['loss']:.3f} | {value} | {speed} |"
+        )
+    d = measured.discount
+    origin = (
+        f"between {d.low:.1f} and {d.high:.1f}"
+        if d.measured
+        else "published; this run repeated too little to measure it"
+    )
+    lines += [
+        "",
+        f"Repetition: the r-th repetition of a token is worth e^(-r/{d.r_star:.1f}) of its first sight ({origin}); "
+        f"beyond {max_useful_epochs(d)} epochs it is worth less than half.",
+    ]
+    for answer in found:
+        lines += [
+            "",
+            f"The next million tokens of {answer.source}, {answer.recipe}: {answer.better} "
+            f"({answer.rephrasing_value:.2f} for a fresh token against {answer.epoch_value:.2f} for a repeated one; "
+            f"confidence {answer.confidence:.0%}).",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if error is None else f"{value:.2f} ± {error:.2f}"

@@ -1,0 +1,113 @@
+"""Follows a run's tokens: every step their losses, every few steps how they align with held-out text."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor
+
+from training.batch import Batch
+from training.model import Decoder
+from training.parallel import Ranks
+from training.token_store import Stream
+from training.utility.alignment import probed_layers, scoring, target_gradients
+from training.utility.ledger import N_REPETITIONS, UtilityLedger
+from training.utility.value import values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UtilityConfig:
+    """`align_every` steps, the gradient of `target_rows` held-out rows is compared with that of every token.
+
+    `target_recipe` is a shell pattern: held-out rows of these recipes are what the training should make easier. Where
+    it matches nothing, all held-out rows are the target. 0 for `align_every` measures no alignment.
+    """
+
+    align_every: int = 32
+    target_rows: int = 2
+    target_recipe: str = "original"
+
+    def __post_init__(self) -> None:
+        if self.align_every < 0 or self.target_rows < 1:
+            raise ValueError(
+                f"align_every {self.align_every} must be 0 or more, target_rows {self.target_rows} 1 or more"
+            )
+
+
+@dataclass
+class UtilityTracker:
+    """Fed by the trainer with every micro-batch; `ledger` holds the result."""
+
+    model: Decoder
+    streams: list[Stream]
+    held_out: Mapping[int, Batch]
+    config: UtilityConfig
+    ledger: UtilityLedger = field(init=False)
+    _target: Batch | None = field(init=False)
+    _gradients: list[Tensor] = field(init=False, default_factory=list)
+    _sums: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = UtilityLedger(len(self.streams))
+        self._layers = probed_layers(self.model)
+        chosen = [
+            batch
+            for stream, batch in self.held_out.items()
+            if fnmatchcase(self.streams[stream].recipe, self.config.target_recipe)
+        ] or list(self.held_out.values())
+        self._target = (
+            Batch(*(torch.cat([getattr(b, f.name) for b in chosen]) for f in fields(Batch))) if chosen else None
+        )
+        self._clear()
+
+    def begin_step(self, step: int, precision: Callable[[], AbstractContextManager[None]]) -> None:
+        """Before the first micro-batch of a step: take the target's gradient when it is due."""
+        every = self.config.align_every
+        if self._target is None or not every or step % every:
+            return
+        # A different part of the target each time, the same on every rank.
+        n_rows, size = len(self._target.tokens_BS), min(self.config.target_rows, len(self._target.tokens_BS))
+        start = (step // every * size) % (n_rows - size + 1)
+        with precision():
+            target = self._target.rows(start, start + size).to(self.model.lm_head.weight.device)
+            self._gradients = target_gradients(self.model, self._layers, target)
+
+    @contextmanager
+    def micro_batch(self, batch: Batch, loss_scale: float) -> Iterator[list[Tensor]]:
+        """Around the forward and backward pass of a micro-batch; put its token losses (B, S) into the list.
+
+        Args:
+            loss_scale: what each token's loss was multiplied with before it was differentiated.
+        """
+        losses: list[Tensor] = []
+        groups_T = (batch.stream_BS * N_REPETITIONS + batch.repetition_BS.clamp(max=N_REPETITIONS - 1)).flatten()
+
+        def add(row: int, values_BS: Tensor) -> None:
+            self._sums[row] += torch.bincount(groups_T, values_BS.flatten().double(), minlength=self._sums.shape[1])
+
+        if self._gradients:
+            with scoring(self._layers, self._gradients, batch.tokens_BS) as collected:
+                yield losses
+            add(2, torch.ones_like(collected.scores_BS))
+            add(3, collected.scores_BS / loss_scale)
+        else:
+            yield losses
+        add(0, torch.ones_like(losses[0]))
+        add(1, losses[0])
+
+    def end_step(self, ranks: Ranks) -> None:
+        """After the last micro-batch: put the sums of all ranks into the ledger."""
+        self.ledger.add_step(ranks.sum(self._sums))
+        self._clear()
+
+    def values_by_stream(self) -> dict[str, float]:
+        """The value lately of each stream that has been measured."""
+        measured = values(self.ledger).current_K
+        return {str(s): float(v) for s, v in zip(self.streams, measured, strict=True) if v == v}
+
+    def _clear(self) -> None:
+        self._gradients = []
+        device = self.model.lm_head.weight.device
+        self._sums = torch.zeros(4, len(self.streams) * N_REPETITIONS, dtype=torch.float64, device=device)
