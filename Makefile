@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-slow lint lock clean
+.PHONY: help install demo test test-slow bench-train bench-muon bench-utility lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,18 @@ test: install ## lint, types, layers and all tests
 
 test-slow: install ## the real model behind a real server; ten minutes
 	$(BIN)/pytest -q -m slow --timeout 1200
+
+# The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
+bench-train: install ## training speed, loader speed; DATA=folder with documents/*.jsonl
+	$(BIN)/python tests/benchmarks/bench_train.py
+	$(BIN)/python tests/benchmarks/bench_loader.py $(DATA)
+
+bench-muon: install ## Muon against AdamW, and what QK-Clip does; DATA=folder OUT=folder
+	$(BIN)/python tests/benchmarks/bench_muon.py $(DATA)
+	$(BIN)/python tests/benchmarks/bench_muon_clip.py $(DATA) $(OUT)
+
+bench-utility: install ## does token utility rank planted text rightly; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)
 
 lock: ## renew requirements.lock from pyproject.toml
 	$(PIP) install -q uv

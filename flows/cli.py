@@ -227,6 +227,125 @@ def demo(
         run_demo(output, out, err)
 
 
+recipes_app = typer.Typer(help="List the recipes, or show what one would say to a model.")
+app.add_typer(recipes_app, name="recipes")
+RecipeFiles = Annotated[list[str] | None, typer.Option("--recipes", help="A recipe file of your own; may be repeated.")]
+
+
+@recipes_app.callback(invoke_without_command=True)
+def list_recipes(
+    context: typer.Context,
+    recipes: RecipeFiles = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the recipes with their styles, perspectives and checks."""
+    if context.invoked_subcommand:
+        return
+    from flows.recipe_commands import recipe_rows, recipe_table
+    from rephrase.recipes import load_recipes
+
+    with explained():
+        rows = recipe_rows(load_recipes(recipes or ()))
+        if json_output:
+            print_json(rows)
+        else:
+            out.print(recipe_table(rows))
+
+
+@recipes_app.command("show")
+def show_recipe(
+    name: Annotated[str, typer.Argument(help="The recipe.")],
+    on: Annotated[str, typer.Option(help="A corpus; its first document is shown.")],
+    text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
+    recipes: RecipeFiles = None,
+    chunks: Annotated[int, typer.Option(min=1, help="Prompts for so many chunks.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="As for rephrase.")] = 0,
+    model: Annotated[str, typer.Option(help="Whose tokenizer cuts the chunks.")] = "SmolLM2-135M-Instruct",
+) -> None:
+    """Print the exact prompts for a real document, without running a model."""
+    from flows.recipe_commands import first_document, show_prompts
+    from rephrase.models import resolve_model
+    from rephrase.reading import Fields, ReadOptions
+    from rephrase.recipes import load_recipes
+    from rephrase.routing import require_recipes
+    from rephrase.tokenizer import HubTokenizer
+
+    with explained():
+        found = load_recipes(recipes or ())
+        require_recipes(name, found)
+        document = first_document(on, ReadOptions(fields=Fields(text=text_field)))
+        for prompt in show_prompts(found[name], document, HubTokenizer(resolve_model(model)), chunks, seed):
+            for role, text in (("system", prompt.system), ("user", prompt.user)):
+                out.print(f"[bold cyan]── {role} ──[/bold cyan]")
+                out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(context: typer.Context) -> None:
+    """Train a mixture-of-experts model with MuonClip on the shards of a run."""
+    from rephrase.models import PACKAGED_MODEL, resolve_model
+    from training.__main__ import main as train_main
+
+    with explained():
+        asked = [argument for argument in context.args if argument.startswith("--tokenizer")]
+        tokenizer = PACKAGED_MODEL if asked or {"-h", "--help"} & {*context.args} else resolve_model(PACKAGED_MODEL)
+        code = train_main(context.args, prog="palimpsest train", tokenizer=tokenizer)
+    raise typer.Exit(code)
+
+
+@app.command()
+def presets(json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """List the model shapes that `train` knows, with their parameters."""
+    from rich.table import Table
+
+    from training.presets import list_presets
+
+    rows = list_presets()
+    if json_output:
+        print_json(rows)
+        return
+    table = Table("preset", "parameters", "active", "layers", "hidden", "experts (active)", "context")
+    for row in rows:
+        shape = row["shape"]
+        table.add_row(
+            row["name"],
+            f"{row['n_parameters']:,}",
+            f"{row['n_active_parameters']:,}",
+            *(str(shape[name]) for name in ("n_layers", "hidden_size")),
+            f"{shape['n_experts']} ({shape['n_active_experts']})",
+            str(shape["context_length"]),
+        )
+    out.print(table)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="Folder of a training run.")],
+    folder: Annotated[str, typer.Argument(help="Where to write the model.")],
+) -> None:
+    """Write the newest checkpoint as a folder that transformers' AutoModelForCausalLM loads, with its tokenizer."""
+    from training.run import export_run
+
+    with explained():
+        export_run(run, folder)
+        out.print(f"written: {folder}")
+
+
+@app.command()
+def utility(run: Annotated[str, typer.Argument(help="Folder of a training run.")]) -> None:
+    """Show what each source, recipe, style and repetition taught the model per token."""
+    from pathlib import Path
+
+    from rich.markdown import Markdown
+
+    report = Path(run) / "utility.md"
+    with explained():
+        if not report.exists():
+            raise FileNotFoundError(f"{report} is not there: it is written when a training run ends")
+        out.print(Markdown(report.read_text("utf-8")))
+        out.print(f"more: {run}/utility.parquet, {run}/utility.svg, {run}/max_logits.svg, {run}/mixture.json")
+
+
 def run(values: dict[str, Any], json_output: bool) -> None:
     """Validate the options, run the flow with a progress line, print the account."""
     from flows.inspection import summary_table

@@ -28,14 +28,17 @@ resumes a run that was stopped, from its newest checkpoint.
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(prog: str = "python -m training", tokenizer: str | None = None) -> argparse.ArgumentParser:
+    """The options; `tokenizer` is the default of a caller that has one."""
     p = argparse.ArgumentParser(
-        prog="python -m training", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("shards", metavar="SHARDS", help="output folder of a rephrasing run: local, s3://, gs:// …")
     # Not `--run`: torchrun would take that for an abbreviation of its own `--run-path`.
     p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; made if it is not there")
-    p.add_argument("--tokenizer", required=True, help="hub name or folder of the tokenizer")
+    p.add_argument(
+        "--tokenizer", required=tokenizer is None, default=tokenizer, help="hub name or folder of the tokenizer"
+    )
     p.add_argument("--n-steps", required=True, type=int, help="optimizer steps")
     p.add_argument("--preset", default="nano", choices=PRESETS, help="shape of the model (default: %(default)s)")
     data = p.add_argument_group("data")
@@ -65,9 +68,9 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 stopped by the loss, 2 wrong usage."""
-    given = vars(parser().parse_args(arguments))
+def main(arguments: list[str] | None = None, **defaults: str) -> int:
+    """Returns the exit status: 0 done, 1 stopped by the loss, 2 wrong usage. `defaults` go to `parser`."""
+    given = vars(parser(**defaults).parse_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     shards, run, mixture = given.pop("shards"), given.pop("run"), given.pop("mixture")
     try:

@@ -69,6 +69,8 @@ def tokenise_shards(
     """
     names = []
     for index, commit in sorted(read_commits(shards).items()):
+        if f"rewrites/{part_name(index)}.parquet" not in commit["files"]:
+            continue  # nothing of this part was accepted
         checksums = sorted(entry["sha256"] for entry in commit["files"].values())
         name = f"{part_name(index)}-{digest(tokenizer.fingerprint, with_originals, *checksums)}"
         if not cache.exists(f"{name}.index.parquet"):
@@ -111,9 +113,11 @@ def _shard_texts(shards: Storage, index: int, with_originals: bool) -> Iterator[
     with shards.fs.open(shards.path(f"rewrites/{part_name(index)}.parquet"), "rb") as file:
         for batch in pq.ParquetFile(file).iter_batches(ENCODE_BATCH, columns=columns):
             for row in batch.to_pylist():
-                yield Text(row["text"], row["document_id"], Stream(row["source"], row["recipe"], row["style"]))
+                passed_through = row["recipe"] is None  # such as code: the text is the original
+                if not passed_through:
+                    yield Text(row["text"], row["document_id"], Stream(row["source"], row["recipe"], row["style"]))
                 # A document has several rewrites, all of them in one part, and is itself wanted once.
-                if with_originals and row["document_id"] not in seen:
+                if (with_originals or passed_through) and row["document_id"] not in seen:
                     seen.add(row["document_id"])
                     yield Text(row["source_text"], row["document_id"], Stream(row["source"], ORIGINAL, ORIGINAL))
 

@@ -1,0 +1,82 @@
+"""`palimpsest recipes`: which recipes there are, and what a recipe would say to a model about a document."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from rephrase.chunking import chunk_document
+from rephrase.context import make_context
+from rephrase.language import detect_language
+from rephrase.masking import mask
+from rephrase.reading import ReadOptions, list_inputs, read_file
+from rephrase.recipes import Recipe, draw_variants
+from rephrase.records import Document, Prompt, UnreadableRecord
+from rephrase.rows import Row
+from rephrase.tokenizer import Tokenizer
+
+
+def recipe_rows(recipes: Mapping[str, Recipe]) -> list[Row]:
+    return [
+        {
+            "name": recipe.name,
+            "version": recipe.version,
+            "description": recipe.description,
+            "domain": [str(domain) for domain in recipe.domains],
+            "languages": list(recipe.languages),
+            "smallest_model": recipe.smallest_model,
+            "styles": list(recipe.styles),
+            "perspectives": list(recipe.perspectives),
+            "checks": [str(check) for check in recipe.checks],
+            "chunk_tokens": recipe.chunk_tokens,
+            "context_tokens": recipe.context_tokens,
+        }
+        for _, recipe in sorted(recipes.items())
+    ]
+
+
+def recipe_table(rows: Sequence[Row]) -> RenderableType:
+    table = Table("recipe", "for", "model from", "styles", "perspectives", "checks", show_lines=True)
+    for row in rows:
+        lists = (", ".join(row[name]) or "-" for name in ("styles", "perspectives", "checks"))
+        what = f"[bold]{row['name']}[/bold] {row['version']}\n{row['description']}"
+        table.add_row(what, ", ".join(row["domain"]), row["smallest_model"], *lists)
+    return table
+
+
+def first_document(source: str, options: ReadOptions) -> Document:
+    """
+    Raises:
+        FileNotFoundError, ValueError: there is none.
+    """
+    reasons = []
+    for file in list_inputs(source)[0]:
+        for record, _ in read_file(file, options):
+            if isinstance(record, UnreadableRecord):
+                reasons.append(f"{record.reason}: {record.detail}")
+                continue
+            return record
+    raise ValueError(f"there is no document in {source!r}: {'; '.join(reasons[:3])}")
+
+
+def show_prompts(recipe: Recipe, document: Document, tokenizer: Tokenizer, n_chunks: int, seed: int) -> list[Prompt]:
+    """The prompts for the first chunks of a document, as a run would send them.
+
+    What the model wrote before is not known without running it: the source stands in its place.
+    """
+    document = Document(
+        id=document.id,
+        text=document.text,
+        source=document.source,
+        title=document.title,
+        language=document.language,
+        detected_language=detect_language(document.text),
+    )
+    (variant,) = draw_variants(recipe, document.id, 1, seed)
+    prompts = []
+    for chunk in chunk_document(document, tokenizer, recipe.chunk_tokens)[:n_chunks]:
+        written = document.text[: chunk.start]
+        context = make_context(document.text, chunk, written, {}, tokenizer, recipe.context_tokens)
+        passage = mask(chunk.text.strip()).text if recipe.mask_formulas else chunk.text.strip()
+        prompts.append(recipe.render(document, chunk, variant, context, passage))
+    return prompts
