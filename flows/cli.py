@@ -241,7 +241,7 @@ def list_recipes(
     """List the recipes with their styles, perspectives and checks."""
     if context.invoked_subcommand:
         return
-    from flows.recipe_commands import recipe_rows, recipe_table
+    from flows.recipe_commands import print_recipes, recipe_rows
     from rephrase.recipes import load_recipes
 
     with explained():
@@ -249,7 +249,7 @@ def list_recipes(
         if json_output:
             print_json(rows)
         else:
-            out.print(recipe_table(rows))
+            print_recipes(out, rows)
 
 
 @recipes_app.command("show")
@@ -309,8 +309,8 @@ def presets(json_output: Annotated[bool, typer.Option("--json", help="Print as J
         shape = row["shape"]
         table.add_row(
             row["name"],
-            f"{row['n_parameters']:,}",
-            f"{row['n_active_parameters']:,}",
+            f"{row['n_parameters'] / 1e9:,.3f} B",
+            f"{row['n_active_parameters'] / 1e9:,.3f} B",
             *(str(shape[name]) for name in ("n_layers", "hidden_size")),
             f"{shape['n_experts']} ({shape['n_active_experts']})",
             str(shape["context_length"]),

@@ -10,13 +10,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fidelity.diversity import distinct_n, template_collapse
+from fidelity.form import copied_share
 from flows.summary import Summary
+from rephrase.routing import PASS_THROUGH
 from rephrase.rows import Row
 from rephrase.shards import read_rejects, read_rewrites
 from rephrase.storage import Storage
 
 ACCEPTED, REJECTED = "green", "red"
 N_LOOKED_AT = 200
+N_MEASURED = 10_000
 
 
 def summary_table(summary: Summary) -> Table:
@@ -33,6 +37,8 @@ def summary_table(summary: Summary) -> Table:
     if summary.skipped_files:
         shown = ", ".join(summary.skipped_files[:3])
         table.add_row("files skipped", f"{len(summary.skipped_files):,}", f"of a format that is not read: {shown}")
+    for route, count in summary.routes.items():
+        table.add_row("route", f"{count:,}", "left as they are" if route == PASS_THROUGH else route.replace("+", " → "))
     table.add_row("chunks", f"{summary.n_chunks:,}", "")
     share = summary.n_chunks_accepted / summary.n_chunks if summary.n_chunks else 0.0
     table.add_row("  accepted", f"{summary.n_chunks_accepted:,}", f"{share:.0%}", style=ACCEPTED)
@@ -67,6 +73,37 @@ def accepted_examples(storage: Storage, n: int) -> list[RenderableType]:
     return panels
 
 
+def diversity_rows(storage: Storage) -> list[Row]:
+    """For each recipe, over its first rewrites: do they all begin alike, repeat each other, or copy their sources?"""
+    texts: dict[str, list[tuple[str, str]]] = {}
+    for row in islice(_rows(storage, read_rewrites), N_MEASURED):
+        texts.setdefault(row["recipe"] or "unchanged", []).append((row["text"], row["source_text"]))
+    found = []
+    for recipe, pairs in sorted(texts.items()):
+        rewrites = [text for text, _ in pairs]
+        share, opening = template_collapse(rewrites)
+        found.append(
+            {
+                "recipe": recipe,
+                "n_rewrites": len(pairs),
+                "commonest_opening": opening,
+                "commonest_opening_share": share,
+                "distinct_3": distinct_n(rewrites, 3),
+                "source_overlap": sum(copied_share(source, text) for text, source in pairs) / len(pairs),
+            }
+        )
+    return found
+
+
+def diversity_table(rows: list[Row]) -> Table:
+    table = Table("recipe", "rewrites", "commonest opening", "distinct 3-grams", "copied 8-grams", box=None)
+    for row in rows:
+        opening = f"{row['commonest_opening_share']:.0%} {row['commonest_opening']!r}"
+        shares = (f"{row[name]:.0%}" for name in ("distinct_3", "source_overlap"))
+        table.add_row(row["recipe"], f"{row['n_rewrites']:,}", Text(opening), *shares)
+    return table
+
+
 def rejected_examples(storage: Storage, n: int) -> list[RenderableType]:
     """One rejected chunk or record for each of the first `n` reasons."""
     by_reason: dict[str, Row] = {}
@@ -88,6 +125,8 @@ def rejected_examples(storage: Storage, n: int) -> list[RenderableType]:
 
 def print_inspection(console: Console, storage: Storage, summary: Summary, n_examples: int) -> None:
     console.print(summary_table(summary))
+    if rows := diversity_rows(storage):
+        console.print(diversity_table(rows))
     for panel in accepted_examples(storage, n_examples):
         console.print(panel)
     for panel in rejected_examples(storage, n_examples):
@@ -95,8 +134,9 @@ def print_inspection(console: Console, storage: Storage, summary: Summary, n_exa
 
 
 def example_rows(storage: Storage, n: int) -> dict[str, list[Row]]:
-    """The first rows of both kinds, for scripts."""
+    """What the table and the examples show, for scripts."""
     return {
+        "diversity": diversity_rows(storage),
         "rewrites": list(islice(_rows(storage, read_rewrites), n)),
         "rejects": list(islice(_rows(storage, read_rejects), n)),
     }

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Console
+from rich.padding import Padding
 
 from rephrase.chunking import chunk_document
 from rephrase.context import make_context
@@ -35,13 +35,17 @@ def recipe_rows(recipes: Mapping[str, Recipe]) -> list[Row]:
     ]
 
 
-def recipe_table(rows: Sequence[Row]) -> RenderableType:
-    table = Table("recipe", "for", "model from", "styles", "perspectives", "checks", show_lines=True)
+def print_recipes(console: Console, rows: Sequence[Row]) -> None:
     for row in rows:
-        lists = (", ".join(row[name]) or "-" for name in ("styles", "perspectives", "checks"))
-        what = f"[bold]{row['name']}[/bold] {row['version']}\n{row['description']}"
-        table.add_row(what, ", ".join(row["domain"]), row["smallest_model"], *lists)
-    return table
+        console.print(f"[bold]{row['name']}[/bold] {row['version']}: {row['description']}")
+        for label, value in [
+            ("for", f"{', '.join(row['domain'])} in {', '.join(row['languages']).replace('*', 'any language')}"),
+            ("model", f"{row['smallest_model']} parameters or more"),
+            ("styles", f"{len(row['styles'])}: {', '.join(row['styles'])}"),
+            ("perspectives", f"{len(row['perspectives'])}: {', '.join(row['perspectives'])}"),
+            ("checks", ", ".join(row["checks"])),
+        ]:
+            console.print(Padding(f"[dim]{label}[/dim] {value}", (0, 0, 0, 2)), highlight=False)
 
 
 def first_document(source: str, options: ReadOptions) -> Document:

@@ -19,6 +19,7 @@ class Summary:
     n_to_do: int
     n_not_selected: int
     skipped_files: tuple[str, ...]
+    routes: dict[str, int]
     n_parts: int
     n_parts_committed: int
     n_rewrites: int
@@ -67,6 +68,7 @@ def summarize(storage: Storage) -> Summary:
         n_to_do=plan.n_records - total("n_records"),
         n_not_selected=plan.n_not_selected,
         skipped_files=plan.skipped,
+        routes=dict(plan.routes),
         n_parts=len(plan.parts),
         n_parts_committed=len(commits),
         n_rewrites=total("n_rewrites"),

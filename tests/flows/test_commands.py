@@ -1,0 +1,93 @@
+"""The commands that need no rewriting model."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from rephrase.shards import commit_part
+from rephrase.storage import Storage
+
+CHUNK = {"index": 0, "start": 0, "end": 20, "text_start": 0, "text_end": 20, "accepted": True, "scores": []}
+runner = CliRunner()
+
+
+def run(*arguments: str) -> str:
+    result = runner.invoke(app, [*map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_recipes_are_listed_for_people_and_for_scripts():
+    assert "perspectives 9: novice, expert" in run("recipes").replace("\n", " ")
+    rows = {row["name"]: row for row in json.loads(run("recipes", "--json"))}
+    assert set(rows) == {"rephrase", "learning_note", "translate"}
+    assert len(rows["rephrase"]["styles"]) >= 12
+    assert len(rows["rephrase"]["perspectives"]) >= 8
+    assert rows["translate"]["domain"] == ["math"]
+
+
+def test_a_prompt_is_shown_for_a_real_document(tmp_path):
+    corpus = tmp_path / "a.jsonl"
+    corpus.write_text(json.dumps({"text": "Der Satz $a^2$ gilt. " * 60, "title": "Sätze"}), encoding="utf-8")
+    shown = run("recipes", "show", "translate", "--on", corpus)
+    assert "(language: de)" in shown
+    assert "Topic: Sätze" in shown
+    assert "Der Satz ⟦1⟧ gilt." in shown
+    assert shown.count("── user ──") == 2
+    assert "Translation before: Der Satz" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("recipes", "show", "poem", "--on", "x"), "there is no recipe 'poem'"),
+        (("recipes", "--recipes", "none.toml"), "'none.toml' cannot be read"),
+        (("inspect", "nothing-here"), "holds no run"),
+        (("utility", "nothing-here"), "written when a training run ends"),
+    ],
+)
+def test_what_is_not_there_is_said(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = runner.invoke(app, [*arguments])
+    assert result.exit_code == 1
+    assert message in result.output.replace("\n", " ")
+
+
+def test_presets_are_listed_with_their_parameters():
+    rows = {row["name"]: row for row in json.loads(run("presets", "--json"))}
+    assert 1.0e12 < rows["kimi_k2"]["n_parameters"] < 1.06e12
+    assert rows["nano"]["shape"]["n_layers"] == 4
+    assert "kimi_k2" in run("presets")
+
+
+@pytest.mark.model
+def test_shards_are_trained_on_exported_and_their_utility_is_told(tmp_path):
+    rows = [
+        {
+            "id": f"r{i}",
+            "document_id": f"d{i}",
+            "source": "a.jsonl",
+            "recipe": "rephrase",
+            "style": "lecture" if i % 2 else "faq",
+            "text": f"Rewrite number {i} says something about the town and its river. " * 12,
+            "source_text": f"Source number {i} is about a town at a river. " * 12,
+            "n_tokens": 100,
+            "chunks": [CHUNK],
+        }
+        for i in range(40)
+    ]
+    commit_part(Storage(tmp_path / "out"), 0, rows, [], n_records=40)
+    options = ["--n-steps", "3", "--rows-per-step", "2", "--micro-batch-rows", "1", "--row-length", "128"]
+    run("train", tmp_path / "out", tmp_path / "run", *options, "--held-out-share", "0.1", "--align-every", "2")
+    assert "lecture" in run("utility", tmp_path / "run")
+    assert (tmp_path / "run" / "mixture.json").exists()
+    run("export", tmp_path / "run", tmp_path / "model")
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    tokens = model.generate(**tokenizer("The town", return_tensors="pt"), max_new_tokens=4, do_sample=False)
+    assert tokens.shape[1] > 2

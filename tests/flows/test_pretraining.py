@@ -1,0 +1,37 @@
+"""The flows that train, run in the process."""
+
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.pretraining import pretrain
+from rephrase.shards import commit_part
+from rephrase.storage import Storage
+from training.run import RunOptions
+
+pytestmark = pytest.mark.model
+
+
+async def test_pretrain_trains_and_resumes(tmp_path):
+    rows = [
+        {
+            "id": f"r{i}",
+            "document_id": f"d{i}",
+            "source": "a.jsonl",
+            "recipe": "rephrase",
+            "style": "faq",
+            "text": f"Rewrite {i} is about a town and its river. " * 12,
+            "source_text": f"Source {i} is about a town at a river. " * 12,
+            "n_tokens": 100,
+        }
+        for i in range(20)
+    ]
+    commit_part(Storage(tmp_path / "out"), 0, rows, [], n_records=20)
+    options = RunOptions(
+        preset="nano", tokenizer="", n_steps=2, rows_per_step=1, micro_batch_rows=1, row_length=128, align_every=0
+    )
+    with prefect_test_harness(server_startup_timeout=180):
+        summary = await pretrain(str(tmp_path / "out"), str(tmp_path / "run"), options)
+        again = await pretrain(str(tmp_path / "out"), str(tmp_path / "run"), options)
+    assert (summary["n_steps"], summary["finished"]) == (2, True)
+    assert again["n_steps"] == 2
+    assert (tmp_path / "run" / "utility.parquet").exists()
