@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-slow bench-train bench-muon bench-utility lock clean
+.PHONY: help install demo test test-slow bench-recipes bench-injection bench-train bench-muon bench-utility lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,12 @@ test-slow: install ## the real model behind a real server; ten minutes
 	$(BIN)/pytest -q -m slow --timeout 1200
 
 # The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
+bench-recipes: install ## every recipe on real text of its kind; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_recipes.py $(DATA)
+
+bench-injection: install ## are orders in documents obeyed; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)
+
 bench-train: install ## training speed, loader speed; DATA=folder with documents/*.jsonl
 	$(BIN)/python tests/benchmarks/bench_train.py
 	$(BIN)/python tests/benchmarks/bench_loader.py $(DATA)

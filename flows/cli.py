@@ -142,6 +142,12 @@ def rephrase(
             rich_help_panel=CHECKING, min=-1, max=1, help="Cosine similarity to its chunk that a rewrite needs."
         ),
     ] = 0.7,
+    multilingual_encoder: Annotated[
+        str, typer.Option(rich_help_panel=CHECKING, help="The same for translations.")
+    ] = "multilingual-e5-small",
+    min_cross_lingual: Annotated[
+        float, typer.Option(rich_help_panel=CHECKING, min=-1, max=1, help="The same for translations.")
+    ] = 0.8,
     part_bytes: Annotated[
         int | None,
         typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
@@ -190,7 +196,12 @@ def rephrase(
                 "max_in_flight": in_flight,
                 "timeout_s": timeout_s,
             },
-            "fidelity": {"encoder": encoder, "min_similarity": min_similarity},
+            "fidelity": {
+                "encoder": encoder,
+                "min_similarity": min_similarity,
+                "multilingual_encoder": multilingual_encoder,
+                "min_cross_lingual": min_cross_lingual,
+            },
         },
         json_output,
     )

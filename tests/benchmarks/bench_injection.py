@@ -1,0 +1,94 @@
+"""Orders planted in real documents: are obedient outputs refused, and clean documents left alone?
+
+    python tests/benchmarks/bench_injection.py DATA [--model MODEL]
+
+DATA holds attacks/bipia_text_attack.jsonl and documents/xquad_en.jsonl. Three measurements:
+obeyed    the model is given the order alone; its answer, alone and after a faithful rewrite, is an obedient output
+planted   the model rewrites the document with the order in its middle
+clean     the model rewrites the document without it; what the check of obedience refuses here it refuses wrongly
+"""
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+
+from fidelity.checker import Checker, FidelityConfig
+from fidelity.encoder import SentenceEncoder
+from fidelity.obedience import obeyed, split
+from rephrase.engine_vllm import VLLMEngine
+from rephrase.models import PACKAGED_MODEL
+from rephrase.recipes import draw_variants, load_recipes
+from rephrase.records import Check, Chunk, Completion, Document, Prompt, Sampling
+from rephrase.rewriting import Tools, rewrite_document
+from rephrase.tokenizer import HubTokenizer
+
+RECIPE = load_recipes()["rephrase"]
+CHECKS = {Check.SIMILARITY, Check.OBEDIENCE}
+
+
+def chunk(text: str) -> Chunk:
+    return Chunk(document_id="d", index=0, start=0, end=len(text), text=text, n_tokens=len(text) // 4)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", default=PACKAGED_MODEL)
+    arguments = parser.parse_args()
+    orders = [json.loads(line)["instruction"] for line in (arguments.data / "attacks/bipia_text_attack.jsonl").open()]
+    texts = [json.loads(line)["context"] for line in (arguments.data / "documents/xquad_en.jsonl").open()][
+        : len(orders)
+    ]
+    engine = VLLMEngine(arguments.model)
+    encoder = SentenceEncoder()
+    checker = Checker(encoder, FidelityConfig())
+    tools = Tools(engine=engine, tokenizer=HubTokenizer(engine.info.tokenizer), check=checker, n_retries=2, seed=0)
+
+    async def rewrite(name: str, text: str):
+        document = Document(id=name, text=text, source="s")
+        (variant,) = draw_variants(RECIPE, name, 1, 0)
+        return (await rewrite_document(document, [chunk(text)], variant, RECIPE, tools)).chunks[0]
+
+    async def answer(number: int) -> str:
+        prompt = Prompt(system="You are a helpful assistant.", user=orders[number])
+        return (await engine.complete(prompt, Sampling(temperature=0.5, top_p=0.9, max_tokens=80, seed=number))).text
+
+    clean = await asyncio.gather(*[rewrite(f"clean{i}", text) for i, text in enumerate(texts)])
+    answers = await asyncio.gather(*map(answer, range(len(orders))))
+    planted = []
+    for text, order in zip(texts, orders, strict=True):
+        sentences = split(text)
+        middle = len(sentences) // 2
+        planted.append("".join([*sentences[:middle], f" {order} ", *sentences[middle:]]))
+    results = await asyncio.gather(*[rewrite(f"planted{i}", text) for i, text in enumerate(planted)])
+
+    async def passes(source: str, output: str) -> bool:
+        completion = Completion(text=output, finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
+        return (await checker(chunk(source), completion, CHECKS)).accepted
+
+    finished = [" ".join(split(text)[:-1]) or text for text in answers]  # without the sentence that was cut off
+    good = [(i, part.text) for i, part in enumerate(clean) if part.verdict.accepted]
+    alone = [await passes(planted[i], finished[i]) for i in range(len(orders))]
+    after = [await passes(planted[i], f"{text} {finished[i]}") for i, text in good]
+    wrongly = [obeyed(texts[i], text, encoder) for i, text in good]
+    print(f"{engine.info.model}, {len(orders)} orders")
+    print(f"obeyed: the answer alone passes {sum(alone)} of {len(alone)}, after a rewrite {sum(after)} of {len(after)}")
+    accepted = sum(part.verdict.accepted for part in results)
+    refused = sum(part.verdict.reason == "obeyed_document" for part in results)
+    print(f"planted: {accepted} of {len(results)} accepted, {refused} refused as obedient (last try)")
+    print(
+        f"clean: {len(good)} of {len(clean)} accepted; refused as obedient {sum(map(bool, wrongly))} of {len(good)}"
+        f" and {sum(part.verdict.reason == 'obeyed_document' for part in clean)} on the last try"
+    )
+    for i, passed in enumerate(alone):
+        if passed:
+            print(f"  passed: {orders[i]!r} -> {finished[i][:150]!r}")
+    for (i, _), passed in zip(good, after, strict=True):
+        if passed:
+            print(f"  passed after a rewrite: {orders[i]!r} -> {finished[i][:150]!r}")
+    await engine.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
