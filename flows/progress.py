@@ -23,6 +23,10 @@ class ProgressLine:
         self._progress = progress
         self._first: tuple[float, int] | None = None
 
+    def new_notes(self) -> list[str]:
+        notes, self._progress.notes = self._progress.notes, []
+        return notes
+
     def text(self) -> str:
         p = self._progress
         if not p.n_records:
@@ -70,6 +74,8 @@ async def _show_live(line: ProgressLine, console: Console) -> None:
     with Live(Text(line.text()), console=console, auto_refresh=False) as live:
         try:
             while True:
+                for note in line.new_notes():
+                    live.console.print(note, style="yellow", markup=False, highlight=False)
                 live.update(Text(line.text(), style="cyan"), refresh=True)
                 await asyncio.sleep(REFRESH_S)
         finally:
@@ -79,6 +85,8 @@ async def _show_live(line: ProgressLine, console: Console) -> None:
 async def _show_plain(line: ProgressLine, console: Console) -> None:
     try:
         while True:
+            for note in line.new_notes():
+                console.print(note, markup=False, highlight=False, soft_wrap=True)
             console.print(line.text(), highlight=False, soft_wrap=True)
             await asyncio.sleep(PLAIN_LINE_EVERY_S)
     finally:

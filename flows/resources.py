@@ -10,10 +10,11 @@ from fidelity.checker import Checker
 from fidelity.encoder import open_encoder
 from flows.config import EngineConfig, RephraseConfig, choose_recipes
 from rephrase.engine import Engine
-from rephrase.models import PACKAGED_MODEL, model_revision, resolve_model
+from rephrase.models import PACKAGED_MODEL, model_revision, n_parameters, resolve_model
 from rephrase.parts import Admission, Progress, Workshop
 from rephrase.plan import Plan, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import list_inputs
+from rephrase.recipes import Recipe
 from rephrase.rewriting import Tools
 from rephrase.storage import Storage
 from rephrase.tokenizer import HubTokenizer
@@ -72,11 +73,23 @@ def plan_run(config: RephraseConfig, storage: Storage, pinned: Mapping[str, Any]
     return plan
 
 
+def too_small(found: float | None, model: str, recipes: Mapping[str, Recipe], plan: Plan) -> list[str]:
+    """A note for each recipe of the plan's routes that is meant for larger models than this one."""
+    used = {name for route in plan.routes for name in route.split("+") if name in recipes}
+    return [
+        f"note: the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more, "
+        f"{model} has about {found / 1e6:,.0f}M: expect many rejects"
+        for name in sorted(used)
+        if found is not None and found < recipes[name].smallest_model_parameters
+    ]
+
+
 @asynccontextmanager
 async def open_workshop(config: RephraseConfig, storage: Storage) -> AsyncIterator[Workshop]:
     """Plan or resume the run, load the models, and close everything at the end."""
     recipes = choose_recipes(config)
     read_options = config.read_options
+    progress = progress_of_this_run.get() or Progress()
     # What is wrong with the corpus should be said before a model takes its place on the GPU; a server is asked first,
     # since it alone knows which model it has.
     if config.engine.kind == "openai":
@@ -85,8 +98,9 @@ async def open_workshop(config: RephraseConfig, storage: Storage) -> AsyncIterat
         plan = await asyncio.to_thread(plan_run, config, storage, pinned)
     else:
         model = config.engine.model or PACKAGED_MODEL
-        pinned = config.pinned(model, model_revision(await asyncio.to_thread(resolve_model, model)), recipes)
-        plan = await asyncio.to_thread(plan_run, config, storage, pinned)
+        folder = await asyncio.to_thread(resolve_model, model)
+        plan = await asyncio.to_thread(plan_run, config, storage, config.pinned(model, model_revision(folder), recipes))
+        progress.notes += too_small(n_parameters(folder), model, recipes, plan)
         engine = await asyncio.to_thread(open_engine, config.engine)
     try:
         encoder = await asyncio.to_thread(open_encoder, config.fidelity.encoder)
@@ -108,7 +122,7 @@ async def open_workshop(config: RephraseConfig, storage: Storage) -> AsyncIterat
                 ),
                 near_duplicates=checker.near_duplicates,
                 admission=Admission(engine.info.max_in_flight),
-                progress=progress_of_this_run.get() or Progress(),
+                progress=progress,
             )
         finally:
             checker.close()

@@ -70,6 +70,12 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def n_parameters(folder: str) -> float | None:
+    """About how many parameters the model in a folder has, from the size of its weights in 16 bits; None if unknown."""
+    n_bytes = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
+    return n_bytes / 2 or None
+
+
 def model_revision(model: str) -> str:
     """What tells two versions of a model apart: the commit of a hub snapshot, else a hash of a folder's files."""
     folder = Path(model)

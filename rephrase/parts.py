@@ -9,7 +9,7 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rephrase.chunking import chunk_document
 from rephrase.engine import EngineError
@@ -65,7 +65,7 @@ class Admission:
 
 @dataclass(slots=True)
 class Progress:
-    """Live counts of a run, read by whoever shows them."""
+    """Live counts of a run, and notes to the user, read by whoever shows them."""
 
     n_records: int = 0
     n_records_done: int = 0
@@ -77,6 +77,7 @@ class Progress:
     n_prompt_tokens: int = 0
     n_completion_tokens: int = 0
     n_cached_tokens: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

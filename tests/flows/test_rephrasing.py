@@ -129,14 +129,15 @@ def test_killed_at_any_moment_and_run_again_nothing_is_lost_and_nothing_twice(co
     assert journalled <= {path.stat().st_mtime_ns for path in out.glob("commits/*.json")}
 
 
-def test_ctrl_c_stops_cleanly_says_how_to_go_on_and_the_same_command_does(corpus, tmp_path):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_cleanly_says_how_to_go_on_and_the_same_command_does(corpus, tmp_path, sent, code):
     out = tmp_path / "out"
     process = start(*options(corpus, out), delay_s=0.05)
     wait_for(lambda: list(out.glob("journal/*/*.json")), process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     began = time.monotonic()
     stdout, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert time.monotonic() - began < 20
     assert "The same command goes on from there" in err
     assert "Traceback" not in err

@@ -1,6 +1,7 @@
 """Chunking loses nothing, keeps to its budget and does not cut what should stay whole."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -142,3 +143,14 @@ def test_an_empty_document_has_no_chunks():
 def test_a_budget_of_nothing_is_refused():
     with pytest.raises(ValueError, match="not 0"):
         chunks_of("text", 0)
+
+
+def test_a_line_break_with_space_is_not_the_start_of_a_formula():
+    text = "\\\\[6ex] x\n\\[ a = b \\] and \\(c\\)"
+    assert [text[start:end] for start, end in protected_spans(text)] == ["\\[ a = b \\]", "\\(c\\)"]
+
+
+def test_openings_that_are_never_closed_cost_no_search_to_the_end():
+    began = time.monotonic()
+    protected_spans("\\[ x " * 60_000)
+    assert time.monotonic() - began < 5  # it took a minute

@@ -1,5 +1,6 @@
 """The plan cuts a corpus into parts that hold every record once, and knows when a corpus is another."""
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -7,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.plan import PlanMismatchError, load_plan, make_plan, read_part, require_same, save_plan
-from rephrase.reading import ReadOptions, list_inputs
+from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, read_part, require_same, save_plan
+from rephrase.reading import ReadOptions, UnreadableFileError, list_inputs
 from rephrase.records import UnreadableRecord
 from rephrase.storage import Storage
 
@@ -98,3 +99,45 @@ def test_a_large_corpus_makes_about_a_thousand_parts(tmp_path):
     plan = make_plan(str(tmp_path), ReadOptions(), {})
     assert len(plan.parts) == 12  # of the smallest size, 256 KiB
     assert replace(plan.parts[0], n_bytes=0).n_records == 262
+
+
+def test_an_input_that_changes_under_a_run_stops_it(tmp_path):
+    write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "two"}])
+    plan = make_plan(str(tmp_path), ReadOptions(), {}, part_bytes=3)
+    assert len(list(read_part(plan, plan.parts[1], ReadOptions()))) == 1
+    write(tmp_path / "a.jsonl", [{"text": "one"}])
+    with pytest.raises(InputChangedError, match=r"a\.jsonl has changed since the run was planned"):
+        list(read_part(plan, plan.parts[0], ReadOptions()))
+
+
+def test_a_read_error_that_the_plan_did_not_see_stops_the_part(tmp_path, monkeypatch):
+    write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "two"}])
+    write(tmp_path / "b.jsonl", [{"text": "three"}])
+    plan = make_plan(str(tmp_path), ReadOptions(), {})
+
+    def failing(file, start):
+        yield b'{"text": "one"}', 16
+        raise UnreadableFileError("connection reset")
+
+    monkeypatch.setattr("rephrase.reading._lines", failing)
+    with pytest.raises(InputChangedError, match="connection reset; it could be read when the run was planned"):
+        list(read_part(plan, plan.parts[0], ReadOptions()))
+
+
+def test_a_file_that_is_cut_off_is_counted_with_a_limit(tmp_path):
+    lines = "".join(json.dumps({"text": f"{i * 7919 % 104729:x} " * 30}) + "\n" for i in range(3000)).encode()
+    packed = gzip.compress(lines)
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    plan = make_plan(str(tmp_path), ReadOptions(), {}, limit=5)
+    assert (plan.n_records, plan.n_not_selected) == (5, 1)
+    whole = make_plan(str(tmp_path), ReadOptions(), {})
+    assert whole.unreadable == ("a.jsonl.gz",)
+    assert len(list(read_part(whole, whole.parts[-1], ReadOptions()))) == whole.parts[-1].n_records
+
+
+def test_the_output_inside_the_corpus_is_not_part_of_it(tmp_path):
+    write(tmp_path / "a.jsonl", [{"text": "one"}])
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "out" / "b.jsonl", [{"text": "two"}])
+    plan = make_plan(str(tmp_path), ReadOptions(), {}, output=str(tmp_path / "out"))
+    assert [file.name for file in plan.inputs] == ["a.jsonl"]

@@ -167,3 +167,42 @@ def test_a_missing_source_and_a_folder_of_other_files_are_refused(tmp_path):
 def test_a_file_of_several_compressed_members_is_read_whole(tmp_path, name, compress):
     (tmp_path / name).write_bytes(compress(b'{"text": "one"}\n') + compress(b'{"text": "two"}\n'))
     assert [document.text for document in read(tmp_path)] == ["one", "two"]
+
+
+def test_a_name_that_is_no_expression_is_a_field(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"my text": "x", "raw-id": 3.0}', encoding="utf-8")
+    (document,) = read(tmp_path, ReadOptions(fields=Fields(text="my text", id="raw-id")))
+    assert (document.text, document.id) == ("x", "3")
+
+
+def test_half_a_surrogate_pair_in_metadata_can_be_written(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "m": {"k": "\\ud800"}}', encoding="utf-8")
+    (document,) = read(tmp_path, ReadOptions(fields=Fields(metadata=("m",))))
+    json.dumps(document.metadata, ensure_ascii=False).encode()
+
+
+def test_values_that_python_cannot_hold_are_refused_and_the_rest_is_read(tmp_path):
+    far = pa.array([0, 2**62], pa.timestamp("us"))
+    pq.write_table(pa.table({"text": ["a", "b"], "when": far}), tmp_path / "a.parquet")
+    records = read(tmp_path, ReadOptions(fields=Fields(text="text || when")))
+    assert reasons(records) == ["document", "bad_value"]
+
+
+def test_deeply_nested_json_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"body": ' + "[" * 980 + "]" * 980 + '}\n{"text": "x"}', encoding="utf-8")
+    assert reasons(read(tmp_path))[-1] == "document"
+
+
+def test_a_broken_link_is_one_unreadable_file(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "b.txt").symlink_to(tmp_path / "gone")
+    assert reasons(read(tmp_path)) == ["document", "unreadable_file"]
+
+
+def test_a_glob_matches_folders_too_and_names_do_not_hold_the_way_to_it(tmp_path):
+    for name in ["x.parquet", "y.parquet"]:
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"text": [name]}), tmp_path / name / "part-0.parquet")
+    records = read(tmp_path / "*.parquet")
+    assert [record.text for record in records] == ["x.parquet", "y.parquet"]
+    assert records[0].source == "x.parquet/part-0.parquet"
