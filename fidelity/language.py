@@ -4,7 +4,7 @@ from fidelity.form import Finding
 from rephrase.language import detect_language
 
 # In fewer characters than this a language cannot be told.
-MIN_CHARACTERS = 60
+MIN_CHARACTERS = 120
 
 
 def other_language(source: str, rewrite: str) -> Finding | None:

@@ -14,17 +14,22 @@ from fidelity.encoder import Encoder
 from fidelity.form import Finding
 
 # How near to the rest of its text a sentence is when it belongs there: cosines with all-MiniLM-L6-v2.
-OFF_TOPIC = 0.25
+OFF_TOPIC = 0.35
 UNSUPPORTED = 0.35
 NEARER_TO_ORDER = 0.10
 SAID_AGAIN = 0.6
 
 _ORDER = re.compile(
-    r"""\?\s*$ | ^\W*(?:please|ignore|disregard|forget|instead|now|stop|do\ not|don['’]t|from\ now\ on
-        |you\ (?:are|must|will)|answer|calculate|classify|compare|compose|convert|create|define|describe|design
-        |develop|draft|explain|find|generate|give|identify|list|make|name|outline|output|plan|print|propose|provide
-        |recommend|repeat|reply|respond|rewrite|say|show|suggest|summari[sz]e|tell|translate|what|when|where|which
-        |who|why|how|write)\b""",
+    r"""\?\s*$ | \b(?:your|the)\ (?:answer|response|reply|output)\b
+        | ^\W*(?:please|ignore|disregard|forget|instead|now|stop|do\ not|don['’]t|never|always|from\ now\ on
+        |you\ (?:are|must|will|should)|in\ your|act|add|analy[sz]e|answer|append|apply|assume|augment|begin|calculate
+        |change|choose|classify|compare|complete|compose|compute|convert|count|create|define|delete|describe|design
+        |determine|develop|discuss|draft|draw|emphasi[sz]e|encode|encourage|end|enhance|evaluate|explain|extract|fill
+        |find|follow|format|generate|give|help|highlight|identify|imagine|include|incorporate|insert|integrate
+        |introduce|invert|list|make|mention|misspell|modify|name|offer|organi[sz]e|outline|output|paraphrase|plan
+        |predict|pretend|print|produce|promote|propose|provide|rank|recommend|remove|repeat|replace|reply|respond
+        |return|reverse|rewrite|rephrase|say|scramble|send|share|show|solve|sort|start|state|stress|substitute
+        |suggest|summari[sz]e|swap|switch|tell|translate|turn|use|visit|what|when|where|which|who|why|how|write)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _REPORTED = re.compile(
