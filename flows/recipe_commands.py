@@ -1,5 +1,6 @@
 """`palimpsest recipes`: which recipes there are, and what a recipe would say to a model about a document."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -68,14 +69,7 @@ def show_prompts(recipe: Recipe, document: Document, tokenizer: Tokenizer, n_chu
 
     What the model wrote before is not known without running it: the source stands in its place.
     """
-    document = Document(
-        id=document.id,
-        text=document.text,
-        source=document.source,
-        title=document.title,
-        language=document.language,
-        detected_language=detect_language(document.text),
-    )
+    document = dataclasses.replace(document, detected_language=detect_language(document.text))
     (variant,) = draw_variants(recipe, document.id, 1, seed)
     prompts = []
     for chunk in chunk_document(document, tokenizer, recipe.chunk_tokens)[:n_chunks]:
