@@ -45,7 +45,7 @@ RECIPE_CHECKS: dict[Check, Callable[[str, str], Finding | None]] = {
 _WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE})
 
 
-def check_form(source: str, completion: Completion, checks: Collection[Check] = tuple(Check)) -> Verdict:
+def check_form(source: str, completion: Completion, checks: Collection[Check]) -> Verdict:
     """Refuses what can be seen without a model: first what is wrong with any rewrite, then what the recipe asks for."""
     rewrite = completion.text.strip()
     finding = next((found for check in FORM_CHECKS if (found := check(source, rewrite))), None)
