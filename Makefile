@@ -53,7 +53,7 @@ bench-utility: install ## does token utility rank planted text rightly; DATA=fol
 
 lock: ## renew requirements.lock from pyproject.toml
 	$(PIP) install -q uv
-	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra models --extra s3 --extra dev --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra models --extra s3 --extra ray --extra dev --universal \
 		--no-annotate --no-header --upgrade -q -o requirements.lock
 
 clean: ## remove the environment and what the demo wrote
