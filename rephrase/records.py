@@ -122,13 +122,34 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Discrepancy:
+    """One place where a rewrite does not say what its source says.
+
+    `kind` is the type of fact ("number", "date", "name", "negation", "formula", "sentence", …). Spans are characters,
+    start and end, in the text of the chunk and in the text of its rewrite; None where the other side has nothing.
+    `detail` is for people and is the hint that a further try is given: "1588; the source has 1584".
+    """
+
+    kind: str
+    problem: Literal["unsupported", "missing", "changed"]
+    source: tuple[int, int] | None
+    rewrite: tuple[int, int] | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a rewrite may stand for its source. `reason` names the check that refused it, None when accepted."""
+    """Whether a rewrite may stand for its source. `reason` names the check that refused it, None when accepted.
+
+    `probability` is the calibrated probability that the rewrite is faithful, None where it was not computed.
+    """
 
     accepted: bool
     reason: str | None = None
     detail: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
+    probability: float | None = None
+    discrepancies: tuple[Discrepancy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
