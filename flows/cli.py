@@ -228,6 +228,38 @@ def inspect(
 
 
 @app.command()
+def check(
+    output: Output,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Verify a whole dataset; the exit code is 1 when something is wrong, and it says what to do.
+
+    Every file is read: checksums, schema and counts of each commit; no id and no record twice; accepted + rejected +
+    to do = input; no file that belongs to nothing. What a killed run left behind and the next one puts in order is a
+    note, not an error.
+
+    Examples:
+
+        palimpsest check out
+
+        palimpsest check s3://bucket/out --json
+    """
+    from flows.check_commands import print_audit
+    from rephrase.audit import audit
+    from rephrase.storage import Storage
+
+    with explained():
+        with err.status("reading …") as status:
+            found = audit(Storage(output), lambda done, of: status.update(f"{done:,} of {of:,} parts"))
+        if json_output:
+            print_json(dataclasses.asdict(found))
+        else:
+            print_audit(out, found)
+        if found.problems:
+            raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     output: Annotated[str, typer.Argument(help="Folder for the shards.")] = "demo-output",
 ) -> None:

@@ -4,13 +4,14 @@ The file may not be called `rephrase.py`: Prefect, loading a flow by path, would
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
-from flows.resources import open_workshop, workshop_of_this_run
+from flows.resources import open_workshop, progress_of_this_run, workshop_of_this_run
 from flows.summary import Summary, summarize
 from rephrase.journal import remove_leftovers
 from rephrase.parts import Workshop, run_part
@@ -34,7 +35,9 @@ async def rephrase(config: RephraseConfig) -> Summary:
     """Rewrite documents, check every rewrite against its source and write Parquet shards; run it again to resume."""
     log = get_run_logger()
     storage = Storage(config.output)
-    with storage.locked():
+    with contextlib.ExitStack() as stack:
+        # In a thread: on an object store it may wait for a minute.
+        await asyncio.to_thread(stack.enter_context, storage.locked(note))
         async with open_workshop(config, storage) as workshop:
             workshop_of_this_run.set(workshop)
             committed = await asyncio.to_thread(read_commits, storage)
@@ -60,6 +63,12 @@ async def rephrase(config: RephraseConfig) -> Summary:
         f"{storage.url}/rewrites",
     )
     return summary
+
+
+def note(message: str) -> None:
+    """Tell the user of the command."""
+    if progress := progress_of_this_run.get():
+        progress.notes.append(message)
 
 
 async def _run_task(part: Part) -> None:

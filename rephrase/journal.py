@@ -41,12 +41,13 @@ class Journal:
     def read(self) -> dict[Key, Entry]:
         """All finished entries. One that cannot be read is left out, so that its document is written again."""
         entries: dict[Key, Entry] = {}
-        for name in self._storage.names(self._folder, ".json"):
+        names = (f"{self._folder}/{name}" for name in self._storage.names(self._folder, ".json"))
+        for name, data in self._storage.read_many(names):
             try:
-                document, variant = name.removesuffix(".json").split("-")
-                entries[int(document), int(variant)] = Entry(**self._storage.read_json(f"{self._folder}/{name}"))
-            except (ValueError, KeyError, TypeError) as error:
-                logger.warning("journal entry %s/%s cannot be read and is done again: %s", self._folder, name, error)
+                document, variant = name.rsplit("/", 1)[-1].removesuffix(".json").split("-")
+                entries[int(document), int(variant)] = Entry(**json.loads(data))
+            except (ValueError, TypeError) as error:
+                logger.warning("journal entry %s cannot be read and is done again: %s", name, error)
         return entries
 
     def write(self, key: Key, entry: Entry) -> None:
@@ -59,7 +60,8 @@ class Journal:
 
 
 def remove_leftovers(storage: Storage, committed: Iterable[int]) -> None:
-    """Remove the journals of committed parts: a kill just after a commit leaves one behind."""
+    """Remove what a kill leaves behind: journals of parts committed just before it, and writes that were cut off."""
+    storage.remove_temporaries()
     names = set(storage.names("journal"))
     for part in committed:
         if part_name(part) in names:

@@ -5,8 +5,6 @@
 A part is a contiguous run of records of a bounded size: the unit of scheduling, retry and commit.
 """
 
-import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +23,7 @@ from rephrase.reading import (
 )
 from rephrase.records import Document, Domain, UnreadableRecord
 from rephrase.routing import AUTOMATIC, PASS_THROUGH, Route, route_document
+from rephrase.seen import SeenNames
 from rephrase.storage import Storage
 
 PLAN_NAME = "plan.json"
@@ -118,7 +117,7 @@ def make_plan(
             )
         opened, n_part, n_part_bytes, duplicates = None, 0, 0, []
 
-    with _SeenIds() as seen:
+    with SeenNames() as seen:
         for number, file in enumerate(inputs):
             if limit is not None and n_records >= limit:
                 n_not_selected += _count(file, 0)
@@ -271,24 +270,3 @@ def _count(file: InputFile, n_read: int) -> int:
         return count_records(file) - n_read
     except UnreadableFileError:
         return 1
-
-
-class _SeenIds:
-    """Which document ids came before, on disk: memory must not grow with the corpus."""
-
-    def __enter__(self) -> "_SeenIds":
-        self._folder = tempfile.TemporaryDirectory(prefix="palimpsest-ids-")
-        self._database = sqlite3.connect(f"{self._folder.name}/ids.sqlite", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute("BEGIN")
-        return self
-
-    def add(self, document_id: str) -> bool:
-        """Whether it was there before."""
-        return self._database.execute("INSERT OR IGNORE INTO ids VALUES (?)", (document_id,)).rowcount == 0
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
-        self._folder.cleanup()

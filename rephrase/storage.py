@@ -1,33 +1,49 @@
 """A folder on any fsspec filesystem, in which a file appears whole or not at all."""
 
 import contextlib
+import errno
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import fsspec
+import stamina
+from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
 
+from rephrase.lease import Lease, OutputInUseError
 
-class OutputInUseError(RuntimeError):
-    """Another process is writing to this folder."""
+T = TypeVar("T")
+
+# A remote filesystem that does not answer, or answers 503, is asked again for so long.
+PATIENCE_S = 600.0
+LEASE_PATIENCE_S = 30.0
+N_READERS = 16
+# What asking again does not change.
+_LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+_LASTING_ERRNO = {errno.EINVAL, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EROFS}
 
 
 class Storage:
     """`Storage("s3://bucket/out")` or `Storage("out")`; names are relative to it and use forward slashes.
 
     A local write goes to a temporary name, is flushed to the disk and renamed, and the rename itself is flushed. An
-    object store gets one upload, which it shows only when it is complete.
+    object store gets one upload, which it shows only when it is complete; one that does not answer is asked again, with
+    growing pauses, for ten minutes.
     """
 
-    def __init__(self, url: str | Path) -> None:
+    def __init__(self, url: str | Path, *, patience_s: float = PATIENCE_S) -> None:
         self.url = str(url).rstrip("/")
+        self._patience_s = patience_s
         self.fs, root = fsspec.core.url_to_fs(self.url)
         self.root = root.rstrip("/")
         self.is_local = isinstance(self.fs, LocalFileSystem)
+        self._lease: Lease | None = None
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
@@ -35,18 +51,38 @@ class Storage:
     def exists(self, name: str = "") -> bool:
         # Another process may have written it since fsspec last listed the folder.
         self.fs.invalidate_cache()
-        return bool(self.fs.exists(self.path(name)))
+        return bool(self._patiently(self.fs.exists, self.path(name)))
 
     def read(self, name: str) -> bytes:
-        return bytes(self.fs.cat_file(self.path(name)))
+        return bytes(self._patiently(self.fs.cat_file, self.path(name)))
+
+    def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Many small files, several at once where each takes a trip over the network; one that is gone is left out."""
+
+        def read(name: str) -> tuple[str, bytes | None]:
+            try:
+                return name, self.read(name)
+            except FileNotFoundError:
+                return name, None
+
+        with ThreadPoolExecutor(1 if self.is_local else N_READERS) as pool:
+            for name, data in pool.map(read, names):
+                if data is not None:
+                    yield name, data
 
     def read_json(self, name: str) -> Any:
         return json.loads(self.read(name))
 
     def write(self, name: str, data: bytes) -> None:
-        """Write `data` under `name`, replacing what was there, in one step that a crash cannot cut in two."""
+        """Write `data` under `name`, replacing what was there, in one step that a crash cannot cut in two.
+
+        Raises:
+            OutputInUseError: another run has taken this folder over.
+        """
+        if self._lease is not None:
+            self._lease.require()
         if not self.is_local:
-            self.fs.pipe_file(self.path(name), data)
+            self._patiently(self.fs.pipe_file, self.path(name), data)
             return
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,33 +100,61 @@ class Storage:
     def write_json(self, name: str, value: object) -> None:
         self.write(name, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
+    def create(self, name: str, data: bytes) -> None:
+        """Write a file that is not there yet, in one step where the filesystem can.
+
+        Raises:
+            FileExistsError: it is there.
+        """
+        self._patiently(self.fs.pipe_file, self.path(name), data, mode="create")
+
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """The names of the finished files in `folder`, sorted; a folder that does not exist has none."""
         self.fs.invalidate_cache()
         try:
-            found = self.fs.ls(self.path(folder), detail=False)
+            found = self._patiently(self.fs.ls, self.path(folder), detail=False)
         except FileNotFoundError:
             return []
         names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
         return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
 
+    def find(self, folders: Iterable[str]) -> list[str]:
+        """All files in these folders and below, hidden ones too, sorted, as names relative to this storage."""
+        self.fs.invalidate_cache()
+        start = len(self.path("")) + 1
+        found = (self._patiently(self.fs.find, self.path(folder)) for folder in folders)
+        return sorted(str(path)[start:] for paths in found for path in paths)
+
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it, if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            self.fs.rm(self.path(name), recursive=True)
+            self._patiently(self.fs.rm, self.path(name), recursive=True)
+
+    def remove_temporaries(self) -> None:
+        """Remove what writes that were cut off left behind; only whoever holds the folder may."""
+        if self.is_local:
+            for path in Path(self.root).rglob(".*.tmp"):
+                path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; the operating system lets go of it however the process ends.
+    def locked(self, on_wait: Callable[[str], None] = lambda message: None) -> Iterator[None]:
+        """Hold the folder for this process.
 
-        Object stores have no such lock: there the part names keep two runs from doubling a document, but the later
-        writer of a part wins.
+        A local folder has a lock, which the operating system lets go of however the process ends. Elsewhere there is a
+        lease: see `rephrase.lease`. `on_wait` hears for what and how long this waits.
 
         Raises:
             OutputInUseError: another process holds it.
         """
         if not self.is_local:
-            yield
+            lease = Lease(Storage(self.url, patience_s=LEASE_PATIENCE_S))
+            lease.acquire(on_wait)
+            self._lease = lease
+            try:
+                yield
+            finally:
+                self._lease = None
+                lease.release()
             return
         import fcntl
 
@@ -104,6 +168,27 @@ class Storage:
                     f"another run is writing to {self.url}; wait for it, stop it, or choose another output folder"
                 ) from error
             yield
+
+    def _patiently(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        if self.is_local:
+            return call(*arguments, **options)
+        for attempt in stamina.retry_context(
+            on=is_passing, attempts=None, timeout=self._patience_s, wait_initial=0.5, wait_max=30.0
+        ):
+            with attempt:
+                return call(*arguments, **options)
+        raise AssertionError("the retry loop ends by returning or raising")
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether an error of a remote filesystem may be gone when it is asked again."""
+    if isinstance(error, FSTimeoutError | TimeoutError):
+        return True
+    if isinstance(error, OSError):
+        return not isinstance(error, _LASTING) and error.errno not in _LASTING_ERRNO
+    # s3fs lets those of botocore through that speak of the connection.
+    botocore = sys.modules.get("botocore.exceptions")
+    return botocore is not None and isinstance(error, botocore.ConnectionError | botocore.HTTPClientError)
 
 
 def flush_folder(folder: Path) -> None:

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rephrase import schema
+from rephrase.lease import OutputInUseError
 from rephrase.shards import commit_part, parquet_bytes, read_commits, read_rejects, read_rewrites
-from rephrase.storage import OutputInUseError, Storage
+from rephrase.storage import Storage
 
 CHUNK = {"index": 0, "start": 0, "end": 3, "accepted": True, "scores": [{"name": "similarity", "value": 0.5}]}
 REWRITE = {"id": "a", "text": "Tëxt 中", "source_text": "src", "document_id": "d", "n_tokens": 3, "chunks": [CHUNK]}
