@@ -88,6 +88,9 @@ def rephrase(
     limit: Annotated[
         int | None, typer.Option(rich_help_panel=READING, min=1, help="Take only the first so many records.")
     ] = None,
+    new_files: Annotated[
+        bool, typer.Option("--new-files", rich_help_panel=READING, help="Take files that came since the last run.")
+    ] = False,
     max_document_chars: Annotated[
         int, typer.Option(rich_help_panel=READING, min=1, help="Longer documents are rejected.")
     ] = 1_000_000,
@@ -181,6 +184,7 @@ def rephrase(
             "domain": domain,
             "max_document_chars": max_document_chars,
             "limit": limit,
+            "new_files": new_files,
             "part_bytes": part_bytes,
             "recipe": recipe,
             "recipe_files": recipes or (),

@@ -52,6 +52,11 @@ class RephraseConfig(BaseModel):
     domain: Domain = Field(Domain.KNOWLEDGE, description="What the documents are.")
     max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
     limit: int | None = Field(None, ge=1, description="Take only so many records.")
+    new_files: bool = Field(
+        False,
+        description="Take files that came since the last run as further parts. Without it, a run whose inputs are not "
+        "those it began with stops.",
+    )
     part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
 
     recipe: str = Field(
@@ -66,6 +71,12 @@ class RephraseConfig(BaseModel):
 
     engine: EngineConfig = EngineConfig()
     fidelity: FidelityConfig = FidelityConfig()
+
+    @model_validator(mode="after")
+    def _new_files_fit_the_limit(self) -> "RephraseConfig":
+        if self.new_files and self.limit is not None:
+            raise ValueError("new_files and limit exclude each other: with a limit, files that come later are not read")
+        return self
 
     @property
     def read_options(self) -> ReadOptions:
@@ -85,7 +96,7 @@ class RephraseConfig(BaseModel):
     def pinned(self, model: str, model_revision: str, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
         """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
         # Not the source: its files are compared one by one, and a path may be written in several ways.
-        pinned = self.model_dump(mode="json", exclude={"engine", "source", "output", "recipe_files"})
+        pinned = self.model_dump(mode="json", exclude={"engine", "source", "output", "recipe_files", "new_files"})
         engine = {"engine": self.engine.kind, "max_context_tokens": self.engine.max_context_tokens}
         hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}
         return {

@@ -11,11 +11,12 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
-from flows.resources import open_workshop, progress_of_this_run, workshop_of_this_run
+from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
+from flows.run_page import run_page
 from flows.summary import Summary, summarize
 from rephrase.journal import remove_leftovers
-from rephrase.parts import Workshop, run_part
-from rephrase.plan import Part
+from rephrase.parts import Progress, Workshop, run_part
+from rephrase.plan import Part, Plan
 from rephrase.rows import Row
 from rephrase.shards import part_name, read_commits
 from rephrase.storage import Storage
@@ -27,6 +28,7 @@ async def rewrite_part(index: int) -> dict[str, int]:
     """Rewrite and commit one part of the corpus of this run."""
     workshop = workshop_of_this_run.get()
     commit = await run_part(workshop.plan.parts[index], workshop)
+    get_run_logger().info(describe_commit(commit))
     return {name: commit[name] for name in ("n_records", "n_documents_accepted", "n_rewrites", "n_rejects", "n_tokens")}
 
 
@@ -35,27 +37,25 @@ async def rephrase(config: RephraseConfig) -> Summary:
     """Rewrite documents, check every rewrite against its source and write Parquet shards; run it again to resume."""
     log = get_run_logger()
     storage = Storage(config.output)
+    progress = progress_of_this_run.get() or Progress()
     with contextlib.ExitStack() as stack:
         # In a thread: on an object store it may wait for a minute.
         await asyncio.to_thread(stack.enter_context, storage.locked(note))
-        async with open_workshop(config, storage) as workshop:
-            workshop_of_this_run.set(workshop)
-            committed = await asyncio.to_thread(read_commits, storage)
-            todo = [part for part in workshop.plan.parts if part.index not in committed]
-            log.info(
-                "%s: %d records in %d parts, %d parts committed before",
-                *(config.source, workshop.plan.n_records, len(workshop.plan.parts), len(committed)),
-            )
-            await asyncio.to_thread(remove_leftovers, storage, committed)
-            _count_committed(workshop, committed)
-            async with asyncio.TaskGroup() as group:
-                for part in todo:
-                    started = workshop.admission.all_started(part.index)
-                    running = group.create_task(_run_task(part))
-                    # The next part begins when this one has no document left to start, or has failed.
-                    waiting = asyncio.ensure_future(started.wait())
-                    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
-                    waiting.cancel()
+        job = await open_job(config, storage)
+        committed = await asyncio.to_thread(read_commits, storage)
+        todo = [part for part in job.plan.parts if part.index not in committed]
+        log.info(describe_plan(config, job.plan, len(todo)))
+        await asyncio.to_thread(remove_leftovers, storage, committed)
+        _count_committed(progress, job.plan, config.n_variants, committed)
+        async with run_page(storage, progress):
+            if todo:
+                async with open_workshop(job, progress) as workshop:
+                    info = workshop.tools.engine.info
+                    log.info("%s is ready and takes %d requests at once", info.model, info.max_in_flight)
+                    workshop_of_this_run.set(workshop)
+                    await _rewrite(todo, workshop)
+            else:
+                await job.close()
     summary = summarize(storage)
     log.info(
         "done: %d of %d records accepted, %d rewrites of %d tokens in %s",
@@ -71,17 +71,71 @@ def note(message: str) -> None:
         progress.notes.append(message)
 
 
-async def _run_task(part: Part) -> None:
-    name = f"{part_name(part.index)} ({part.n_records} records, {part.n_bytes / 1024:.0f} KiB)"
+async def _rewrite(todo: list[Part], workshop: Workshop) -> None:
+    async with asyncio.TaskGroup() as group:
+        for part in todo:
+            started = workshop.admission.all_started(part.index)
+            running = group.create_task(_run_task(part, workshop.plan))
+            # The next part begins when this one has no document left to start, or has failed.
+            waiting = asyncio.ensure_future(started.wait())
+            await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+
+
+async def _run_task(part: Part, plan: Plan) -> None:
+    # Prefect fills names in braces from the parameters, and a file may be named with braces.
+    name = part_label(plan, part).replace("{", "{{").replace("}", "}}")
     await rewrite_part.with_options(task_run_name=name)(part.index)
 
 
-def _count_committed(workshop: Workshop, committed: Mapping[int, Row]) -> None:
-    progress = workshop.progress
-    for part in workshop.plan.parts:
+def part_label(plan: Plan, part: Part) -> str:
+    """Which records a part holds: `part-00003: a.jsonl 1,201–1,600`, counted from 1."""
+    first = part.start.record + 1
+    label = f"{part_name(part.index)}: {plan.inputs[part.file].name}"
+    after = plan.parts[part.index + 1] if part.index + 1 < len(plan.parts) else None
+    # The part ends in the file in which the next one starts, or in the one before when that starts a file.
+    last_file = len(plan.inputs) - 1 if after is None else after.file - (after.start.record == 0)
+    if last_file <= part.file:
+        last = first + part.n_records - 1
+        return f"{label} {first:,}–{last:,}" if part.n_records > 1 else f"{label} {first:,}"
+    n_more = last_file - part.file
+    last_name = plan.inputs[last_file].name
+    return (
+        f"{label} {first:,} to {last_name}"
+        + (f" ({n_more + 1} files)" if n_more > 1 else "")
+        + (f", {part.n_records:,} records")
+    )
+
+
+def describe_plan(config: RephraseConfig, plan: Plan, n_todo: int) -> str:
+    """What a run is about to do, in a sentence."""
+    routes = ", ".join(f"{route.replace('+', ' → ')} {count:,}" for route, count in plan.routes.items())
+    n_before = len(plan.parts) - n_todo
+    if not n_todo:
+        return f"{config.source}: {plan.n_records:,} records, all {n_before:,} parts are committed: nothing to do"
+    before = f", {n_before:,} of {len(plan.parts):,} parts are committed before" if n_before else ""
+    return (
+        f"{config.source}: {plan.n_records:,} records in {len(plan.inputs):,} files become {len(plan.parts):,} parts "
+        f"({routes}){before}; {n_todo:,} to do"
+    )
+
+
+def describe_commit(commit: Row) -> str:
+    """What came of a part, in a sentence."""
+    refused = ", ".join(f"{reason} {n:,}" for reason, n in commit["rejects_by_reason"].items())
+    seconds = commit["ended_at"] - commit["started_at"]
+    return (
+        f"committed: {commit['n_documents_accepted']:,} of {commit['n_records']:,} records accepted, "
+        f"{commit['n_rewrites']:,} rewrites of {commit['n_tokens']:,} tokens in {seconds:,.0f} s"
+        + (f"; refused: {refused}" if refused else "")
+    )
+
+
+def _count_committed(progress: Progress, plan: Plan, n_variants: int, committed: Mapping[int, Row]) -> None:
+    for part in plan.parts:
         progress.n_records += part.n_records
-        progress.n_bytes += part.n_bytes * workshop.n_variants
+        progress.n_bytes += part.n_bytes * n_variants
         if part.index in committed:
             progress.n_records_done += part.n_records
             progress.n_documents_accepted += committed[part.index]["n_documents_accepted"]
-            progress.n_bytes_done += part.n_bytes * workshop.n_variants
+            progress.n_bytes_done += part.n_bytes * n_variants

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from fidelity.checker import Checker
@@ -11,6 +12,7 @@ from fidelity.encoder import open_encoder
 from flows.config import EngineConfig, RephraseConfig, choose_recipes
 from rephrase.engine import Engine
 from rephrase.models import PACKAGED_MODEL, model_revision, n_parameters, resolve_model
+from rephrase.new_files import extend_plan, split_new
 from rephrase.parts import Admission, Progress, Workshop
 from rephrase.plan import Plan, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import list_inputs
@@ -68,8 +70,21 @@ def plan_run(config: RephraseConfig, storage: Storage, pinned: Mapping[str, Any]
             recipe_choice=config.recipe,
         )
         save_plan(storage, plan)
-    else:
-        require_same(plan, pinned, list_inputs(config.source, config.output)[0])
+        return plan
+    found, skipped = list_inputs(config.source, config.output)
+    old, new = split_new(plan, found)
+    require_same(plan, pinned, old if config.new_files else found)
+    if config.new_files and new:
+        plan = extend_plan(
+            storage,
+            plan,
+            new,
+            skipped,
+            config.read_options,
+            pinned,
+            part_bytes=config.part_bytes,
+            recipe_choice=config.recipe,
+        )
     return plan
 
 
@@ -84,33 +99,64 @@ def too_small(found: float | None, model: str, recipes: Mapping[str, Recipe], pl
     ]
 
 
-@asynccontextmanager
-async def open_workshop(config: RephraseConfig, storage: Storage) -> AsyncIterator[Workshop]:
-    """Plan or resume the run, load the models, and close everything at the end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be done, before models are loaded for it. A server is asked first: it alone knows its model."""
+
+    config: RephraseConfig
+    storage: Storage
+    recipes: Mapping[str, Recipe]
+    plan: Plan
+    engine: Engine | None
+    notes: tuple[str, ...] = ()
+
+    async def close(self) -> None:
+        if self.engine:
+            await self.engine.close()
+
+
+async def open_job(config: RephraseConfig, storage: Storage) -> Job:
+    """Plan the run or go on with its plan. What is wrong with the corpus is said before a model is on the GPU.
+
+    Raises:
+        PlanMismatchError: the folder belongs to another run.
+        FileNotFoundError, ValueError: there is nothing to read, or the configuration cannot work.
+        EngineError: the server does not answer.
+    """
     recipes = choose_recipes(config)
-    read_options = config.read_options
-    progress = progress_of_this_run.get() or Progress()
-    # What is wrong with the corpus should be said before a model takes its place on the GPU; a server is asked first,
-    # since it alone knows which model it has.
     if config.engine.kind == "openai":
         engine = await asyncio.to_thread(open_engine, config.engine)
-        pinned = config.pinned(engine.info.model, engine.info.model_revision, recipes)
-        plan = await asyncio.to_thread(plan_run, config, storage, pinned)
-    else:
-        model = config.engine.model or PACKAGED_MODEL
-        folder = await asyncio.to_thread(resolve_model, model)
-        plan = await asyncio.to_thread(plan_run, config, storage, config.pinned(model, model_revision(folder), recipes))
-        progress.notes += too_small(n_parameters(folder), model, recipes, plan)
+        try:
+            pinned = config.pinned(engine.info.model, engine.info.model_revision, recipes)
+            plan = await asyncio.to_thread(plan_run, config, storage, pinned)
+        except BaseException:
+            await engine.close()
+            raise
+        return Job(config=config, storage=storage, recipes=recipes, plan=plan, engine=engine)
+    model = config.engine.model or PACKAGED_MODEL
+    folder = await asyncio.to_thread(resolve_model, model)
+    plan = await asyncio.to_thread(plan_run, config, storage, config.pinned(model, model_revision(folder), recipes))
+    notes = too_small(n_parameters(folder), model, recipes, plan)
+    return Job(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notes=tuple(notes))
+
+
+@asynccontextmanager
+async def open_workshop(job: Job, progress: Progress) -> AsyncIterator[Workshop]:
+    """Load the models for a job, and close everything at the end."""
+    config = job.config
+    progress.notes += job.notes
+    engine = job.engine
+    if engine is None:
         engine = await asyncio.to_thread(open_engine, config.engine)
     try:
         encoder = await asyncio.to_thread(open_encoder, config.fidelity.encoder)
         checker = Checker(encoder, config.fidelity)
         try:
             yield Workshop(
-                storage=storage,
-                plan=plan,
-                read_options=read_options,
-                recipes=recipes,
+                storage=job.storage,
+                plan=job.plan,
+                read_options=config.read_options,
+                recipes=job.recipes,
                 recipe_choice=config.recipe,
                 n_variants=config.n_variants,
                 tools=Tools(

@@ -1,10 +1,12 @@
 """The plan of a run, made once, before anything is generated: inputs, configuration, and where each part begins.
 
-    OUT/plan.json
+    OUT/plan.json         the files that were there at first
+    OUT/plan-0001.json    files that came later, when they were asked for; see new_files.py
 
 A part is a contiguous run of records of a bounded size: the unit of scheduling, retry and commit.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +29,7 @@ from rephrase.seen import SeenNames
 from rephrase.storage import Storage
 
 PLAN_NAME = "plan.json"
+LATER_PLAN_NAME = "plan-{:04d}.json"  # beside it, for files that came later
 PLAN_VERSION = 1
 
 # Unless told otherwise, cut a corpus into about a thousand parts of a size that is neither a crumb nor a day's work.
@@ -90,6 +93,64 @@ def make_plan(
         FileNotFoundError, ValueError: there is nothing to read, or not one record of it is a document.
     """
     inputs, skipped = list_inputs(source, output)
+    with SeenNames() as seen:
+        cut = cut_into_parts(inputs, options, seen, limit=limit, part_bytes=part_bytes, recipe_choice=recipe_choice)
+    if cut.n_records == cut.reasons.total():
+        counts = ", ".join(f"{reason} {count}" for reason, count in cut.reasons.most_common())
+        raise ValueError(
+            f"none of the {cut.n_records:,} records at {source!r} is a document ({counts or 'all files are empty'}). "
+            + (
+                f"The first: {cut.first_refusal}. Name the field that holds the text with --text-field."
+                if counts
+                else ""
+            )
+        )
+    return cut.plan(config, skipped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Files cut into parts, with what was seen on the way. `first_refusal` describes the first record refused."""
+
+    inputs: Sequence[InputFile]
+    parts: Sequence[Part]
+    unreadable: Sequence[str]
+    n_records: int
+    n_not_selected: int
+    routes: Counter[str]
+    reasons: Counter[str]
+    first_refusal: str
+
+    def plan(self, config: Mapping[str, Any], skipped: Sequence[str]) -> Plan:
+        return Plan(
+            config=dict(config),
+            inputs=tuple(self.inputs),
+            skipped=tuple(skipped),
+            unreadable=tuple(self.unreadable),
+            parts=tuple(self.parts),
+            n_records=self.n_records,
+            n_not_selected=self.n_not_selected,
+            routes=dict(self.routes.most_common()),
+        )
+
+
+def cut_into_parts(
+    inputs: Sequence[InputFile],
+    options: ReadOptions,
+    seen: SeenNames,
+    *,
+    n_files_before: int = 0,
+    n_parts_before: int = 0,
+    limit: int | None = None,
+    part_bytes: int | None = None,
+    recipe_choice: str = AUTOMATIC,
+) -> Cut:
+    """Read the files once and cut them into parts.
+
+    Args:
+        seen: the ids of documents that stand before these files; those of these files are added.
+        n_files_before, n_parts_before: how many stand in the plan already.
+    """
     total = sum(file.n_bytes for file in inputs)
     part_bytes = part_bytes or min(max(total // N_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
     parts: list[Part] = []
@@ -107,7 +168,7 @@ def make_plan(
             file, start = opened
             parts.append(
                 Part(
-                    index=len(parts),
+                    index=n_parts_before + len(parts),
                     file=file,
                     start=start,
                     n_records=n_part,
@@ -117,47 +178,40 @@ def make_plan(
             )
         opened, n_part, n_part_bytes, duplicates = None, 0, 0, []
 
-    with SeenNames() as seen:
-        for number, file in enumerate(inputs):
+    for number, file in enumerate(inputs, n_files_before):
+        if limit is not None and n_records >= limit:
+            n_not_selected += _count(file, 0)
+            continue
+        position = Position()
+        for record, after in read_file(file, options, position):
             if limit is not None and n_records >= limit:
-                n_not_selected += _count(file, 0)
-                continue
-            position = Position()
-            for record, after in read_file(file, options, position):
-                if limit is not None and n_records >= limit:
-                    n_not_selected += _count(file, position.record)
-                    break
-                size = len(record.text.encode())
-                if opened and n_part_bytes + size > part_bytes:
-                    close()
-                opened = opened or (number, position)
-                if isinstance(record, UnreadableRecord):
-                    reasons[record.reason] += 1
-                    if record.reason == "unreadable_file":
-                        unreadable.append(record.source)
-                    first_refusal = first_refusal or f"{record.source} record {record.record}: {record.detail}"
-                elif seen.add(record.id):
-                    duplicates.append(n_part)
-                else:
-                    routes["+".join(_route(record, recipe_choice)) or PASS_THROUGH] += 1
-                n_part, n_part_bytes, n_records = n_part + 1, n_part_bytes + size, n_records + 1
-                position = after
+                n_not_selected += _count(file, position.record)
+                break
+            size = len(record.text.encode())
+            if opened and n_part_bytes + size > part_bytes:
+                close()
+            opened = opened or (number, position)
+            if isinstance(record, UnreadableRecord):
+                reasons[record.reason] += 1
+                if record.reason == "unreadable_file":
+                    unreadable.append(record.source)
+                first_refusal = first_refusal or f"{record.source} record {record.record}: {record.detail}"
+            elif seen.add(record.id):
+                duplicates.append(n_part)
+            else:
+                routes["+".join(_route(record, recipe_choice)) or PASS_THROUGH] += 1
+            n_part, n_part_bytes, n_records = n_part + 1, n_part_bytes + size, n_records + 1
+            position = after
     close()
-    if n_records == reasons.total():
-        counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-        raise ValueError(
-            f"none of the {n_records:,} records at {source!r} is a document ({counts or 'all files are empty'}). "
-            + (f"The first: {first_refusal}. Name the field that holds the text with --text-field." if counts else "")
-        )
-    return Plan(
-        config=dict(config),
-        inputs=tuple(inputs),
-        skipped=tuple(skipped),
-        unreadable=tuple(unreadable),
-        parts=tuple(parts),
+    return Cut(
+        inputs=inputs,
+        parts=parts,
+        unreadable=unreadable,
         n_records=n_records,
         n_not_selected=n_not_selected,
-        routes=dict(routes.most_common()),
+        routes=routes,
+        reasons=reasons,
+        first_refusal=first_refusal,
     )
 
 
@@ -206,22 +260,48 @@ def read_part(plan: Plan, part: Part, options: ReadOptions) -> Iterator[Document
         raise InputChangedError(f"part {part.index} was planned with {part.n_records} records and now has {number}")
 
 
-def save_plan(storage: Storage, plan: Plan) -> None:
-    storage.write_json(PLAN_NAME, {"plan_version": PLAN_VERSION, **asdict(plan)})
+def save_plan(storage: Storage, plan: Plan, name: str = PLAN_NAME) -> None:
+    storage.write_json(name, {"plan_version": PLAN_VERSION, **asdict(plan)})
 
 
 def load_plan(storage: Storage) -> Plan | None:
-    """The plan of an output folder, or None when it has none yet.
+    """The plan of an output folder with all that came later, or None when it has none yet.
 
     Raises:
         PlanMismatchError: another version of this program made it.
     """
     if not storage.exists(PLAN_NAME):
         return None
-    data = storage.read_json(PLAN_NAME)
+    names = [PLAN_NAME, *later_plans(storage)]
+    first, *later = [_read_plan(storage, name) for name in names]
+    if not later:
+        return first
+    plans = [first, *later]
+    routes: Counter[str] = Counter()
+    for plan in plans:
+        routes.update(plan.routes)
+    return Plan(
+        config=first.config,
+        inputs=tuple(file for plan in plans for file in plan.inputs),
+        skipped=plans[-1].skipped,
+        unreadable=tuple(name for plan in plans for name in plan.unreadable),
+        parts=tuple(part for plan in plans for part in plan.parts),
+        n_records=sum(plan.n_records for plan in plans),
+        n_not_selected=sum(plan.n_not_selected for plan in plans),
+        routes=dict(routes.most_common()),
+    )
+
+
+def later_plans(storage: Storage) -> list[str]:
+    """The names of the plans for files that came later, in order."""
+    return [name for name in storage.names("", ".json") if re.fullmatch(r"plan-\d{4,}\.json", name)]
+
+
+def _read_plan(storage: Storage, name: str) -> Plan:
+    data = storage.read_json(name)
     version = data.pop("plan_version", None)
     if version != PLAN_VERSION:
-        raise PlanMismatchError(f"{storage.url}/{PLAN_NAME} has version {version}, this program reads {PLAN_VERSION}")
+        raise PlanMismatchError(f"{storage.url}/{name} has version {version}, this program reads {PLAN_VERSION}")
     return Plan(
         config=data["config"],
         inputs=tuple(InputFile(**file) for file in data["inputs"]),
@@ -253,7 +333,7 @@ def require_same(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFi
         if name not in now:
             differences.append(f"input {name} is gone")
         elif name not in before:
-            differences.append(f"input {name} is new")
+            differences.append(f"input {name} is new (--new-files takes it)")
         elif (before[name].n_bytes, before[name].version) != (now[name].n_bytes, now[name].version):
             differences.append(f"input {name} has changed since")
     if differences:

@@ -46,6 +46,7 @@ def commit_part(storage: Storage, index: int, rewrites: Sequence[Row], rejects: 
         "n_rejects": len(rejects),
         "n_tokens": sum(row["n_tokens"] for row in rewrites),
         "rejects_by_reason": dict(Counter(row["reason"] for row in rejects)),
+        "by_recipe": count_by_recipe(rewrites, rejects),
         **counts,
         "files": {
             path: {"n_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in files.items()
@@ -53,6 +54,18 @@ def commit_part(storage: Storage, index: int, rewrites: Sequence[Row], rejects: 
     }
     storage.write_json(f"commits/{name}.json", commit)
     return commit
+
+
+def count_by_recipe(rewrites: Sequence[Row], rejects: Sequence[Row]) -> list[Row]:
+    """How many rows and tokens each recipe came to, accepted or refused for a reason."""
+    counts: Counter[tuple[str, str]] = Counter()
+    n_tokens: Counter[tuple[str, str]] = Counter()
+    outcomes = [(row, "accepted") for row in rewrites] + [(row, row["reason"]) for row in rejects]
+    for row, outcome in outcomes:
+        key = (row.get("recipe") or "", outcome)
+        counts[key] += 1
+        n_tokens[key] += row.get("n_tokens") or 0
+    return [{"recipe": key[0], "outcome": key[1], "n": n, "n_tokens": n_tokens[key]} for key, n in counts.items()]
 
 
 def parquet_bytes(rows: Sequence[Row], table_schema: pa.Schema) -> bytes:

@@ -18,15 +18,15 @@ TESTS = Path(__file__).parent.parent
 N_DOCUMENTS = 24
 
 
-def environment(delay_s: float = 0.0) -> dict[str, str]:
+def environment(delay_s: float = 0.0, **variables: str) -> dict[str, str]:
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    return {**os.environ, "PYTHONPATH": path, "SCRIPTED_DELAY_S": str(delay_s), "COLUMNS": "200"}
+    return {**os.environ, "PYTHONPATH": path, "SCRIPTED_DELAY_S": str(delay_s), "COLUMNS": "200", **variables}
 
 
-def start(*arguments, delay_s=0.0):
+def start(*arguments, delay_s=0.0, **variables):
     command = [sys.executable, str(TESTS / "run_scripted.py"), *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment(delay_s), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, env=environment(delay_s, **variables), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
@@ -99,7 +99,7 @@ asyncio.run(main())
     assert any(line.startswith("flow Completed rephrase ") and str(corpus) in line for line in found)
     tasks = [line for line in found if line.startswith("task Completed part-")]
     assert len(tasks) == summary["n_parts"]
-    assert any(line.startswith("task Completed part-00000 (") and "records" in line for line in tasks)
+    assert any(line.startswith("task Completed part-00000: corpus.jsonl 1–") for line in tasks)
 
     # The same command again has nothing to do, and another one is refused with what differs.
     code, out, _ = run(*options(corpus, tmp_path / "out"))
@@ -107,6 +107,32 @@ asyncio.run(main())
     code, _, err = run(*options(corpus, tmp_path / "out"), "--seed", 5)
     assert code == 1
     assert "seed was 0 and is now 5" in err
+
+
+def test_new_files_are_taken_when_asked_for_and_no_model_is_loaded_when_there_is_nothing_to_do(corpus, tmp_path):
+    out, folder = tmp_path / "out", tmp_path / "in"
+    folder.mkdir()
+    corpus.rename(folder / "m.jsonl")
+    command = (*options(folder, out), "--new-files")
+    assert run(*command)[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/*.parquet")}
+    # One sorts before, one after what is there; one of its documents was there.
+    (folder / "a.jsonl").write_text('{"id": "new", "text": "A document that came later, and is new here."}\n')
+    (folder / "z.jsonl").write_text('{"id": "d1", "text": "a third d1"}\n')
+    code, stdout, err = run(*command)
+    assert code == 0, err
+    summary = json.loads(stdout)
+    assert (summary["n_read"], summary["n_accepted"], summary["n_rejected"]) == (N_DOCUMENTS + 4, N_DOCUMENTS + 1, 3)
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in out.glob("*/*.parquet")}.items()
+    ids = [row["document_id"] for table in read_rewrites(Storage(out)) for row in table.to_pylist()]
+    assert ids == [*(f"d{i}" for i in range(N_DOCUMENTS)), "new"]
+    code, stdout, err = run("check", out, "--json")
+    assert (code, json.loads(stdout)["problems"]) == (0, []), err
+
+    process = start(*command, SCRIPTED_MODELS="none")  # would fail if a model were loaded
+    stdout, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert json.loads(stdout)["n_accepted"] == N_DOCUMENTS + 1
 
 
 def test_killed_at_any_moment_and_run_again_nothing_is_lost_and_nothing_twice(corpus, tmp_path):

@@ -1,0 +1,160 @@
+"""What Prefect's UI shows of a run while it goes: artifacts that are written once and then kept up to date.
+
+They are for looking at. A Prefect server that is away must not stop a run, so nothing here raises.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect import get_client, get_run_logger
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.runtime import flow_run
+
+from flows.progress import ProgressLine
+from flows.samples import Sample, find_samples, samples_markdown
+from flows.summary import Summary, summarize
+from rephrase.parts import Progress
+from rephrase.rows import Row
+from rephrase.shards import read_commits
+from rephrase.storage import Storage
+
+REFRESH_S = 5.0
+LOG_EVERY_S = 60.0
+LAST_UPDATE_TIMEOUT_S = 10.0
+N_SAMPLES = 3
+
+
+class RunPage:
+    """The artifacts of one run: its progress, its account, its recipes, samples, and where its output lies."""
+
+    def __init__(self, storage: Storage, progress: Progress) -> None:
+        self._storage = storage
+        self._progress = progress
+        self._line = ProgressLine(progress)
+        self._ids: dict[str, UUID] = {}
+        self._shown: dict[str, str] = {}
+        self._samples: list[Sample] = []
+        self._looked_at: set[int] = set()
+        self._answered = True
+
+    async def keep_up_to_date(self) -> None:
+        """Until cancelled."""
+        seconds_to_log = LOG_EVERY_S
+        while True:
+            await self.update()
+            await asyncio.sleep(REFRESH_S)
+            seconds_to_log -= REFRESH_S
+            if seconds_to_log <= 0:
+                seconds_to_log = LOG_EVERY_S
+                get_run_logger().info(self._line.text())
+
+    async def update(self) -> None:
+        """Write what has changed; when the server does not answer, say so once and try again the next time."""
+        commits = await asyncio.to_thread(read_commits, self._storage)
+        summary = await asyncio.to_thread(summarize, self._storage)
+        if len(self._samples) < N_SAMPLES:
+            await asyncio.to_thread(self._look_for_samples, commits)
+        share = self._progress.n_bytes_done / self._progress.n_bytes if self._progress.n_bytes else 0.0
+        done = 100.0 if summary.complete else min(99.9, 100 * share)
+        try:
+            await self._write("rephrase-progress", "progress", round(done, 1), self._line.text())
+            await self._write(
+                "rephrase-account", "table", json.dumps(account_rows(summary)), "What came of the records"
+            )
+            await self._write("rephrase-recipes", "table", json.dumps(recipe_rows(commits)), "By recipe and reason")
+            if self._samples:
+                await self._write("rephrase-samples", "markdown", samples_markdown(self._samples), "Source and rewrite")
+            await self._write("rephrase-output", "markdown", output_markdown(summary), "Where the rewrites are")
+        except Exception as error:
+            if self._answered:
+                get_run_logger().warning("Prefect's server does not answer, the run goes on without it: %s", error)
+            self._answered = False
+        else:
+            self._answered = True
+
+    def _look_for_samples(self, commits: Mapping[int, Row]) -> None:
+        for index in sorted({*commits} - self._looked_at):
+            self._samples = find_samples(self._storage, commits[index], self._samples, N_SAMPLES)
+            self._looked_at.add(index)
+            if len(self._samples) == N_SAMPLES:
+                return
+
+    async def _write(self, key: str, kind: str, data: Any, description: str) -> None:
+        now = f"{data}{description}"
+        if self._shown.get(key) == now:
+            return
+        async with get_client() as client:
+            if key in self._ids:
+                await client.update_artifact(self._ids[key], ArtifactUpdate(data=data, description=description))
+            else:
+                created = await client.create_artifact(
+                    ArtifactCreate(key=key, type=kind, data=data, description=description, flow_run_id=flow_run.id)
+                )
+                self._ids[key] = created.id
+        self._shown[key] = now
+
+
+@asynccontextmanager
+async def run_page(storage: Storage, progress: Progress) -> AsyncIterator[None]:
+    """Keep the page of this run up to date for as long as the context is open, and write its end."""
+    page = RunPage(storage, progress)
+    task = asyncio.create_task(page.keep_up_to_date())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(page.update(), LAST_UPDATE_TIMEOUT_S)
+
+
+def account_rows(summary: Summary) -> list[dict[str, str]]:
+    """The account of a run, one name and value in a row."""
+    share = f" ({summary.n_chunks_accepted / summary.n_chunks:.0%})" if summary.n_chunks else ""
+    figures = {
+        "records read": f"{summary.n_read:,}",
+        "records accepted": f"{summary.n_accepted:,}",
+        "records rejected": f"{summary.n_rejected:,}",
+        "records to do": f"{summary.n_to_do:,}",
+        "records not selected": f"{summary.n_not_selected:,}",
+        "chunks accepted": f"{summary.n_chunks_accepted:,} of {summary.n_chunks:,}{share}",
+        "tokens accepted": f"{summary.n_tokens:,}",
+        "tokens generated": f"{summary.n_completion_tokens:,}",
+        "tokens prompted": f"{summary.n_prompt_tokens:,}",
+        "tokens generated a second": f"{summary.tokens_per_s:,.0f}",
+        "time": str(timedelta(seconds=round(summary.seconds))),
+        "parts committed": f"{summary.n_parts_committed:,} of {summary.n_parts:,}",
+    }
+    return [{"figure": name, "value": value} for name, value in figures.items()]
+
+
+def recipe_rows(commits: Mapping[int, Row]) -> list[dict[str, Any]]:
+    """Accepted rewrites, and what was refused by reason, of each recipe; records that were no documents have none."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for commit in commits.values():
+        for entry in commit.get("by_recipe", []):
+            found = counts.setdefault((entry["recipe"], entry["outcome"]), [0, 0])
+            found[0] += entry["n"]
+            found[1] += entry["n_tokens"]
+    # Within a recipe what was accepted comes first, then the commonest reason.
+    order = sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] != "accepted", -item[1][0]))
+    return [
+        {"recipe": recipe or "(none)", "outcome": outcome, "count": n, "tokens": n_tokens}
+        for (recipe, outcome), (n, n_tokens) in order
+    ]
+
+
+def output_markdown(summary: Summary) -> str:
+    """Where to look further. Browsers open no file of the disk from a page of a server, so it is named, not linked."""
+    return (
+        f"Rewrites: `{summary.output}/rewrites/*.parquet`\n\n"
+        f"Rejects: `{summary.output}/rejects/*.parquet`\n\n"
+        f"Look at them: `palimpsest inspect {summary.output}`\n"
+    )

@@ -1,0 +1,107 @@
+"""What Prefect's UI is given to show."""
+
+import html
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.rephrasing import describe_commit, part_label
+from flows.run_page import recipe_rows
+from flows.samples import Sample, escape, find_samples, samples_markdown
+from rephrase.plan import make_plan
+from rephrase.reading import ReadOptions
+from rephrase.shards import commit_part, read_commits
+from rephrase.storage import Storage
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_escaped_text_is_the_text_and_nothing_in_it_is_markdown_or_html(text):
+    escaped = escape(text)
+    without_entities = re.sub(r"&#\d+;|<br>", "", escaped)
+    assert not re.search(r"[<>&|`*_\[\](){}#!~$\\\"'-]", without_entities)
+    assert "\n" not in escaped
+    shown = html.unescape(escaped.replace("<br>", "\n"))
+    expected = re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text.strip())
+    assert re.sub(r"\s+", " ", shown) == re.sub(r"\s+", " ", expected)
+
+
+def test_a_hostile_sample_stays_in_its_cell():
+    sample = Sample(heading="# <b>x</b>", style="faq", source="a | b\n\n| c |", rewrite="<script>alert(1)</script>")
+    heading, _, *table = samples_markdown([sample]).split("\n")
+    assert heading.startswith("### &#35;")
+    assert [line.count("|") for line in table] == [3, 3, 3]
+    assert "<script" not in samples_markdown([sample])
+
+
+def rewrite(style, document="d", recipe="rephrase"):
+    chunk = {"accepted": True, "start": 0, "end": 6, "text_start": 0, "text_end": 7}
+    return {
+        "document_id": document,
+        "recipe": recipe,
+        "style": style,
+        "text": "Rewrite",
+        "source_text": "Source and more",
+        "chunks": [{"accepted": False, "start": 0, "end": 0}, chunk],
+        "n_tokens": 5,
+    }
+
+
+def test_samples_are_of_different_styles_and_show_the_accepted_chunk(tmp_path):
+    storage = Storage(tmp_path)
+    commit_part(storage, 0, [rewrite("faq"), rewrite("faq"), rewrite("diary")], [], n_records=3)
+    commit_part(storage, 1, [], [{"reason": "empty"}], n_records=1)
+    commit_part(storage, 2, [rewrite("letter"), rewrite("poem")], [], n_records=2)
+    samples = []
+    for commit in read_commits(storage).values():
+        samples = find_samples(storage, commit, samples, 3)
+    assert [sample.style for sample in samples] == ["faq", "diary", "letter"]
+    assert (samples[0].source, samples[0].rewrite) == ("Source", "Rewrite")
+
+
+def test_recipes_are_counted_over_all_parts_with_the_commonest_reason_first(tmp_path):
+    storage = Storage(tmp_path)
+    refused = [
+        {"recipe": "rephrase", "reason": reason, "n_tokens": 2} for reason in ("empty", "truncated", "truncated")
+    ]
+    commit_part(storage, 0, [rewrite("faq")], refused, n_records=4)
+    commit_part(storage, 1, [rewrite("faq"), rewrite("x", recipe="translate")], [{"reason": "empty_text"}], n_records=3)
+    assert [tuple(row.values()) for row in recipe_rows(read_commits(storage))] == [
+        ("(none)", "empty_text", 1, 0),
+        ("rephrase", "accepted", 2, 10),
+        ("rephrase", "truncated", 2, 4),
+        ("rephrase", "empty", 1, 2),
+        ("translate", "accepted", 1, 5),
+    ]
+
+
+def test_a_part_says_which_files_and_records_it_holds(tmp_path):
+    for name, n in [("a", 5), ("b{x}", 1), ("c", 1), ("d", 7)]:
+        (tmp_path / f"{name}.jsonl").write_text("".join('{"text": "0123456789"}\n' for _ in range(n)))
+    plan = make_plan(str(tmp_path), ReadOptions(), {}, part_bytes=40)
+    assert [part_label(plan, part) for part in plan.parts] == [
+        "part-00000: a.jsonl 1–4",
+        "part-00001: a.jsonl 5 to d.jsonl (4 files), 4 records",
+        "part-00002: d.jsonl 2–5",
+        "part-00003: d.jsonl 6–7",
+    ]
+    plan = make_plan(str(tmp_path), ReadOptions(), {}, part_bytes=50)
+    assert [part_label(plan, part) for part in plan.parts] == [
+        "part-00000: a.jsonl 1–5",
+        "part-00001: b{x}.jsonl 1 to d.jsonl (3 files), 5 records",
+        "part-00002: d.jsonl 4–7",
+    ]
+
+
+@pytest.mark.parametrize(("reasons", "end"), [({}, "in 2 s"), ({"empty": 3}, "in 2 s; refused: empty 3")])
+def test_a_commit_is_told_in_a_sentence(reasons, end):
+    commit = {
+        **dict.fromkeys(("n_documents_accepted", "n_records", "n_rewrites", "n_tokens"), 1000),
+        "rejects_by_reason": reasons,
+        "started_at": 1.0,
+        "ended_at": 3.0,
+    }
+    told = describe_commit(commit)
+    assert told == f"committed: 1,000 of 1,000 records accepted, 1,000 rewrites of 1,000 tokens {end}"

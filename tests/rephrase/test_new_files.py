@@ -1,0 +1,147 @@
+"""Files that come after a run was planned."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rephrase.new_files import earlier_ids, extend_plan, split_new
+from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, read_part, require_same, save_plan
+from rephrase.reading import ReadOptions, list_inputs
+from rephrase.records import Document
+from rephrase.shards import commit_part
+from rephrase.storage import Storage
+
+
+def write(path, ids):
+    path.write_text("".join(json.dumps({"id": name, "text": f"text of {name}"}) + "\n" for name in ids), "utf-8")
+
+
+def extend(storage, plan, folder, part_bytes=None):
+    found, skipped = list_inputs(str(folder))
+    old, new = split_new(plan, found)
+    require_same(plan, plan.config, old)
+    return extend_plan(storage, plan, new, skipped, ReadOptions(), plan.config, part_bytes=part_bytes) if new else plan
+
+
+def commit(storage, plan, part):
+    """As a run would: each document is a row, in the rewrites or in the rejects."""
+    rewrites, rejects = [], []
+    for i, record in enumerate(read_part(plan, part, ReadOptions())):
+        if not isinstance(record, Document):
+            rejects.append({"stage": "read", "reason": record.reason, "document_id": record.document_id})
+        elif i % 2:
+            rejects.append({"stage": "rewrite", "reason": "dissimilar", "document_id": record.id})
+        else:
+            rewrites.append({"document_id": record.id, "text": record.text, "n_tokens": 1})
+    commit_part(storage, part.index, rewrites, rejects, n_records=part.n_records)
+
+
+def records(plan, parts=None):
+    return [record for part in parts or plan.parts for record in read_part(plan, part, ReadOptions())]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    files=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=2, max_size=5),
+    n_committed=st.integers(0, 9),
+    part_bytes=st.integers(1, 60),
+)
+def test_each_document_is_in_one_part_whatever_came_when_and_was_committed(
+    tmp_path_factory, files, n_committed, part_bytes
+):
+    base = tmp_path_factory.mktemp("run")
+    folder, storage = base / "in", Storage(base / "out")
+    folder.mkdir()
+    write(folder / "m.jsonl", ["first"])
+    plan = make_plan(str(folder), ReadOptions(), {"seed": 0}, part_bytes=part_bytes)
+    save_plan(storage, plan)
+    before = [plan]
+    for number, ids in enumerate(files):
+        # Names that sort before and after what is there.
+        write(folder / f"{'az'[number % 2]}{number}.jsonl", ids)
+        for part in plan.parts[: n_committed - number]:
+            commit(storage, plan, part)
+        plan = extend(storage, plan, folder, part_bytes)
+        assert plan.parts[: len(before[-1].parts)] == before[-1].parts
+        before.append(plan)
+    assert load_plan(storage) == plan
+    assert [part.index for part in plan.parts] == [*range(len(plan.parts))]
+    found = records(plan)
+    assert len(found) == plan.n_records == 1 + sum(map(len, files))
+    documents = [record.id for record in found if isinstance(record, Document)]
+    assert sorted(documents) == sorted({"first", *(name for ids in files for name in ids)})
+    assert {record.reason for record in found if not isinstance(record, Document)} <= {"duplicate_id"}
+    assert sum(plan.routes.values()) == len(documents)
+
+
+def test_an_unchanged_folder_changes_nothing_and_a_changed_or_removed_file_is_named(folder, tmp_path):
+    storage = Storage(tmp_path / "out")
+    write(folder / "a.jsonl", ["a"])
+    write(folder / "b.jsonl", ["b"])
+    plan = make_plan(str(folder), ReadOptions(), {})
+    save_plan(storage, plan)
+    assert extend(storage, plan, folder) is plan
+    assert storage.names("", ".json") == ["plan.json"]
+
+    write(folder / "c.jsonl", ["c"])
+    plan = extend(storage, plan, folder)
+    assert storage.names("", ".json") == ["plan-0001.json", "plan.json"]
+    assert [record.id for record in records(plan)] == ["a", "b", "c"]
+
+    write(folder / "b.jsonl", ["b", "more"])
+    with pytest.raises(PlanMismatchError, match=r"input b\.jsonl has changed"):
+        extend(storage, plan, folder)
+    (folder / "b.jsonl").unlink()
+    with pytest.raises(PlanMismatchError, match=r"input b\.jsonl is gone"):
+        extend(storage, plan, folder)
+
+
+def test_without_being_asked_a_new_file_is_an_error_that_says_how_to_take_it(folder, tmp_path):
+    write(folder / "a.jsonl", ["a"])
+    plan = make_plan(str(folder), ReadOptions(), {})
+    write(folder / "b.jsonl", ["b"])
+    with pytest.raises(PlanMismatchError, match=r"input b\.jsonl is new \(--new-files takes it\)"):
+        require_same(plan, {}, list_inputs(str(folder))[0])
+
+
+def test_an_id_whose_record_was_no_document_is_free(folder, tmp_path):
+    storage = Storage(tmp_path / "out")
+    (folder / "a.jsonl").write_text('{"id": "x", "text": ""}\n{"id": "y", "text": "y"}\n')
+    plan = make_plan(str(folder), ReadOptions(), {})
+    save_plan(storage, plan)
+    for commit_first in (False, True):
+        if commit_first:
+            commit(storage, plan, plan.parts[0])
+        assert list(earlier_ids(storage, plan, ReadOptions())) == ["y"]
+
+
+def test_new_files_without_any_document_are_taken_and_counted(folder, tmp_path):
+    storage = Storage(tmp_path / "out")
+    write(folder / "a.jsonl", ["a"])
+    plan = make_plan(str(folder), ReadOptions(), {})
+    save_plan(storage, plan)
+    (folder / "empty.jsonl").write_text("")
+    (folder / "bad.jsonl").write_text("no json\n")
+    plan = extend(storage, plan, folder)
+    assert [file.name for file in plan.inputs] == ["a.jsonl", "bad.jsonl", "empty.jsonl"]
+    assert plan.n_records == 2
+    assert extend(storage, plan, folder) is plan
+
+
+def test_a_document_of_a_part_still_to_do_that_changed_stops_the_planning(folder, tmp_path):
+    storage = Storage(tmp_path / "out")
+    write(folder / "a.jsonl", ["a"])
+    plan = make_plan(str(folder), ReadOptions(), {})
+    save_plan(storage, plan)
+    write(folder / "a.jsonl", ["a", "b"])
+    with pytest.raises(InputChangedError):
+        list(earlier_ids(storage, plan, ReadOptions()))
