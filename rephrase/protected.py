@@ -94,6 +94,11 @@ def formula_spans(text: str) -> list[Span]:
     return outermost(_nested(sorted(found, key=lambda span: (span[0], -span[1]))))
 
 
+def code_spans(text: str) -> list[Span]:
+    """Fenced and inline code."""
+    return [match.span() for match in _CONSTRUCT.finditer(text) if match.lastgroup not in _FORMULA_GROUPS]
+
+
 def without_protected(text: str) -> str:
     """The prose of a text: formulas, code and tables give way to a space."""
     parts, end = [], 0

@@ -1,0 +1,72 @@
+"""Which sentences of one text say what a sentence of the other says, by the words they share.
+
+Cheap on purpose: rare words weigh more than common ones, one sentence may take up to three of the other side, so a
+sentence that was split or merged finds all of its parts.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fidelity.facts.words import Sentence
+
+MAX_COVER = 3
+# A further sentence is taken when it adds at least this share of the words.
+MIN_GAIN = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """A sentence, the indices of those on the other side that cover it, best first, and the share that they cover."""
+
+    cover: tuple[int, ...]
+    best: float  # share of the weight of its words that the best one alone has
+    share: float  # share that all of them have together
+
+
+def word_weights(*texts: Sequence[Sentence]) -> dict[str, float]:
+    """log(1 + sentences / sentences with the word), over all texts together."""
+    counts: dict[str, int] = {}
+    n_sentences = 0
+    for text in texts:
+        for sentence in text:
+            n_sentences += 1
+            for key in sentence.stems:
+                counts[key] = counts.get(key, 0) + 1
+    return {key: math.log(1 + n_sentences / count) for key, count in counts.items()}
+
+
+def align(sentences: Sequence[Sentence], others: Sequence[Sentence], weights: dict[str, float]) -> list[Aligned]:
+    """For each sentence, the others that cover it."""
+    places: dict[str, list[int]] = {}
+    for index, other in enumerate(others):
+        for key in other.stems:
+            places.setdefault(key, []).append(index)
+    return [_cover(sentence, others, places, weights) for sentence in sentences]
+
+
+def _cover(
+    sentence: Sentence, others: Sequence[Sentence], places: dict[str, list[int]], weights: dict[str, float]
+) -> Aligned:
+    total = sum(weights[key] for key in sentence.stems)
+    if not total or not others:
+        return Aligned((), 0.0, 0.0 if sentence.stems else 1.0)
+    left = set(sentence.stems)
+    chosen: list[int] = []
+    best = covered = 0.0
+    while len(chosen) < MAX_COVER:
+        gains: dict[int, float] = {}
+        for key in left:
+            for index in places.get(key, ()):
+                gains[index] = gains.get(index, 0.0) + weights[key]
+        if not gains:
+            break
+        # Of equals, the shorter one, then the nearer to those already taken.
+        index = max(gains, key=lambda i: (round(gains[i], 6), -len(others[i].stems), -abs(i - (chosen or [i])[0])))
+        if chosen and gains[index] < MIN_GAIN * total:
+            break
+        chosen.append(index)
+        covered += gains[index]
+        best = best or gains[index] / total
+        left -= others[index].stems
+    return Aligned(tuple(chosen), best, covered / total)

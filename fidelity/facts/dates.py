@@ -1,0 +1,190 @@
+"""Dates of an English text in whatever form: "July 4, 1776" is "4 July 1776" and 1776-07-04; years, decades, centuries.
+
+A date is the stretch of time it names. A less exact date is supported by a more exact one inside it, never the other
+way round.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        "january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sept sep|october oct"
+        "|november nov|december dec".split("|"),
+        start=1,
+    )
+    for name in names.split()
+}
+_MONTH = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
+    r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
+)
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
+_YEAR = r"(?:1\d{3}|20\d{2})"
+_ERA = r"(?:\s*(?-i:(?P<era{n}>B\.?C\.?(?:E\.?)?|BCE|A\.?D\.?|CE))(?!\w))"
+_ORDINAL_CENTURIES = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth"
+    " sixteenth seventeenth eighteenth nineteenth twentieth twenty-first"
+).split()
+_DECADES = {
+    name: 10 * number
+    for number, name in enumerate("twenties thirties forties fifties sixties seventies eighties nineties".split(), 2)
+}
+_PATTERN = re.compile(
+    rf"""
+      (?P<iso>\b(?P<iso_y>\d{{4}})-(?P<iso_m>0[1-9]|1[0-2])-(?P<iso_d>0[1-9]|[12]\d|3[01])\b)
+    | (?P<mdy>\b(?P<mdy_m>{_MONTH})\s+(?P<mdy_d>{_DAY})(?:\s*[-–—]\s*{_DAY})?
+        (?:\s*,?\s+(?:of\s+)?(?P<mdy_y>{_YEAR}))?\b(?!,\d))
+    | (?P<dmy>\b(?:the\s+)?(?P<dmy_d>{_DAY})(?:\s+of)?\s+(?P<dmy_m>{_MONTH})(?:\s*,?\s+(?P<dmy_y>{_YEAR}))?(?![\w]))
+    | (?P<my>\b(?P<my_m>{_MONTH})\s*,?\s+(?:of\s+)?(?P<my_y>{_YEAR})\b)
+    | (?P<slash>\b(?P<s_a>0?[1-9]|[12]\d|3[01])[/.](?P<s_b>0?[1-9]|[12]\d|3[01])[/.](?P<s_y>{_YEAR})\b)
+    | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_YEAR})['’]?s\b)
+    | (?P<short_decade>(?<!\w)['’](?P<sd>[2-9]0)s\b)
+    | (?P<named_decade>\bthe\s+(?:(?:early|mid|late)[-\s])?(?:Roaring\s+)?(?P<nd>{"|".join(_DECADES)})\b)
+    | (?P<century>\b(?:(?P<c_n>\d{{1,2}})(?:st|nd|rd|th)|(?P<c_w>{"|".join(_ORDINAL_CENTURIES)}))
+        [-\s]+century{_ERA.format(n=1)}?)
+    | (?P<era_year>(?<![\w.,])(?P<e_y>\d{{1,4}}){_ERA.format(n=2)})
+    | (?P<ad_year>\b(?-i:A\.?D\.?)\s+(?P<ad_y>\d{{1,4}})\b)
+    | (?P<month>\b(?:in|of|since|until|by|during|last|next|early|late|mid|every|and|from|to)[-\s]+(?P<m_m>{_MONTH})
+        (?![\w’']|(?-i:\s+[A-Z])))
+    | (?P<years>(?<![\w$€£¥.,/#:-])(?P<y_a>{_YEAR})\s?[-–—/]\s?(?P<y_b>{_YEAR}|\d\d)(?![\w%]|[.,:]\d))
+    | (?P<year>(?<![\w$€£¥.,/#^{{\\-])(?P<y>{_YEAR})(?![\w%]|[.,:/]\d|\s?[-–]\s?\d{{5}}|\s?%))
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# A plural right after it counts something: "1500 people", "1,200 of them". These words do not.
+_COUNTED = re.compile(r"\s+(?:[a-z]+\s+)?(?P<noun>[a-z]+s|people|men|women|children|percent|km|kg|m|ft|per)\b")
+_NOT_COUNTED = frozenset(
+    "as was is has his its this was us perhaps always sometimes afterwards thus towards series census congress news"
+    " elections olympics games saw includes marks brings".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A stretch of time: days `first` to `last`, counted as year · 372 + month · 31 + day; `yearly`: of any year."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+    yearly: bool = False
+
+    @property
+    def year(self) -> int | None:
+        """The year, when the date says one."""
+        return None if self.yearly else self.first // 372
+
+
+def english_dates(text: str) -> list[Date]:
+    """The dates of an English text, in order."""
+    found: list[Date] = []
+    for match in _PATTERN.finditer(text):
+        found.extend(_read(match))
+    return found
+
+
+def _read(match: re.Match[str]) -> Iterable[Date]:
+    kind = match.lastgroup
+    kind = next(name for name in _KINDS if match.group(name))
+    group, start, end = match.group, match.start(), match.end()
+    if kind == "iso":
+        yield _day(int(group("iso_y")), int(group("iso_m")), int(group("iso_d")), start, end)
+    elif kind in ("mdy", "dmy"):
+        month, day, year = _month(group(f"{kind}_m")), _number(group(f"{kind}_d")), group(f"{kind}_y")
+        # "may 5 people": a month in small letters is a verb more often than not.
+        if group(f"{kind}_m")[0].isupper():
+            yield _day(int(year) if year else None, month, day, start, end)
+    elif kind == "my":
+        if group("my_m")[0].isupper():
+            yield _months(int(group("my_y")), _month(group("my_m")), start, end)
+        else:
+            yield _years(int(group("my_y")), int(group("my_y")), match.start("my_y"), end)
+    elif kind == "slash":
+        a, b, year = int(group("s_a")), int(group("s_b")), int(group("s_y"))
+        month, day = (a, b) if a <= 12 else (b, a)
+        if month <= 12:
+            yield _day(year, month, day, start, end)
+    elif kind == "decade":
+        year = int(group("dec_y"))
+        yield _years(year, year + (99 if year % 100 == 0 else 9), start, end)
+    elif kind == "short_decade":
+        yield _years(1900 + int(group("sd")), 1909 + int(group("sd")), start, end)
+    elif kind == "named_decade":
+        yield _years(1900 + _DECADES[group("nd").lower()], 1909 + _DECADES[group("nd").lower()], start, end)
+    elif kind == "century":
+        number = int(group("c_n") or 0) or _ORDINAL_CENTURIES.index(group("c_w").lower()) + 1
+        first, last = 100 * (number - 1), 100 * number - 1
+        before_christ = (group("era1") or "").upper().startswith("B")
+        yield _years(-last - 1, -first, start, end) if before_christ else _years(first, last, start, end)
+    elif kind == "era_year":
+        year = int(group("e_y")) * (-1 if group("era2").upper().startswith("B") else 1)
+        yield _years(year, year, start, end)
+    elif kind == "ad_year":
+        yield _years(int(group("ad_y")), int(group("ad_y")), start, end)
+    elif kind == "month":
+        if group("m_m")[0].isupper():
+            month = _month(group("m_m"))
+            yield Date((month - 1) * 31, (month - 1) * 31 + 30, match.start("m_m"), end, yearly=True)
+    elif kind == "years":
+        a, b = int(group("y_a")), int(group("y_b"))
+        b = b if b > 99 else a // 100 * 100 + b
+        if a < b:
+            yield _years(a, a, match.start("y_a"), match.end("y_a"))
+            yield _years(b, b, match.start("y_b"), match.end("y_b"))
+        else:
+            yield _years(a, a, match.start("y_a"), match.end("y_a"))
+    else:
+        counted = _COUNTED.match(match.string, end)
+        if not counted or counted.group("noun") in _NOT_COUNTED or _after_preposition(match.string, start):
+            yield _years(int(group("y")), int(group("y")), start, end)
+
+
+_KINDS = "iso mdy dmy my slash decade short_decade named_decade century era_year ad_year month years year".split()
+_PREPOSITION = re.compile(
+    r"\b(?:in|since|until|by|from|of|after|before|during|around|circa|year|between|late|early)\s$", re.I
+)
+
+
+def _after_preposition(text: str, start: int) -> bool:
+    return _PREPOSITION.search(text, max(0, start - 10), start) is not None
+
+
+def _month(name: str) -> int:
+    return _MONTHS[name.lower().rstrip(".")]
+
+
+def _number(day: str) -> int:
+    return int(re.sub(r"\D", "", day))
+
+
+def _day(year: int | None, month: int, day: int, start: int, end: int) -> Date:
+    at = (year or 0) * 372 + (month - 1) * 31 + day - 1
+    return Date(at, at, start, end, yearly=year is None)
+
+
+def _months(year: int, month: int, start: int, end: int) -> Date:
+    at = year * 372 + (month - 1) * 31
+    return Date(at, at + 30, start, end)
+
+
+def _years(first: int, last: int, start: int, end: int) -> Date:
+    return Date(first * 372, last * 372 + 371, start, end)
+
+
+def inside(date: Date, other: Date) -> bool:
+    """Whether `other` says at least as exactly when: "1776" holds "July 4, 1776"."""
+    if date.yearly or other.yearly:
+        # A day without a year: the other may name the year, but must name the day.
+        first, last = other.first % 372, other.first % 372 + other.last - other.first
+        if not date.yearly:
+            return False
+        return date.first % 372 <= first and last <= date.first % 372 + date.last - date.first
+    return date.first <= other.first and other.last <= date.last
+
+
+def agree(a: Date, b: Date) -> bool:
+    """Whether both can be the same date: one lies in the other."""
+    return inside(a, b) or inside(b, a)

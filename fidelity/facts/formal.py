@@ -1,0 +1,162 @@
+"""Formulas, steps, answers and literals of a rewrite against those of its source."""
+
+from collections.abc import Sequence
+
+from fidelity.facts.literals import Literal
+from fidelity.facts.mathematics import (
+    MAX_SYMBOLIC_CALLS,
+    Answer,
+    Formula,
+    equal_answers,
+    equal_formulas,
+    normal_form,
+    without_delimiters,
+)
+from fidelity.facts.pairing import Pairing
+from fidelity.facts.parsed import Parsed
+from fidelity.facts.typed import Findings, discrepancies, shares
+from rephrase.records import Discrepancy
+
+# Two formulas with at least this share of common pairs of characters may be one that was changed.
+MIN_LIKENESS = 0.5
+
+
+def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
+    """Scores and discrepancies of formulas; those only spelled differently are equal, with `symbolic` by SymPy too."""
+    ours, theirs = pairing.rewrite.formulas, pairing.source.formulas
+    our_forms, their_forms = {formula.form for formula in ours}, {formula.form for formula in theirs}
+    # A rewrite may set a formula in no delimiters at all, so all its text counts.
+    rewrite_form = normal_form(pairing.rewrite.text) if their_forms - our_forms else ""
+    source_form = normal_form(pairing.source.text) if our_forms - their_forms else ""
+    unsupported = [formula for formula in ours if formula.form not in their_forms and formula.form not in source_form]
+    missing = [formula for formula in theirs if formula.form not in our_forms and formula.form not in rewrite_form]
+    if unsupported and missing:
+        unsupported, missing = _without_equal(unsupported, missing, symbolic)
+    changed = _changed(unsupported, missing)
+    scores = shares("formula", unsupported, missing, len(our_forms), len(their_forms), lambda formula: formula.form)
+    scores["formula_exchanged"] = sum(likeness for _, _, likeness in changed)
+    found = [
+        Discrepancy(
+            kind="formula",
+            problem="changed",
+            source=(b.start, b.end),
+            rewrite=(a.start, a.end),
+            detail=f"{a.form}; the source has {b.form}",
+        )
+        for a, b, _ in changed
+    ]
+    told = {id(formula) for a, b, _ in changed for formula in (a, b)}
+    found += discrepancies(
+        "formula",
+        pairing,
+        [formula for formula in unsupported if id(formula) not in told],
+        [formula for formula in missing if id(formula) not in told],
+        [],
+    )
+    return scores, found
+
+
+def _without_equal(
+    unsupported: list[Formula], missing: list[Formula], symbolic: bool
+) -> tuple[list[Formula], list[Formula]]:
+    """Without pairs that SymPy finds equal, tried for the likeliest few."""
+    tried = 0
+    equal_ours: set[str] = set()
+    equal_theirs: set[str] = set()
+    for a in {formula.form for formula in unsupported}:
+        for b in {formula.form for formula in missing} - equal_theirs:
+            if tried >= MAX_SYMBOLIC_CALLS or not (symbolic or sorted(a) == sorted(b)):
+                continue
+            tried += 1
+            if equal_formulas(a, b):
+                equal_ours.add(a)
+                equal_theirs.add(b)
+                break
+    return (
+        [formula for formula in unsupported if formula.form not in equal_ours],
+        [formula for formula in missing if formula.form not in equal_theirs],
+    )
+
+
+def _changed(unsupported: Sequence[Formula], missing: Sequence[Formula]) -> list[tuple[Formula, Formula, float]]:
+    """Each new formula with the lost one that it is most like."""
+    found = []
+    left = list({formula.form: formula for formula in missing}.values())[:100]
+    for formula in list({formula.form: formula for formula in unsupported}.values())[:100]:
+        if not left:
+            break
+        other = max(left, key=lambda other: _likeness(formula.form, other.form))
+        if (likeness := _likeness(formula.form, other.form)) >= MIN_LIKENESS:
+            found.append((formula, other, likeness))
+            left.remove(other)
+    return found
+
+
+def _likeness(a: str, b: str) -> float:
+    """The share of common pairs of characters (Dice)."""
+    ours, theirs = ({text[i : i + 2] for i in range(max(1, len(text) - 1))} for text in (a, b))
+    return 2 * len(ours & theirs) / (len(ours) + len(theirs)) if len(a) > 2 else float(len(b) <= 3)
+
+
+def compare_literals(pairing: Pairing) -> Findings:
+    """Scores and discrepancies of code, addresses and citations."""
+    ours, theirs = pairing.rewrite.literals, pairing.source.literals
+    unsupported = [literal for literal in ours if not _stands(literal, pairing.source.text, theirs)]
+    missing = [literal for literal in theirs if not _stands(literal, pairing.rewrite.text, ours)]
+    n_ours, n_theirs = len({literal.key for literal in ours}), len({literal.key for literal in theirs})
+    scores = shares("literal", unsupported, missing, n_ours, n_theirs, lambda literal: literal.key)
+    return scores, discrepancies("literal", pairing, unsupported, missing, [])
+
+
+def _stands(literal: Literal, text: str, others: Sequence[Literal]) -> bool:
+    """In the other text's literals, or, for short code, anywhere in it: backticks are a matter of style."""
+    if any(literal.key == other.key for other in others):
+        return True
+    return literal.kind == "code" and literal.key in text
+
+
+def _answers(answer: Answer, text: Parsed) -> bool:
+    """The answer stands somewhere in a text that marks none."""
+    if answer.number is not None and any(answer.number in number.values for number in text.numbers):
+        return True
+    return normal_form(without_delimiters(answer.text)) in normal_form(text.text)
+
+
+def compare_steps(pairing: Pairing) -> Findings:
+    """False steps, steps that the source does not have, and the final answer."""
+    known = {(step.value, step.claimed) for step in pairing.source.steps}
+    # What is false in the source already was not changed by the rewrite.
+    wrong = [step for step in pairing.rewrite.steps if not step.holds and (step.value, step.claimed) not in known]
+    results = {round(step.value, 6) for step in pairing.source.steps}
+    backed = [step for step in pairing.rewrite.steps if round(step.value, 6) in results]
+    ours, theirs = pairing.rewrite.answer, pairing.source.answer
+    differs = ours is not None and theirs is not None and not equal_answers(ours, theirs)
+    lost = ours is None and theirs is not None and not _answers(theirs, pairing.rewrite)
+    scores = {
+        "step_errors": float(len(wrong)),
+        "step_support": len(backed) / len(pairing.rewrite.steps) if pairing.rewrite.steps and results else 1.0,
+        "answer_mismatch": float(differs),
+        "answer_missing": float(lost),
+    }
+    found = [
+        Discrepancy(
+            kind="step",
+            problem="changed",
+            source=None,
+            rewrite=(step.start, step.end),
+            detail=f"{pairing.rewrite.text[step.start : step.end]}; {step.left} is {step.value:g}",
+        )
+        for step in wrong
+    ]
+    if differs and ours and theirs:
+        found.insert(
+            0,
+            Discrepancy(
+                kind="answer",
+                problem="changed",
+                source=(theirs.start, theirs.end),
+                rewrite=(ours.start, ours.end),
+                detail=f"{ours.text}; the source has {theirs.text}",
+            ),
+        )
+    return scores, found

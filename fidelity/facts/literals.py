@@ -1,0 +1,53 @@
+"""What must stand letter by letter: addresses, code, citations, versions."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rephrase.protected import code_spans
+
+_PATTERN = re.compile(
+    r"""
+      (?P<url>(?:https?://|www\.)[^\s<>"'`)\]}]+[^\s<>"'`)\]}.,;:!?])
+    | (?P<email>\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b)
+    | (?P<doi>\b(?:doi:\s*)?10\.\d{4,}/[^\s"<>]+[^\s"<>.,;)])
+    | (?P<arxiv>\barXiv[:\s]\d{4}\.\d{4,5}(?:v\d+)?)
+    | (?P<version>(?<![\w.])v?\d+\.\d+\.\d+(?:\.\d+)*(?![\w.]))
+    | (?P<latex>\\(?:cite[tp]?|[cC]ref|ref|eqref|olref|citealt|citeauthor)\*?(?:\[[^\]]*\])*\{[^{}]*\})
+    | (?P<bracket>\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\])
+    | (?P<author>\((?:[A-Z][\w’'-]+(?:\s(?:and|&)\s[A-Z][\w’'-]+|\set\sal\.)?,?\s(?:1[89]|20)\d\d[a-z]?(?:;\s)?)+\))
+    """,
+    re.VERBOSE,
+)
+_CITATIONS = frozenset({"latex", "bracket", "author"})
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A literal and its kind: "url", "code" or "citation"; `key` is what must be equal."""
+
+    kind: str
+    key: str
+    start: int
+    end: int
+
+
+def literals(text: str) -> list[Literal]:
+    """The literals of a text in order; what stands inside of code is code."""
+    found = [
+        Literal("code", re.sub(r"\s+", " ", text[start:end].strip("`~ \n")), start, end)
+        for start, end in code_spans(text)
+    ]
+    code = [(literal.start, literal.end) for literal in found]
+    for match in _PATTERN.finditer(text):
+        if any(start <= match.start() < end for start, end in code):
+            continue
+        name = match.lastgroup or ""
+        kind = "citation" if name in _CITATIONS else "url"
+        key = re.sub(r"\s+", " ", match.group()).rstrip("/").lower()
+        found.append(Literal(kind, re.sub(r"^https?://(?:www\.)?", "", key), match.start(), match.end()))
+    return sorted(found, key=lambda literal: literal.start)
+
+
+def keys(found: Iterable[Literal]) -> set[str]:
+    return {literal.key for literal in found}

@@ -1,0 +1,219 @@
+r"""Formulas, steps of arithmetic and final answers, equal up to how they are written.
+
+math-verify and SymPy decide what spelling does not. Both can run for minutes on a small input (9^9^9), and their own
+time limits rest on signals, which fail outside the main thread; so what they are given is bounded instead: short, few
+digits, no towers of exponents, and a few comparisons for each pair of texts.
+"""
+
+import ast
+import logging
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rephrase.protected import formula_spans
+
+MAX_SYMBOLIC_CHARACTERS = 60
+# Comparisons by SymPy for one pair of texts; each takes 5 to 30 ms.
+MAX_SYMBOLIC_CALLS = 4
+
+_DELIMITERS = re.compile(r"^(?:\$\$?|\\\[|\\\()|(?:\$\$?|\\\]|\\\))$")
+_NOT_MATHEMATICS = re.compile(r"\\(?:label|ref|tag|nonumber|notag)\*?(?:\{[^{}]*\})?|\\[,;:! ]|~|\s+|[.,;]+$")
+_ANSWER = re.compile(
+    r"####\s*(?P<hashes>.+?)\s*$"
+    r"|\\boxed\s*\{(?P<boxed>(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+    r"|^\s*(?:\*\*)?(?:A|Answer|Final answer)(?:\*\*)?\s*[:=]\s*(?:\*\*)?(?P<label>.+?)\s*$"
+    r"|\b(?:final\s+)?answer\s+is\s*:?\s*(?P<said>\S.*?)\s*(?:[.!]?\s*$|\.\s)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_SAME = [
+    (re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"), ""),
+    (re.compile(r"\\[dt]frac"), r"\\frac"),
+    (re.compile(r"\\(?:cdot|times|ast)(?![a-zA-Z])|×|·"), "*"),
+    (re.compile(r"\\div(?![a-zA-Z])|÷"), "/"),
+    (re.compile(r"\\leqslant|\\leq(?![a-zA-Z])|≤"), r"\\le "),
+    (re.compile(r"\\geqslant|\\geq(?![a-zA-Z])|≥"), r"\\ge "),
+    (re.compile(r"\\neq(?![a-zA-Z])|≠"), r"\\ne "),
+    (re.compile(r"\\(?:mathrm|text|mathit|operatorname|mbox)\s*\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"−|–"), "-"),
+    (re.compile(r"\\(?:quad|qquad)(?![a-zA-Z])"), ""),
+    (re.compile(r"([_^])\{(\w)\}"), r"\1\2"),
+    (re.compile(r"\\%"), "%"),
+    (re.compile(r"\\\$"), ""),
+]
+# The left side of a step, and what it is said to be; GSM8K's <<…>> are cut out before.
+_STEP = re.compile(
+    r"(?<![\w.^_])(?P<left>[($€£]*\d[\d.,]*%?(?:\s*[)]*\s*(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*[($€£]*\d[\d.,]*%?)+\)*)"
+    r"\s*=\s*[$€£]?(?P<right>-?\d[\d,]*(?:\.\d+)?)(?P<percent>%?)"
+)
+_CALCULATOR = re.compile(r"<<[^<>]*>>")
+_TOWER = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\d{3,}|\{?[^{}]*!)|!|\d{7,}")
+_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula of a text; `form` is the same for formulas that differ only in delimiters, spacing and spelling."""
+
+    form: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """ "48 / 2 = 24": what the left side comes to, and what is claimed."""
+
+    left: str
+    value: float
+    claimed: float
+    start: int
+    end: int
+
+    @property
+    def holds(self) -> bool:
+        """Up to rounding by hand."""
+        return math.isclose(self.value, self.claimed, rel_tol=0.006, abs_tol=0.0051)
+
+
+def plain_formula(text: str) -> str:
+    """Without spacing, labels and the punctuation at its end."""
+    return _NOT_MATHEMATICS.sub("", text.strip())
+
+
+def normal_form(formula: str) -> str:
+    r"""One spelling for what has several: \dfrac and \frac, \leq and \le, \left( and (, x^{2} and x^2."""
+    text = formula.strip()
+    for pattern, replacement in _SAME:
+        text = pattern.sub(replacement, text)
+    return plain_formula(text)
+
+
+def without_delimiters(formula: str) -> str:
+    return _DELIMITERS.sub("", formula)
+
+
+def formulas(text: str) -> list[Formula]:
+    """The formulas of a text, in order; a bare number between dollars is a number and no formula."""
+    found = []
+    for start, end in formula_spans(text):
+        form = normal_form(without_delimiters(text[start:end]))
+        if form and not re.fullmatch(r"[\d.,]+%?", form):
+            found.append(Formula(form, start, end))
+    return found
+
+
+def equal_formulas(a: str, b: str) -> bool:
+    """Whether two formulas in normal form are equal, by SymPy where both are small and use the same letters."""
+    return a == b or (comparable(a, b) and _verified(a, b))
+
+
+def comparable(a: str, b: str) -> bool:
+    """Small enough to be given to SymPy, and about the same things: its parser takes x = 2 for 2."""
+    if max(len(a), len(b)) > MAX_SYMBOLIC_CHARACTERS or _TOWER.search(a) or _TOWER.search(b):
+        return False
+    letters = [sorted(set(re.findall(r"\\?[a-zA-Z]+", text)) - {"\\frac", "\\le", "\\ge"}) for text in (a, b)]
+    relations = [sorted(re.findall(r"=|<|>|\\le|\\ge|\\ne", text)) for text in (a, b)]
+    return letters[0] == letters[1] and relations[0] == relations[1]
+
+
+@lru_cache(maxsize=4096)
+def _verified(a: str, b: str) -> bool:
+    from math_verify import parse, verify
+
+    # Both warn, at every call, that without a time limit the caller must see to it: see the head of this file.
+    for name in ("math_verify.parser", "math_verify.grader"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        parsed = [parse(f"${text}$", parsing_timeout=None, fallback_mode="no_fallback") for text in (a, b)]
+        return all(parsed) and bool(verify(parsed[0], parsed[1], timeout_seconds=None))
+    except Exception:  # Parsers of LaTeX raise whatever they meet; what cannot be read is not shown to be equal.
+        return False
+
+
+def steps(text: str) -> list[Step]:
+    """The steps of arithmetic in a text that can be worked out."""
+    plain = _CALCULATOR.sub(lambda match: " " * len(match.group()), text)
+    found = []
+    for match in _STEP.finditer(plain):
+        left = _expression(match.group("left"))
+        value = arithmetic(left)
+        if value is None:
+            continue
+        claimed = float(match.group("right").replace(",", ""))
+        if match.group("percent") and "%" not in match.group("left") and abs(value) <= 1.5:
+            claimed /= 100
+        found.append(Step(left, value, claimed, match.start(), match.end()))
+    return found
+
+
+def _expression(written: str) -> str:
+    text = re.sub(r"[$€£,\s]", "", written)
+    text = re.sub(r"[×x]", "*", text).replace("÷", "/").replace("−", "-").replace("–", "-")
+    return re.sub(r"(\d[\d.]*)%", r"(\1/100)", text).strip(".")
+
+
+@lru_cache(maxsize=4096)
+def arithmetic(expression: str) -> float | None:
+    """The value of an expression of numbers, + - * / and brackets; None if it is none or too long."""
+    if len(expression) > 200:
+        return None
+    try:
+        return _value(ast.parse(expression, mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
+        return None
+
+
+def _value(node: ast.expr) -> float:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return float(node.value)
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        return _OPERATORS[type(node.op)](_value(node.left), _value(node.right))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand)
+    raise ValueError(f"no arithmetic: {ast.dump(node)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The final answer of a text and its place."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def number(self) -> float | None:
+        r"""Its value when it is a number with or without a unit: $1,080, 18 eggs, 45\%, \frac{1}{2}."""
+        plain = re.sub(r"\\[$%,!; ]|[$€£%*]|\\text\{[^{}]*\}|\\(?:left|right)", "", self.text).strip()
+        plain = re.sub(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}", r"\1/\2", plain)
+        match = re.fullmatch(r"(-?\d[\d,]*(?:\.\d+)?|-?\.\d+)(?:/(\d+))?(?:\s*[a-zA-Z°².\s]*)?", plain)
+        if not match:
+            return None
+        above = float(match.group(1).replace(",", ""))
+        return above / float(match.group(2)) if match.group(2) and float(match.group(2)) else above
+
+
+def final_answer(text: str) -> Answer | None:
+    r"""The last answer that is marked as one: `#### 72`, `\boxed{72}`, `A: 72`, "the answer is 72"."""
+    found = None
+    for match in _ANSWER.finditer(text):
+        name = match.lastgroup or ""
+        found = Answer(match.group(name), match.start(name), match.end(name))
+    return found
+
+
+def equal_answers(a: Answer, b: Answer) -> bool:
+    """Equal as numbers, as spelled, or as formulas."""
+    if a.number is not None and b.number is not None:
+        return math.isclose(a.number, b.number, rel_tol=1e-6, abs_tol=1e-9)
+    ours, theirs = (normal_form(without_delimiters(answer.text)).lower() for answer in (a, b))
+    return ours == theirs or equal_formulas(normal_form(a.text), normal_form(b.text))

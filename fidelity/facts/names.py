@@ -1,0 +1,263 @@
+"""Proper names of an English text, and whether another text has them: in part, as initials, as an acronym, a demonym.
+
+A name is a run of capitalized words ("Bank of America"). A capital at the beginning of a sentence says little; such a
+word counts as a name only with a second reason, else it is weak: it may replace a name and asks for no support itself.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fidelity.facts.words import STOP_WORDS, Sentence, Word, fold
+
+_CONNECTORS = frozenset("of de la du del der van von da dos di bin ibn al el le the and &".split())
+_TITLES = frozenset(
+    "mr mrs ms dr sir lord lady king queen prince princess president senator governor general colonel captain major"
+    " pope saint st professor prof judge justice emperor duke count minister secretary mayor rev reverend jr sr".split()
+)
+# Capitalized by custom, no names; months are the business of `dates`.
+_NOT_NAMES = frozenset(
+    "i i'm i've i'll i'd ok tv dvd cd january february march april may june july august september october november"
+    " december bc ad bce ce am pm english".split()
+) - {"english"}
+_NUMERAL = re.compile(r"[IVXLCDM]{2,}")
+# A first word of a sentence that ends like this is hardly a name.
+_COMMON_ENDING = re.compile(
+    r"(?:ing|ed|ly|tion|tions|ment|ments|ness|ity|ities|ists?|ers|ors|ors|isms?|ance|ence|ies)$"
+)
+_DEMONYM_ENDING = re.compile(r"(?:ians?|ans?|eans?|ese|ish|is?|ics?|ers?|ites?)$")
+_SHORT_PREFIX = 4
+
+# Where the demonym does not begin like its country, and the other names of a place.
+_ALIASES = [
+    "us u.s. usa u.s.a. america american americans united states",
+    "uk u.k. britain british briton britons united kingdom",
+    "england english englishman englishmen",
+    "france french frenchman frenchmen",
+    "germany german germans",
+    "spain spanish spaniard spaniards",
+    "netherlands dutch holland",
+    "greece greek greeks",
+    "switzerland swiss",
+    "wales welsh",
+    "ireland irish",
+    "scotland scottish scots scot",
+    "denmark danish dane danes",
+    "sweden swedish swede swedes",
+    "norway norwegian norwegians",
+    "finland finnish finn finns",
+    "poland polish pole poles",
+    "turkey turkish turk turks",
+    "portugal portuguese",
+    "ussr soviet soviets u.s.s.r.",
+    "philippines filipino filipinos philippine",
+    "peru peruvian",
+    "cyprus cypriot",
+    "iceland icelandic",
+    "thailand thai",
+    "eu e.u. european europe",
+    "un u.n. united nations",
+    "nyc n.y.c. york",
+    "la l.a. angeles",
+    "dc d.c. washington",
+]
+_GENERIC = frozenset(("united", "states", "kingdom", "nations"))
+_GROUPS = {
+    word: frozenset(index for index, line in enumerate(_ALIASES) if word in line.split())
+    for word in " ".join(_ALIASES).split()
+    if word not in _GENERIC
+}
+_UNITED = {
+    ("united", word): index for index, line in enumerate(_ALIASES) for word in _GENERIC if f"united {word}" in line
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A run of capitalized words. `parts` are its words in lower case, without connectors, accents and titles."""
+
+    parts: tuple[str, ...]
+    start: int
+    end: int
+    is_weak: bool = False
+
+
+def english_names(text: str, sentences: Sequence[Sentence], lower_words: frozenset[str] | set[str]) -> list[Name]:
+    """The names of a text, in order. `lower_words` are the words that stand uncapitalized in either text."""
+    inner = _inner_names(text, sentences)
+    found: list[Name] = []
+    for sentence in sentences:
+        words = sentence.words
+        capitals = sum(word.is_capitalized for word in words if word.text[0].isalpha())
+        letters = sum(word.text[0].isalpha() for word in words)
+        if letters > 4 and capitals > 0.7 * letters:  # a heading, in which every word is capitalized
+            continue
+        at = 0
+        while at < len(words):
+            stop = _run(text, words, at)
+            if stop > at:
+                found.extend(_name(text, words, at, stop, inner, lower_words))
+            at = max(stop, at + 1)
+    return found
+
+
+def _inner_names(text: str, sentences: Sequence[Sentence]) -> set[str]:
+    """Words that stand capitalized inside a sentence somewhere."""
+    return {
+        word.lower
+        for sentence in sentences
+        for word in sentence.words[1:]
+        if word.is_capitalized and not _opens(text, word)
+    }
+
+
+def _opens(text: str, word: Word) -> bool:
+    """A capital is due to the place: after a quotation mark, a colon, a bullet, a line break."""
+    before = text[max(0, word.start - 3) : word.start]
+    return not before.strip(" \t([{'’-–—") or before.rstrip(" ")[-1:] in '"“”‘:;.!?•*#|\n>}'
+
+
+def _is_name_word(word: Word) -> bool:
+    return word.is_capitalized and word.lower not in _NOT_NAMES and not _NUMERAL.fullmatch(word.text)
+
+
+def _run(text: str, words: Sequence[Word], at: int) -> int:
+    """The index after the run of capitalized words that begins here; `at` itself if none does."""
+    if not _is_name_word(words[at]):
+        return at
+    stop, index = at + 1, at + 1
+    while index < len(words):
+        gap = text[words[index - 1].end : words[index].start]
+        if len(gap) > 2 or gap.strip(" -.&’'\n"):
+            break
+        if _is_name_word(words[index]):
+            if gap.startswith(".") and len(words[index - 1].text) > 3:  # a sentence ended unseen
+                break
+            stop = index + 1
+        elif words[index].lower not in _CONNECTORS or words[index].lower == "and" or index - stop >= 2:
+            break
+        index += 1
+    return stop
+
+
+def _name(
+    text: str, words: Sequence[Word], at: int, stop: int, inner: set[str], lower_words: frozenset[str] | set[str]
+) -> Iterable[Name]:
+    first = words[at]
+    opens = at == 0 or _opens(text, first)
+    is_weak = False
+    if opens and first.lower in STOP_WORDS and first.lower not in inner:
+        at += 1
+        while at < stop and words[at].lower in _CONNECTORS:
+            at += 1
+        if at == stop:
+            return
+    elif opens and first.lower not in inner:
+        common = first.lower in lower_words or bool(_COMMON_ENDING.search(first.lower))
+        if stop == at + 1:
+            if common:
+                return
+            is_weak = True
+        elif common:
+            at += 1
+    parts = tuple(
+        fold(word.lower)
+        for word in words[at:stop]
+        if word.lower not in _CONNECTORS and word.lower not in _TITLES and word.lower not in STOP_WORDS
+    )
+    if parts:
+        yield Name(parts, words[at].start, words[stop - 1].end, is_weak)
+
+
+@dataclass(frozen=True, slots=True)
+class NameIndex:
+    """What a text offers to support names with."""
+
+    words: frozenset[str]  # every word, in lower case and without accents
+    stems: frozenset[str]
+    capitals: frozenset[str]
+    acronyms: frozenset[str]
+    groups: frozenset[int]
+    pairs: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, all_words: Sequence[Word], names: Sequence[Name]) -> "NameIndex":
+        capitals = frozenset(part for name in names for part in name.parts)
+        lower = [fold(word.lower) for word in all_words]
+        neighbours = frozenset(itertools.pairwise(lower))
+        groups = {group for word in set(lower) for group in _GROUPS.get(word, ())}
+        groups.update(group for pair, group in _UNITED.items() if pair in neighbours)
+        return cls(
+            words=frozenset(lower),
+            stems=frozenset(word.stem for word in all_words),
+            capitals=capitals,
+            acronyms=frozenset(_acronyms(all_words)),
+            groups=frozenset(groups),
+            pairs=neighbours | frozenset(zip(lower, lower[2:], strict=False)),
+        )
+
+    def has(self, part: str, stem: str) -> bool:
+        """Whether a word of a name stands in the text in some form."""
+        if part in self.words or stem in self.stems:
+            return True
+        plain = part.replace(".", "")
+        if len(plain) == 1:  # "J." for John
+            return any(word[0] == plain for word in self.capitals)
+        if plain in self.acronyms or plain in self.words:
+            return True
+        if not self.groups.isdisjoint(_GROUPS.get(part, ())):
+            return True
+        return len(part) > _SHORT_PREFIX and any(_same_people(part, word) for word in self.capitals)
+
+
+def _same_people(a: str, b: str) -> bool:
+    """Russian and Russia, Italians and Italian: one begins like the other, and one ends like a demonym."""
+    if len(b) <= _SHORT_PREFIX or a[:_SHORT_PREFIX] != b[:_SHORT_PREFIX]:
+        return False
+    short, long = sorted((a, b), key=len)
+    ending = _DEMONYM_ENDING.search(long)
+    if ending is None:
+        return False
+    trunk = long[: ending.start()]
+    return (
+        len(trunk) >= _SHORT_PREFIX
+        and short.startswith(trunk[: max(_SHORT_PREFIX, len(trunk) - 1)])
+        and (len(short) - len(trunk) <= 3)
+    )
+
+
+def _acronyms(words: Sequence[Word]) -> set[str]:
+    """First letters of every run of two to six words of which the first and the last are capitalized."""
+    found: set[str] = set()
+    for at, word in enumerate(words):
+        if not word.is_capitalized:
+            continue
+        letters = strict = word.lower[0]
+        for index in range(at + 1, min(at + 8, len(words))):
+            following = words[index]
+            if not following.is_capitalized and following.lower not in _CONNECTORS | {"for", "on", "in"}:
+                break
+            letters += following.lower[0]
+            strict += following.lower[0] if following.is_capitalized else ""
+            if following.is_capitalized:
+                found.update((letters, strict))
+    return found
+
+
+def unsupported_parts(name: Name, index: NameIndex, stems: dict[str, str]) -> list[str]:
+    """The words of a name that the other text does not have in any form."""
+    if len(name.parts) > 1 and "".join(part[0] for part in name.parts) in {
+        word.replace(".", "") for word in index.capitals if len(word) <= 8
+    }:
+        return []
+    return [part for part in name.parts if not index.has(part, stems.get(part, part))]
+
+
+def recombined(name: Name, index: NameIndex) -> bool:
+    """Both words of a name stand in the other text, but never together: "John Brown" of John Smith and James Brown."""
+    for a, b in zip(name.parts, name.parts[1:], strict=False):
+        known = a in index.capitals and b in index.capitals
+        if known and len(a) > 1 and len(b) > 1 and (a, b) not in index.pairs:
+            return True
+    return False

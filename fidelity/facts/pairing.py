@@ -1,0 +1,127 @@
+"""Two parsed texts with their sentences aligned, and how facts of one kind are held against each other in them."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from fidelity.facts.alignment import Aligned, align, word_weights
+from fidelity.facts.parsed import Parsed
+from fidelity.facts.words import Sentence, Word
+
+# Below this share of common words two sentences are not held to say the same.
+MIN_ALIGNED = 0.35
+
+
+class Fact(Protocol):
+    """Something at a place in a text."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+F = TypeVar("F", bound=Fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged(Generic[F]):
+    """A fact of the rewrite that stands where its source has another; `sureness` is how alike the sentences are."""
+
+    rewrite: F
+    source: F
+    sureness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A source and its rewrite; `support` aligns the rewrite's sentences, `coverage` the source's."""
+
+    source: Parsed
+    rewrite: Parsed
+    weights: dict[str, float]
+    support: tuple[Aligned, ...]
+    coverage: tuple[Aligned, ...]
+
+    @classmethod
+    def of(cls, source: Parsed, rewrite: Parsed) -> "Pairing":
+        weights = word_weights(source.sentences, rewrite.sentences)
+        return cls(
+            source,
+            rewrite,
+            weights,
+            tuple(align(rewrite.sentences, source.sentences, weights)),
+            tuple(align(source.sentences, rewrite.sentences, weights)),
+        )
+
+    def block(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The source's sentences that cover this sentence of the rewrite, and all of the rewrite that covers those.
+
+        A negation that moved to the other half of a split sentence is still in the block.
+        """
+        cover = self.support[index].cover
+        back = {index}
+        for source_index in cover:
+            back.update(self.coverage[source_index].cover[:2])
+        return cover, tuple(sorted(back))
+
+    def source_words(self, indices: Sequence[int]) -> list[Word]:
+        return [word for i in sorted(indices) for word in self.source.sentences[i].words]
+
+    def rewrite_words(self, indices: Sequence[int]) -> list[Word]:
+        return [word for i in sorted(indices) for word in self.rewrite.sentences[i].words]
+
+
+def by_sentence(facts: Sequence[F], sentences: Sequence[Sentence]) -> dict[int, list[F]]:
+    """The facts of each sentence that has any."""
+    starts = [sentence.start for sentence in sentences]
+    found: dict[int, list[F]] = {}
+    for fact in facts:
+        found.setdefault(max(0, bisect_right(starts, fact.start) - 1), []).append(fact)
+    return found
+
+
+def exchanged(
+    pairing: Pairing,
+    rewrite: Sequence[F],
+    source: Sequence[F],
+    same: Callable[[F, F], bool],
+    counts: Callable[[F], bool],
+) -> list[Exchanged[F]]:
+    """Facts that the aligned sentences do not have, paired with facts there that the rewrite lost.
+
+    `same(a, b)` says whether a of the rewrite is backed by b of the source; only facts that `counts` are asked for.
+    """
+    ours, theirs = by_sentence(rewrite, pairing.rewrite.sentences), by_sentence(source, pairing.source.sentences)
+    found: list[Exchanged[F]] = []
+    used: set[int] = set()
+    for index, facts in ours.items():
+        if index >= len(pairing.support) or pairing.support[index].best < MIN_ALIGNED:
+            continue
+        cover, back = pairing.block(index)
+        there = [fact for i in cover for fact in theirs.get(i, ())]
+        new = [fact for fact in facts if counts(fact) and not any(same(fact, other) for other in there)]
+        if not new:
+            continue
+        kept = [fact for i in back for fact in ours.get(i, ())]
+        gone = [
+            other
+            for other in there
+            if counts(other) and id(other) not in used and not any(same(fact, other) for fact in kept)
+        ]
+        for fact in new:
+            if not gone:
+                break
+            other = max(gone, key=lambda other: _likeness(pairing, fact, other))
+            gone.remove(other)
+            used.add(id(other))
+            found.append(Exchanged(fact, other, pairing.support[index].share))
+    return found
+
+
+def _likeness(pairing: Pairing, fact: Fact, other: Fact) -> float:
+    """How much of what stands around one fact stands around the other."""
+    ours = set(pairing.rewrite.prose[max(0, fact.start - 40) : fact.end + 40].lower().split())
+    theirs = set(pairing.source.prose[max(0, other.start - 40) : other.end + 40].lower().split())
+    return len(ours & theirs) / (1 + len(ours | theirs))

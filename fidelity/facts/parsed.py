@@ -1,0 +1,71 @@
+"""A text with its facts, read once and compared as often as there are rewrites of it."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from fidelity.facts.dates import Date, english_dates
+from fidelity.facts.literals import Literal, literals
+from fidelity.facts.mathematics import Answer, Formula, Step, final_answer, formulas, steps
+from fidelity.facts.numbers import Number, english_numbers
+from fidelity.facts.words import Sentence, Span, Word, sentences, words
+
+# Commands of LaTeX, what GSM8K writes for a calculator, keys of labels: no words of the text.
+_NO_WORDS = re.compile(
+    r"<<[^<>]*>>|\\(?:label|ollabel|ref|olref|eqref|cite[tp]?|begin|end|input|olfileid|documentclass|includegraphics)\*?"
+    r"(?:\[[^\[\]]*\])*\{[^{}]*\}|\\[a-zA-Z]+\*?|^%[^\n]*$|!!\^?a?(?=\{)|!!\{",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The facts of one English text. Names are missing: they depend on the text it is compared with."""
+
+    text: str
+    prose: str  # of the same length; formulas, code, addresses and commands are blanks
+    words: tuple[Word, ...]
+    sentences: tuple[Sentence, ...]
+    numbers: tuple[Number, ...]
+    dates: tuple[Date, ...]
+    formulas: tuple[Formula, ...]
+    steps: tuple[Step, ...]
+    answer: Answer | None
+    literals: tuple[Literal, ...]
+    lower_words: frozenset[str]
+
+
+def blanked(text: str, spans: list[Span]) -> str:
+    """With blanks for the spans, so that every other character keeps its place."""
+    parts, end = [], 0
+    for start, stop in sorted(spans):
+        if start >= end:
+            parts += [text[end:start], " " * (stop - start)]
+            end = stop
+    return "".join([*parts, text[end:]])
+
+
+# A source is compared with each of its variants and tries, one soon after the other.
+@lru_cache(maxsize=256)
+def parse(text: str) -> Parsed:
+    """Reads all facts of an English text."""
+    found_formulas, found_literals = formulas(text), literals(text)
+    spans = [(formula.start, formula.end) for formula in found_formulas]
+    spans += [(literal.start, literal.end) for literal in found_literals]
+    spans += [match.span() for match in _NO_WORDS.finditer(text)]
+    prose = blanked(text, spans)
+    all_words = words(prose)
+    dates = english_dates(prose)
+    return Parsed(
+        text=text,
+        prose=prose,
+        words=tuple(all_words),
+        sentences=tuple(sentences(prose, all_words)),
+        numbers=tuple(english_numbers(prose, all_words, [(date.start, date.end) for date in dates])),
+        dates=tuple(dates),
+        formulas=tuple(found_formulas),
+        steps=tuple(steps(text)),
+        answer=final_answer(text),
+        literals=tuple(found_literals),
+        lower_words=frozenset(word.lower for word in all_words if not word.is_capitalized),
+    )

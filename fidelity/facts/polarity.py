@@ -1,0 +1,186 @@
+"""Negation, opposites, direction, quantifiers and modality: small words that turn a sentence around.
+
+All of it compares a sentence with the sentences of the other text that it is aligned with; across a whole document
+such words mean nothing.
+"""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from fidelity.facts.words import Word, stem
+
+_NEGATORS = frozenset(
+    "not no never none nobody nothing neither nor without cannot can't nowhere hardly scarcely barely non".split()
+)
+# Said with "not", they say nothing negative: "not only", "not just".
+_NOT_NEGATED = frozenset("only just merely simply alone least long".split())
+# These words bring a negation along.
+_NEGATIVE_VERBS = frozenset(
+    stem(word)
+    for word in "fail fails failed failing refuse refused lack lacks lacked lacking deny denied prevent prevented"
+    " absence absent unable impossible unlikely rejected reject".split()
+)
+_PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "anti")
+_SCOPE = 3  # content words after a negator that it negates
+_CONTEXT = 4  # words on each side by which a place in a sentence is known
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Opposites by stem, and the class of each quantifier and modal word."""
+
+    direction: dict[str, frozenset[str]]
+    antonyms: dict[str, frozenset[str]]
+    quantifiers: dict[str, str]
+    modality: dict[str, str]
+
+
+@lru_cache(maxsize=1)
+def lexicon() -> Lexicon:
+    """The opposites and quantifiers of `polarity.toml`."""
+    raw = tomllib.loads((Path(__file__).parent / "polarity.toml").read_text(encoding="utf-8"))
+    return Lexicon(
+        direction=_opposites(raw["direction"]),
+        antonyms=_opposites(raw["antonyms"]),
+        quantifiers={word: name for name, words in raw["quantifiers"].items() for word in words},
+        modality={word: name for name, words in raw["modality"].items() for word in words},
+    )
+
+
+def _opposites(entries: Iterable[str]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        sides = [{stem(word) for word in side.split()} for side in entry.split("|")]
+        for side, other in (sides, sides[::-1]):
+            for word in side:
+                found.setdefault(word, set()).update(other - side)
+    return {word: frozenset(others) for word, others in found.items()}
+
+
+def is_negator(word: Word) -> bool:
+    return word.lower in _NEGATORS or word.lower.endswith(("n't", "n’t"))
+
+
+def negations(words: Sequence[Word]) -> list[Word]:
+    """The words that negate; "not only" does not."""
+    return [
+        word
+        for i, word in enumerate(words)
+        if is_negator(word) and not (i + 1 < len(words) and words[i + 1].lower in _NOT_NEGATED)
+    ]
+
+
+def negative_count(words: Sequence[Word]) -> int:
+    """Negators, and words that bring a negation along: "failed to", "unable"."""
+    return len(negations(words)) + sum(
+        word.stem in _NEGATIVE_VERBS or (word.lower.startswith("un") and len(word.lower) > 6) for word in words
+    )
+
+
+def negated_stems(words: Sequence[Word]) -> dict[str, Word]:
+    """The content words that a negator negates, each with its negator."""
+    found: dict[str, Word] = {}
+    at = {id(word): i for i, word in enumerate(words)}
+    for negator in negations(words):
+        left = _SCOPE
+        for word in words[at[id(negator)] + 1 : at[id(negator)] + 8]:
+            if is_negator(word) or word.lower in ("but", "because", "although", "though", "while"):
+                break
+            if word.is_content:
+                found.setdefault(word.stem, negator)
+                left -= 1
+                if not left:
+                    break
+    return found
+
+
+def negated_differently(rewrite: Sequence[Word], source: Sequence[Word]) -> list[tuple[Word, Word]]:
+    """Content words that both have and only one negates, as (word of the rewrite, word of the source)."""
+    ours, theirs = negated_stems(rewrite), negated_stems(source)
+    if not ours and not theirs:
+        return []
+    ours_all = {word.stem: word for word in rewrite if word.is_content}
+    theirs_all = {word.stem: word for word in source if word.is_content}
+    found = [
+        (ours.get(key) or ours_all[key], theirs.get(key) or theirs_all[key])
+        for key in ours_all.keys() & theirs_all.keys()
+        if (key in ours) != (key in theirs)
+    ]
+    # A negation that only moved negates other words of the sentence too: what counts is that one side has more.
+    if len(negations(rewrite)) == len(negations(source)):
+        return []
+    return sorted(found, key=lambda pair: pair[0].start)
+
+
+def opposites(
+    rewrite: Sequence[Word], source: Sequence[Word], table: dict[str, frozenset[str]]
+) -> list[tuple[Word, Word, float]]:
+    """Words of the rewrite where the source has an opposite: (word, opposite, how alike their surroundings are).
+
+    A word that both texts have is no opposite, and neither is "not rare" for "common".
+    """
+    ours, theirs = {word.stem: i for i, word in enumerate(rewrite)}, {word.stem: i for i, word in enumerate(source)}
+    found = []
+    our_negated, their_negated = negated_stems(rewrite), negated_stems(source)
+    for key, i in ours.items():
+        if key in theirs:
+            continue
+        for opposite in table.get(key, ()):
+            j = theirs.get(opposite)
+            if j is None or opposite in ours or (key in our_negated) != (opposite in their_negated):
+                continue
+            found.append((rewrite[i], source[j], likeness(rewrite, i, source, j)))
+    return found
+
+
+def prefixed_opposites(rewrite: Sequence[Word], source: Sequence[Word]) -> list[tuple[Word, Word, float]]:
+    """As `opposites`, for pairs made by a prefix or by -less and -ful: possible and impossible, useful and useless."""
+    found = []
+    ours, theirs = {word.lower: i for i, word in enumerate(rewrite)}, {word.lower: i for i, word in enumerate(source)}
+    our_stems, their_stems = {word.stem for word in rewrite}, {word.stem for word in source}
+    our_negated, their_negated = negated_stems(rewrite), negated_stems(source)
+    for mine, others, other_stems, my_stems, ours_first in (
+        (ours, theirs, their_stems, our_stems, True),
+        (theirs, ours, our_stems, their_stems, False),
+    ):
+        for word, i in mine.items():
+            plain = _without_prefix(word)
+            if plain is None or stem(word) in other_stems:
+                continue
+            j = others.get(plain)
+            if j is None or stem(plain) in my_stems:
+                continue
+            a, b = (i, j) if ours_first else (j, i)
+            if (rewrite[a].stem in our_negated) == (source[b].stem in their_negated):
+                found.append((rewrite[a], source[b], likeness(rewrite, a, source, b)))
+    return found
+
+
+def _without_prefix(word: str) -> str | None:
+    if word.endswith("less"):
+        return f"{word[:-4]}ful"
+    for prefix in _PREFIXES:
+        if word.startswith(prefix) and len(word) >= len(prefix) + 4:
+            return word[len(prefix) :]
+    return None
+
+
+def likeness(rewrite: Sequence[Word], i: int, source: Sequence[Word], j: int) -> float:
+    """How alike the surroundings of two words are: 1 where each neighbour on the one side stands near the other."""
+    ours = {word.stem for word in (*rewrite[max(0, i - _CONTEXT) : i], *rewrite[i + 1 : i + 1 + _CONTEXT])}
+    wide = 2 * _CONTEXT
+    theirs = {word.stem for word in (*source[max(0, j - wide) : j], *source[j + 1 : j + 1 + wide])}
+    return len(ours & theirs) / len(ours) if ours else 1.0
+
+
+def classes(words: Sequence[Word], table: dict[str, str]) -> dict[str, Word]:
+    """The classes of quantifiers or modal words that a sentence has, each with a word of it."""
+    found: dict[str, Word] = {}
+    for word in words:
+        name = table.get(word.lower)
+        if name:
+            found.setdefault(name, word)
+    return found

@@ -1,0 +1,257 @@
+"""What aligned sentences say differently: their content words, the order of their facts, and their polarity."""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from fidelity.facts import polarity
+from fidelity.facts.pairing import MIN_ALIGNED, Pairing
+from fidelity.facts.typed import Findings
+from fidelity.facts.words import STOP_WORDS, Sentence, Span, Word
+from rephrase.records import Discrepancy
+
+# A sentence of which less than this is found on the other side is reported as unsupported or missing.
+MIN_SUPPORT = 0.3
+# A sentence with fewer content words says too little to be missed.
+MIN_WORDS = 4
+_NEIGHBOURS = 3
+_PAIR_DISTANCE = 6
+
+
+def compare_content(pairing: Pairing) -> Findings:
+    """How much of each sentence's words the sentences aligned with it have."""
+    found = [
+        _sentence("unsupported", None, sentence)
+        for sentence, aligned in zip(pairing.rewrite.sentences, pairing.support, strict=True)
+        if aligned.share < MIN_SUPPORT and len(sentence.stems) >= MIN_WORDS
+    ]
+    found += [
+        _sentence("missing", sentence, None)
+        for sentence, aligned in zip(pairing.source.sentences, pairing.coverage, strict=True)
+        if aligned.share < MIN_SUPPORT and len(sentence.stems) >= MIN_WORDS
+    ]
+    support = _weighed(pairing, pairing.rewrite.sentences, [aligned.share for aligned in pairing.support])
+    coverage = _weighed(pairing, pairing.source.sentences, [aligned.share for aligned in pairing.coverage])
+    there = {word.stem for word in pairing.source.words}
+    stems = {word.stem for word in pairing.rewrite.words if word.is_content}
+    weight = sum(pairing.weights.get(key, 1.0) for key in stems)
+    novel = sum(pairing.weights.get(key, 1.0) for key in stems - there)
+    scores = {
+        "content_support": support[0],
+        "content_support_min": support[1],
+        "content_coverage": coverage[0],
+        "content_coverage_min": coverage[1],
+        "content_novel": novel / weight if weight else 0.0,
+        "content_exchanged": _exchanged_words(pairing, there),
+        "relation_support": _relations(pairing),
+    }
+    return scores, found
+
+
+def _weighed(pairing: Pairing, sentences: Sequence[Sentence], shares: Sequence[float]) -> tuple[float, float]:
+    """Mean by the weight of the sentences, and the least of those long enough to count."""
+    weights = [sum(pairing.weights[key] for key in sentence.stems) for sentence in sentences]
+    if not sum(weights):
+        return 1.0, 1.0
+    mean = sum(weight * share for weight, share in zip(weights, shares, strict=True)) / sum(weights)
+    long = [share for share, sentence in zip(shares, sentences, strict=True) if len(sentence.stems) >= MIN_WORDS]
+    return mean, min(long, default=mean)
+
+
+def _exchanged_words(pairing: Pairing, there: set[str]) -> float:
+    """Words new to the whole source that stand where the aligned sentences lost some: the most of any sentence."""
+    most = 0.0
+    for index, aligned in enumerate(pairing.support):
+        if aligned.best < MIN_ALIGNED:
+            continue
+        sentence, best = pairing.rewrite.sentences[index], pairing.source.sentences[aligned.cover[0]]
+        new = sum(pairing.weights[key] for key in sentence.stems - there)
+        lost = sum(pairing.weights[key] for key in best.stems - sentence.stems)
+        most = max(most, min(new, lost) * aligned.best)
+    return most
+
+
+def _relations(pairing: Pairing) -> float:
+    """Of the rewrite's pairs of neighbouring content words that the source knows both, the share that is near there.
+
+    A word that changed its place in the sentence keeps its neighbours only where it still says the same of them.
+    """
+    places: dict[str, list[int]] = {}
+    for i, word in enumerate(pairing.source.words):
+        if word.is_content or word.text[0].isdigit():
+            places.setdefault(word.stem, []).append(i)
+    near = total = 0
+    for sentence in pairing.rewrite.sentences:
+        content = [word.stem for word in sentence.words if word.stem in places]
+        for a, b in itertools.pairwise(content):
+            if a == b:
+                continue
+            total += 1
+            near += any(abs(i - j) <= _PAIR_DISTANCE for i in places[a] for j in places[b])
+    return near / total if total else 1.0
+
+
+def compare_polarity(pairing: Pairing) -> Findings:
+    """Negations, opposites, directions, quantifiers and modality of aligned sentences; the most of any sentence."""
+    lexicon = polarity.lexicon()
+    scores = dict.fromkeys(
+        (
+            "negation_mismatch",
+            "negation_count",
+            "antonym_mismatch",
+            "direction_mismatch",
+            "quantifier_mismatch",
+            "modality_mismatch",
+        ),
+        0.0,
+    )
+    found: list[tuple[float, Discrepancy]] = []
+
+    def add(name: str, amount: float, kind: str, ours: Word | None, theirs: Word | None) -> None:
+        scores[name] = max(scores[name], amount)
+        detail = f"{ours.text if ours else 'nothing'}; the source has {theirs.text if theirs else 'nothing'}"
+        source, rewrite = _place(theirs), _place(ours)
+        found.append((amount, Discrepancy(kind=kind, problem="changed", source=source, rewrite=rewrite, detail=detail)))
+
+    for index, aligned in enumerate(pairing.support):
+        if aligned.best < MIN_ALIGNED:
+            continue
+        cover, back = pairing.block(index)
+        ours, theirs = list(pairing.rewrite.sentences[index].words), pairing.source_words(cover)
+        ours_all = pairing.rewrite_words(back)
+        best = pairing.source.sentences[aligned.cover[0]].words
+        for a, b in polarity.negated_differently(ours, best):
+            if not any(polarity.is_negator(word) for word in (a, b)):
+                continue
+            add("negation_mismatch", aligned.best, "negation", a, b)
+            break
+        difference = abs(polarity.negative_count(ours_all) - polarity.negative_count(theirs))
+        scores["negation_count"] = max(scores["negation_count"], difference * aligned.share)
+        for a, b, likeness in polarity.opposites(ours, theirs, lexicon.antonyms):
+            add("antonym_mismatch", likeness, "antonym", a, b)
+        for a, b, likeness in polarity.prefixed_opposites(ours, theirs):
+            add("antonym_mismatch", likeness, "antonym", a, b)
+        for a, b, likeness in polarity.opposites(ours, theirs, lexicon.direction):
+            add("direction_mismatch", likeness, "direction", a, b)
+        for name, kind, table in (
+            ("quantifier_mismatch", "quantifier", lexicon.quantifiers),
+            ("modality_mismatch", "modality", lexicon.modality),
+        ):
+            mine, others = polarity.classes(ours, table), polarity.classes(theirs, table)
+            new, gone = mine.keys() - others.keys(), others.keys() - polarity.classes(ours_all, table).keys()
+            if new and gone:
+                add(name, aligned.share, kind, mine[min(new)], others[min(gone)])
+            elif new or gone:
+                scores[name] = max(scores[name], 0.5 * aligned.share)
+    found.sort(key=lambda pair: -pair[0])
+    return scores, [discrepancy for amount, discrepancy in found if amount >= 0.5]
+
+
+def compare_order(pairing: Pairing) -> Findings:
+    """Two names or two numbers of one sentence that changed places, told by what stands around them."""
+    swap = 0.0
+    found: list[Discrepancy] = []
+    for index, aligned in enumerate(pairing.support):
+        if aligned.best < MIN_ALIGNED:
+            continue
+        ours = list(pairing.rewrite.sentences[index].words)
+        theirs = pairing.source_words(pairing.block(index)[0])
+        # With one of them in the passive, what stood on the left may stand on the right, or not.
+        orders = (False, True) if _passive(ours) != _passive(theirs) else (False,)
+        for belongs in (_is_name, _is_digits):
+            amount, pair = min((_swapped(ours, theirs, belongs, flipped) for flipped in orders), key=lambda it: it[0])
+            if amount > swap:
+                swap = amount
+            if pair and amount >= 0.5:
+                a, b = pair
+                detail = f"{a.text} and {b.text} have changed places"
+                place = (min(a.start, b.start), max(a.end, b.end))
+                found.append(Discrepancy(kind="swap", problem="changed", source=None, rewrite=place, detail=detail))
+    return {"swap": swap}, found
+
+
+def _is_name(word: Word) -> bool:
+    return word.is_capitalized and word.is_content
+
+
+def _is_digits(word: Word) -> bool:
+    return word.text[0].isdigit()
+
+
+def _passive(words: Sequence[Word]) -> bool:
+    """Has "was … by": subject and object stand the other way round."""
+    lower = [word.lower for word in words]
+    return "by" in lower and any(word in ("was", "were", "been", "being", "is", "are") for word in lower)
+
+
+def _swapped(
+    ours: Sequence[Word], theirs: Sequence[Word], belongs: Callable[[Word], bool], flipped: bool
+) -> tuple[float, tuple[Word, Word] | None]:
+    """How much better two of these words fit their surroundings in the source when they change places."""
+    places = _unique(ours, belongs), _unique(theirs, belongs)
+    shared = [key for key in places[0] if key in places[1]]
+    if len(shared) < 2:
+        return 0.0, None
+    keys = set(shared)
+    mine = {key: _surroundings(ours, places[0][key], keys, False) for key in shared}
+    others = {key: _surroundings(theirs, places[1][key], keys, flipped) for key in shared}
+    most, pair = 0.0, None
+    for i, a in enumerate(shared):
+        for b in shared[i + 1 :]:
+            crossed = _overlap(mine[a], others[b]) + _overlap(mine[b], others[a])
+            straight = _overlap(mine[a], others[a]) + _overlap(mine[b], others[b])
+            if crossed - straight > most:
+                most, pair = crossed - straight, (ours[places[0][a]], ours[places[0][b]])
+    return most / 2, pair
+
+
+def _unique(words: Sequence[Word], belongs: Callable[[Word], bool]) -> dict[str, int]:
+    """Places of these words, of those that stand there once."""
+    found: dict[str, int] = {}
+    twice: set[str] = set()
+    for i, word in enumerate(words):
+        if belongs(word):
+            if word.stem in found:
+                twice.add(word.stem)
+            found[word.stem] = i
+    return {key: i for key, i in found.items() if key not in twice}
+
+
+def _surroundings(words: Sequence[Word], at: int, without: set[str], flipped: bool) -> set[tuple[str, str]]:
+    """The next words on each side, with the side, but for the facts themselves."""
+    left = [word.stem for word in words[max(0, at - 8) : at] if word.stem not in without and not _empty(word)]
+    right = [word.stem for word in words[at + 1 : at + 9] if word.stem not in without and not _empty(word)]
+    sides = ("right", "left") if flipped else ("left", "right")
+    return {(sides[0], key) for key in left[-_NEIGHBOURS:]} | {(sides[1], key) for key in right[:_NEIGHBOURS]}
+
+
+def _empty(word: Word) -> bool:
+    """The prepositions stay: "from A to B" is not "from B to A"."""
+    return word.lower in ("the", "a", "an", "s") or (word.lower in STOP_WORDS and len(word.lower) > 4)
+
+
+def _overlap(a: set[tuple[str, str]], b: set[tuple[str, str]]) -> float:
+    return len(a & b) / max(1, min(len(a), len(b)))
+
+
+def ends_unfinished(text: str) -> bool:
+    """Does not end like a sentence, a list, a formula or a table."""
+    end = text.rstrip()
+    return bool(end) and (end[-1].isalnum() or end[-1] in ",;:-–—(") and len(end.split("\n")[-1].split()) > 6
+
+
+def _place(fact: Word | Sentence | None) -> Span | None:
+    return (fact.start, fact.end) if fact else None
+
+
+def _sentence(problem: str, source: Sentence | None, rewrite: Sentence | None) -> Discrepancy:
+    sentence = source or rewrite
+    assert sentence is not None
+    words = " ".join(word.text for word in sentence.words[:12])
+    tail = "…" if len(sentence.words) > 12 else ""
+    return Discrepancy(
+        kind="sentence",
+        problem="missing" if problem == "missing" else "unsupported",
+        source=_place(source),
+        rewrite=_place(rewrite),
+        detail=f"{words}{tail} {'of the source is missing' if source else 'is not in the source'}",
+    )

@@ -1,0 +1,195 @@
+"""Numbers, dates and names of a rewrite against those of its source."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from fidelity.facts.dates import Date, inside
+from fidelity.facts.names import Name, NameIndex, english_names, recombined, unsupported_parts
+from fidelity.facts.numbers import Number, same_number, same_value
+from fidelity.facts.pairing import Exchanged, F, Pairing, exchanged
+from fidelity.facts.parsed import Parsed
+from fidelity.facts.words import stem
+from rephrase.records import Discrepancy
+
+Findings = tuple[dict[str, float], list[Discrepancy]]
+# Numbers in this range may be years that `dates` did not take for such.
+_YEARS = range(1000, 2100)
+
+
+def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings:
+    """Scores and discrepancies of numbers; `derived` are results of steps that need no support."""
+    ours, theirs = list(pairing.rewrite.numbers), list(pairing.source.numbers)
+    ours_all, theirs_all = [*ours, *_of_dates(pairing.rewrite)], [*theirs, *_of_dates(pairing.source)]
+    unsupported = [
+        number
+        for number in ours
+        if not number.is_weak
+        and number.value not in derived
+        and not any(same_number(number, other) for other in theirs_all)
+    ]
+    missing = [
+        number for number in theirs if not number.is_weak and not any(same_number(other, number) for other in ours_all)
+    ]
+    changed = exchanged(pairing, ours_all, theirs_all, same_number, lambda number: not number.is_weak)
+    changed = [pair for pair in changed if pair.rewrite.value not in derived]
+    wrong_units = [
+        number
+        for number in unsupported
+        if number.unit and any(other.unit and same_value(number, other) for other in theirs)
+    ]
+    n_ours = len({number.value for number in ours if not number.is_weak})
+    n_theirs = len({number.value for number in theirs if not number.is_weak})
+    scores = shares("number", unsupported, missing, n_ours, n_theirs, lambda number: number.value)
+    scores["number_exchanged"] = sum(pair.sureness for pair in changed)
+    scores["unit_mismatch"] = float(len(wrong_units))
+    return scores, discrepancies("number", pairing, unsupported, missing, changed)
+
+
+def compare_dates(pairing: Pairing) -> Findings:
+    """Scores and discrepancies of dates."""
+    ours, theirs = list(pairing.rewrite.dates), list(pairing.source.dates)
+    ours_all, theirs_all = [*ours, *_of_numbers(pairing.rewrite)], [*theirs, *_of_numbers(pairing.source)]
+    unsupported = [date for date in ours if not any(inside(date, other) for other in theirs_all)]
+    missing = [date for date in theirs if not any(inside(other, date) or inside(date, other) for other in ours_all)]
+    changed = exchanged(pairing, ours, theirs, lambda a, b: inside(a, b) or inside(b, a), lambda date: True)
+    scores = shares(
+        "date", unsupported, missing, len({_key(date) for date in ours}), len({_key(date) for date in theirs}), _key
+    )
+    scores["date_exchanged"] = sum(pair.sureness for pair in changed)
+    return scores, discrepancies("date", pairing, unsupported, missing, changed)
+
+
+def compare_names(pairing: Pairing) -> Findings:
+    """Scores and discrepancies of names. A source's name counts as kept when any of its words is there."""
+    lower = pairing.source.lower_words | pairing.rewrite.lower_words
+    ours = english_names(pairing.rewrite.prose, pairing.rewrite.sentences, lower)
+    theirs = english_names(pairing.source.prose, pairing.source.sentences, lower)
+    our_index, their_index = NameIndex.of(pairing.rewrite.words, ours), NameIndex.of(pairing.source.words, theirs)
+    # A word that the one text has as a name inside a sentence is one at the beginning of a sentence of the other too.
+    sure = {part for name in (*ours, *theirs) if not name.is_weak for part in name.parts}
+    ours, theirs = _sure(ours, sure), _sure(theirs, sure)
+    stems = {part: stem(part) for name in (*ours, *theirs) for part in name.parts}
+    unsupported = [name for name in ours if not name.is_weak and unsupported_parts(name, their_index, stems)]
+    missing = [
+        name
+        for name in theirs
+        if not name.is_weak and len(unsupported_parts(name, our_index, stems)) == len(name.parts)
+    ]
+
+    def same(a: Name, b: Name) -> bool:
+        return (
+            a.parts == b.parts
+            or bool({*a.parts, *(stems[part] for part in a.parts)} & {*b.parts, *(stems[part] for part in b.parts)})
+            or not unsupported_parts(a, _index_of(b), stems)
+        )
+
+    changed = exchanged(pairing, ours, theirs, same, lambda name: True)
+    scores = shares(
+        "name",
+        unsupported,
+        missing,
+        len({name.parts for name in ours if not name.is_weak}),
+        len({name.parts for name in theirs if not name.is_weak}),
+        lambda name: name.parts,
+    )
+    scores["name_exchanged"] = sum(pair.sureness for pair in changed)
+    mixed = [name for name in ours if recombined(name, their_index)]
+    scores["name_recombined"] = float(len({name.parts for name in mixed}))
+    return scores, discrepancies("name", pairing, [*unsupported, *mixed], missing, changed)
+
+
+def _index_of(name: Name) -> NameIndex:
+    parts = frozenset(name.parts)
+    initials = frozenset({"".join(part[0] for part in name.parts)} if len(name.parts) > 1 else set())
+    return dataclasses.replace(
+        NameIndex.of((), (name,)), words=parts, stems=frozenset(map(stem, parts)), acronyms=initials
+    )
+
+
+def _sure(names: Sequence[Name], sure: set[str]) -> list[Name]:
+    return [
+        dataclasses.replace(name, is_weak=False) if name.is_weak and sure.issuperset(name.parts) else name
+        for name in names
+    ]
+
+
+def _of_dates(text: Parsed) -> list[Number]:
+    """Years and days of dates as numbers: "in 1776" may be "1776 soldiers" to the other text's reader."""
+    found = []
+    for date in text.dates:
+        if date.year is not None:
+            found.append(Number((float(date.year),), None, date.start, date.end, is_weak=True))
+            if date.last - date.first > 372:  # "the 20th century", "the 1960s"
+                found.append(Number((float(date.first // 37200 + 1),), None, date.start, date.end, is_weak=True))
+        if date.first == date.last:
+            found.append(Number((float(date.first % 31 + 1),), None, date.start, date.end, is_weak=True))
+    return found
+
+
+def _of_numbers(text: Parsed) -> list[Date]:
+    return [
+        Date(int(number.value) * 372, int(number.value) * 372 + 371, number.start, number.end)
+        for number in text.numbers
+        if number.value in _YEARS and number.unit is None
+    ]
+
+
+def _key(date: Date) -> tuple[int, int]:
+    return date.first, date.last
+
+
+def shares(
+    kind: str,
+    unsupported: Sequence[F],
+    missing: Sequence[F],
+    n_rewrite: int,
+    n_source: int,
+    key: Callable[[F], object],
+) -> dict[str, float]:
+    """Each different fact counts once; 1 where there is none."""
+    n_unsupported, n_missing = len({key(fact) for fact in unsupported}), len({key(fact) for fact in missing})
+    return {
+        f"{kind}_support": 1 - n_unsupported / n_rewrite if n_rewrite else 1.0,
+        f"{kind}_coverage": 1 - n_missing / n_source if n_source else 1.0,
+        f"{kind}_unsupported": float(n_unsupported),
+        f"{kind}_missing": float(n_missing),
+    }
+
+
+def discrepancies(
+    kind: str,
+    pairing: Pairing,
+    unsupported: Sequence[F],
+    missing: Sequence[F],
+    changed: Sequence[Exchanged[F]],
+) -> list[Discrepancy]:
+    found, told_ours, told_theirs = [], set(), set()
+    for pair in changed:
+        told_ours.add((pair.rewrite.start, pair.rewrite.end))
+        told_theirs.add((pair.source.start, pair.source.end))
+        ours = pairing.rewrite.text[pair.rewrite.start : pair.rewrite.end]
+        theirs = pairing.source.text[pair.source.start : pair.source.end]
+        found.append(
+            Discrepancy(
+                kind=kind,
+                problem="changed",
+                source=(pair.source.start, pair.source.end),
+                rewrite=(pair.rewrite.start, pair.rewrite.end),
+                detail=f"{ours}; the source has {theirs}",
+            )
+        )
+    for fact in unsupported:
+        place = (fact.start, fact.end)
+        if place not in told_ours:
+            told_ours.add(place)
+            ours = pairing.rewrite.text[fact.start : fact.end]
+            detail = f"{ours} is not in the source"
+            found.append(Discrepancy(kind=kind, problem="unsupported", source=None, rewrite=place, detail=detail))
+    for fact in missing:
+        place = (fact.start, fact.end)
+        if place not in told_theirs:
+            told_theirs.add(place)
+            theirs = pairing.source.text[fact.start : fact.end]
+            detail = f"{theirs} of the source is missing"
+            found.append(Discrepancy(kind=kind, problem="missing", source=place, rewrite=None, detail=detail))
+    return found

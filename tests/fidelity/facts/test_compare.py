@@ -1,0 +1,55 @@
+"""Every score is there for every pair, is neutral without facts, and moves when its fact is changed."""
+
+import pytest
+
+from fidelity.facts.compare import FACT_SCORES, compare_facts
+
+SOURCE = (
+    "In 1776, John Adams and Thomas Jefferson met in Philadelphia. About 1.2 million people lived there. "
+    "The price of bread rose by 5 percent before the war. It was not possible to leave the city."
+)
+
+
+@pytest.mark.parametrize("pair", [("", ""), ("a", ""), ("", "b"), ("$x$", "…"), ("词", "word"), ("1", "2\n\n3")])
+def test_every_score_is_there_for_any_text(pair):
+    assert tuple(compare_facts(*pair).scores) == FACT_SCORES
+
+
+def test_a_text_is_true_to_itself():
+    report = compare_facts(SOURCE, SOURCE)
+    assert not report.discrepancies
+    counts = ("unsupported", "missing", "exchanged", "mismatch", "errors")
+    for name, score in report.scores.items():
+        if name.endswith(counts):
+            assert score == 0, name
+        elif "support" in name or "coverage" in name:
+            assert score == 1, name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "score", "kind"),
+    [
+        ("1776", "1778", "date_unsupported", "date"),
+        ("1.2 million", "1.3 million", "number_unsupported", "number"),
+        ("Philadelphia", "Boston", "name_unsupported", "name"),
+        ("rose", "fell", "direction_mismatch", "direction"),
+        ("before", "after", "direction_mismatch", "direction"),
+        ("not possible", "possible", "negation_mismatch", "negation"),
+        ("5 percent", "5 dollars", "unit_mismatch", "number"),
+        ("John Adams and Thomas Jefferson", "John Jefferson and Thomas Adams", "name_recombined", "name"),
+    ],
+)
+def test_a_changed_fact_is_seen_and_named(old, new, score, kind):
+    report = compare_facts(SOURCE, SOURCE.replace(old, new))
+    assert report.scores[score] >= 0.5
+    assert kind in {discrepancy.kind for discrepancy in report.discrepancies}
+
+
+def test_a_discrepancy_says_where():
+    rewrite = SOURCE.replace("1776", "1778")
+    (found,) = compare_facts(SOURCE, rewrite).discrepancies
+    assert (found.problem, found.detail) == ("changed", "1778; the source has 1776")
+    assert found.source is not None
+    assert found.rewrite is not None
+    assert SOURCE[slice(*found.source)] == "1776"
+    assert rewrite[slice(*found.rewrite)] == "1778"
