@@ -433,7 +433,8 @@ class explained:  # noqa: N801  reads as a statement
             fail("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()))
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             fail(f"{error}; make room and run the same command again: what was finished is kept")
-        if isinstance(error, ValueError | RuntimeError | OSError | ImportError):
+        of_s3 = type(error).__module__.startswith("botocore.")  # no key, no connection
+        if of_s3 or isinstance(error, ValueError | RuntimeError | OSError | ImportError):
             fail(f"{error}" if str(error) else type(error).__name__)
 
 

@@ -79,8 +79,8 @@ class Lease:
         self._ended.set()
         self._thread.join()
         with contextlib.suppress(Exception):  # it runs out by itself
-            self._look()
-            self._storage.remove(self._name(self._number))
+            if self._read(self._number).get("holder") == self._holder:
+                self._storage.remove(self._name(self._number))
 
     def _keep(self) -> None:
         while not self._ended.wait(self._lease_s / BEATS_PER_LEASE):

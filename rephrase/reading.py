@@ -16,9 +16,11 @@ import fsspec
 import jmespath
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.spec import AbstractBufferedFile
 from jmespath.parser import ParsedResult
 
 from rephrase.records import Document, Domain, UnreadableRecord, digest
+from rephrase.storage import is_passing
 
 TEXT_SUFFIXES = (".txt", ".md", ".tex")
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst")
@@ -140,7 +142,9 @@ def _state(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
     """Size and version of a file; of one that is not there, such as a broken link, neither."""
     try:
         info = fs.info(path)
-    except OSError:
+    except OSError as error:
+        if _may_pass(fs.unstrip_protocol(path), error):
+            raise
         return 0, ""
     version = next(
         (str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "md5Hash") if info.get(key)), ""
@@ -234,6 +238,8 @@ def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
             stream = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw), codec))
         else:
             raw.seek(start.byte)
+            if isinstance(raw, AbstractBufferedFile):  # of an object store: its own readline takes no limit
+                stream = io.BufferedReader(raw)
         position, skip = (0, start.record) if compressed else (start.byte, 0)
         while line := stream.readline(MAX_LINE_BYTES):
             position += len(line)
@@ -388,4 +394,12 @@ def _readable(file: InputFile) -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, pa.ArrowException) as error:
+        if _may_pass(file.path, error):
+            raise
         raise UnreadableFileError(f"{file.path} cannot be read on: {error}") from error
+
+
+def _may_pass(url: str, error: Exception) -> bool:
+    """Whether an object store failed and not the file; Arrow's own errors, which speak of the file, have no number."""
+    remote = "://" in url and not url.startswith(("file://", "local://"))
+    return remote and is_passing(error) and not (type(error) is OSError and error.errno is None)

@@ -1,32 +1,60 @@
 """The `palimpsest` command with scripted models, for tests that stop it from outside.
 
+SCRIPTED_DELAY_S is how long each completion takes; SCRIPTED_LOG is a file that is told of each request, which survives
+whatever happens to this process.
+
 A deployment's entrypoint may be `run_scripted.rephrase`: then the runs of a server are scripted, too.
 """
 
 import os
+import re
 import sys
 
-from scripted import BagOfWords, ScriptedEngine, WordTokenizer, reverse
+from scripted import BagOfWords, ScriptedEngine, WordTokenizer, passage, reverse
 
 import flows.local
 import flows.resources
 from flows.config import EngineConfig
 
 
+class LoggedEngine(ScriptedEngine):
+    """Writes down each request when it begins: the document, the seed, the tokens of the answer."""
+
+    async def complete(self, prompt, sampling):
+        if path := os.environ.get("SCRIPTED_LOG"):
+            document = re.search(r"of document (\d+)", passage(prompt))
+            line = f"{document and document[1]}\t{sampling.seed}\t{len(reverse(prompt, sampling).split())}\n"
+            with open(path, "a", encoding="utf-8") as file:  # noqa: ASYNC230, PTH123  one small write
+                file.write(line)
+        return await super().complete(prompt, sampling)
+
+
 def open_engine(config: EngineConfig) -> ScriptedEngine:
     if os.environ.get("SCRIPTED_MODELS") == "none":
         raise RuntimeError("this run was to load no model")
-    return ScriptedEngine(reverse, delay_s=float(os.environ.get("SCRIPTED_DELAY_S", "0")), max_in_flight=4)
+    return LoggedEngine(
+        reverse,
+        delay_s=float(os.environ.get("SCRIPTED_DELAY_S", "0")),
+        max_in_flight=int(os.environ.get("SCRIPTED_IN_FLIGHT", "4")),
+    )
 
 
 flows.resources.open_engine = open_engine
 flows.resources.open_encoder = lambda model: BagOfWords()
 flows.resources.HubTokenizer = lambda model: WordTokenizer()
 
-if __name__ == "__main__":
+
+def main(arguments: list[str]) -> None:
     from flows.cli import main
 
-    sys.argv[0] = "palimpsest"
+    sys.argv = ["palimpsest", *arguments]
     main()
+<<<<<<< HEAD
 else:
     from flows.rephrasing import rephrase  # noqa: F401  an entrypoint for deployments
+=======
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+>>>>>>> bd99842 (Kill the command at random moments, on a disk and on S3; read JSON Lines from object stores)

@@ -1,0 +1,198 @@
+"""Start the scripted command over and over, kill it, and look at what it left.
+
+The processes are forked from one that has imported everything, and share one Prefect API, so that a run takes a second
+and not ten; else they are the command as a user starts it.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.prefect_server import prefect_api
+from rephrase.audit import Audit, audit
+from rephrase.journal import Journal
+from rephrase.shards import read_commits, read_rejects, read_rewrites
+from rephrase.storage import Storage
+
+TESTS = Path(__file__).parent
+
+
+@contextlib.contextmanager
+def command_server() -> Iterator[None]:
+    """Within it, `Command` starts fast."""
+    with prefect_api() as url:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["run_scripted", "flows.cli", "flows.rephrasing", "flows.prefect_server"])
+        before = {name: os.environ.get(name) for name in ("PREFECT_API_URL", "PREFECT_LOGGING_LEVEL", "PYTHONPATH")}
+        os.environ.update(PREFECT_API_URL=url, PREFECT_LOGGING_LEVEL="CRITICAL")
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), before["PYTHONPATH"] or ""])
+        try:
+            context.Process(target=int).start()  # starts the server of forks, which keeps this environment
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            multiprocessing.forkserver._forkserver._stop()
+
+
+class Command:
+    """One process of the scripted command."""
+
+    def __init__(self, *arguments: object, folder: Path, environment: dict[str, object] | None = None) -> None:
+        name = f"{time.monotonic_ns()}"
+        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
+        values = {name: str(value) for name, value in (environment or {}).items()}
+        self.process = multiprocessing.get_context("forkserver").Process(
+            target=_run, args=([*map(str, arguments)], values, str(self._out), str(self._err))
+        )
+        self.process.start()
+
+    def wait(self, timeout_s: float = 120) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error."""
+        self.process.join(timeout_s)
+        assert self.process.exitcode is not None, f"still running after {timeout_s} s: {self._err.read_text()}"
+        return self.process.exitcode, self._out.read_text("utf-8"), self._err.read_text("utf-8")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def _run(arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
+    os.environ.update({"COLUMNS": "200", **environment})
+    for path, stream in ((out, 1), (err, 2)):
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.dup2(descriptor, stream)
+        os.close(descriptor)
+    import run_scripted
+
+    try:
+        run_scripted.main(arguments)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def write_corpus(path: Path, n_documents: int) -> None:
+    """Documents of one to seven chunks, one whose id stood before, and one without text."""
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(n_documents):
+            text = " ".join(f"Sentence {j} of document {i} says something new." for j in range(12 + 40 * (i % 5)))
+            file.write(json.dumps({"id": f"d{i}", "title": f"Title {i}", "text": text}) + "\n")
+        file.write('{"id": "d0", "text": "a second d0"}\n{"id": "empty", "text": ""}\n')
+
+
+def finished_documents(storage: Storage) -> set[str]:
+    """Those that are in the journal or committed, by id, in a corpus whose documents are numbered in order."""
+    found = {
+        row["document_id"] for table in read_rewrites(storage) for row in table.select(["document_id"]).to_pylist()
+    }
+    for part in storage.names("journal"):
+        entries = Journal(storage, int(part.removeprefix("part-"))).read()
+        found |= {entry.rewrite["document_id"] for entry in entries.values() if entry.rewrite}
+    return found
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was generated, what was under way at each kill, and what was generated again, in tokens."""
+
+    log: Path
+    n_kills: int = 0
+    n_in_flight: int = 0
+    n_generated: int = 0
+    _sent: set[tuple[str, str]] = field(default_factory=set)  # document and seed of each request
+    _n_needed: int = 0
+    _n_lines: int = 0
+
+    def killed(self, storage: Storage) -> None:
+        """Just after a kill: the tokens asked for in this session for documents that are not finished."""
+        finished = finished_documents(storage)
+        self.n_kills += 1
+        self.n_in_flight += sum(n_tokens for document, n_tokens in self.read() if f"d{document}" not in finished)
+
+    def read(self) -> list[tuple[str, int]]:
+        """The document and the tokens of each request since the last look."""
+        lines = self.log.read_text("utf-8").splitlines() if self.log.exists() else []
+        new, self._n_lines = lines[self._n_lines :], len(lines)
+        found = []
+        for line in new:
+            document, seed, n_tokens = line.split("\t")
+            found.append((document, int(n_tokens)))
+            self.n_generated += int(n_tokens)
+            if (document, seed) not in self._sent:
+                self._sent.add((document, seed))
+                self._n_needed += int(n_tokens)
+        return found
+
+    @property
+    def n_repeated(self) -> int:
+        return self.n_generated - self._n_needed
+
+    def __str__(self) -> str:
+        share = self.n_repeated / max(1, self.n_in_flight)
+        return (
+            f"{self.n_kills} kills: {self.n_generated:,} tokens generated, {self.n_in_flight:,} in flight when killed, "
+            f"{self.n_repeated:,} repeated; repeated / in flight = {share:.2f}"
+        )
+
+
+def checked(storage: Storage) -> Audit:
+    """The audit of a folder that must be in order."""
+    found = audit(storage)
+    assert found.problems == []
+    assert found.n_accepted + found.n_rejected + found.n_to_do == found.n_input
+    return found
+
+
+def check_complete(storage: Storage, n_documents: int) -> None:
+    """Nothing lost, nothing twice, every rewrite the words of its own document."""
+    found = checked(storage)
+    assert found.notes == []
+    assert (found.n_accepted, found.n_rejected, found.n_to_do) == (n_documents, 2, 0)
+    rows = [row for table in read_rewrites(storage) for row in table.to_pylist()]
+    assert [row["document_id"] for row in rows] == [f"d{i}" for i in range(n_documents)]
+    for row in rows:
+        assert sorted(row["text"].replace(".", " ").split()) == sorted(row["source_text"].replace(".", " ").split())
+    reasons = [row["reason"] for table in read_rejects(storage, ["reason"]) for row in table.to_pylist()]
+    assert reasons == ["duplicate_id", "empty_text"]
+    assert all(commit["n_records"] for commit in read_commits(storage).values())
+
+
+def kill_and_resume(
+    corpus: str | Path,
+    out: str | Path,
+    folder: Path,
+    *,
+    n_kills: int,
+    seed: int = 0,
+    within_s: float = 3.0,
+    **environment: object,
+) -> Ledger:
+    """Kill one run `n_kills` times, each time at a random moment after its start, then let it finish."""
+    rng = random.Random(seed)
+    storage = Storage(out)
+    ledger = Ledger(folder / "requests.log")
+    environment = {"SCRIPTED_DELAY_S": 0.1, "SCRIPTED_LOG": ledger.log, **environment}
+    arguments = ("rephrase", corpus, out, "--part-bytes", 20_000, "--json")
+    while ledger.n_kills < n_kills:
+        run = Command(*arguments, folder=folder, environment=environment)
+        run.process.join(rng.uniform(0, within_s))
+        if run.process.exitcode is not None:
+            raise AssertionError(f"it ended after {ledger.n_kills} kills: {run.wait()}; take a larger corpus")
+        run.kill()
+        if storage.exists("plan.json"):
+            checked(storage)
+            ledger.killed(storage)
+    code, stdout, err = Command(*arguments, folder=folder, environment={**environment, "SCRIPTED_DELAY_S": 0}).wait()
+    assert code == 0, err
+    assert json.loads(stdout)["n_to_do"] == 0
+    ledger.read()
+    return ledger

@@ -1,0 +1,9 @@
+import pytest
+from chaos import command_server
+
+
+@pytest.fixture(scope="session")
+def commands():
+    """Commands of the tests start fast and share one Prefect API."""
+    with command_server():
+        yield

@@ -1,0 +1,168 @@
+"""An object store gives what a disk gives: reading, writing, and one run at a time on a folder."""
+
+import gzip
+import json
+import multiprocessing
+import os
+import threading
+import time
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from s3_server import BUCKET, s3_server
+
+from rephrase.journal import Entry, Journal
+from rephrase.lease import Lease, OutputInUseError
+from rephrase.reading import ReadOptions, has_changed, list_inputs, read_file
+from rephrase.storage import Storage
+
+LINES = [{"id": f"d{i}", "text": f"text {i} ä" * 50} for i in range(40)]
+ENTRY = Entry(rewrite=None, rejects=[], n_chunks=1, n_prompt_tokens=2, n_completion_tokens=3, n_cached_tokens=0)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def storage(server):
+    storage = Storage(f"s3://{BUCKET}/out-{time.monotonic_ns()}")
+    yield storage
+    server.share_busy = 0.0
+
+
+def documents(source):
+    return [record for file in list_inputs(source)[0] for record, _ in read_file(file, ReadOptions())]
+
+
+def test_every_format_reads_as_from_a_disk(server, tmp_path):
+    data = "".join(json.dumps(line) + "\n" for line in LINES).encode()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(data)
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(data))
+    (folder / "c.jsonl.zst").write_bytes(zstandard.compress(data))
+    (folder / "cut.jsonl.gz").write_bytes(gzip.compress(data)[:-20])
+    (folder / "d.txt").write_bytes(b"a text")
+    pq.write_table(pa.Table.from_pylist(LINES), folder / "e.parquet", row_group_size=7)
+    fsspec.filesystem("s3").put(str(folder), f"{BUCKET}/in", recursive=True)
+    found, expected = documents(f"s3://{BUCKET}/in"), documents(str(folder))
+    assert [(r.document_id if hasattr(r, "document_id") else r.id, r.text, r.source, r.record) for r in found] == [
+        (r.document_id if hasattr(r, "document_id") else r.id, r.text, r.source, r.record) for r in expected
+    ]
+    assert len(found) > 4 * len(LINES)
+    # From a position in the middle, as a part begins.
+    (file,) = list_inputs(f"s3://{BUCKET}/in/a.jsonl")[0]
+    records = list(read_file(file, ReadOptions()))
+    (rest, _), *_ = read_file(file, ReadOptions(), records[19][1])
+    assert rest.id == "d20"
+    assert not has_changed(file)
+    fsspec.filesystem("s3").pipe_file(f"{BUCKET}/in/a.jsonl", data + b"\n")
+    assert has_changed(file)
+
+
+def test_a_busy_store_is_asked_again_and_a_file_it_fails_on_is_not_taken_for_broken(server, storage, monkeypatch):
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    server.share_busy = 0.3
+    journal = Journal(storage, 0)
+    for i in range(5):
+        journal.write((i, 0), ENTRY)
+    assert journal.read() == {(i, 0): ENTRY for i in range(5)}
+    assert server.n_busy > 1
+    storage.remove("journal")
+    assert storage.names("journal/part-00000") == []
+    server.share_busy = 0.0
+    fsspec.filesystem("s3").pipe_file(f"{BUCKET}/busy/a.jsonl", json.dumps(LINES[0]).encode())
+    ((file,), _) = list_inputs(f"s3://{BUCKET}/busy")
+    server.share_busy = 1.0
+    with pytest.raises(OSError, match="Reduce"):
+        list(read_file(file, ReadOptions()))
+    with pytest.raises(OSError, match="Service Unavailable"):
+        has_changed(file)
+
+
+def test_what_asking_again_does_not_change_is_said_at_once(server, storage):
+    began = time.monotonic()
+    with pytest.raises(FileNotFoundError, match="bucket does not exist"):
+        Storage("s3://no-such-bucket/out").write("plan.json", b"")
+    with pytest.raises(FileNotFoundError):
+        storage.read("plan.json")
+    storage.create("a", b"1")
+    with pytest.raises(FileExistsError):
+        storage.create("a", b"2")
+    assert storage.read("a") == b"1"
+    assert time.monotonic() - began < 5
+
+
+def test_one_lease_at_a_time_and_a_silent_one_is_taken_over(storage):
+    heard = []
+    first = Lease(storage, lease_s=0.6)
+    first.acquire()
+    with pytest.raises(OutputInUseError, match=rf"another run is writing .* process {os.getpid()} on"):
+        Lease(storage, lease_s=0.6).acquire(heard.append)
+    assert len(heard) == 1
+    # It no longer beats, as if its machine had lost the network.
+    first._ended.set()
+    first._thread.join()
+    second = Lease(storage, lease_s=0.6)
+    second.acquire()
+    time.sleep(0.7)
+    with pytest.raises(OutputInUseError, match="another run has taken over"):
+        first.require()
+    second.require()
+    first.release()
+    second.require()
+    second.release()
+    assert storage.names("lease") == []
+
+
+def test_a_writer_whose_lease_is_gone_writes_nothing_more(storage, monkeypatch):
+    monkeypatch.setenv("PALIMPSEST_LEASE_S", "0.4")
+    with storage.locked():
+        storage.write("a", b"1")
+        storage.create("lease/000002.json", b'{"holder": "other"}')
+        time.sleep(0.6)
+        with pytest.raises(OutputInUseError, match="taken over"):
+            storage.write("a", b"2")
+    assert storage.read("a") == b"1"
+    assert storage.names("lease") == ["000002.json"]
+
+
+def test_of_many_that_want_a_folder_one_gets_it(storage):
+    won, lost = [], []
+
+    def want():
+        lease = Lease(Storage(storage.url), lease_s=0.6)
+        try:
+            lease.acquire()
+            won.append(lease)
+        except OutputInUseError:
+            lost.append(lease)
+
+    threads = [threading.Thread(target=want) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == (1, 7)
+    won[0].release()
+
+
+def test_the_lease_of_a_process_that_is_gone_is_not_waited_for(storage):
+    process = multiprocessing.get_context("spawn").Process(target=_die_with_a_lease, args=(storage.url,))
+    process.start()
+    process.join()
+    assert storage.names("lease") == ["000001.json"]
+    began = time.monotonic()
+    with storage.locked():
+        assert time.monotonic() - began < 10
+
+
+def _die_with_a_lease(url):
+    Lease(Storage(url)).acquire()
+    os._exit(9)
