@@ -9,13 +9,15 @@ import json
 import multiprocessing
 import os
 import random
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.prefect_server import prefect_api
+from flows.prefect_server import READY
 from rephrase.audit import Audit, audit
 from rephrase.journal import Journal
 from rephrase.shards import read_commits, read_rejects, read_rewrites
@@ -25,21 +27,38 @@ TESTS = Path(__file__).parent
 
 
 @contextlib.contextmanager
-def command_server() -> Iterator[None]:
-    """Within it, `Command` starts fast."""
-    with prefect_api() as url:
+def command_server() -> Iterator[Path]:
+    """Within it, `Command` starts fast. Gives the folder of the Prefect database that they share."""
+    with contextlib.ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-chaos-"))
+        path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+        settings = {"PREFECT_HOME": home, "PREFECT_LOGGING_LEVEL": "CRITICAL", "PYTHONPATH": path}
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.prefect_server"],
+            env={**os.environ, **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert server.stdin
+        assert server.stdout
+        stack.callback(server.wait)
+        stack.callback(server.stdin.close)  # which ends it
+        settings["PREFECT_API_URL"] = next(line for line in server.stdout if line.startswith(READY))[
+            len(READY) :
+        ].strip()
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["run_scripted", "flows.cli", "flows.rephrasing", "flows.prefect_server"])
-        before = {name: os.environ.get(name) for name in ("PREFECT_API_URL", "PREFECT_LOGGING_LEVEL", "PYTHONPATH")}
-        os.environ.update(PREFECT_API_URL=url, PREFECT_LOGGING_LEVEL="CRITICAL")
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), before["PYTHONPATH"] or ""])
+        context.set_forkserver_preload(["run_scripted", "flows.cli", "flows.prefect_server"])
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
         try:
             context.Process(target=int).start()  # starts the server of forks, which keeps this environment
-            yield
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
-            multiprocessing.forkserver._forkserver._stop()
+        stack.callback(multiprocessing.forkserver._forkserver._stop)
+        yield Path(home)
 
 
 class Command:
@@ -132,6 +151,11 @@ class Ledger:
                 self._n_needed += int(n_tokens)
         return found
 
+    def wait_for_request(self, run: Command) -> None:
+        size = self.log.stat().st_size if self.log.exists() else 0
+        while run.process.exitcode is None and (not self.log.exists() or self.log.stat().st_size == size):
+            time.sleep(0.02)
+
     @property
     def n_repeated(self) -> int:
         return self.n_generated - self._n_needed
@@ -173,10 +197,12 @@ def kill_and_resume(
     *,
     n_kills: int,
     seed: int = 0,
-    within_s: float = 3.0,
     **environment: object,
 ) -> Ledger:
-    """Kill one run `n_kills` times, each time at a random moment after its start, then let it finish."""
+    """Kill one run `n_kills` times, then let it finish.
+
+    One kill of three comes at a random moment after the start of the process, the others after its first request.
+    """
     rng = random.Random(seed)
     storage = Storage(out)
     ledger = Ledger(folder / "requests.log")
@@ -184,7 +210,9 @@ def kill_and_resume(
     arguments = ("rephrase", corpus, out, "--part-bytes", 20_000, "--json")
     while ledger.n_kills < n_kills:
         run = Command(*arguments, folder=folder, environment=environment)
-        run.process.join(rng.uniform(0, within_s))
+        if rng.random() < 2 / 3:
+            ledger.wait_for_request(run)
+        run.process.join(rng.uniform(0, 1.5))
         if run.process.exitcode is not None:
             raise AssertionError(f"it ended after {ledger.n_kills} kills: {run.wait()}; take a larger corpus")
         run.kill()

@@ -49,12 +49,9 @@ def main(arguments: list[str]) -> None:
 
     sys.argv = ["palimpsest", *arguments]
     main()
-<<<<<<< HEAD
-else:
-    from flows.rephrasing import rephrase  # noqa: F401  an entrypoint for deployments
-=======
 
 
 if __name__ == "__main__":
     main(sys.argv[1:])
->>>>>>> bd99842 (Kill the command at random moments, on a disk and on S3; read JSON Lines from object stores)
+else:
+    from flows.rephrasing import rephrase  # noqa: F401  an entrypoint for deployments

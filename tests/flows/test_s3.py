@@ -1,8 +1,6 @@
 """The whole flow on an object store: input, output, kills, faults, and no secret anywhere."""
 
 import json
-import os
-from pathlib import Path
 
 import fsspec
 import pyarrow.dataset
@@ -17,9 +15,6 @@ OUT = f"s3://{BUCKET}/out"
 IN = f"s3://{BUCKET}/in/*.jsonl"
 
 
-pytestmark = pytest.mark.usefixtures("commands")
-
-
 @pytest.fixture
 def s3(tmp_path):
     with s3_server() as server:
@@ -28,7 +23,7 @@ def s3(tmp_path):
         yield server
 
 
-def test_from_s3_to_s3_through_kills_and_503s_with_no_secret_written_anywhere(s3, tmp_path):
+def test_from_s3_to_s3_through_kills_and_503s_with_no_secret_written_anywhere(s3, commands, tmp_path):
     s3.share_busy, s3.put_s = 0.05, 0.02
     ledger = kill_and_resume(IN, OUT, tmp_path, n_kills=2, **s3.environment)
     assert s3.n_busy > 0
@@ -48,7 +43,7 @@ def test_from_s3_to_s3_through_kills_and_503s_with_no_secret_written_anywhere(s3
     assert Storage(OUT).names("lease") == []
 
     places = {path: fs.cat_file(path) for path in fs.find(f"{BUCKET}/out")}
-    for folder in (tmp_path, Path(os.environ["PREFECT_HOME"])):
+    for folder in (tmp_path, commands):
         places |= {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert any(path.endswith(".db") for path in places)
     assert any(b"rephrase s3://" in data for path, data in places.items() if ".db" in path)
