@@ -36,6 +36,7 @@ READING = "Reading"
 REWRITING = "Rewriting"
 ENGINE = "Engine"
 CHECKING = "Checking"
+COST = "Target and cost"
 WRITING = "Writing"
 
 
@@ -151,6 +152,24 @@ def rephrase(
     min_cross_lingual: Annotated[
         float, typer.Option(rich_help_panel=CHECKING, min=-1, max=1, help="The same for translations.")
     ] = 0.8,
+    target_tokens: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=COST,
+            min=1,
+            help="Stop when so many tokens are accepted, at the end of a document. Run again with a larger number, or "
+            "without, to go on.",
+        ),
+    ] = None,
+    price_per_hour: Annotated[
+        float, typer.Option(rich_help_panel=COST, min=0, help="Of all engines together; any currency.")
+    ] = 0,
+    price_in: Annotated[
+        float, typer.Option(rich_help_panel=COST, min=0, help="Of a million prompt tokens, for servers.")
+    ] = 0,
+    price_out: Annotated[
+        float, typer.Option(rich_help_panel=COST, min=0, help="Of a million generated tokens, for servers.")
+    ] = 0,
     part_bytes: Annotated[
         int | None,
         typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
@@ -191,6 +210,10 @@ def rephrase(
             "n_variants": variants,
             "n_retries": retries,
             "seed": seed,
+            "target_tokens": target_tokens,
+            "price_per_hour": price_per_hour,
+            "price_in": price_in,
+            "price_out": price_out,
             "engine": {
                 "kind": engine,
                 "model": model,

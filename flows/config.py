@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fidelity.checker import FidelityConfig
+from rephrase.cost import Prices
 from rephrase.models import PACKAGED_MODEL
 from rephrase.reading import Fields, ReadOptions
 from rephrase.recipes import Recipe, load_recipes
@@ -69,6 +70,13 @@ class RephraseConfig(BaseModel):
     n_retries: int = Field(2, ge=0, le=100, description="Further tries for a chunk that was refused.")
     seed: int = Field(0, ge=0, description="Another seed gives other rewrites.")
 
+    target_tokens: int | None = Field(
+        None, ge=1, description="Stop when so many tokens are accepted; a larger number, or none, goes on."
+    )
+    price_per_hour: float = Field(0, ge=0, description="Of all engines of the run together.")
+    price_in: float = Field(0, ge=0, description="Of a million prompt tokens.")
+    price_out: float = Field(0, ge=0, description="Of a million generated tokens.")
+
     engine: EngineConfig = EngineConfig()
     fidelity: FidelityConfig = FidelityConfig()
 
@@ -93,10 +101,20 @@ class RephraseConfig(BaseModel):
         )
         return ReadOptions(fields=fields, domain=self.domain, max_document_chars=self.max_document_chars)
 
+    @property
+    def prices(self) -> Prices:
+        return Prices(
+            per_hour=self.price_per_hour,
+            per_million_prompt_tokens=self.price_in,
+            per_million_completion_tokens=self.price_out,
+        )
+
     def pinned(self, model: str, model_revision: str, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
         """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
         # Not the source: its files are compared one by one, and a path may be written in several ways.
-        pinned = self.model_dump(mode="json", exclude={"engine", "source", "output", "recipe_files", "new_files"})
+        elsewhere = {"engine", "source", "output", "recipe_files", "new_files"}
+        changeable = {"target_tokens", "price_per_hour", "price_in", "price_out"}
+        pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)
         engine = {"engine": self.engine.kind, "max_context_tokens": self.engine.max_context_tokens}
         hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}
         return {

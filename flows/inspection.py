@@ -32,7 +32,8 @@ def summary_table(summary: Summary) -> Table:
     table.add_row("records read", f"{summary.n_read:,}", "")
     table.add_row("  accepted", f"{summary.n_accepted:,}", "at least one chunk of one variant", style=ACCEPTED)
     table.add_row("  rejected", f"{summary.n_rejected:,}", "")
-    table.add_row("  to do", f"{summary.n_to_do:,}", "run the same command again" if summary.n_to_do else "")
+    goes_on = "run the same command again, with a larger --target-tokens or none" if summary.n_to_do else ""
+    table.add_row("  to do", f"{summary.n_to_do:,}", goes_on)
     table.add_row("  not selected", f"{summary.n_not_selected:,}", "beyond --limit" if summary.n_not_selected else "")
     if summary.skipped_files:
         shown = ", ".join(summary.skipped_files[:3])
@@ -45,12 +46,27 @@ def summary_table(summary: Summary) -> Table:
     for reason, count in summary.rejects_by_reason.items():
         table.add_row("  rejected", f"{count:,}", reason, style=REJECTED)
     table.add_row("tokens accepted", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites")
+    if len(summary.usage) > 1:
+        for recipe, usage in summary.usage.items():
+            table.add_row(f"  {recipe.replace('+', ' → ')}", f"{usage['n_tokens']:,}", _per_token(usage))
     speed = f"{summary.tokens_per_s:,.0f} a second, refused tries included"
     table.add_row("tokens generated", f"{summary.n_completion_tokens:,}", speed)
     hits = summary.n_cached_tokens / summary.n_prompt_tokens if summary.n_prompt_tokens else 0.0
     table.add_row("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache")
+    if summary.cost:
+        table.add_row(
+            "cost", f"{summary.cost:,.2f}", f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens"
+        )
     table.add_row("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet")
     return table
+
+
+def _per_token(usage: Row) -> str:
+    """What the accepted tokens of one recipe took."""
+    if not usage["n_tokens"]:
+        return "none accepted"
+    took = f"{usage['n_completion_tokens'] / usage['n_tokens']:.1f} generated for each"
+    return f"{took}, cost {usage['cost']:,.2f}" if usage["cost"] else took
 
 
 def accepted_examples(storage: Storage, n: int) -> list[RenderableType]:

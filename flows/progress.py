@@ -23,6 +23,10 @@ class ProgressLine:
         self._progress = progress
         self._first: tuple[float, int] | None = None
 
+    @property
+    def _of_target(self) -> str:
+        return f"/{self._progress.target_tokens:,}" if self._progress.target_tokens else ""
+
     def new_notes(self) -> list[str]:
         notes, self._progress.notes = self._progress.notes, []
         return notes
@@ -39,6 +43,9 @@ class ProgressLine:
         parts = [f"{p.n_records_done:,}/{p.n_records:,} documents"]
         if n_chunks:
             parts.append(f"{p.n_chunks_accepted:,}/{n_chunks:,} chunks accepted ({p.n_chunks_accepted / n_chunks:.0%})")
+        if p.n_tokens:
+            cost = f" for {p.cost:,.2f} ({1e6 * p.cost / p.n_tokens:,.2f}/M)" if p.cost else ""
+            parts.append(f"{p.n_tokens:,}{self._of_target} tokens accepted{cost}")
         if self._first:
             seconds, n_bytes = now - self._first[0], p.n_bytes_done - self._first[1]
             if seconds > 1:

@@ -5,7 +5,7 @@ The file may not be called `rephrase.py`: Prefect, loading a flow by path, would
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -15,21 +15,26 @@ from flows.resources import open_job, open_workshop, progress_of_this_run, works
 from flows.run_page import run_page
 from flows.summary import Summary, summarize
 from rephrase.journal import remove_leftovers
+from rephrase.part_order import order_parts
 from rephrase.parts import Progress, Workshop, run_part
 from rephrase.plan import Part, Plan
 from rephrase.rows import Row
 from rephrase.shards import part_name, read_commits
 from rephrase.storage import Storage
+from rephrase.target import Target
 
 
 # A retry inside Prefect would start while the engine is still broken; a run is resumed by running it again.
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def rewrite_part(index: int) -> dict[str, int]:
-    """Rewrite and commit one part of the corpus of this run."""
+    """Rewrite and commit one part of the corpus of this run; nothing is returned of one in which nothing began."""
     workshop = workshop_of_this_run.get()
     commit = await run_part(workshop.plan.parts[index], workshop)
+    if commit is None:
+        return {}
     get_run_logger().info(describe_commit(commit))
-    return {name: commit[name] for name in ("n_records", "n_documents_accepted", "n_rewrites", "n_rejects", "n_tokens")}
+    names = ("n_records", "n_records_left", "n_documents_accepted", "n_rewrites", "n_rejects", "n_tokens")
+    return {name: commit[name] for name in names}
 
 
 @flow(name="rephrase", flow_run_name="rephrase {config.source}", persist_result=False, validate_parameters=True)
@@ -43,13 +48,14 @@ async def rephrase(config: RephraseConfig) -> Summary:
         await asyncio.to_thread(stack.enter_context, storage.locked(note))
         job = await open_job(config, storage)
         committed = await asyncio.to_thread(read_commits, storage)
-        todo = [part for part in job.plan.parts if part.index not in committed]
+        todo = _todo(job.plan, committed)
         log.info(describe_plan(config, job.plan, len(todo)))
-        await asyncio.to_thread(remove_leftovers, storage, committed)
-        _count_committed(progress, job.plan, config.n_variants, committed)
+        await asyncio.to_thread(remove_leftovers, storage, {*range(len(job.plan.parts))} - {p.index for p in todo})
+        target = Target(config.target_tokens)
+        _count_committed(progress, target, job.plan, config.n_variants, committed)
         async with run_page(storage, progress):
-            if todo:
-                async with open_workshop(job, progress) as workshop:
+            if todo and not target.reached:
+                async with open_workshop(job, progress, target) as workshop:
                     info = workshop.tools.engine.info
                     log.info("%s is ready and takes %d requests at once", info.model, info.max_in_flight)
                     workshop_of_this_run.set(workshop)
@@ -71,15 +77,38 @@ def note(message: str) -> None:
         progress.notes.append(message)
 
 
-async def _rewrite(todo: list[Part], workshop: Workshop) -> None:
+async def _rewrite(todo: Sequence[Part], workshop: Workshop) -> None:
+    """Until all is done or the target is reached, which shows in the commits: they refuse variants that repeat."""
+    target, scheduler = workshop.target, workshop.scheduler
+    while todo and not target.reached:
+        scheduler.reopen()
+        await _run_parts(todo, workshop)
+        committed = await asyncio.to_thread(read_commits, workshop.storage)
+        for index, commit in committed.items():
+            target.set_part(index, commit["n_tokens"])
+        todo = _todo(workshop.plan, committed)
+
+
+def _todo(plan: Plan, committed: Mapping[int, Row]) -> list[Part]:
+    """The parts that are not committed, or only in part because a target was reached."""
+    return [
+        part for part in plan.parts if part.index not in committed or committed[part.index].get("n_records_left", 0)
+    ]
+
+
+async def _run_parts(parts: Sequence[Part], workshop: Workshop) -> None:
+    """One after the other is read, as soon as few chains of those before it are left to begin."""
+    scheduler = workshop.scheduler
     async with asyncio.TaskGroup() as group:
-        for part in todo:
-            started = workshop.admission.all_started(part.index)
+        for part in order_parts(parts, workshop.tools.engine.info.max_in_flight):
+            opened = scheduler.opened(part.index)
             running = group.create_task(_run_task(part, workshop.plan))
-            # The next part begins when this one has no document left to start, or has failed.
-            waiting = asyncio.ensure_future(started.wait())
+            waiting = asyncio.ensure_future(opened.wait())
             await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
+            await scheduler.room()
+            if scheduler.closed:
+                break
 
 
 async def _run_task(part: Part, plan: Plan) -> None:
@@ -131,11 +160,13 @@ def describe_commit(commit: Row) -> str:
     )
 
 
-def _count_committed(progress: Progress, plan: Plan, n_variants: int, committed: Mapping[int, Row]) -> None:
+def _count_committed(
+    progress: Progress, target: Target, plan: Plan, n_variants: int, committed: Mapping[int, Row]
+) -> None:
+    progress.target_tokens = target.n_tokens
     for part in plan.parts:
         progress.n_records += part.n_records
         progress.n_bytes += part.n_bytes * n_variants
-        if part.index in committed:
-            progress.n_records_done += part.n_records
-            progress.n_documents_accepted += committed[part.index]["n_documents_accepted"]
-            progress.n_bytes_done += part.n_bytes * n_variants
+        if commit := committed.get(part.index):
+            progress.count_part(part, n_variants, commit)
+            target.set_part(part.index, commit["n_tokens"])

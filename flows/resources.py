@@ -13,12 +13,15 @@ from flows.config import EngineConfig, RephraseConfig, choose_recipes
 from rephrase.engine import Engine
 from rephrase.models import PACKAGED_MODEL, model_revision, n_parameters, resolve_model
 from rephrase.new_files import extend_plan, split_new
-from rephrase.parts import Admission, Progress, Workshop
+from rephrase.part_reader import PartReader
+from rephrase.parts import Progress, Workshop
 from rephrase.plan import Plan, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import list_inputs
 from rephrase.recipes import Recipe
 from rephrase.rewriting import Tools
+from rephrase.scheduler import Scheduler
 from rephrase.storage import Storage
+from rephrase.target import Target
 from rephrase.tokenizer import HubTokenizer
 
 # Prefect tasks take references to data as parameters, not open engines; these they find here.
@@ -141,7 +144,7 @@ async def open_job(config: RephraseConfig, storage: Storage) -> Job:
 
 
 @asynccontextmanager
-async def open_workshop(job: Job, progress: Progress) -> AsyncIterator[Workshop]:
+async def open_workshop(job: Job, progress: Progress, target: Target) -> AsyncIterator[Workshop]:
     """Load the models for a job, and close everything at the end."""
     config = job.config
     progress.notes += job.notes
@@ -155,7 +158,7 @@ async def open_workshop(job: Job, progress: Progress) -> AsyncIterator[Workshop]
             yield Workshop(
                 storage=job.storage,
                 plan=job.plan,
-                read_options=config.read_options,
+                reader=PartReader(job.plan, config.read_options),
                 recipes=job.recipes,
                 recipe_choice=config.recipe,
                 n_variants=config.n_variants,
@@ -167,8 +170,10 @@ async def open_workshop(job: Job, progress: Progress) -> AsyncIterator[Workshop]
                     seed=config.seed,
                 ),
                 near_duplicates=checker.near_duplicates,
-                admission=Admission(engine.info.max_in_flight),
+                scheduler=Scheduler(engine, may_begin=target.may_begin),
                 progress=progress,
+                target=target,
+                prices=config.prices,
             )
         finally:
             checker.close()

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
+from rephrase.cost import total_usage
 from rephrase.plan import load_plan
 from rephrase.shards import read_commits
 from rephrase.storage import Storage
@@ -10,7 +12,12 @@ from rephrase.storage import Storage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Every record read is accepted, rejected, still to do, or was not selected; chunks are accepted or rejected."""
+    """Every record read is accepted, rejected, still to do, or was not selected; chunks are accepted or rejected.
+
+    A record is to do while any variant of it is: because the run was stopped, or because it reached its target.
+    `engine_s` and `cost` are of what is committed, with the tries that were refused, sessions that were killed
+    included; `usage` has the same counts for each route.
+    """
 
     output: str
     n_read: int
@@ -33,11 +40,19 @@ class Summary:
     n_cached_tokens: int
     n_tokens_resumed: int
     seconds: float
+    engine_s: float
+    cost: float
+    usage: dict[str, dict[str, Any]]
 
     @property
     def tokens_per_s(self) -> float:
         """Of generated tokens, those of refused tries included."""
         return (self.n_completion_tokens - self.n_tokens_resumed) / self.seconds if self.seconds else 0.0
+
+    @property
+    def cost_per_million_tokens(self) -> float:
+        """Accepted ones."""
+        return 1e6 * self.cost / self.n_tokens if self.n_tokens else 0.0
 
     @property
     def complete(self) -> bool:
@@ -57,8 +72,13 @@ def summarize(storage: Storage) -> Summary:
     for commit in commits:
         reasons.update(commit["rejects_by_reason"])
 
-    def total(name: str) -> int:
-        return sum(commit[name] for commit in commits)
+    def total(name: str) -> Any:
+        return sum(commit.get(name, 0) for commit in commits)
+
+    usages: dict[str, list[dict[str, Any]]] = {}
+    for commit in commits:
+        for recipe, usage in commit.get("usage", {}).items():
+            usages.setdefault(recipe, []).append(usage)
 
     return Summary(
         output=storage.url,
@@ -70,7 +90,7 @@ def summarize(storage: Storage) -> Summary:
         skipped_files=plan.skipped,
         routes=dict(plan.routes),
         n_parts=len(plan.parts),
-        n_parts_committed=len(commits),
+        n_parts_committed=sum(not commit.get("n_records_left") for commit in commits),
         n_rewrites=total("n_rewrites"),
         n_rejects=total("n_rejects"),
         n_chunks=total("n_chunks"),
@@ -82,6 +102,9 @@ def summarize(storage: Storage) -> Summary:
         n_cached_tokens=total("n_cached_tokens"),
         n_tokens_resumed=total("n_tokens_resumed"),
         seconds=covered([(commit["started_at"], commit["ended_at"]) for commit in commits]),
+        engine_s=total("engine_s"),
+        cost=total("cost"),
+        usage={recipe: total_usage(parts) for recipe, parts in sorted(usages.items())},
     )
 
 

@@ -93,7 +93,9 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
                 _check_part(storage, name, commit, ids, records, found)
     _check_files(storage, files, plan, commits, found)
     found.n_parts_committed = len(commits)
+    # A part in which a target was reached is committed for the documents that are done.
     found.n_to_do = sum(part.n_records for part in plan.parts if part.index not in commits)
+    found.n_to_do += sum(commit.get("n_records_left", 0) for commit in commits.values())
     if not found.problems and found.n_input != found.n_accepted + found.n_rejected + found.n_to_do:
         problem = f"{found.n_accepted:,} accepted, {found.n_rejected:,} rejected and {found.n_to_do:,} to do are not "
         problem += f"the {found.n_input:,} records of the plan"
@@ -131,7 +133,7 @@ def _read_commit(storage: Storage, name: str, plan: Plan, found: Audit) -> Row |
             "check it with the program of its time",
         )
         return None
-    if (planned := plan.parts[index].n_records) != counts["n_records"]:
+    if (planned := plan.parts[index].n_records) != counts["n_records"] + commit.get("n_records_left", 0):
         wrong(f"it counts {counts['n_records']:,} records, the plan {planned:,}")
     if counts["n_documents_accepted"] + counts["n_documents_rejected"] != counts["n_records"]:
         wrong(
@@ -246,7 +248,7 @@ def _check_files(storage: Storage, files: list[str], plan: Plan, commits: Mappin
         elif folder == "journal":
             part = base.split("/")[0]
             number = int(part.removeprefix("part-")) if re.fullmatch(r"part-\d{5,}", part) else len(plan.parts)
-            if number in commits:
+            if number in commits and not commits[number].get("n_records_left"):
                 left_over[part] += 1
             elif number >= len(plan.parts):
                 found.problems.append(Finding(file=file, problem="it belongs to no part", remedy="remove it"))

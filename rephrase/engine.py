@@ -1,7 +1,7 @@
 """What rewriting asks of a language model: one completion for one prompt, many at a time."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rephrase.records import Completion, Prompt, Sampling
 
@@ -20,7 +20,11 @@ class EngineError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """Which model answers, for the provenance of every row. `max_context_tokens` holds prompt and completion."""
+    """Which model answers, for the provenance of every row. `max_context_tokens` holds prompt and completion.
+
+    At most `max_in_flight` requests are sent at once. An engine whose capacity is not known names with how many to
+    begin: the number then grows as long as it helps.
+    """
 
     engine: str
     model: str
@@ -28,6 +32,28 @@ class EngineInfo:
     tokenizer: str
     max_context_tokens: int
     max_in_flight: int
+    first_in_flight: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLoad:
+    """How busy an engine is.
+
+    `n_running` requests make up its batch and `n_waiting` stand behind them, 0 where it does not tell; `kv_cache_use`
+    is a share. `n_overloads` counts, since it started, the requests that were too many: refused, timed out, preempted.
+    """
+
+    n_running: int = 0
+    n_waiting: int = 0
+    kv_cache_use: float = 0.0
+    n_overloads: int = 0
+
+
+@runtime_checkable
+class ReportsLoad(Protocol):
+    """An engine that says how busy it is, so that the number of requests at once can follow it."""
+
+    def load(self) -> EngineLoad: ...
 
 
 class Engine(Protocol):

@@ -18,11 +18,13 @@ from openai import (
     PermissionDeniedError,
 )
 
-from rephrase.engine import EngineError, EngineInfo, PromptTooLongError, RequestRefusedError
+from rephrase.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
 from rephrase.records import Completion, FinishReason, Prompt, Sampling
 
 DEFAULT_CONTEXT_TOKENS = 4096
-IN_FLIGHT_PER_ENDPOINT = 64
+# A server does not say how many requests it runs at once: begin with few, double while that brings more.
+IN_FLIGHT_PER_ENDPOINT = 256
+FIRST_IN_FLIGHT_PER_ENDPOINT = 16
 # A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
 MAX_FIRST_REFUSALS = 20
 # After a fault an endpoint is asked again when no other is left, or after this time.
@@ -67,7 +69,7 @@ class OpenAIEngine:
             AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
         ]
         self._n_under_way = [0] * len(self._clients)
-        self._n_answers = self._n_first_refusals = 0
+        self._n_answers = self._n_first_refusals = self._n_overloads = 0
         self._resting_until_s = [0.0] * len(self._clients)
         served = _served_models(endpoints, key, give_up_after_s)
         names = list(dict.fromkeys(entry["id"] for entry in served))
@@ -83,11 +85,16 @@ class OpenAIEngine:
             tokenizer=tokenizer or entry.get("root") or entry["id"],
             max_context_tokens=int(entry.get("max_model_len") or DEFAULT_CONTEXT_TOKENS),
             max_in_flight=max_in_flight or IN_FLIGHT_PER_ENDPOINT * len(self._clients),
+            first_in_flight=FIRST_IN_FLIGHT_PER_ENDPOINT * len(self._clients),
         )
 
     @property
     def info(self) -> EngineInfo:
         return self._info
+
+    def load(self) -> EngineLoad:
+        """How often a server was asked for too much; what it runs and what waits there, it does not say."""
+        return EngineLoad(n_overloads=self._n_overloads)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         try:
@@ -142,6 +149,7 @@ class OpenAIEngine:
             self._resting_until_s[number] = time.monotonic() + REST_S
             raise MalformedAnswerError(str(error)) from error
         except Exception as error:
+            self._n_overloads += _is_overload(error)
             if _is_transient(error):
                 self._resting_until_s[number] = time.monotonic() + REST_S
             raise
@@ -173,6 +181,10 @@ def _is_transient(error: Exception) -> bool:
     if isinstance(error, APIStatusError):
         return error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
     return isinstance(error, APIConnectionError | APITimeoutError | MalformedAnswerError | httpx.TransportError)
+
+
+def _is_overload(error: Exception) -> bool:
+    return isinstance(error, APITimeoutError) or (isinstance(error, APIStatusError) and error.status_code in (429, 503))
 
 
 def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -> list[dict[str, Any]]:

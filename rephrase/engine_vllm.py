@@ -9,6 +9,7 @@ the same throughput (2 cores, SmolLM2-135M: 353 to 385 against 345 tokens/s). Wh
 
 import asyncio
 import logging
+import math
 import os
 import queue
 import threading
@@ -16,13 +17,15 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from rephrase.engine import EngineError, EngineInfo, PromptTooLongError, RequestRefusedError
+from rephrase.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
 from rephrase.models import PACKAGED_MODEL, model_revision, resolve_model
 from rephrase.records import Completion, Prompt, Sampling
 from rephrase.tokenizer import HubTokenizer
 
 MAX_NUM_SEQS_CPU = 32
 MAX_NUM_SEQS_GPU = 256
+# So many requests wait behind a full batch: a place in it that becomes free is taken in the very next step.
+WAITING_PER_RUNNING = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class VLLMEngine:
             from vllm import AsyncEngineArgs
             from vllm.platforms import current_platform
             from vllm.v1.engine.llm_engine import LLMEngine
+            from vllm.v1.metrics.loggers import StatLoggerBase
         except ImportError as error:
             raise ValueError(
                 "vLLM is not installed: in a clone of the project `pip install -e '.[gpu]'` or, for CPUs, "
@@ -74,6 +78,19 @@ class VLLMEngine:
                 "or let a server do the work with --engine openai --endpoint URL"
             ) from error
 
+        engine = self
+
+        class LoadLogger(StatLoggerBase):
+            """vLLM's own statistics of each step, kept for `load`."""
+
+            def __init__(self, vllm_config: Any, engine_index: int = 0) -> None: ...
+
+            def log_engine_initialized(self) -> None: ...
+
+            def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+                engine._keep_load(scheduler_stats, iteration_stats)
+
+        self._load = EngineLoad()
         folder = resolve_model(model)
         self._tokenizer = HubTokenizer(folder)
         cpu = current_platform.is_cpu()
@@ -95,7 +112,8 @@ class VLLMEngine:
                     max_num_seqs=max_num_seqs,
                     use_tqdm_on_load=False,
                     **arguments,
-                )
+                ),
+                stat_loggers=[LoadLogger],
             )
         except Exception as error:
             raise EngineError(f"vLLM could not load {model!r}: {error}") from error
@@ -105,7 +123,7 @@ class VLLMEngine:
             model_revision=model_revision(folder),
             tokenizer=folder,
             max_context_tokens=max_context_tokens,
-            max_in_flight=max_num_seqs,
+            max_in_flight=max_num_seqs + math.ceil(max_num_seqs * WAITING_PER_RUNNING),
         )
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
@@ -117,6 +135,20 @@ class VLLMEngine:
     @property
     def info(self) -> EngineInfo:
         return self._info
+
+    def load(self) -> EngineLoad:
+        """As of the last step."""
+        return self._load
+
+    def _keep_load(self, scheduler_stats: Any, iteration_stats: Any) -> None:
+        """Called from the thread of the model, after each step."""
+        if scheduler_stats is not None:
+            self._load = EngineLoad(
+                n_running=scheduler_stats.num_running_reqs,
+                n_waiting=scheduler_stats.num_waiting_reqs,
+                kv_cache_use=scheduler_stats.kv_cache_usage,
+                n_overloads=self._load.n_overloads + (iteration_stats.num_preempted_reqs if iteration_stats else 0),
+            )
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         token_ids = self._tokenizer.prompt_token_ids(prompt)

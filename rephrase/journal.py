@@ -23,7 +23,10 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What one variant of one document came to: its row, if there is one, and its refused chunks, of all steps."""
+    """What one variant of one document came to: its row, if there is one, and its refused chunks, of all steps.
+
+    `route` names the recipes, joined with +; `engine_s` is its share of the engine's time (see `rephrase.scheduler`).
+    """
 
     rewrite: Row | None
     rejects: list[Row]
@@ -31,6 +34,14 @@ class Entry:
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int
+    route: str = ""
+    engine_s: float = 0.0
+    cost: float = 0.0
+
+    @property
+    def n_tokens(self) -> int:
+        """Accepted."""
+        return int(self.rewrite["n_tokens"]) if self.rewrite else 0
 
 
 class Journal:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from rephrase.part_reader import PartReader
 from rephrase.plan import (
     LATER_PLAN_NAME,
     Plan,
     cut_into_parts,
     later_plans,
     load_plan,
-    read_part,
     save_plan,
 )
 from rephrase.reading import InputFile, ReadOptions
@@ -83,9 +83,11 @@ def earlier_ids(storage: Storage, plan: Plan, options: ReadOptions) -> Iterator[
     for rejects in read_rejects(storage, ["document_id", "stage"]):
         documents = rejects.filter(pc.not_equal(rejects["stage"], NOT_A_DOCUMENT))
         yield from documents["document_id"].to_pylist()
-    committed = read_commits(storage)
+    # A part that a target ended in the middle is committed for the documents that are done.
+    committed = {index for index, commit in read_commits(storage).items() if not commit.get("n_records_left")}
+    reader = PartReader(plan, options)
     for part in plan.parts:
         if part.index not in committed:
-            for record in read_part(plan, part, options):
+            for record in reader.read(part):
                 if isinstance(record, Document):
                     yield record.id

@@ -1,22 +1,23 @@
 """Rewrite one part of a corpus and commit it.
 
-Each document is a chain, so the engine is kept busy by many documents at once. Within a part the longest chains start
-first, and as soon as the last one has started the next part may begin: no part's tail leaves the engine idle.
+Each document is a chain. The chains of a part wait in the scheduler's line together with those of the other open parts;
+when the last of them has come to its end, the part is committed.
 """
 
 import asyncio
 import dataclasses
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rephrase.chunking import chunk_document
+from rephrase.cost import Prices, total_usage
 from rephrase.engine import EngineError
 from rephrase.journal import Entry, Journal, Key
 from rephrase.language import detect_language
-from rephrase.plan import Part, Plan, read_part
-from rephrase.reading import ReadOptions
+from rephrase.part_reader import PartReader
+from rephrase.plan import Part, Plan
 from rephrase.recipes import Recipe, draw_variants
 from rephrase.records import (
     Check,
@@ -41,26 +42,13 @@ from rephrase.rows import (
     unchanged_row,
     unreadable_row,
 )
-from rephrase.shards import commit_part
+from rephrase.scheduler import DocumentTurn, NotBegunError, ScheduledEngine, Scheduler, Turn
+from rephrase.shards import commit_part, read_commit
 from rephrase.storage import Storage
+from rephrase.target import Target
 
-
-class Admission:
-    """How many chains are under way at once, over all parts."""
-
-    def __init__(self, n_in_flight: int) -> None:
-        self._slots = asyncio.Semaphore(n_in_flight)
-        self._all_started: dict[int, asyncio.Event] = {}
-
-    async def acquire(self) -> None:
-        await self._slots.acquire()
-
-    def release(self) -> None:
-        self._slots.release()
-
-    def all_started(self, part: int) -> asyncio.Event:
-        """Set when a part has no chain left to start: from then on the next part may begin."""
-        return self._all_started.setdefault(part, asyncio.Event())
+# What left as it is stands under in the account by recipe.
+UNCHANGED = "unchanged"
 
 
 @dataclass(slots=True)
@@ -77,7 +65,19 @@ class Progress:
     n_prompt_tokens: int = 0
     n_completion_tokens: int = 0
     n_cached_tokens: int = 0
+    n_tokens: int = 0  # of finished and accepted rewrites, those of earlier sessions included
+    cost: float = 0.0  # likewise
+    target_tokens: int | None = None
     notes: list[str] = field(default_factory=list)
+
+    def count_part(self, part: Part, n_variants: int, commit: Row, sign: int = 1) -> None:
+        """Count, or with sign -1 no longer count, what was committed of a part."""
+        share = commit["n_records"] / part.n_records
+        self.n_records_done += sign * commit["n_records"]
+        self.n_documents_accepted += sign * commit["n_documents_accepted"]
+        self.n_bytes_done += sign * round(share * part.n_bytes * n_variants)
+        self.n_tokens += sign * commit["n_tokens"]
+        self.cost += sign * commit.get("cost", 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +86,16 @@ class Workshop:
 
     storage: Storage
     plan: Plan
-    read_options: ReadOptions
+    reader: PartReader
     recipes: Mapping[str, Recipe]
     recipe_choice: str
     n_variants: int
     tools: Tools
     near_duplicates: Callable[[Sequence[str]], dict[int, tuple[int, str]]]
-    admission: Admission
+    scheduler: Scheduler
     progress: Progress
+    target: Target = field(default_factory=Target)
+    prices: Prices = field(default_factory=Prices)
 
     @property
     def info(self) -> ModelInfo:
@@ -112,8 +114,11 @@ class Chain:
     chunks: list[Chunk]  # of the document, for the first recipe of the route
 
 
-async def run_part(part: Part, workshop: Workshop) -> Row:
+async def run_part(part: Part, workshop: Workshop) -> Row | None:
     """Rewrite what the journal does not have yet, commit the part and return its commit.
+
+    When the scheduler is closed before all chains have begun, what is finished is committed and the rest is left for
+    another run; None when that is nothing.
 
     Raises:
         EngineError: the engine no longer answers; what was finished is in the journal.
@@ -123,34 +128,48 @@ async def run_part(part: Part, workshop: Workshop) -> Row:
     entries = await asyncio.to_thread(journal.read)
     # Generated before this session, so they do not count for its speed.
     n_tokens_resumed = sum(entry.n_completion_tokens for entry in entries.values())
-    records = await asyncio.to_thread(_read, part, workshop)
-    chains = await asyncio.to_thread(_open_chains, records, entries, workshop)
+    committed = await asyncio.to_thread(read_commit, workshop.storage, part.index)  # when a target was reached in it
+    records, chains = await asyncio.to_thread(_open, part, entries, workshop)
     n_open = Counter(chain.key[0] for chain in chains)
-    open_bytes = sum(len(chain.document.text.encode()) for chain in chains)
-    workshop.progress.n_bytes_done += part.n_bytes * workshop.n_variants - open_bytes
-    for position in range(len(records)):
-        if not n_open[position]:
-            _count_record(position, entries, workshop)
+    _count_opened(part, records, chains, entries, n_open, workshop, committed)
+    scheduler = workshop.scheduler
+    due = scheduler.due(sum(_n_chunks(chain) for chain in chains))
+    turns: defaultdict[int, DocumentTurn] = defaultdict(DocumentTurn)
+    for position, _ in entries:
+        turns[position].begun = True
     try:
         async with asyncio.TaskGroup() as group:
-            for chain in sorted(chains, key=lambda chain: -len(chain.chunks)):
-                await workshop.admission.acquire()
-                group.create_task(_run_chain(chain, journal, entries, n_open, workshop))
-            workshop.admission.all_started(part.index).set()
+            for chain in sorted(chains, key=_n_chunks, reverse=True):
+                turn = Turn(due=due, n_left=_n_chunks(chain), document=turns[chain.key[0]])
+                group.create_task(_run_chain(part, chain, turn, journal, entries, n_open, workshop))
+            scheduler.opened(part.index).set()
     except* EngineError as errors:
         raise errors.exceptions[0] from None
-    commit = await asyncio.to_thread(_commit, part, records, entries, workshop, started_at, n_tokens_resumed)
-    await asyncio.to_thread(journal.remove)
+    left = {position for position, n_chains in n_open.items() if n_chains}
+    if left and not entries:
+        return None
+    commit = await asyncio.to_thread(_commit, part, records, entries, left, workshop, started_at, n_tokens_resumed)
+    if not left:
+        await asyncio.to_thread(journal.remove)
     return commit
 
 
-def _read(part: Part, workshop: Workshop) -> list[Document | UnreadableRecord]:
-    return [
+def _n_chunks(chain: Chain) -> int:
+    # A later recipe cuts what the one before it wrote, about as much.
+    return len(chain.chunks) * len(chain.route)
+
+
+def _open(
+    part: Part, entries: Mapping[Key, Entry], workshop: Workshop
+) -> tuple[list[Document | UnreadableRecord], list[Chain]]:
+    """Read and cut a part, in a thread: it takes the time of some steps of the engine."""
+    records = [
         record
         if isinstance(record, UnreadableRecord)
         else dataclasses.replace(record, detected_language=detect_language(record.text))
-        for record in read_part(workshop.plan, part, workshop.read_options)
+        for record in workshop.reader.read(part)
     ]
+    return records, _open_chains(records, entries, workshop)
 
 
 def _open_chains(
@@ -180,38 +199,82 @@ def _open_chains(
     return chains
 
 
-async def _run_chain(
-    chain: Chain, journal: Journal, entries: dict[Key, Entry], n_open: Counter[int], workshop: Workshop
+def _count_opened(
+    part: Part,
+    records: Sequence[Document | UnreadableRecord],
+    chains: Sequence[Chain],
+    entries: Mapping[Key, Entry],
+    n_open: Counter[int],
+    workshop: Workshop,
+    committed: Row | None,
 ) -> None:
-    try:
-        entry = await _follow_route(chain, workshop)
+    """Count what earlier runs have done of a part: by its journal, no longer by what they committed of it."""
+    progress = workshop.progress
+    if committed:
+        progress.count_part(part, workshop.n_variants, committed, sign=-1)
+    open_bytes = sum(len(chain.document.text.encode()) for chain in chains)
+    progress.n_bytes_done += part.n_bytes * workshop.n_variants - open_bytes
+    n_tokens = sum(entry.n_tokens for entry in entries.values())
+    progress.n_tokens += n_tokens
+    progress.cost += sum(entry.cost for entry in entries.values())
+    workshop.target.set_part(part.index, n_tokens)
+    for position in range(len(records)):
+        if not n_open[position]:
+            _count_record(position, entries, workshop)
+
+
+async def _run_chain(
+    part: Part,
+    chain: Chain,
+    turn: Turn,
+    journal: Journal,
+    entries: dict[Key, Entry],
+    n_open: Counter[int],
+    workshop: Workshop,
+) -> None:
+    async def work() -> Entry:
+        entry = await _follow_route(chain, turn, workshop)
         await asyncio.to_thread(journal.write, chain.key, entry)
-    finally:
-        workshop.admission.release()
+        # Before the next chain is chosen: whether one may begin depends on what is finished.
+        workshop.target.add(part.index, entry.n_tokens)
+        return entry
+
+    try:
+        entry = await workshop.scheduler.run_chain(turn, work)
+    except NotBegunError:
+        return
     entries[chain.key] = entry
+    workshop.progress.n_tokens += entry.n_tokens
+    workshop.progress.cost += entry.cost
     position = chain.key[0]
     n_open[position] -= 1
     if not n_open[position]:
         _count_record(position, entries, workshop)
 
 
-async def _follow_route(chain: Chain, workshop: Workshop) -> Entry:
+async def _follow_route(chain: Chain, turn: Turn, workshop: Workshop) -> Entry:
     """Through all recipes of the route, or until one of them accepts nothing."""
-    progress, info = workshop.progress, workshop.info
+    progress, scheduler, info = workshop.progress, workshop.scheduler, workshop.info
+    tools = dataclasses.replace(
+        workshop.tools,
+        engine=ScheduledEngine(workshop.tools.engine.info, scheduler, turn),
+        check=_counting(workshop.tools.check, progress),
+    )
     document, chunks = chain.document, chain.chunks
     steps: list[tuple[Rewrite, Recipe]] = []
     rejects: list[Row] = []
     for number, name in enumerate(chain.route):
         recipe, last = workshop.recipes[name], number == len(chain.route) - 1
 
-        def count_chunk(part: ChunkRewrite, weight: int = number) -> None:
-            # The bytes of a document count once, in its first step.
-            progress.n_bytes_done += len(part.chunk.text.encode()) if weight == 0 else 0
+        def count_chunk(part: ChunkRewrite, number: int = number, last: bool = last) -> None:
+            # The bytes of a document count once, in its first step; what the last one accepts is what the route brings.
+            progress.n_bytes_done += len(part.chunk.text.encode()) if number == 0 else 0
+            workshop.target.saw_chunk(part.n_tokens if last and part.verdict.accepted else 0)
+            scheduler.chunks_left(turn, max(0, turn.n_left - 1))
             progress.n_chunks_accepted += part.verdict.accepted
             progress.n_chunks_rejected += not part.verdict.accepted
 
         variant = chain.variant if last else draw_variants(recipe, document.id, 1, workshop.tools.seed)[0]
-        tools = dataclasses.replace(workshop.tools, check=_counting(workshop.tools.check, progress))
         rewrite = await rewrite_document(document, chunks, variant, recipe, tools, count_chunk)
         steps.append((rewrite, recipe))
         rejects += reject_rows(chain.document, rewrite, recipe, info)
@@ -221,15 +284,23 @@ async def _follow_route(chain: Chain, workshop: Workshop) -> Entry:
         document = dataclasses.replace(document, text=text, language="en", detected_language="en")
         next_recipe = workshop.recipes[chain.route[number + 1]]
         chunks = await asyncio.to_thread(chunk_document, document, workshop.tools.tokenizer, next_recipe.chunk_tokens)
+        scheduler.chunks_left(turn, len(chunks) * (len(chain.route) - number - 1))
     complete = len(steps) == len(chain.route)
     written = [part for rewrite, _ in steps for part in rewrite.chunks]
+    n_prompt_tokens = sum(part.n_prompt_tokens for part in written)
+    n_completion_tokens = sum(part.n_completion_tokens for part in written)
     return Entry(
         rewrite=rewrite_row(chain.document, steps, info) if complete else None,
         rejects=rejects,
         n_chunks=len(written),
-        n_prompt_tokens=sum(part.n_prompt_tokens for part in written),
-        n_completion_tokens=sum(part.n_completion_tokens for part in written),
+        n_prompt_tokens=n_prompt_tokens,
+        n_completion_tokens=n_completion_tokens,
         n_cached_tokens=sum(part.n_cached_tokens for part in written),
+        route="+".join(chain.route),
+        engine_s=turn.engine_s,
+        cost=workshop.prices.cost(
+            engine_s=turn.engine_s, n_prompt_tokens=n_prompt_tokens, n_completion_tokens=n_completion_tokens
+        ),
     )
 
 
@@ -256,15 +327,22 @@ def _commit(
     part: Part,
     records: Sequence[Document | UnreadableRecord],
     entries: Mapping[Key, Entry],
+    left: Collection[int],
     workshop: Workshop,
     started_at: float,
     n_tokens_resumed: int,
 ) -> Row:
-    """Rows in the order of the corpus, however the chains finished."""
+    """Rows in the order of the corpus, however the chains finished; the records in `left` are not done yet."""
+    found: defaultdict[int, list[Entry]] = defaultdict(list)
+    for position, variant in sorted(entries):
+        if position not in left:
+            found[position].append(entries[position, variant])
     rewrites: list[Row] = []
     rejects: list[Row] = []
     n_accepted = 0
     for position, record in enumerate(records):
+        if position in left:
+            continue
         if isinstance(record, UnreadableRecord):
             rejects.append(unreadable_row(record))
             continue
@@ -273,29 +351,48 @@ def _commit(
             kept = [unchanged_row(record, n_tokens, workshop.info)]
             refused: list[Row] = []
         else:
-            found = [entries[key] for key in sorted(entries) if key[0] == position]
-            kept, refused = _different([entry.rewrite for entry in found if entry.rewrite], workshop)
-            rejects += [row for entry in found for row in entry.rejects]
+            kept, refused = _different([entry.rewrite for entry in found[position] if entry.rewrite], workshop)
+            rejects += [row for entry in found[position] for row in entry.rejects]
         rewrites += kept
         rejects += refused
         n_accepted += bool(kept)
+    usage_by_route = _usage([entry for done in found.values() for entry in done], rewrites)
+    usage = total_usage(usage_by_route.values())
     return commit_part(
         workshop.storage,
         part.index,
         rewrites,
         rejects,
-        n_records=len(records),
+        n_records=len(records) - len(left),
+        n_records_left=len(left),
         n_documents_accepted=n_accepted,
-        n_documents_rejected=len(records) - n_accepted,
-        n_chunks=sum(entry.n_chunks for entry in entries.values()),
-        n_chunks_accepted=sum(entry.n_chunks - len(entry.rejects) for entry in entries.values()),
-        n_prompt_tokens=sum(entry.n_prompt_tokens for entry in entries.values()),
-        n_completion_tokens=sum(entry.n_completion_tokens for entry in entries.values()),
-        n_cached_tokens=sum(entry.n_cached_tokens for entry in entries.values()),
+        n_documents_rejected=len(records) - len(left) - n_accepted,
+        **{name: usage[name] for name in usage if name not in ("n_rewrites", "n_tokens")},
+        usage=usage_by_route,
         n_tokens_resumed=n_tokens_resumed,
         started_at=started_at,
         ended_at=time.time(),
     )
+
+
+def _usage(entries: Sequence[Entry], rewrites: Sequence[Row]) -> dict[str, Row]:
+    """What each recipe, or route of recipes, took and brought."""
+    usage: defaultdict[str, list[Row]] = defaultdict(list)
+    for entry in entries:
+        usage[entry.route].append(
+            {
+                "n_chunks": entry.n_chunks,
+                "n_chunks_accepted": entry.n_chunks - len(entry.rejects),
+                "n_prompt_tokens": entry.n_prompt_tokens,
+                "n_completion_tokens": entry.n_completion_tokens,
+                "n_cached_tokens": entry.n_cached_tokens,
+                "engine_s": entry.engine_s,
+                "cost": entry.cost,
+            }
+        )
+    for row in rewrites:
+        usage[row.get("recipe") or UNCHANGED].append({"n_rewrites": 1, "n_tokens": row["n_tokens"]})
+    return {recipe: total_usage(usage[recipe]) for recipe in sorted(usage)}
 
 
 def _different(variants: list[Row], workshop: Workshop) -> tuple[list[Row], list[Row]]:

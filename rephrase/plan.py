@@ -8,7 +8,7 @@ A part is a contiguous run of records of a bounded size: the unit of scheduling,
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from rephrase.reading import (
     ReadOptions,
     UnreadableFileError,
     count_records,
-    has_changed,
     list_inputs,
     read_file,
 )
@@ -50,7 +49,8 @@ class PlanMismatchError(ValueError):
 class Part:
     """`n_records` records from `start` in file number `file` on, going on into the next files.
 
-    `duplicates` are the positions within the part of documents whose id stood before in the corpus.
+    `duplicates` are the positions within the part of documents whose id stood before in the corpus; `longest_bytes` is
+    the size of its longest document.
     """
 
     index: int
@@ -58,6 +58,7 @@ class Part:
     start: Position
     n_records: int
     n_bytes: int
+    longest_bytes: int = 0
     duplicates: tuple[int, ...] = ()
 
 
@@ -160,10 +161,10 @@ def cut_into_parts(
     first_refusal = ""
     n_records = n_not_selected = 0
     opened: tuple[int, Position] | None = None
-    n_part, n_part_bytes, duplicates = 0, 0, list[int]()
+    n_part, n_part_bytes, longest, duplicates = 0, 0, 0, list[int]()
 
     def close() -> None:
-        nonlocal opened, n_part, n_part_bytes, duplicates
+        nonlocal opened, n_part, n_part_bytes, longest, duplicates
         if opened:
             file, start = opened
             parts.append(
@@ -173,10 +174,11 @@ def cut_into_parts(
                     start=start,
                     n_records=n_part,
                     n_bytes=n_part_bytes,
+                    longest_bytes=longest,
                     duplicates=tuple(duplicates),
                 )
             )
-        opened, n_part, n_part_bytes, duplicates = None, 0, 0, []
+        opened, n_part, n_part_bytes, longest, duplicates = None, 0, 0, 0, []
 
     for number, file in enumerate(inputs, n_files_before):
         if limit is not None and n_records >= limit:
@@ -201,6 +203,7 @@ def cut_into_parts(
             else:
                 routes["+".join(_route(record, recipe_choice)) or PASS_THROUGH] += 1
             n_part, n_part_bytes, n_records = n_part + 1, n_part_bytes + size, n_records + 1
+            longest = max(longest, size)
             position = after
     close()
     return Cut(
@@ -220,44 +223,6 @@ def _route(document: Document, recipe_choice: str) -> Route:
     if document.domain == Domain.MATH:
         document = replace(document, detected_language=detect_language(document.text))
     return route_document(document, recipe_choice)
-
-
-def read_part(plan: Plan, part: Part, options: ReadOptions) -> Iterator[Document | UnreadableRecord]:
-    """The records of a part, in order; of documents with the same id, all but the first are refused.
-
-    Raises:
-        InputChangedError: they are not those that were planned.
-    """
-    duplicates, position, number = set(part.duplicates), part.start, 0
-    for file in plan.inputs[part.file :]:
-        if number == part.n_records:
-            return
-        if has_changed(file):
-            raise InputChangedError(f"{file.path} has changed since the run was planned; bring it back and run again")
-        for record, _ in read_file(file, options, position):
-            if number == part.n_records:
-                return
-            if (
-                isinstance(record, UnreadableRecord)
-                and record.reason == "unreadable_file"
-                and file.name not in plan.unreadable
-            ):
-                raise InputChangedError(f"{record.detail}; it could be read when the run was planned: run again")
-            if number in duplicates and isinstance(record, Document):
-                yield UnreadableRecord(
-                    document_id=record.id,
-                    source=record.source,
-                    record=record.record,
-                    reason="duplicate_id",
-                    detail="a document with this id stands before it in the corpus",
-                    text=record.text,
-                )
-            else:
-                yield record
-            number += 1
-        position = Position()
-    if number != part.n_records:
-        raise InputChangedError(f"part {part.index} was planned with {part.n_records} records and now has {number}")
 
 
 def save_plan(storage: Storage, plan: Plan, name: str = PLAN_NAME) -> None:

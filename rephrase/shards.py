@@ -80,6 +80,12 @@ def read_commits(storage: Storage) -> dict[int, Row]:
     return {commit["part"]: commit for commit in (storage.read_json(f"commits/{name}") for name in names)}
 
 
+def read_commit(storage: Storage, index: int) -> Row | None:
+    """The commit of one part, if it has one."""
+    name = f"commits/{part_name(index)}.json"
+    return storage.read_json(name) if storage.exists(name) else None
+
+
 def read_rewrites(storage: Storage, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The rewrites of the committed parts, one table each, in order."""
     yield from _read(storage, "rewrites", columns)

@@ -19,12 +19,14 @@ from fidelity.encoder import SentenceEncoder
 from fidelity.preserve import lost_formula, lost_number
 from rephrase.engine_vllm import VLLMEngine
 from rephrase.models import PACKAGED_MODEL
-from rephrase.parts import Admission, Progress, Workshop, run_part
+from rephrase.part_reader import PartReader
+from rephrase.parts import Progress, Workshop, run_part
 from rephrase.plan import make_plan
 from rephrase.reading import Fields, ReadOptions
 from rephrase.recipes import load_recipes
 from rephrase.records import Domain
 from rephrase.rewriting import Tools
+from rephrase.scheduler import Scheduler
 from rephrase.shards import read_rejects, read_rewrites
 from rephrase.storage import Storage
 from rephrase.tokenizer import HubTokenizer
@@ -71,13 +73,13 @@ async def measure(source: Source, arguments: argparse.Namespace, tools: Tools, c
     workshop = Workshop(
         storage=Storage(folder / "out"),
         plan=plan,
-        read_options=options,
+        reader=PartReader(plan, options),
         recipes=load_recipes(),
         recipe_choice=source.choice,
         n_variants=1,
         tools=tools,
         near_duplicates=checker.near_duplicates,
-        admission=Admission(tools.engine.info.max_in_flight),
+        scheduler=Scheduler(tools.engine),
         progress=Progress(),
     )
     began = time.monotonic()

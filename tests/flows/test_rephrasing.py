@@ -203,3 +203,28 @@ def test_wrong_options_are_refused_in_one_line(corpus, tmp_path, monkeypatch, ar
     assert message in err
     assert "Traceback" not in err
     assert not list(tmp_path.glob("out/plan.json"))
+
+
+def test_a_target_stops_the_run_and_a_larger_one_or_none_goes_on(corpus, tmp_path):
+    out = tmp_path / "out"
+    prices = ("--price-per-hour", 2, "--price-out", 3)
+    code, stdout, err = run(*options(corpus, out), "--target-tokens", 4000, *prices)
+    assert code == 0, err
+    summary = json.loads(stdout)
+    assert 4000 <= summary["n_tokens"] < 4000 + 8 * 800  # at most the documents then under way
+    assert summary["n_to_do"] > 0
+    assert summary["n_accepted"] + summary["n_rejected"] + summary["n_to_do"] == N_DOCUMENTS + 2
+    assert summary["cost"] == pytest.approx(2 * summary["engine_s"] / 3600 + 3 * summary["n_completion_tokens"] / 1e6)
+    assert "/4,000 tokens accepted for" in err
+    code, stdout, _ = run("check", out, "--json")
+    assert (code, json.loads(stdout)["n_to_do"]) == (0, summary["n_to_do"])
+    first = {row["id"] for table in read_rewrites(Storage(out)) for row in table.to_pylist()}
+
+    # It is reached: nothing is done.
+    code, stdout, _ = run(*options(corpus, out), "--target-tokens", 4000)
+    assert (code, json.loads(stdout)["n_tokens"]) == (0, summary["n_tokens"])
+
+    code, stdout, err = run(*options(corpus, out))
+    assert code == 0, err
+    check_complete(json.loads(stdout), out)
+    assert first < {row["id"] for table in read_rewrites(Storage(out)) for row in table.to_pylist()}

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rephrase.new_files import earlier_ids, extend_plan, split_new
-from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, read_part, require_same, save_plan
+from rephrase.part_reader import PartReader
+from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import ReadOptions, list_inputs
 from rephrase.records import Document
 from rephrase.shards import commit_part
@@ -28,7 +29,7 @@ def extend(storage, plan, folder, part_bytes=None):
 def commit(storage, plan, part):
     """As a run would: each document is a row, in the rewrites or in the rejects."""
     rewrites, rejects = [], []
-    for i, record in enumerate(read_part(plan, part, ReadOptions())):
+    for i, record in enumerate(PartReader(plan, ReadOptions()).read(part)):
         if not isinstance(record, Document):
             rejects.append({"stage": "read", "reason": record.reason, "document_id": record.document_id})
         elif i % 2:
@@ -39,7 +40,7 @@ def commit(storage, plan, part):
 
 
 def records(plan, parts=None):
-    return [record for part in parts or plan.parts for record in read_part(plan, part, ReadOptions())]
+    return [record for part in parts or plan.parts for record in PartReader(plan, ReadOptions()).read(part)]
 
 
 @pytest.fixture

@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 from scripted import BagOfWords, ScriptedEngine, WordTokenizer, accept, passage, shout
 
 from fidelity.diversity import near_duplicate
+from rephrase.cost import Prices
 from rephrase.engine import EngineError
 from rephrase.journal import Entry, Journal
-from rephrase.parts import Admission, Progress, Workshop, run_part
+from rephrase.part_reader import PartReader
+from rephrase.parts import Progress, Workshop, run_part
 from rephrase.plan import make_plan
 from rephrase.reading import ReadOptions
 from rephrase.recipes import load_recipes
 from rephrase.records import Domain, Verdict
 from rephrase.rewriting import Tools
+from rephrase.scheduler import Scheduler
 from rephrase.shards import read_commits, read_rejects, read_rewrites
 from rephrase.storage import Storage
+from rephrase.target import Target
 
 RECIPES = {name: recipe.model_copy(update={"chunk_tokens": 16}) for name, recipe in load_recipes().items()}
 
@@ -33,16 +37,17 @@ def workshop(
         corpus.write_text("\n".join(lines), encoding="utf-8")
     options = ReadOptions(domain=domain)
     tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=0)
+    plan = make_plan(str(corpus), options, {}, recipe_choice=choice)
     return Workshop(
         storage=Storage(folder / "out"),
-        plan=make_plan(str(corpus), options, {}, recipe_choice=choice),
-        read_options=options,
+        plan=plan,
+        reader=PartReader(plan, options),
         recipes=RECIPES,
         recipe_choice=choice,
         n_variants=n_variants,
         tools=tools,
         near_duplicates=lambda texts: near_duplicate(texts, BagOfWords()),
-        admission=Admission(engine.info.max_in_flight),
+        scheduler=Scheduler(engine),
         progress=Progress(),
     )
 
@@ -178,11 +183,11 @@ async def test_a_torn_journal_entry_is_written_again(tmp_path, damage):
     assert [row["text"] for row in rows(shop)[0]] == ["ONE.", "TWO."]
 
 
-async def test_the_next_part_may_begin_when_all_chains_have_started(tmp_path):
+async def test_the_next_part_may_be_read_when_all_chains_wait_in_line(tmp_path):
     shop = workshop(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
-    assert not shop.admission.all_started(0).is_set()
+    assert not shop.scheduler.opened(0).is_set()
     await run(shop)
-    assert shop.admission.all_started(0).is_set()
+    assert shop.scheduler.opened(0).is_set()
 
 
 async def test_running_a_part_again_writes_the_same_rows(tmp_path):
@@ -257,3 +262,54 @@ async def test_code_passes_through_as_it_is(tmp_path):
     assert row["recipe"] is None
     assert reject["reason"] == "empty_text"
     assert (commit["n_documents_accepted"], commit["n_documents_rejected"]) == (1, 1)
+
+
+async def test_a_target_ends_the_run_at_the_end_of_a_document_and_a_larger_one_goes_on(tmp_path):
+    texts = [sentences(6, f"d{i}") for i in range(12)]
+    generated = []
+
+    def script(prompt, sampling):
+        generated.append(passage(prompt))
+        return shout(prompt, sampling)
+
+    def shop_for(n_tokens):
+        engine = ScriptedEngine(script, max_in_flight=2)
+        shop = workshop(tmp_path, engine, texts=texts)
+        target = Target(n_tokens, expected_chunk_tokens=14)
+        return dataclasses.replace(shop, target=target, scheduler=Scheduler(engine, may_begin=target.may_begin))
+
+    shop = shop_for(150)
+    commit = await run(shop)
+    per_document = 48  # six sentences of seven words and a full stop
+    assert commit["n_tokens"] == shop.target.n_finished == 4 * per_document
+    assert (commit["n_records"], commit["n_records_left"]) == (4, 8)
+    assert (commit["n_documents_accepted"], commit["n_documents_rejected"]) == (4, 0)
+    assert (shop.progress.n_records_done, shop.progress.n_tokens) == (4, 192)
+    first = rows(shop)[0]
+    assert len(first) == 4
+
+    shop = shop_for(400)
+    shop.progress.count_part(shop.plan.parts[0], 1, commit)  # as the flow does
+    commit = await run(shop)
+    assert commit["n_tokens"] == 9 * per_document
+    assert (shop.progress.n_records_done, shop.progress.n_tokens) == (9, 9 * per_document)
+    shop = shop_for(None)
+    commit = await run(shop)
+    assert (commit["n_records"], commit["n_records_left"]) == (12, 0)
+    assert [row["document_id"] for row in rows(shop)[0]] == [f"d{i}" for i in range(12)]
+    assert [row for row in rows(shop)[0] if row["id"] in {r["id"] for r in first}] == first
+    assert len(generated) == len(set(generated))
+    assert not (tmp_path / "out" / "journal" / "part-00000").exists()
+
+
+async def test_a_commit_says_what_each_recipe_took_and_cost(tmp_path):
+    shop = workshop(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
+    prices = Prices(per_hour=3600, per_million_prompt_tokens=1e6, per_million_completion_tokens=2e6)
+    commit = await run(dataclasses.replace(shop, prices=prices))
+    ((recipe, usage),) = commit["usage"].items()
+    assert recipe == "rephrase"
+    assert usage["n_tokens"] == commit["n_tokens"] == sum(row["n_tokens"] for row in rows(shop)[0])
+    assert usage["engine_s"] == pytest.approx(shop.scheduler.engine_s, rel=0.1)
+    assert usage["engine_s"] >= 3 * 0.01  # the longest chain alone
+    expected = usage["engine_s"] + usage["n_prompt_tokens"] + 2 * usage["n_completion_tokens"]
+    assert [commit["cost"], shop.progress.cost] == pytest.approx([expected, expected])

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, read_part, require_same, save_plan
+from rephrase.part_reader import PartReader
+from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import ReadOptions, UnreadableFileError, list_inputs
 from rephrase.records import UnreadableRecord
 from rephrase.storage import Storage
@@ -41,8 +42,10 @@ def test_the_parts_hold_each_record_once_and_in_order(tmp_path_factory, files, p
     save_plan(storage, plan)
     assert load_plan(storage) == plan
 
-    read = [record for part in plan.parts for record in read_part(plan, part, ReadOptions())]
-    assert [len(list(read_part(plan, part, ReadOptions()))) for part in plan.parts] == [p.n_records for p in plan.parts]
+    read = [record for part in plan.parts for record in PartReader(plan, ReadOptions()).read(part)]
+    assert [len(list(PartReader(plan, ReadOptions()).read(part))) for part in plan.parts] == [
+        p.n_records for p in plan.parts
+    ]
     assert (plan.n_records, plan.n_not_selected) == (len(taken), len(records) - len(taken))
     seen = set()
     for row, record in zip(taken, read, strict=True):
@@ -104,10 +107,10 @@ def test_a_large_corpus_makes_about_a_thousand_parts(tmp_path):
 def test_an_input_that_changes_under_a_run_stops_it(tmp_path):
     write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "two"}])
     plan = make_plan(str(tmp_path), ReadOptions(), {}, part_bytes=3)
-    assert len(list(read_part(plan, plan.parts[1], ReadOptions()))) == 1
+    assert len(PartReader(plan, ReadOptions()).read(plan.parts[1])) == 1
     write(tmp_path / "a.jsonl", [{"text": "one"}])
     with pytest.raises(InputChangedError, match=r"a\.jsonl has changed since the run was planned"):
-        list(read_part(plan, plan.parts[0], ReadOptions()))
+        PartReader(plan, ReadOptions()).read(plan.parts[0])
 
 
 def test_a_read_error_that_the_plan_did_not_see_stops_the_part(tmp_path, monkeypatch):
@@ -121,7 +124,7 @@ def test_a_read_error_that_the_plan_did_not_see_stops_the_part(tmp_path, monkeyp
 
     monkeypatch.setattr("rephrase.reading._lines", failing)
     with pytest.raises(InputChangedError, match="connection reset; it could be read when the run was planned"):
-        list(read_part(plan, plan.parts[0], ReadOptions()))
+        PartReader(plan, ReadOptions()).read(plan.parts[0])
 
 
 def test_a_file_that_is_cut_off_is_counted_with_a_limit(tmp_path):
@@ -132,7 +135,7 @@ def test_a_file_that_is_cut_off_is_counted_with_a_limit(tmp_path):
     assert (plan.n_records, plan.n_not_selected) == (5, 1)
     whole = make_plan(str(tmp_path), ReadOptions(), {})
     assert whole.unreadable == ("a.jsonl.gz",)
-    assert len(list(read_part(whole, whole.parts[-1], ReadOptions()))) == whole.parts[-1].n_records
+    assert len(PartReader(whole, ReadOptions()).read(whole.parts[-1])) == whole.parts[-1].n_records
 
 
 def test_the_output_inside_the_corpus_is_not_part_of_it(tmp_path):

@@ -1,0 +1,87 @@
+"""How many requests an engine has at once: additive increase, multiplicative decrease.
+
+As in TCP (Chiu and Jain 1989), with the signs of too much that an engine gives: requests that were refused (429), that
+timed out or that were preempted for want of KV cache, and a queue longer than the batch that runs. An engine that
+tells nothing of itself gets as many as it says it takes.
+"""
+
+from rephrase.engine import EngineLoad
+
+# Behind the running batch so many more may wait, so that a place that becomes free is taken in the next step.
+WAITING_SHARE = 1 / 8
+DECREASE = 0.75
+# Of the KV cache; above it another request would soon push one out.
+FULL_CACHE = 0.95
+# A server does not show its queue. Where many more requests brought less than this, it is full.
+LEAST_GAIN = 0.05
+GROWTH_TO_JUDGE = 1.25
+
+
+class Limit:
+    """`value` requests at once, between 1 and `maximum`."""
+
+    def __init__(self, maximum: int, initial: int | None = None) -> None:
+        self.maximum = maximum
+        self._value = float(min(initial or maximum, maximum))
+        self._n_overloads = 0
+        self._n_until_decrease = 0  # one bad moment is seen by many answers and counts once
+        self._probing = initial is not None  # doubling each round, until the first sign of too much
+        self._round = _Round(self._value)
+        self._before: _Round | None = None
+
+    @property
+    def value(self) -> int:
+        return int(self._value)
+
+    def answered(self, load: EngineLoad, n_tokens: int, now_s: float, all_taken: bool) -> None:
+        """After each answer of `n_tokens`; `all_taken` when `value` requests were under way."""
+        self._n_until_decrease -= 1
+        overloaded = load.n_overloads > self._n_overloads
+        self._n_overloads = load.n_overloads
+        if overloaded or (load.n_running and load.n_waiting > load.n_running):
+            self._probing = False
+            if self._n_until_decrease <= 0:
+                self._value = max(1.0, self._value * DECREASE)
+                self._n_until_decrease = self.value
+                self._before, self._round = None, _Round(self._value)
+            return
+        if (before := self._as_fast_before(n_tokens, now_s)) is not None:
+            self._probing, self._value = False, before
+            return
+        queue_is_short = load.n_waiting <= max(1.0, load.n_running * WAITING_SHARE)
+        if all_taken and queue_is_short and load.kv_cache_use < FULL_CACHE:
+            self._value = min(float(self.maximum), self._value + (1.0 if self._probing else 1.0 / self._value))
+
+    def _as_fast_before(self, n_tokens: int, now_s: float) -> float | None:
+        """While probing: the number before the last growth, if it brought as many tokens per second."""
+        if not self._probing:
+            return None
+        self._round.add(n_tokens, now_s)
+        if self._value < self._round.value * GROWTH_TO_JUDGE or self._round.n_answers < self._round.value:
+            return None
+        before, self._before, self._round = self._before, self._round, _Round(self._value)
+        if before is None or self._before.tokens_per_s >= before.tokens_per_s * (1 + LEAST_GAIN):
+            return None
+        return before.value
+
+
+class _Round:
+    """What one setting of the limit brought."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+        self.n_answers = self._n_tokens = 0
+        self._first_s = self._last_s = 0.0
+
+    def add(self, n_tokens: int, now_s: float) -> None:
+        if self.n_answers:  # the first answer only starts the clock
+            self._n_tokens += n_tokens
+        else:
+            self._first_s = now_s
+        self._last_s = now_s
+        self.n_answers += 1
+
+    @property
+    def tokens_per_s(self) -> float:
+        seconds = self._last_s - self._first_s
+        return self._n_tokens / seconds if seconds else 0.0

@@ -1,0 +1,262 @@
+"""Which chain goes next.
+
+Each document is a chain: a chunk needs the rewrite of the one before it, so the engine is kept full by many documents
+at once. Whenever a request ends, the next one is chosen:
+
+1. of the chains under way and not waiting for the engine or for a check, the one with most chunks left;
+2. if there is none, a new chain begins, again the longest first, over all parts that are open.
+
+A part is due when the engine could have done all that was handed in up to it, and a chain must go on by the time it is
+due less the chunks it has left. Smallest first: among the chains of one part, and of parts that are near, this is the
+longest remaining chain first, and a short chain of an old part is not passed over for ever.
+
+    part 0 of 80 chunks, part 1 of 40, 10 requests at once: due after 8 and after 12 turns of the engine
+    part 0: a chain of 3 chunks -> 8 - 3 = 5      part 1: a chain of 9 chunks -> 12 - 9 = 3, which goes first
+
+Nothing polls: a decision is made when something ends or is handed in, and costs O(log n) of the chains that wait.
+"""
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rephrase.engine import Engine, EngineInfo, ReportsLoad
+from rephrase.limit import Limit
+from rephrase.records import Completion, Prompt, Sampling
+
+T = TypeVar("T")
+
+# Chains under way for each request: while some wait for their check, others keep the engine full. When checks are so
+# slow that all wait for them, no more begin.
+CHAINS_PER_REQUEST = 2
+
+
+class NotBegunError(Exception):
+    """The run ends before this chain could begin."""
+
+
+@dataclass(slots=True, eq=False)
+class DocumentTurn:
+    """Whether any variant of a document has begun: then all of them are finished before a run stops."""
+
+    begun: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """The place of one chain in the schedule. `n_left` chunks are still to be written."""
+
+    due: float
+    n_left: int
+    document: DocumentTurn = field(default_factory=DocumentTurn)
+    under_way: bool = False
+    engine_s: float = 0.0
+    holds_a_slot: bool = False  # it has begun and its first request need not wait
+
+    @property
+    def latest_start(self) -> float:
+        return self.due - self.n_left
+
+
+_Waiting = list[tuple[float, int, Turn, "asyncio.Future[None]"]]
+
+
+class Scheduler:
+    """Shares one engine among the chains of all open parts."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        may_begin: Callable[[int], bool] = lambda n_chunks: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`may_begin` is told how many chunks are open, and says whether a further chain may begin."""
+        self.limit = Limit(engine.info.max_in_flight, engine.info.first_in_flight)
+        self.closed = False
+        self.n_busy = 0  # requests at the engine
+        self.n_under_way = 0  # chains
+        self.n_to_begin = 0  # chains
+        self.n_chunks_open = 0  # of the chains under way
+        self.engine_s = 0.0  # in which it had something to do
+        self._engine = engine
+        self._load = engine.load if isinstance(engine, ReportsLoad) else None
+        self._may_begin = may_begin
+        self._clock = clock
+        self._due = 0.0
+        self._sequence = itertools.count()
+        self._going_on: _Waiting = []
+        self._beginning: _Waiting = []
+        self._room = asyncio.Event()
+        self._opened: dict[int, asyncio.Event] = {}
+        # Time since the start, each moment divided by the requests that shared it: see `_advance`.
+        self._share_s = 0.0
+        self._advanced_at = clock()
+
+    def due(self, n_chunks: int) -> float:
+        """Hand in the chunks of a part; when they are due."""
+        self._due += n_chunks / self.limit.value
+        return self._due
+
+    def opened(self, part: int) -> asyncio.Event:
+        """Set when a part is read and its chains wait in line: then the next part may be read."""
+        return self._opened.setdefault(part, asyncio.Event())
+
+    async def room(self) -> None:
+        """Wait until so few chains are left to begin that the next part should be read. Returns at once when closed."""
+        await self._room.wait()
+
+    async def run_chain(self, turn: Turn, work: Callable[[], Awaitable[T]]) -> T:
+        """Wait for the chain's turn to begin, then do its work, which asks by way of a ScheduledEngine.
+
+        Raises:
+            NotBegunError: the scheduler was closed first.
+        """
+        if self.closed and not turn.document.begun:
+            raise NotBegunError
+        self.n_to_begin += 1
+        try:
+            await self._wait(self._beginning, turn)
+        finally:
+            self.n_to_begin -= 1
+            self._dispatch()
+        try:
+            return await work()
+        finally:
+            self.n_under_way -= 1
+            self.n_chunks_open -= turn.n_left
+            turn.under_way = False
+            if turn.holds_a_slot:
+                self._release(turn)
+            self._dispatch()
+
+    def chunks_left(self, turn: Turn, n_left: int) -> None:
+        """A chain under way has `n_left` chunks to go."""
+        self.n_chunks_open += n_left - turn.n_left
+        turn.n_left = n_left
+
+    async def ask(self, turn: Turn, prompt: Prompt, sampling: Sampling) -> Completion:
+        """One request of a chain under way, when it is its turn."""
+        if not turn.holds_a_slot:
+            await self._wait(self._going_on, turn)
+        began = self._advance()
+        completion = None
+        try:
+            completion = await self._engine.complete(prompt, sampling)
+            return completion
+        finally:
+            turn.engine_s += self._advance() - began
+            if self._load:
+                n_tokens = completion.n_completion_tokens if completion else 0
+                all_taken = self.n_busy >= self.limit.value
+                self.limit.answered(self._load(), n_tokens, self._advanced_at, all_taken)
+            self._release(turn)
+            self._dispatch()
+
+    def close(self) -> None:
+        """Let what has begun come to its end, and begin nothing more."""
+        self.closed = True
+        waiting, self._beginning = self._beginning, []
+        for item in waiting:
+            _, _, turn, future = item
+            if turn.document.begun:
+                heapq.heappush(self._beginning, item)
+            elif not future.done():
+                future.set_exception(NotBegunError())
+        self._dispatch()
+
+    def reopen(self) -> None:
+        """Chains may be handed in again."""
+        self.closed = False
+        self._opened.clear()
+        self._dispatch()
+
+    async def _wait(self, line: _Waiting, turn: Turn) -> None:
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(line, (turn.latest_start, next(self._sequence), turn, future))
+        self._dispatch()
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # given in the same moment: give it back
+                if line is self._beginning:
+                    self.n_under_way -= 1
+                    self.n_chunks_open -= turn.n_left
+                self._release(turn)
+                self._dispatch()
+            raise
+
+    def _dispatch(self) -> None:
+        """Give free slots to those whose turn it is."""
+        while self.n_busy < self.limit.value:
+            if turn := self._next(self._going_on):
+                self._take(turn)
+            elif self._another_may_begin() and (turn := self._next(self._beginning)):
+                self._take(turn)
+                self.n_under_way += 1
+                self.n_chunks_open += turn.n_left
+                turn.under_way = turn.document.begun = True
+            else:
+                break
+        if not self.closed and not self.n_under_way and self._beginning and not self._may_begin(0):
+            self.close()
+        if self.closed or self.n_to_begin <= self.limit.value:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    def _another_may_begin(self) -> bool:
+        if self.n_under_way >= CHAINS_PER_REQUEST * self.limit.value:
+            return False
+        return self.closed or self._may_begin(self.n_chunks_open)
+
+    @staticmethod
+    def _next(line: _Waiting) -> Turn | None:
+        while line:
+            _, _, turn, future = heapq.heappop(line)
+            if not future.done():  # else it was cancelled
+                future.set_result(None)
+                return turn
+        return None
+
+    def _take(self, turn: Turn) -> None:
+        self._advance()
+        self.n_busy += 1
+        turn.holds_a_slot = True
+
+    def _release(self, turn: Turn) -> None:
+        self._advance()
+        self.n_busy -= 1
+        turn.holds_a_slot = False
+
+    def _advance(self) -> float:
+        """Go on with the clock that shares each moment among the requests at the engine, and read it.
+
+        The difference between two readings is the engine's time for one request between them: over all requests, they
+        add up to the time in which the engine had something to do.
+        """
+        now = self._clock()
+        if self.n_busy:
+            self._share_s += (now - self._advanced_at) / self.n_busy
+            self.engine_s += now - self._advanced_at
+        self._advanced_at = now
+        return self._share_s
+
+
+class ScheduledEngine:
+    """The engine as one chain sees it: each request waits for the chain's turn."""
+
+    def __init__(self, info: EngineInfo, scheduler: Scheduler, turn: Turn) -> None:
+        self.info = info
+        self._scheduler = scheduler
+        self._turn = turn
+
+    async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        return await self._scheduler.ask(self._turn, prompt, sampling)
+
+    async def close(self) -> None:
+        """The engine is shared: whoever opened it closes it."""

@@ -1,0 +1,85 @@
+"""The number of requests at once follows what an engine says of itself."""
+
+from rephrase.engine import EngineLoad
+from rephrase.limit import Limit
+
+N_TOKENS = 100
+
+
+def answers(limit, n, load, *, tokens_per_s=100.0, start_s=0.0):
+    """`n` answers, one after the other, as they come from an engine of that speed."""
+    now_s = start_s
+    for _ in range(n):
+        now_s += N_TOKENS / tokens_per_s
+        limit.answered(load(limit) if callable(load) else load, N_TOKENS, now_s, all_taken=True)
+    return now_s
+
+
+def test_it_stays_at_its_maximum_while_all_is_well():
+    limit = Limit(36)
+    answers(limit, 200, EngineLoad(n_running=32, n_waiting=4, kv_cache_use=0.5))
+    assert limit.value == 36
+
+
+def test_an_overload_counts_once_a_round_and_it_comes_back_slowly():
+    limit = Limit(100)
+    answers(limit, 50, EngineLoad(n_running=80, n_overloads=1))
+    assert limit.value == 75
+    values = []
+    for _ in range(3):
+        answers(limit, 76, EngineLoad(n_running=70, n_overloads=1))
+        values.append(limit.value)
+    assert values == [76, 77, 78]
+
+
+def test_preemption_after_preemption_brings_it_down_but_never_to_nothing():
+    limit, n = Limit(64), 0
+
+    def load(_):
+        nonlocal n
+        n += 1
+        return EngineLoad(n_running=8, n_overloads=n)
+
+    answers(limit, 1000, load)
+    assert limit.value == 1
+
+
+def test_a_full_cache_or_a_queue_stops_its_growth():
+    for load in (EngineLoad(n_running=8, kv_cache_use=0.97), EngineLoad(n_running=8, n_waiting=3)):
+        limit = Limit(100)
+        answers(limit, 1, EngineLoad(n_running=8, n_overloads=1))
+        before = limit.value
+        answers(limit, 500, EngineLoad(**{**{name: getattr(load, name) for name in load.__slots__}, "n_overloads": 1}))
+        assert limit.value == before
+
+
+def test_a_queue_longer_than_the_batch_brings_it_down():
+    limit = Limit(100)
+    answers(limit, 2000, lambda limit: EngineLoad(n_running=20, n_waiting=max(0, limit.value - 20)))
+    assert 20 <= limit.value <= 41
+
+
+def test_at_a_server_it_doubles_while_that_brings_more_and_stops_when_it_does_not():
+    """A server that runs 48 at once: more requests wait there unseen."""
+    limit, now_s = Limit(1024, initial=8), 0.0
+    for _ in range(4000):
+        now_s += N_TOKENS / (10.0 * min(limit.value, 48))
+        limit.answered(EngineLoad(), N_TOKENS, now_s, all_taken=True)
+    assert 48 <= limit.value <= 130
+
+
+def test_at_a_server_a_refusal_ends_the_doubling():
+    limit = Limit(1024, initial=8)
+    answers(limit, 8, EngineLoad())
+    assert limit.value == 16
+    answers(limit, 1, EngineLoad(n_overloads=3))
+    assert limit.value == 12
+    answers(limit, 24, EngineLoad(n_overloads=3))
+    assert limit.value <= 14
+
+
+def test_it_does_not_grow_while_not_all_is_used():
+    limit = Limit(64, initial=8)
+    for number in range(100):
+        limit.answered(EngineLoad(), N_TOKENS, float(number), all_taken=False)
+    assert limit.value == 8

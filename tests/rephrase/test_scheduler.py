@@ -1,0 +1,221 @@
+"""The order in which chains get the engine, how many at once, and what becomes of slots when something fails."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import ScriptedEngine
+
+from rephrase.engine import EngineError
+from rephrase.records import Completion, Prompt, Sampling
+from rephrase.scheduler import DocumentTurn, NotBegunError, ScheduledEngine, Scheduler, Turn
+
+SAMPLING = Sampling(temperature=0, top_p=1, max_tokens=8, seed=0)
+
+
+class Chain:
+    """Asks `n_chunks` times, one after the other, by its name; `checking_s` lies between two requests."""
+
+    def __init__(self, scheduler, name, n_chunks, *, due=None, checking_s=0.0, document=None):
+        self.scheduler, self.name, self.n_chunks, self.checking_s = scheduler, name, n_chunks, checking_s
+        due = scheduler.due(n_chunks) if due is None else due
+        self.turn = Turn(due=due, n_left=n_chunks, document=document or DocumentTurn())
+
+    async def run(self):
+        await self.scheduler.run_chain(self.turn, self._work)
+
+    async def _work(self):
+        engine = ScheduledEngine(None, self.scheduler, self.turn)
+        for number in range(self.n_chunks):
+            await engine.complete(Prompt(system=self.name, user=str(number)), SAMPLING)
+            self.scheduler.chunks_left(self.turn, self.n_chunks - number - 1)
+            await asyncio.sleep(self.checking_s)
+
+
+async def run(*chains):
+    async with asyncio.TaskGroup() as group:
+        for chain in chains:
+            group.create_task(chain.run())
+
+
+def is_idle(scheduler):
+    counts = (scheduler.n_busy, scheduler.n_under_way, scheduler.n_to_begin, scheduler.n_chunks_open)
+    return counts == (0, 0, 0, 0) and not scheduler._going_on and not scheduler._beginning
+
+
+def names(engine):
+    return [prompt.system for prompt in engine.prompts]
+
+
+async def test_the_longest_chain_of_all_parts_goes_first():
+    engine = ScriptedEngine(max_in_flight=1)
+    scheduler = Scheduler(engine)
+    blocker = Chain(scheduler, "blocker", 1, due=0)
+    near = [Chain(scheduler, name, n, due=due) for name, n, due in [("a", 2, 8), ("b", 3, 8), ("c", 9, 12)]]
+    await run(blocker, *near)
+    assert list(dict.fromkeys(names(engine))) == ["blocker", "c", "b", "a"]
+
+
+async def test_a_short_chain_of_an_old_part_is_not_passed_over_for_ever():
+    engine = ScriptedEngine(max_in_flight=1)
+    scheduler = Scheduler(engine)
+    old = Chain(scheduler, "old", 1)
+    later = [Chain(scheduler, f"later {i}", 5) for i in range(10)]
+    await run(Chain(scheduler, "blocker", 1, due=0), old, *later)
+    # Each later chain is due 5 turns after the one before it, so only the first of them could have been due earlier.
+    assert names(engine).index("old") <= 6
+
+
+async def test_chains_under_way_go_before_those_that_would_begin():
+    engine = ScriptedEngine(max_in_flight=1, delay_s=0.001)
+    scheduler = Scheduler(engine)
+    await run(*[Chain(scheduler, name, 3, due=0) for name in "abc"])
+    # While a is checked, b begins; but then one of the two can always go on.
+    assert names(engine) == ["a", "b", "a", "b", "a", "b", "c", "c", "c"]
+
+
+async def test_others_use_the_engine_while_one_waits_for_its_check():
+    engine = ScriptedEngine(max_in_flight=2, delay_s=0.01)
+    scheduler = Scheduler(engine)
+    await run(*[Chain(scheduler, str(i), 4, checking_s=0.01) for i in range(8)])
+    assert engine.most_running == 2
+    # One after the other, requests and checks would take twice that.
+    assert scheduler.engine_s < 8 * 4 * (0.01 + 0.01) / 2
+    assert is_idle(scheduler)
+
+
+async def test_when_checks_are_slow_chains_do_not_pile_up_before_them():
+    engine = ScriptedEngine(max_in_flight=2)
+    scheduler = Scheduler(engine)
+    most = 0
+
+    async def watch():
+        nonlocal most
+        while True:
+            most = max(most, scheduler.n_under_way)
+            await asyncio.sleep(0)
+
+    watcher = asyncio.create_task(watch())
+    await run(*[Chain(scheduler, str(i), 2, checking_s=0.005) for i in range(30)])
+    watcher.cancel()
+    assert most == 4
+
+
+async def test_the_next_part_has_room_when_few_chains_are_left_to_begin():
+    engine = ScriptedEngine(max_in_flight=2, delay_s=0.001)
+    scheduler = Scheduler(engine)
+    running = asyncio.create_task(run(*[Chain(scheduler, str(i), 1) for i in range(10)]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(scheduler.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await waiting
+    assert scheduler.n_to_begin == 2
+    await running
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    chains=st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.001])), max_size=20),
+    n_slots=st.integers(1, 4),
+    cancelled=st.sets(st.integers(0, 19)),
+    failing=st.sets(st.integers(0, 60)),
+)
+async def test_no_slot_is_lost_whatever_fails_and_whoever_goes(chains, n_slots, cancelled, failing):
+    """Every request is made at most once and never too many at a time; at the end the scheduler is as it began."""
+    n_asked = 0
+
+    def script(prompt, sampling):
+        nonlocal n_asked
+        n_asked += 1
+        return ValueError("refused") if n_asked in failing else "text"
+
+    engine = ScriptedEngine(script, max_in_flight=n_slots)
+    scheduler = Scheduler(engine)
+    todo = [Chain(scheduler, str(i), n, checking_s=s) for i, (n, s) in enumerate(chains)]
+    tasks = [asyncio.create_task(chain.run()) for chain in todo]
+    for number in cancelled:
+        for _ in range(number % 3):
+            await asyncio.sleep(0)
+        if number < len(tasks):
+            tasks[number].cancel()
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+    assert engine.most_running <= n_slots
+    assert is_idle(scheduler)
+    for number, (chain, result) in enumerate(zip(todo, results, strict=True)):
+        if result is None:
+            assert names(engine).count(str(number)) == chain.n_chunks
+        else:
+            assert isinstance(result, ValueError) or number in cancelled
+
+
+async def test_time_is_shared_among_the_requests_that_use_it():
+    now = 0.0
+    engine = ScriptedEngine(max_in_flight=2)
+    scheduler = Scheduler(engine, clock=lambda: now)
+    gate = asyncio.Event()
+
+    async def complete(prompt, sampling):
+        nonlocal now
+        if prompt.system == "long":
+            await gate.wait()
+            now += 6.0  # alone
+        else:
+            await asyncio.sleep(0)
+            now += 4.0  # together
+            gate.set()
+        return Completion(text="", finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
+
+    engine.complete = complete
+    long, short = Chain(scheduler, "long", 1), Chain(scheduler, "short", 1)
+    await run(long, short)
+    assert scheduler.engine_s == 10.0
+    assert (long.turn.engine_s, short.turn.engine_s) == (8.0, 2.0)
+
+
+async def test_closed_it_finishes_what_began_and_the_other_variants_of_its_document():
+    engine = ScriptedEngine(max_in_flight=1, delay_s=0.001)
+    scheduler = Scheduler(engine)
+    document = DocumentTurn()
+    chains = [
+        Chain(scheduler, "variant 0", 2, due=0, document=document),
+        Chain(scheduler, "other", 5, due=9),
+        Chain(scheduler, "variant 1", 1, due=9, document=document),
+    ]
+    tasks = [asyncio.create_task(chain.run()) for chain in chains]
+    await asyncio.sleep(0)
+    scheduler.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(names(engine)) == ["variant 0", "variant 0", "variant 1"]
+    assert [type(result) for result in results] == [type(None), NotBegunError, type(None)]
+    with pytest.raises(NotBegunError):
+        await Chain(scheduler, "late", 1).run()
+    assert is_idle(scheduler)
+
+
+async def test_it_closes_when_no_more_may_begin():
+    engine = ScriptedEngine(max_in_flight=4)
+    n_begun = 0
+
+    def may_begin(n_chunks_open):
+        return n_begun < 3
+
+    scheduler = Scheduler(engine, may_begin=may_begin)
+    tasks = [asyncio.create_task(Chain(scheduler, str(i), 2).run()) for i in range(3)]
+    await asyncio.sleep(0)
+    n_begun = 3
+    tasks += [asyncio.create_task(Chain(scheduler, "further", 2).run()) for _ in range(3)]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None)] * 3 + [NotBegunError] * 3
+    assert scheduler.closed
+    await scheduler.room()  # nobody waits for a closed one
+
+
+async def test_an_engine_error_reaches_who_asked():
+    scheduler = Scheduler(ScriptedEngine(lambda *_: EngineError("gone")))
+    with pytest.raises(ExceptionGroup) as caught:
+        await run(Chain(scheduler, "a", 1))
+    assert isinstance(caught.value.exceptions[0], EngineError)
+    assert is_idle(scheduler)
