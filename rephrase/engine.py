@@ -9,9 +9,19 @@ from rephrase.records import Completion, Prompt, Sampling
 class PromptTooLongError(ValueError):
     """The prompt and the tokens asked for do not fit into the model's context: this chunk cannot be rewritten."""
 
+    reason = "prompt_too_long"
+
 
 class RequestRefusedError(ValueError):
     """The engine refuses this request and would refuse it again; others may go through."""
+
+    reason = "request_refused"
+
+
+class PoisonError(RequestRefusedError):
+    """The engine died, or failed, each time it had this request; without it, it works."""
+
+    reason = "engine_killed"
 
 
 class EngineError(RuntimeError):

@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server, or several that serve the same model."""
 
 import os
-import time
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +16,11 @@ from openai import (
     AuthenticationError,
     BadRequestError,
     PermissionDeniedError,
+    RateLimitError,
 )
 
-from rephrase.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
+from rephrase.breaker import Breaker
+from rephrase.engine import EngineError, EngineInfo, EngineLoad, PoisonError, PromptTooLongError, RequestRefusedError
 from rephrase.records import Completion, FinishReason, Prompt, Sampling
 
 DEFAULT_CONTEXT_TOKENS = 4096
@@ -27,14 +29,19 @@ IN_FLIGHT_PER_ENDPOINT = 256
 FIRST_IN_FLIGHT_PER_ENDPOINT = 16
 # A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
 MAX_FIRST_REFUSALS = 20
-# After a fault an endpoint is asked again when no other is left, or after this time.
-REST_S = 10.0
+# A request that failed so often, each time while others were answered, is itself at fault.
+MAX_TRIES = 6
+# A server that asks for a longer pause than this is not heeded.
+MAX_RETRY_AFTER_S = 300.0
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
 _TRANSIENT_STATUS = {404, 405, 408, 409, 429, 501}
 
 
 class OpenAIEngine:
-    """Sends each request to the endpoint that has the fewest under way, and again, later, when one fails."""
+    """Sends each request to the endpoint that has the fewest under way, and again, later, when one fails.
+
+    An endpoint that fails time after time is left alone for a while: see `rephrase.breaker`.
+    """
 
     def __init__(
         self,
@@ -70,7 +77,7 @@ class OpenAIEngine:
         ]
         self._n_under_way = [0] * len(self._clients)
         self._n_answers = self._n_first_refusals = self._n_overloads = 0
-        self._resting_until_s = [0.0] * len(self._clients)
+        self._breakers = [Breaker() for _ in self._clients]
         served = _served_models(endpoints, key, give_up_after_s)
         names = list(dict.fromkeys(entry["id"] for entry in served))
         if model is None and len(names) > 1:
@@ -97,12 +104,21 @@ class OpenAIEngine:
         return EngineLoad(n_overloads=self._n_overloads)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        n_own_faults, n_answers = 0, self._n_answers
         try:
             async for attempt in stamina.retry_context(
-                on=_is_transient, attempts=None, timeout=self._give_up_after_s, wait_initial=0.5, wait_max=30.0
+                on=_pause, attempts=None, timeout=self._give_up_after_s, wait_initial=0.5, wait_max=30.0
             ):
                 with attempt:
-                    return await self._request(prompt, sampling)
+                    try:
+                        return await self._request(prompt, sampling)
+                    except Exception as error:
+                        if _is_transient(error) and not isinstance(error, RateLimitError):
+                            n_own_faults += self._n_answers > n_answers
+                            n_answers = self._n_answers
+                        if n_own_faults >= MAX_TRIES:
+                            raise _own_fault(n_own_faults, error) from error
+                        raise
         except BadRequestError as error:
             if "context" in str(error).lower() and "token" in str(error).lower():
                 raise PromptTooLongError(str(error)) from error
@@ -111,10 +127,10 @@ class OpenAIEngine:
             raise EngineError(f"the server refuses the key in OPENAI_API_KEY: {error}") from error
         except APIStatusError as error:
             if _is_transient(error):
-                raise self._gave_up(error) from error
+                raise self._gave_up(error, n_own_faults) from error
             raise self._refused(error) from error
-        except (APIError, httpx.HTTPError, MalformedAnswerError) as error:
-            raise self._gave_up(error) from error
+        except (APIError, httpx.HTTPError, MalformedAnswerError, AllRestError) as error:
+            raise self._gave_up(error, n_own_faults) from error
         raise AssertionError("the retry loop ends by returning or raising")
 
     async def close(self) -> None:
@@ -127,17 +143,51 @@ class OpenAIEngine:
             return EngineError(f"the server refused each of the first {self._n_first_refusals} requests: {error}")
         return RequestRefusedError(str(error))
 
-    def _gave_up(self, error: Exception) -> EngineError:
-        urls = ", ".join(str(client.base_url) for client in self._clients)
-        return EngineError(f"no answer from {urls} within {self._give_up_after_s:g} s: {type(error).__name__}: {error}")
+    def _gave_up(self, error: Exception, n_own_faults: int) -> EngineError | PoisonError:
+        if n_own_faults > 1:
+            return _own_fault(n_own_faults, error)
+        faults = "; ".join(
+            f"{client.base_url}: {breaker.last_fault or 'no fault'}"
+            for client, breaker in zip(self._clients, self._breakers, strict=True)
+        )
+        return EngineError(f"no answer within {self._give_up_after_s:g} s from any endpoint: {faults}")
 
     async def _request(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        # One that just failed rests: having nothing under way, it would otherwise draw all the requests.
-        now_s = time.monotonic()
-        number = min(range(len(self._clients)), key=lambda i: (self._resting_until_s[i] > now_s, self._n_under_way[i]))
+        waits_s = [breaker.wait_s for breaker in self._breakers]
+        if min(waits_s) > 0:
+            raise AllRestError(min(waits_s))
+        # An endpoint whose rest is over gets its trial first: with another at hand, that costs one request little.
+        number = min(
+            (i for i, wait_s in enumerate(waits_s) if wait_s == 0),
+            key=lambda i: (not self._breakers[i].is_open, self._n_under_way[i]),
+        )
+        breaker = self._breakers[number]
+        breaker.begin()
         self._n_under_way[number] += 1
         try:
-            answer = await self._clients[number].chat.completions.create(
+            completion = await self._ask(self._clients[number], prompt, sampling)
+        except Exception as error:
+            self._n_overloads += _is_overload(error)
+            if retry_after_s := _retry_after_s(error):
+                breaker.rest(retry_after_s)
+            if isinstance(error, RateLimitError) or not _is_transient(error):
+                breaker.succeeded()  # it answers, if not with what was asked for
+            else:
+                breaker.failed(f"{type(error).__name__}: {error}")
+            raise
+        except BaseException:
+            breaker.abandoned()
+            raise
+        else:
+            breaker.succeeded()
+            self._n_answers += 1
+            return completion
+        finally:
+            self._n_under_way[number] -= 1
+
+    async def _ask(self, client: AsyncOpenAI, prompt: Prompt, sampling: Sampling) -> Completion:
+        try:
+            answer = await client.chat.completions.create(
                 model=self._info.model,
                 messages=prompt.messages(),  # type: ignore[arg-type]
                 temperature=sampling.temperature,
@@ -146,18 +196,9 @@ class OpenAIEngine:
                 seed=sampling.seed,
             )
         except ValueError as error:  # what should be JSON is cut off or something else
-            self._resting_until_s[number] = time.monotonic() + REST_S
             raise MalformedAnswerError(str(error)) from error
-        except Exception as error:
-            self._n_overloads += _is_overload(error)
-            if _is_transient(error):
-                self._resting_until_s[number] = time.monotonic() + REST_S
-            raise
-        finally:
-            self._n_under_way[number] -= 1
         if not getattr(answer, "choices", None) or answer.choices[0].message is None:
             raise MalformedAnswerError("the answer has no choices")
-        self._n_answers += 1
         choice, usage = answer.choices[0], answer.usage
         details = usage.prompt_tokens_details if usage else None
         return Completion(
@@ -175,6 +216,37 @@ _FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", 
 
 class MalformedAnswerError(RuntimeError):
     """The server answered with something that is no completion."""
+
+
+def _own_fault(n_faults: int, error: Exception) -> PoisonError:
+    return PoisonError(
+        f"it failed {n_faults} times while other requests were answered, last with {type(error).__name__}: {error}"
+    )
+
+
+class AllRestError(RuntimeError):
+    """No endpoint is to be asked before `wait_s` have passed."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"all endpoints rest for {wait_s:.1f} s")
+        self.wait_s = wait_s
+
+
+def _pause(error: Exception) -> bool | float:
+    """For stamina: whether to ask again, or after how many seconds; else it lets its pauses grow, with jitter."""
+    if isinstance(error, AllRestError):
+        return error.wait_s + random.uniform(0, 0.5)
+    return _is_transient(error)
+
+
+def _retry_after_s(error: Exception) -> float:
+    """What a server that has too much to do asks for; 0 when it does not say, or names a date."""
+    if not isinstance(error, APIStatusError):
+        return 0.0
+    try:
+        return min(MAX_RETRY_AFTER_S, max(0.0, float(error.response.headers.get("Retry-After", "0"))))
+    except ValueError:
+        return 0.0
 
 
 def _is_transient(error: Exception) -> bool:

@@ -91,8 +91,7 @@ async def rewrite_chunk(
             completion = await tools.engine.complete(prompt, sampling)
         except (PromptTooLongError, RequestRefusedError) as error:
             # Another seed would not help.
-            reason = "prompt_too_long" if isinstance(error, PromptTooLongError) else "request_refused"
-            verdict = Verdict(accepted=False, reason=reason, detail=str(error))
+            verdict = Verdict(accepted=False, reason=error.reason, detail=str(error))
             completion = Completion(text="", finish_reason="unknown", n_prompt_tokens=0, n_completion_tokens=0)
             break
         usage["n_prompt_tokens"] += completion.n_prompt_tokens

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rephrase.engine import EngineError, PromptTooLongError, RequestRefusedError
+from rephrase.engine import EngineError, PoisonError, PromptTooLongError, RequestRefusedError
 from rephrase.engine_openai import OpenAIEngine
 from rephrase.records import Prompt, Sampling
 
@@ -32,9 +32,12 @@ ANSWER = {
 
 
 class Server:
-    """Answers the n-th request with the n-th of `answers`, and any later one with the last: (status, body)."""
+    """Answers the n-th request with the n-th of `answers`, and any later one with the last: (status, body).
 
-    def __init__(self, *answers, models=("m",), delay_s=0.0):
+    An answer may be a function of the request.
+    """
+
+    def __init__(self, *answers, models=("m",), delay_s=0.0, headers=(), port=0):
         self.requests = []
         server = self
 
@@ -46,7 +49,8 @@ class Server:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 server.requests.append((json.loads(body), self.headers["Authorization"]))
                 threading.Event().wait(delay_s)
-                self.reply(*answers[min(len(server.requests), len(answers)) - 1])
+                answer = answers[min(len(server.requests), len(answers)) - 1]
+                self.reply(*(answer(body) if callable(answer) else answer))
 
             def reply(self, status, body):
                 data = body.encode()
@@ -54,6 +58,8 @@ class Server:
                     self.send_response(status)
                     self.send_header("Content-Type", "application/json")
                     self.send_header("Content-Length", str(len(data)))
+                    for header in headers:
+                        self.send_header(*header)
                     self.end_headers()
                     self.wfile.write(data)
                 except BrokenPipeError:
@@ -62,7 +68,7 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -125,7 +131,7 @@ async def test_a_passing_fault_is_tried_again(serve, bad):
 async def test_a_server_that_hangs_is_given_up(serve):
     server = serve(GOOD, delay_s=5)
     engine = await asyncio.to_thread(OpenAIEngine, [server.url], timeout_s=0.2, give_up_after_s=1)
-    with pytest.raises(EngineError, match=r"no answer from http://127.*within 1 s"):
+    with pytest.raises(EngineError, match=r"no answer within 1 s from any endpoint: http://127.*APITimeoutError"):
         await asyncio.wait_for(engine.complete(PROMPT, SAMPLING), timeout=4)
 
 
@@ -177,3 +183,73 @@ def test_a_model_that_is_not_served_is_refused_with_those_that_are(serve):
 def test_an_endpoint_that_is_not_there_is_refused():
     with pytest.raises(EngineError, match="none answers as"):
         OpenAIEngine(["http://127.0.0.1:9/v1"], give_up_after_s=0.5)
+
+
+class Fails:
+    """Answers, until it is told to fail; counts what it is asked."""
+
+    def __init__(self, serve, fault=(500, "{}"), headers=()):
+        self.fails, self.fault = False, fault
+        self.server = serve(self, headers=headers)
+
+    def __call__(self, body):
+        return self.fault if self.fails else GOOD
+
+
+async def test_an_endpoint_that_fails_is_left_alone_tried_now_and_then_and_used_again(serve, monkeypatch):
+    monkeypatch.setattr("rephrase.breaker.FIRST_REST_S", 0.5)
+    bad, good = Fails(serve), Fails(serve)
+    bad.fails = True
+    engine = await asyncio.to_thread(OpenAIEngine, [bad.server.url, good.server.url])
+    for _ in range(4):
+        await asyncio.gather(*[engine.complete(PROMPT, SAMPLING) for _ in range(10)])
+    n_asked = len(bad.server.requests)
+    assert n_asked < 20  # a first round at once, then trials
+    bad.fails = False
+    await asyncio.sleep(1.5)
+    await asyncio.gather(*[engine.complete(PROMPT, SAMPLING) for _ in range(20)])
+    await asyncio.gather(*[engine.complete(PROMPT, SAMPLING) for _ in range(20)])
+    assert len(bad.server.requests) > n_asked + 10
+
+
+async def test_a_server_that_names_a_pause_gets_it(serve):
+    limited = Fails(serve, fault=(429, "{}"), headers=[("Retry-After", "2")])
+    limited.fails = True
+    engine = await asyncio.to_thread(OpenAIEngine, [limited.server.url])
+    began = asyncio.get_running_loop().time()
+    tasks = [asyncio.create_task(engine.complete(PROMPT, SAMPLING)) for _ in range(5)]
+    await asyncio.sleep(0.5)
+    limited.fails = False
+    n_asked = len(limited.server.requests)
+    await asyncio.gather(*tasks)
+    assert asyncio.get_running_loop().time() - began >= 2
+    assert n_asked == 5
+    assert len(limited.server.requests) == 10
+
+
+async def test_a_request_that_fails_while_others_are_answered_is_refused_and_not_the_run(serve, monkeypatch):
+    monkeypatch.setattr("rephrase.engine_openai.MAX_TRIES", 2)
+    server = serve(lambda body: (500, "{}") if "poison" in str(body) else GOOD)
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url], give_up_after_s=20)
+
+    async def others():
+        while not poison.done():
+            await engine.complete(PROMPT, SAMPLING)
+            await asyncio.sleep(0.05)
+
+    poison = asyncio.create_task(engine.complete(Prompt(system="s", user="poison"), SAMPLING))
+    await others()
+    with pytest.raises(PoisonError, match="failed 2 times while other requests were answered"):
+        await poison
+
+
+async def test_a_server_that_dies_and_comes_back_on_its_port(serve):
+    server = serve(GOOD)
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url])
+    await engine.complete(PROMPT, SAMPLING)
+    server.close()
+    waiting = asyncio.create_task(engine.complete(PROMPT, SAMPLING))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    serve(GOOD, port=int(server.url.split(":")[2].split("/")[0]))
+    assert (await asyncio.wait_for(waiting, 20)).n_completion_tokens == 3
