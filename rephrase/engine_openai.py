@@ -111,7 +111,7 @@ class OpenAIEngine:
             ):
                 with attempt:
                     try:
-                        return await self._request(prompt, sampling)
+                        return await self._request(prompt, sampling, attempt.num > 1)
                     except Exception as error:
                         if _is_transient(error) and not isinstance(error, RateLimitError):
                             n_own_faults += self._n_answers > n_answers
@@ -152,14 +152,14 @@ class OpenAIEngine:
         )
         return EngineError(f"no answer within {self._give_up_after_s:g} s from any endpoint: {faults}")
 
-    async def _request(self, prompt: Prompt, sampling: Sampling) -> Completion:
+    async def _request(self, prompt: Prompt, sampling: Sampling, has_failed: bool) -> Completion:
         waits_s = [breaker.wait_s for breaker in self._breakers]
         if min(waits_s) > 0:
             raise AllRestError(min(waits_s))
-        # An endpoint whose rest is over gets its trial first: with another at hand, that costs one request little.
+        # An endpoint whose rest is over gets its trial first, but not from a request that has just failed.
         number = min(
             (i for i, wait_s in enumerate(waits_s) if wait_s == 0),
-            key=lambda i: (not self._breakers[i].is_open, self._n_under_way[i]),
+            key=lambda i: (self._breakers[i].is_open == has_failed, self._n_under_way[i]),
         )
         breaker = self._breakers[number]
         breaker.begin()
