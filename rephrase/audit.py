@@ -92,9 +92,10 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
                 commits[commit["part"]] = commit
                 _check_part(storage, name, commit, ids, records, found)
     _check_files(storage, files, plan, commits, found)
-    found.n_parts_committed = len(commits)
+    found.n_parts_committed = sum(not commit.get("n_records_left") for commit in commits.values())
     # A part in which a target was reached is committed for the documents that are done.
     found.n_to_do = sum(part.n_records for part in plan.parts if part.index not in commits)
+    found.n_to_do += sum(commit.get("n_records_left", 0) for commit in commits.values())
     found.n_to_do += sum(commit.get("n_records_left", 0) for commit in commits.values())
     if not found.problems and found.n_input != found.n_accepted + found.n_rejected + found.n_to_do:
         problem = f"{found.n_accepted:,} accepted, {found.n_rejected:,} rejected and {found.n_to_do:,} to do are not "

@@ -31,6 +31,8 @@ def commit_part(storage: Storage, index: int, rewrites: Sequence[Row], rejects: 
         counts: further figures for the commit, such as the number of documents and the seconds it took.
     """
     name = part_name(index)
+    # A part that is committed anew is not committed while its files are replaced.
+    storage.remove(f"commits/{name}.json")
     files: dict[str, bytes] = {}
     for folder, rows, table_schema in [("rewrites", rewrites, schema.REWRITES), ("rejects", rejects, schema.REJECTS)]:
         path = f"{folder}/{name}.parquet"

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rephrase.audit import audit
+from rephrase.journal import Entry, Journal
 from rephrase.plan import make_plan, save_plan
 from rephrase.reading import ReadOptions
 from rephrase.shards import commit_part
@@ -70,6 +71,26 @@ def test_a_dataset_that_is_right_is_counted_and_what_is_to_do_is_no_fault(storag
     assert (found.n_input, found.n_accepted, found.n_rejected, found.n_to_do) == (6, 3, 1, 2)
     assert (found.n_parts, found.n_parts_committed, found.n_rewrites, found.n_rejects) == (3, 2, 4, 2)
     assert found.n_bytes_read == sum(path.stat().st_size for path in storage_path(storage).rglob("*.parquet"))
+
+
+def test_a_part_in_which_a_target_was_reached_is_right_and_keeps_its_journal(storage):
+    commit_part(
+        storage,
+        2,
+        [rewrite(4)],
+        [],
+        n_records=1,
+        n_records_left=1,
+        n_documents_accepted=1,
+        n_documents_rejected=0,
+    )
+    entry = Entry(
+        rewrite=rewrite(4), rejects=[], n_chunks=1, n_prompt_tokens=0, n_completion_tokens=0, n_cached_tokens=0
+    )
+    Journal(storage, 2).write((0, 0), entry)
+    found = audit(storage)
+    assert (found.problems, found.notes) == ([], [])
+    assert (found.n_accepted, found.n_to_do, found.n_parts_committed, found.n_journal_entries) == (4, 1, 2, 1)
 
 
 def storage_path(storage):

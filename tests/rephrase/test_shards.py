@@ -118,3 +118,10 @@ def test_another_filesystem_holds_the_same():
     assert storage.names("commits") == ["part-00000.json"]
     storage.remove("commits")
     assert read_commits(storage) == {}
+
+
+def test_a_crash_while_a_part_is_committed_anew_leaves_it_uncommitted(out, monkeypatch):
+    monkeypatch.setattr("rephrase.shards.parquet_bytes", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(OSError, match="no space left"):
+        commit_part(Storage(out), 0, [REWRITE], [], n_records=1)
+    assert sorted(read_commits(Storage(out))) == [1]
