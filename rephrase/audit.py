@@ -96,7 +96,6 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
     # A part in which a target was reached is committed for the documents that are done.
     found.n_to_do = sum(part.n_records for part in plan.parts if part.index not in commits)
     found.n_to_do += sum(commit.get("n_records_left", 0) for commit in commits.values())
-    found.n_to_do += sum(commit.get("n_records_left", 0) for commit in commits.values())
     if not found.problems and found.n_input != found.n_accepted + found.n_rejected + found.n_to_do:
         problem = f"{found.n_accepted:,} accepted, {found.n_rejected:,} rejected and {found.n_to_do:,} to do are not "
         problem += f"the {found.n_input:,} records of the plan"
