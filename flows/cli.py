@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from flows.report_commands import report
 from rephrase.records import Domain
 
 app = typer.Typer(
@@ -174,6 +175,13 @@ def rephrase(
         int | None,
         typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
     ] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=WRITING, help="Licence of the data set, for its data card."),
+    ] = None,
+    source_description: Annotated[
+        str | None, typer.Option(rich_help_panel=WRITING, help="What the sources are, for the data card.")
+    ] = None,
     json_output: Annotated[
         bool, typer.Option("--json", rich_help_panel=WRITING, help="Print the summary as JSON.")
     ] = False,
@@ -205,6 +213,8 @@ def rephrase(
             "limit": limit,
             "new_files": new_files,
             "part_bytes": part_bytes,
+            "license": license,
+            "source_description": source_description,
             "recipe": recipe,
             "recipe_files": recipes or (),
             "n_variants": variants,
@@ -414,6 +424,9 @@ def utility(run: Annotated[str, typer.Argument(help="Folder of a training run.")
             raise FileNotFoundError(f"{report} is not there: it is written when a training run ends")
         out.print(Markdown(report.read_text("utf-8")))
         out.print(f"more: {run}/utility.parquet, {run}/utility.svg, {run}/max_logits.svg, {run}/mixture.json")
+
+
+app.command()(report)
 
 
 def run(values: dict[str, Any], json_output: bool) -> None:

@@ -76,6 +76,8 @@ class RephraseConfig(BaseModel):
     price_per_hour: float = Field(0, ge=0, description="Of all engines of the run together.")
     price_in: float = Field(0, ge=0, description="Of a million prompt tokens.")
     price_out: float = Field(0, ge=0, description="Of a million generated tokens.")
+    license: str | None = Field(None, description="Licence of the data set, for its data card: cc-by-4.0, mit, …")
+    source_description: str | None = Field(None, description="What the sources are, for the data card.")
 
     engine: EngineConfig = EngineConfig()
     fidelity: FidelityConfig = FidelityConfig()
@@ -113,7 +115,7 @@ class RephraseConfig(BaseModel):
         """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
         # Not the source: its files are compared one by one, and a path may be written in several ways.
         elsewhere = {"engine", "source", "output", "recipe_files", "new_files"}
-        changeable = {"target_tokens", "price_per_hour", "price_in", "price_out"}
+        changeable = {"target_tokens", "price_per_hour", "price_in", "price_out", "license", "source_description"}
         pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)
         engine = {"engine": self.engine.kind, "max_context_tokens": self.engine.max_context_tokens}
         hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}

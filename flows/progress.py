@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from flows.words import duration
 from rephrase.parts import Progress
 
 REFRESH_S = 0.5
@@ -53,14 +54,6 @@ class ProgressLine:
             if n_bytes > 0 and p.n_bytes > p.n_bytes_done:
                 parts.append(f"{duration(seconds * (p.n_bytes - p.n_bytes_done) / n_bytes)} left")
         return " · ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 @asynccontextmanager

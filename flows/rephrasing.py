@@ -11,6 +11,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
+from flows.data_card import write_data_card
 from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
 from flows.run_page import run_page
 from flows.summary import Summary, summarize
@@ -63,6 +64,14 @@ async def rephrase(config: RephraseConfig) -> Summary:
             else:
                 await job.close()
     summary = summarize(storage)
+    await asyncio.to_thread(
+        write_data_card,
+        storage,
+        job.plan,
+        summary,
+        license=config.license,
+        source_description=config.source_description,
+    )
     log.info(
         "done: %d of %d records accepted, %d rewrites of %d tokens in %s",
         *(summary.n_accepted, summary.n_read - summary.n_not_selected, summary.n_rewrites, summary.n_tokens),

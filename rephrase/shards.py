@@ -8,7 +8,7 @@ OUT/commits/part-00017.json        counts and checksums; a part without it does 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from rephrase import schema
 from rephrase.rows import Row
 from rephrase.storage import Storage
+
+Kind = Literal["rewrites", "rejects"]
 
 
 def part_name(index: int) -> str:
@@ -98,9 +100,18 @@ def read_rejects(storage: Storage, columns: Sequence[str] | None = None) -> Iter
     yield from _read(storage, "rejects", columns)
 
 
-def _read(storage: Storage, kind: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-    for index, commit in sorted(read_commits(storage).items()):
-        path = f"{kind}/{part_name(index)}.parquet"
-        if path in commit["files"]:
-            with storage.fs.open(storage.path(path), "rb") as file:
-                yield pq.read_table(file, columns=list(columns) if columns else None)
+def _read(storage: Storage, kind: Kind, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    for part in committed_parts(storage, kind):
+        yield read_part(storage, kind, part, columns)
+
+
+def committed_parts(storage: Storage, kind: Kind) -> list[int]:
+    """The committed parts that have rows of a kind, in order."""
+    commits = read_commits(storage).items()
+    return sorted(part for part, commit in commits if f"{kind}/{part_name(part)}.parquet" in commit["files"])
+
+
+def read_part(storage: Storage, kind: Kind, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """One part's rows of a kind. `columns` may name fields inside lists, such as "steps.list.element.recipe"."""
+    with storage.fs.open(storage.path(f"{kind}/{part_name(part)}.parquet"), "rb") as file:
+        return pq.ParquetFile(file).read(columns=list(columns) if columns else None)

@@ -1,0 +1,52 @@
+"""A histogram of values whose range is not known before: its bins get twice as wide whenever they are too many."""
+
+from collections import Counter
+
+import numpy as np
+
+MAX_BINS = 64
+
+
+class Histogram:
+    """Counts of accepted and rejected values in the same bins; bin `i` holds values from `i * width` on.
+
+    Memory is bounded by `MAX_BINS`, however many values are added.
+    """
+
+    def __init__(self, width: float = 0.02) -> None:
+        self.width = width
+        self.accepted: Counter[int] = Counter()
+        self.rejected: Counter[int] = Counter()
+
+    def add(self, values: np.ndarray, accepted: bool) -> None:
+        """Add values of shape (n,); those that are not finite are left out."""
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return
+        # A hair to the right, so that 0.7 falls into the bin that begins with it.
+        low, high = np.floor(np.array([values.min(), values.max()]) / self.width + 1e-9)
+        bins = [*self.accepted, *self.rejected, int(low), int(high)]
+        while max(bins) - min(bins) >= MAX_BINS:
+            self._widen()
+            bins = [bin_ // 2 for bin_ in bins]
+        indices, counts = np.unique(np.floor(values / self.width + 1e-9).astype(np.int64), return_counts=True)
+        target = self.accepted if accepted else self.rejected
+        for index, count in zip(indices.tolist(), counts.tolist(), strict=True):
+            target[index] += count
+
+    @property
+    def n_accepted(self) -> int:
+        return self.accepted.total()
+
+    @property
+    def n_rejected(self) -> int:
+        return self.rejected.total()
+
+    def _widen(self) -> None:
+        self.width *= 2
+        for counts in (self.accepted, self.rejected):
+            merged: Counter[int] = Counter()
+            for index, count in counts.items():
+                merged[index // 2] += count
+            counts.clear()
+            counts.update(merged)

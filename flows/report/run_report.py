@@ -1,0 +1,406 @@
+"""The report of a rewriting run: what it came to, in figures, and a reader for what it wrote."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from fidelity.encoder import PACKAGED_ENCODER, Encoder
+from fidelity.form import MAX_COPIED
+from flows.report import svg
+from flows.report.html import css_class, render
+from flows.report.links import link
+from flows.report.pairs import Pair, read_pairs
+from flows.report.reader import item, script_json
+from flows.report.tally import ACCEPTED, Tally, Way, tally
+from flows.report.throughput import throughput
+from flows.report.variety import N_MEASURED, Variety, measure_variety
+from flows.summary import Summary, summarize
+from flows.words import SCORES, Outcome, duration, meaning, plain
+from rephrase.plan import load_plan
+from rephrase.recipes import load_recipes
+from rephrase.records import Check
+from rephrase.shards import read_commits
+from rephrase.storage import Storage
+
+SECTIONS = (
+    ("account", "Account"),
+    ("acceptance", "Accepted and rejected"),
+    ("scores", "Scores"),
+    ("cost", "Tokens and speed"),
+    ("variety", "Variety"),
+    ("read", "Read it"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A report, and what it says of itself to the one who asked for it."""
+
+    html: str
+    n_shown: int
+    n_rows: int
+
+
+def run_report(
+    storage: Storage,
+    *,
+    n_sample: int,
+    seed: int,
+    find_encoder: Callable[[str], Encoder | None],
+    command: str,
+    note: Callable[[str], None] = lambda _: None,
+) -> Page:
+    """
+    Args:
+        find_encoder: opens the embedding model of a name to link sentences; where it gives None, shared words do.
+        note: hears of what takes a while.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: the embedding model cannot be loaded.
+    """
+    plan = load_plan(storage)
+    summary = summarize(storage)
+    assert plan is not None  # summarize would have raised
+    commits = list(read_commits(storage).values())
+    note(f"counting the rows of {summary.n_parts_committed:,} parts …")
+    counted = tally(storage, n_sample, seed)
+    places = counted.candidates.draw()
+    pairs = sorted(read_pairs(storage, places), key=_place_in_corpus)
+    encoder = None
+    if any(pair.source and pair.rewrite for pair in pairs):
+        note(f"linking the sentences of {len(pairs):,} pairs …")
+        encoder = find_encoder(plan.config.get("fidelity", {}).get("encoder", PACKAGED_ENCODER))
+    linked = link(pairs, encoder)
+    items = [item(pair, links) for pair, links in zip(pairs, linked, strict=True)]
+    reasons = {pair.reason for pair in pairs if pair.reason}
+    thresholds = _Thresholds(plan.config)
+    charts = _score_charts(counted, thresholds)
+    html = render(
+        "run.html.j2",
+        title=f"Palimpsest · {_name(summary.output)}",
+        sections=SECTIONS,
+        command=command,
+        name=_name(summary.output),
+        complete=summary.complete,
+        parts=f"{summary.n_parts_committed:,} of {summary.n_parts:,} parts",
+        headline=_headline(summary),
+        made_with=_made_with(plan.config, [file.name for file in plan.inputs], commits),
+        equation=_equation(summary),
+        **_account(summary),
+        figures=_figures(summary, counted),
+        reasons=_reasons(counted),
+        lost_later=_lost_later(summary, counted),
+        groups=_groups(counted),
+        scores=[chart for chart in charts if chart["first"]],
+        more_scores=[chart for chart in charts if not chart["first"]],
+        ratios=svg.histogram(counted.ratios, "tokens of the rewrite / tokens of the source", [(1.0, "as long")]),
+        costs=_costs(summary),
+        flow=_flow(summary, counted),
+        **_speed(summary, commits),
+        variety=[_variety_row(row) for row in measure_variety(storage)],
+        variety_note=f"Measured on at most {N_MEASURED:,} rewrites spread over the run.",
+        sample_note=_sample_note(len(items), counted),
+        links_note=_links_note(bool(encoder)),
+        pairs_json=Markup(script_json({"pairs": items, "meanings": {name: meaning(name) for name in reasons}})),
+    )
+    return Page(html=html, n_shown=len(items), n_rows=counted.n_rows)
+
+
+class _Thresholds:
+    """At which values a run's scores decide, by recipe."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._fidelity = config.get("fidelity", {})
+        self._checks = {name: recipe.checks for name, recipe in load_recipes().items()}
+
+    def __call__(self, score: str, recipe: str) -> list[svg.Limit]:
+        checks = self._checks.get(recipe, ())
+        if score == "similarity":
+            name = "min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity"
+        elif score == "copied":
+            return [(MAX_COPIED, f"refused above {MAX_COPIED:g}")] if Check.NEW_WORDING in checks else []
+        else:
+            name = f"min_{score}"
+        limit = self._fidelity.get(name)
+        return [] if limit is None else [(limit, f"accepted from {limit:g}")]
+
+
+def _place_in_corpus(pair: Pair) -> tuple[str, int, int, int]:
+    return (
+        *(str(pair.details.get("source", "")), pair.details.get("record", 0)),
+        *(pair.variant or 0, pair.chunk or 0),
+    )
+
+
+def _name(output: str) -> str:
+    return output.rstrip("/").rsplit("/", 1)[-1] or output
+
+
+def _headline(summary: Summary) -> str:
+    n_done = summary.n_accepted + summary.n_rejected
+    if not n_done:
+        return "Nothing is finished yet: no part of this run is committed."
+    text = (
+        f"{summary.n_accepted:,} of {n_done:,} records were accepted, as {summary.n_rewrites:,} rewrites of "
+        f"{summary.n_tokens:,} tokens."
+    )
+    if summary.n_chunks:
+        text += f" {_share(summary.n_chunks_accepted, summary.n_chunks)} of the chunks passed every check"
+        rest = [reason for reason in summary.rejects_by_reason if reason]
+        text += f"; what most often stopped the others is “{plain(rest[0])}”." if rest else "."
+    return text
+
+
+def _made_with(config: Mapping[str, Any], inputs: Sequence[str], commits: Sequence[Mapping[str, Any]]) -> str:
+    files = ", ".join(inputs[:3]) + (f" and {len(inputs) - 3:,} more files" if len(inputs) > 3 else "")
+    text = f"{files} · rewritten by {config.get('model', '?')} ({config.get('engine', '?')})"
+    if commits:
+        start, end = min(commit["started_at"] for commit in commits), max(commit["ended_at"] for commit in commits)
+        first, last = (datetime.fromtimestamp(moment, UTC) for moment in (start, end))
+        text += (
+            f" · {first:%Y-%m-%d %H:%M} to {last:%H:%M} UTC"
+            if first.date() == last.date()
+            else (f" · {first:%Y-%m-%d} to {last:%Y-%m-%d}")
+        )
+    return text
+
+
+def _equation(summary: Summary) -> str:
+    return (
+        f"{summary.n_read:,} records read = {summary.n_accepted:,} accepted + {summary.n_rejected:,} rejected + "
+        f"{summary.n_to_do:,} to do + {summary.n_not_selected:,} not selected"
+    )
+
+
+def _account(summary: Summary) -> dict[str, Any]:
+    rows = [
+        (Outcome.ACCEPTED, summary.n_accepted, "at least one chunk of one variant"),
+        (Outcome.REJECTED, summary.n_rejected, ""),
+        (Outcome.TO_DO, summary.n_to_do, "run the same command again" if summary.n_to_do else ""),
+        (Outcome.NOT_SELECTED, summary.n_not_selected, "beyond --limit" if summary.n_not_selected else ""),
+    ]
+    total = max(summary.n_read, 1)
+    pieces = [(css_class(outcome), count / total) for outcome, count, _ in rows]
+    return {
+        "account": [(css_class(outcome), str(outcome), f"{count:,}", note) for outcome, count, note in rows],
+        "account_bar": svg.bar(pieces, _equation(summary)),
+    }
+
+
+def _figures(summary: Summary, counted: Tally) -> list[tuple[str, str, str]]:
+    whole = counted.wholeness
+    unchanged = f", {counted.n_unchanged:,} left as they were" if counted.n_unchanged else ""
+    return [
+        ("rewrites", f"{summary.n_rewrites:,}", f"{_share(whole[True], whole.total())} hold all chunks{unchanged}"),
+        ("tokens accepted", f"{summary.n_tokens:,}", f"from {counted.n_source_tokens:,} of their sources"),
+        (
+            "chunks accepted",
+            _share(summary.n_chunks_accepted, summary.n_chunks),
+            f"{summary.n_chunks_accepted:,} of {summary.n_chunks:,}",
+        ),
+        ("speed", f"{summary.tokens_per_s:,.0f}", "generated tokens a second, refused tries included"),
+    ]
+
+
+def _reasons(counted: Tally) -> list[dict[str, Any]]:
+    counts: Counter[str] = Counter(counted.records)
+    for (_, reason), count in [*counted.chunks.items(), *counted.variants.items()]:
+        if reason != ACCEPTED:
+            counts[reason] += count
+    most = max(counts.values(), default=0)
+    return [
+        {
+            "name": reason,
+            "words": plain(reason),
+            "meaning": meaning(reason),
+            "count": f"{count:,}",
+            "bar": svg.bar([("rejected", count / most)], f"{count:,}"),
+        }
+        for reason, count in counts.most_common()
+    ]
+
+
+def _lost_later(summary: Summary, counted: Tally) -> str:
+    kept = sum(count for (_, reason), count in counted.chunks.items() if reason == ACCEPTED)
+    lost = summary.n_chunks_accepted - kept
+    if lost <= 0:
+        return ""
+    return (
+        f"{lost:,} more chunks were accepted, but the rewrite they belong to was not: it repeats another variant, or a "
+        "later step of its route failed."
+    )
+
+
+def _groups(counted: Tally) -> list[dict[str, Any]]:
+    groups = [("recipe", "By recipe"), ("style", "By style"), ("perspective", "By perspective")]
+    found = []
+    for column, title in groups:
+        accepted: Counter[str] = Counter()
+        total: Counter[str] = Counter()
+        for (way, reason), count in counted.chunks.items():
+            name = _of(way, column)
+            total[name] += count
+            accepted[name] += count if reason == ACCEPTED else 0
+        rows = [
+            {
+                "name": name,
+                "accepted": f"{accepted[name]:,}",
+                "total": f"{total[name]:,}",
+                "share": _share(accepted[name], total[name]),
+                "bar": svg.bar(
+                    [("accepted", accepted[name] / total[name]), ("rejected", 1 - accepted[name] / total[name])],
+                    f"{accepted[name]:,} of {total[name]:,} accepted",
+                ),
+            }
+            for name in sorted(total, key=lambda name: (-accepted[name] / total[name], name))
+            if name and total[name]
+        ]
+        if rows:
+            found.append({"column": column, "title": title, "rows": rows, "open": column != "perspective"})
+    return found
+
+
+def _of(way: Way, column: str) -> str:
+    return str(getattr(way, column))
+
+
+def _score_charts(counted: Tally, thresholds: _Thresholds) -> list[dict[str, Any]]:
+    """A chart for each score and recipe; those with a threshold come first."""
+    several = len({recipe for _, recipe in counted.scores}) > 1
+    charts = []
+    for (score, recipe), found in sorted(counted.scores.items()):
+        limits = thresholds(score, recipe)
+        charts.append(
+            {
+                "first": bool(limits) or score in SCORES,
+                "title": plain(score).capitalize() + (f", {recipe}" if several else ""),
+                "caption": SCORES.get(score, "").capitalize(),
+                "svg": svg.histogram(found, plain(score), limits),
+            }
+        )
+    return sorted(charts, key=lambda chart: not chart["first"])
+
+
+def _costs(summary: Summary) -> list[tuple[str, str, str]]:
+    kept = max(summary.n_tokens, 1)
+    cached = _share(summary.n_cached_tokens, summary.n_prompt_tokens)
+    return [
+        (
+            "tokens generated",
+            f"{summary.n_completion_tokens:,}",
+            f"{summary.n_completion_tokens / kept:.1f} for each accepted one",
+        ),
+        ("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{cached} from the engine's prefix cache"),
+        *_money(summary),
+        ("time at work", duration(summary.seconds), "the time in which any part was under way"),
+        (
+            "accepted a second",
+            f"{summary.n_tokens / summary.seconds:,.0f}" if summary.seconds else "–",
+            "accepted tokens for each second of work",
+        ),
+    ]
+
+
+def _money(summary: Summary) -> list[tuple[str, str, str]]:
+    if not summary.cost:
+        return []
+    return [("cost", f"{summary.cost:,.2f}", f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens")]
+
+
+def _flow(summary: Summary, counted: Tally) -> Markup:
+    rows = [
+        (
+            "prompted",
+            summary.n_prompt_tokens,
+            [("plain", summary.n_cached_tokens), ("not-selected", summary.n_prompt_tokens - summary.n_cached_tokens)],
+        ),
+        (
+            "generated",
+            summary.n_completion_tokens,
+            [
+                ("accepted", min(summary.n_tokens, summary.n_completion_tokens)),
+                ("rejected", max(0, summary.n_completion_tokens - summary.n_tokens)),
+            ],
+        ),
+        ("sources of the rewrites", counted.n_source_tokens, [("not-selected", counted.n_source_tokens)]),
+        ("accepted", summary.n_tokens, [("accepted", summary.n_tokens)]),
+    ]
+    most = max([count for _, count, _ in rows] + [1])
+    body = Markup("").join(
+        Markup('<tr><td>{}</td><td class="n">{}</td><td class="graph">{}</td></tr>').format(
+            name, f"{count:,}", svg.bar([(css, n / most) for css, n in pieces], f"{count:,}")
+        )
+        for name, count, pieces in rows
+    )
+    table = Markup('<table class="flow"><tbody>{}</tbody></table>').format(body)
+    tries = Markup('<p class="about">{}</p>').format(_tries(counted))
+    return table + tries
+
+
+def _tries(counted: Tally) -> str:
+    accepted, refused = counted.attempts[True], counted.attempts[False]
+    if not accepted and not refused:
+        return ""
+    first, later = accepted[1], accepted.total() - accepted[1]
+    return (
+        f"{first:,} chunks were accepted at the first try and {later:,} at a later one; {refused.total():,} were given "
+        "up after all tries."
+    )
+
+
+def _speed(summary: Summary, commits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found = throughput([dict(commit) for commit in commits])
+    if not found:
+        return {"speed": svg.empty("no part is committed yet"), "speed_caption": ""}
+    unit_s, unit = (3600.0, "hours") if found.bin_s * len(found.tokens_per_s) > 7200 else (60.0, "minutes")
+    points = [(i * found.bin_s / unit_s, rate) for i, rate in enumerate(found.tokens_per_s)]
+    points.append((len(points) * found.bin_s / unit_s, found.tokens_per_s[-1]))
+    chart = svg.line_chart(
+        {"tokens/s": points},
+        f"{unit} of work",
+        "generated tokens a second",
+        steps=True,
+        filled=True,
+        width=svg.WIDE,
+        marks=[pause / unit_s for pause in found.pauses],
+    )
+    caption = "Tokens of a part are spread evenly over its time."
+    if found.pauses:
+        caption += " A dotted line is a pause between two sessions."
+    return {"speed": chart, "speed_caption": caption}
+
+
+def _variety_row(row: Variety) -> dict[str, Any]:
+    return {
+        "recipe": row.recipe.replace("+", " → "),
+        "n": f"{row.n_rewrites:,}",
+        "openings": [(words, f"{share:.0%}") for words, share in row.openings],
+        "distinct_3": f"{row.distinct_3:.0%}",
+        "source_overlap": f"{row.source_overlap:.0%}",
+    }
+
+
+def _sample_note(n_shown: int, counted: Tally) -> str:
+    if n_shown == counted.n_rows:
+        return f"All {n_shown:,} accepted chunks and rejects are here, each beside its source."
+    return (
+        f"{n_shown:,} of {counted.n_rows:,} shown: accepted chunks and rejects, drawn evenly from every recipe and "
+        "reason; the figures above are over all of them."
+    )
+
+
+def _links_note(by_meaning: bool) -> str:
+    how = "by an embedding model" if by_meaning else "by the words they share, since no embedding model was used"
+    return (
+        f"Sentences are linked {how}: the small number behind a sentence of the rewrite is that of the source's "
+        "sentence which says the same. The links are there to find your way; the verdict stands above the texts."
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "–"

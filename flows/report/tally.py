@@ -1,0 +1,170 @@
+"""What a run's report counts: one pass over all committed parts that reads no text, in memory that does not grow."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flows.report.histogram import Histogram
+from flows.report.sample import Candidates
+from rephrase.rows import Row
+from rephrase.shards import committed_parts, read_part
+from rephrase.storage import Storage
+
+REWRITE_COLUMNS = [
+    *("recipe", "style", "perspective", "detected_language", "n_source_tokens", "n_tokens"),
+    *("n_chunks", "n_chunks_accepted", "chunks"),
+    # Of earlier steps not their texts.
+    *(f"steps.list.element.{name}" for name in ("recipe", "style", "perspective", "n_chunks_accepted")),
+]
+REJECT_COLUMNS = [
+    *("stage", "reason", "recipe", "style", "perspective", "n_source_tokens", "n_tokens", "n_attempts", "scores"),
+]
+UNCHANGED = "unchanged"
+ACCEPTED = ""  # where a reason would stand
+MAX_RATIO = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a chunk was rewritten."""
+
+    recipe: str
+    style: str
+    perspective: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over all rows of a run, and the rows drawn for its reader."""
+
+    candidates: Candidates
+    chunks: Counter[tuple[Way, str]] = field(default_factory=Counter)  # by way and reason; ACCEPTED where accepted
+    variants: Counter[tuple[Way, str]] = field(default_factory=Counter)  # whole rewrites that were refused
+    records: Counter[str] = field(default_factory=Counter)  # records that are no documents, by reason
+    languages: Counter[str] = field(default_factory=Counter)  # of rewritten documents
+    scores: dict[tuple[str, str], Histogram] = field(default_factory=dict)  # by name and recipe
+    ratios: Histogram = field(default_factory=lambda: Histogram(0.05))  # tokens of rewrite / tokens of source
+    attempts: dict[bool, Counter[int]] = field(default_factory=lambda: {True: Counter(), False: Counter()})
+    wholeness: Counter[bool] = field(default_factory=Counter)  # rewrites with all chunks, and with some
+    n_rewrites: int = 0
+    n_unchanged: int = 0
+    n_source_tokens: int = 0  # of the rewritten documents
+
+    @property
+    def n_rows(self) -> int:
+        """What the reader could show: accepted chunks and all that was refused."""
+        return self.candidates.n_seen
+
+
+def tally(storage: Storage, n_sample: int, seed: int) -> Tally:
+    """Read every committed part once."""
+    found = Tally(Candidates(n_sample, seed))
+    for part in committed_parts(storage, "rewrites"):
+        _add_rewrites(found, part, read_part(storage, "rewrites", part, REWRITE_COLUMNS))
+    for part in committed_parts(storage, "rejects"):
+        _add_rejects(found, part, read_part(storage, "rejects", part, REJECT_COLUMNS))
+    return found
+
+
+def last_recipe(route: str | None) -> str:
+    """The recipe that wrote the text of a row: the last of its route."""
+    return (route or UNCHANGED).rsplit("+", 1)[-1]
+
+
+def _add_rewrites(found: Tally, part: int, table: pa.Table) -> None:
+    found.n_rewrites += table.num_rows
+    found.n_unchanged += table["recipe"].null_count
+    found.n_source_tokens += pc.sum(table["n_source_tokens"]).as_py() or 0
+    found.languages.update(_counts(table["detected_language"]))
+    for row in _grouped(table, ["recipe", "style", "perspective"], "n_chunks_accepted"):
+        if row["recipe"]:
+            way = Way(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
+            found.chunks[way, ACCEPTED] += row["n_chunks_accepted_sum"]
+    for step in _earlier_steps(table):
+        found.chunks[step[0], ACCEPTED] += step[1]
+    rewritten = table.filter(pc.is_valid(table["recipe"]))
+    whole = pc.equal(rewritten["n_chunks"], rewritten["n_chunks_accepted"])
+    found.wholeness[True] += pc.sum(whole).as_py() or 0
+    found.wholeness[False] += len(whole) - (pc.sum(whole).as_py() or 0)
+
+    lists = table["chunks"].combine_chunks()
+    row_of = pc.list_parent_indices(lists)
+    chunks = lists.flatten()
+    accepted = pc.fill_null(pc.struct_field(chunks, "accepted"), False)
+    # The place of each chunk in its row: its number less that of the row's first.
+    rows = row_of.to_numpy()
+    first = np.searchsorted(rows, rows, side="left")
+    keep = accepted.to_numpy(zero_copy_only=False)
+    chunks, row_of = chunks.filter(accepted), row_of.filter(accepted)
+    recipes = [last_recipe(route) for route in table["recipe"].to_pylist()]
+    recipe_of = [recipes[row] for row in row_of.to_pylist()]
+    positions = (np.arange(len(rows)) - first)[keep]
+    found.candidates.add("rewrites", part, [(recipe, ACCEPTED) for recipe in recipe_of], row_of.to_numpy(), positions)
+    _add_figures(found, True, recipe_of, chunks.field("scores"), chunks)
+
+
+def _add_rejects(found: Tally, part: int, table: pa.Table) -> None:
+    for row in _grouped(table, ["stage", "reason", "recipe", "style", "perspective"], "stage", "count"):
+        way = Way(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
+        if row["stage"] == "read":
+            found.records[row["reason"]] += row["stage_count"]
+        elif row["stage"] == "variant":
+            found.variants[way, row["reason"]] += row["stage_count"]
+        else:
+            found.chunks[way, row["reason"]] += row["stage_count"]
+    strata = [
+        ("" if stage == "read" else last_recipe(recipe), reason or "")
+        for stage, recipe, reason in zip(
+            *(table[name].to_pylist() for name in ("stage", "recipe", "reason")), strict=True
+        )
+    ]
+    rows = np.arange(table.num_rows)
+    found.candidates.add("rejects", part, strata, rows, np.zeros_like(rows))
+    refused = table.filter(pc.equal(table["stage"], "rewrite")).combine_chunks()
+    recipe_of = [last_recipe(recipe) for recipe in refused["recipe"].to_pylist()]
+    _add_figures(found, False, recipe_of, refused["scores"].combine_chunks(), refused)
+
+
+def _add_figures(
+    found: Tally, accepted: bool, recipe_of: list[str], scores: pa.ListArray, rows: pa.StructArray | pa.Table
+) -> None:
+    """Scores by name and recipe, growth in tokens, and tries."""
+
+    def column(name: str) -> np.ndarray:
+        values = pc.struct_field(rows, name) if isinstance(rows, pa.StructArray) else rows[name]
+        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found.ratios.add(np.minimum(column("n_tokens") / column("n_source_tokens"), MAX_RATIO), accepted)
+    attempts, counts = np.unique(column("n_attempts"), return_counts=True)
+    for attempt, count in zip(attempts.tolist(), counts.tolist(), strict=True):
+        if np.isfinite(attempt):
+            found.attempts[accepted][int(attempt)] += count
+    owner = pc.list_parent_indices(scores).to_numpy()
+    flat = scores.flatten()
+    names = pc.struct_field(flat, "name").to_pylist()
+    values = np.asarray(pc.struct_field(flat, "value").to_numpy(zero_copy_only=False), dtype=np.float64)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for index, (name, row) in enumerate(zip(names, owner.tolist(), strict=True)):
+        groups.setdefault((name, recipe_of[row]), []).append(index)
+    for key, indices in groups.items():
+        found.scores.setdefault(key, Histogram()).add(values[indices], accepted)
+
+
+def _earlier_steps(table: pa.Table) -> Iterator[tuple[Way, int]]:
+    """What earlier steps of a route accepted, such as a translation."""
+    for step in table["steps"].combine_chunks().flatten().to_pylist():
+        yield Way(step["recipe"], step["style"] or "", step["perspective"] or ""), step["n_chunks_accepted"] or 0
+
+
+def _grouped(table: pa.Table, keys: list[str], value: str, function: str = "sum") -> list[Row]:
+    mode = pc.CountOptions(mode="all") if function == "count" else None
+    return table.group_by(keys).aggregate([(value, function, mode)]).to_pylist()
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {row["values"]: row["counts"] for row in pc.value_counts(column).to_pylist() if row["values"]}

@@ -1,0 +1,84 @@
+"""Make the report of whatever run a folder holds, and write it where it is wanted."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import fsspec
+
+from fidelity.encoder import Encoder, open_encoder
+from flows.data_card import write_data_card
+from flows.report.run_report import run_report
+from flows.summary import summarize
+from rephrase.plan import PLAN_NAME, load_plan
+from rephrase.storage import Storage
+
+REPORT_NAME = "report.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Where a report is, and how much of the run its reader shows."""
+
+    path: str
+    n_bytes: int
+    n_shown: int
+    n_rows: int
+
+
+def write_report(
+    folder: str,
+    out: str | None,
+    *,
+    n_sample: int,
+    seed: int,
+    links: bool,
+    encoder: str | None,
+    note: Callable[[str], None],
+) -> Written:
+    """Write the report of the run in `folder` to `out`, or into the folder itself, and renew the data card there.
+
+    Args:
+        encoder: the embedding model that links sentences; by default the one that checked the run, and where that
+            cannot be loaded the words that sentences share.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        ValueError: the embedding model that was named cannot be loaded.
+    """
+    storage = Storage(folder)
+    if not storage.exists(PLAN_NAME):
+        raise FileNotFoundError(f"{folder} holds no run: there is no {PLAN_NAME} in it")
+
+    def find_encoder(name: str) -> Encoder | None:
+        if not links:
+            return None
+        try:
+            return open_encoder(encoder or name)
+        except ValueError as error:
+            if encoder:
+                raise
+            note(f"sentences are linked by the words they share: {error}")
+            return None
+
+    page = run_report(storage, n_sample=n_sample, seed=seed, find_encoder=find_encoder, command=_command(), note=note)
+    html = page.html.encode()
+    if out is None and (plan := load_plan(storage)):
+        write_data_card(storage, plan, summarize(storage))
+    return Written(path=_save(html, out, storage), n_bytes=len(html), n_shown=page.n_shown, n_rows=page.n_rows)
+
+
+def _command() -> str:
+    return shlex.join(["palimpsest", *sys.argv[1:]])
+
+
+def _save(html: bytes, out: str | None, run: Storage) -> str:
+    if out is None:
+        storage, name = run, REPORT_NAME
+    else:
+        fs, path = fsspec.core.url_to_fs(out)
+        parent, _, name = out.rstrip("/").rpartition("/")
+        storage, name = (Storage(out), REPORT_NAME) if fs.isdir(path) else (Storage(parent or "."), name)
+    storage.write(name, html)
+    return f"{storage.url}/{name}"

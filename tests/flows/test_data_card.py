@@ -1,0 +1,82 @@
+"""The data card: what Hugging Face reads of it, and what of it is the user's."""
+
+import pytest
+from datasets import load_dataset
+from huggingface_hub import DatasetCard
+from synthetic_run import documents, write_run
+
+from flows.data_card import BEGIN, CARD_NAME, END, write_data_card
+from flows.summary import summarize
+from rephrase.audit import audit
+from rephrase.plan import load_plan
+from rephrase.shards import read_rejects, read_rewrites
+from rephrase.storage import Storage
+
+
+@pytest.fixture
+def run(tmp_path) -> Storage:
+    return write_run(tmp_path / "out", [*documents(30), {"id": "empty", "text": ""}])
+
+
+def write(run: Storage, *arguments: str) -> bool:
+    plan = load_plan(run)
+    assert plan
+    return write_data_card(run, plan, summarize(run), *arguments)
+
+
+def text(run: Storage) -> str:
+    return run.read(CARD_NAME).decode()
+
+
+def test_hugging_face_loads_the_card_and_by_it_the_rows(run, tmp_path):
+    assert write(run, "CC-BY-4.0", "Histories of\ntowns | and <rivers>.")
+    card = DatasetCard.load(tmp_path / "out" / "README.md")
+    assert card.data.license == "cc-by-4.0"
+    assert card.data.language == ["en"]
+    assert card.data.size_categories == ["n<1K"]
+    assert "Histories of towns \\| and &lt;rivers>." in card.text
+    assert "made-up" in card.text
+    rewrites = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
+    expected = [row["text"] for table in read_rewrites(run, ["text"]) for row in table.to_pylist()]
+    assert rewrites["text"] == expected
+    rejects = load_dataset(str(tmp_path / "out"), "rejects", cache_dir=str(tmp_path / "cache"))["train"]
+    assert rejects.num_rows == sum(table.num_rows for table in read_rejects(run)) > 1
+
+
+def test_written_anew_it_keeps_what_the_user_gave_and_wrote(run):
+    write(run, "Town Licence 7", "Histories of towns.")
+    card = text(run).replace("tags:", "homepage: example\ntags:").replace(BEGIN, f"My words before.\n\n{BEGIN}")
+    run.write(CARD_NAME, (card.replace("rewrites of", "REWRITES OF") + "\nMy words after.\n").encode())
+    assert write(run)
+    again = DatasetCard(text(run))
+    assert again.data.license == "other"
+    assert again.data.to_dict()["license_name"] == "Town Licence 7"
+    assert again.data.to_dict()["homepage"] == "example"
+    assert "Histories of towns." in again.text
+    assert again.text.startswith("My words before.")
+    assert again.text.endswith("My words after.\n")
+    assert "REWRITES OF" not in again.text
+    assert (again.text.count(BEGIN), again.text.count(END)) == (1, 1)
+    write(run, "mit")
+    assert DatasetCard(text(run)).data.license == "mit"
+    assert "Town Licence" not in text(run)
+
+
+@pytest.mark.parametrize("own", ["# My notes\n", "---\nlicense: [\n---\n" + BEGIN + END])
+def test_a_readme_of_the_users_own_is_left_alone(run, own):
+    run.write(CARD_NAME, own.encode())
+    assert not write(run, "mit")
+    assert text(run) == own
+
+
+def test_a_card_upsets_nothing(run):
+    before = summarize(run), load_plan(run)
+    write(run)
+    assert (summarize(run), load_plan(run)) == before
+    assert audit(run).problems == []
+
+
+def test_a_run_under_way_says_so(run):
+    run.remove("commits/part-00000.json")
+    write(run)
+    assert "The run is under way" in text(run)
