@@ -108,6 +108,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?")
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _NUMBERED = frozenset("war chapter part volume act book section phase type title article appendix".split())
+_UNIT_SIGN = re.compile(r" ?(%|° ?[CF]\b|°|¢|€|£|₽)")
 _GAP = re.compile(r"[\s\-\u2010-\u2015\u00a0]*")
 _RANGE = re.compile(r"\s*(?:-|–|—|to|and|or)\s*[$€£¥]?\s*")
 
@@ -310,7 +311,7 @@ def _and_a_half(text: str, words: Sequence[Word], value: float, end: int, stop: 
 
 def _unit(text: str, words: Sequence[Word], end: int, stop: int, *, in_digits: bool) -> tuple[Unit | None, int, int]:
     """The unit right after a number: "%", "km", "-year", "per cent", "square miles"."""
-    if sign := re.compile(r"\s?(%|°\s?[CF]?|¢|€|£|\$|₽)").match(text, end):
+    if sign := _UNIT_SIGN.match(text, end):
         name = sign.group(1).replace(" ", "").lower()
         return UNITS[name], sign.end(), stop + (name in ("°c", "°f"))
     if stop >= len(words) or not _close(text, end, words[stop].start):

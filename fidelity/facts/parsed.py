@@ -13,7 +13,7 @@ from fidelity.facts.words import Sentence, Span, Word, sentences, words
 # Commands of LaTeX, what GSM8K writes for a calculator, keys of labels: no words of the text.
 _NO_WORDS = re.compile(
     r"<<[^<>]*>>|\\(?:label|ollabel|ref|olref|eqref|cite[tp]?|begin|end|input|olfileid|documentclass|includegraphics)\*?"
-    r"(?:\[[^\[\]]*\])*\{[^{}]*\}|\\[a-zA-Z]+\*?|^%[^\n]*$|!!\^?a?(?=\{)|!!\{",
+    r"(?:\[[^\[\]]*\])*\{[^{}]*\}|\\[a-zA-Z]+\*?|^%[^\n]*$|!!\^?a?(?=\{)|!!\{|\]\([^()\s]*\)",
     re.MULTILINE,
 )
 

@@ -1,0 +1,44 @@
+"""Edits of a text by character positions, and the prose in which they may be made."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rephrase.protected import protected_spans
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`new` for the characters `start` to `end`."""
+
+    start: int
+    end: int
+    new: str
+    detail: str = ""
+
+
+MONTHS = "January February March April May June July August September October November December".split()
+_LATEX = re.compile(
+    r"<<[^<>]*>>|\\(?:label|ollabel|ref|olref|cite[tp]?|begin|end|olfileid|documentclass|usepackage)\*?"
+    r"(?:\[[^\[\]]*\])*\{[^{}]*\}|\\[a-zA-Z]+\*?|^%[^\n]*$|!!\^?a?(?=\{)|https?://\S+|\]\([^()\s]*\)",
+    re.MULTILINE,
+)
+
+
+def prose(text: str) -> str:
+    """The text with blanks for formulas, code, tables and commands; every other character keeps its place."""
+    spans = [*protected_spans(text), *(match.span() for match in _LATEX.finditer(text))]
+    characters = list(text)
+    for start, end in spans:
+        characters[start:end] = " " * (end - start)
+    return "".join(characters)
+
+
+def apply_edits(text: str, edits: Sequence[Edit]) -> str:
+    """All edits that do not overlap an earlier one."""
+    parts, end = [], 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        if edit.start >= end:
+            parts += [text[end : edit.start], edit.new]
+            end = edit.end
+    return "".join([*parts, text[end:]])
