@@ -13,7 +13,7 @@ from itertools import pairwise
 import sentencex
 
 from fidelity.edits import MONTHS, Edit, apply_edits, prose
-from fidelity.faithful_words import CONTRACTIONS, OPENINGS, SYNONYMS
+from fidelity.faithful_words import CONTRACTIONS, GIVEN_NAMES, OPENINGS, SYNONYMS
 from fidelity.planted_words import NUMBER_WORDS
 
 _MONTH = "|".join(MONTHS)
@@ -58,12 +58,11 @@ def _numbers(text: str) -> Iterator[Edit]:
         exact = float(match.group(1)) * _SCALES[match.group(2)]
         if exact.is_integer():
             yield Edit(*match.span(), f"{int(exact):,}")
-    for match in re.finditer(
-        rf"\b({'|'.join(NUMBER_WORDS)})\b(?![-\s]*(?:\w*teen|hundred|thousand|million|half|third))", plain
-    ):
+    whole = rf"(?![-\s]*(?:and a half|\w*teen|hundred|thousand|million|half|third|one|{'|'.join(NUMBER_WORDS)})\b)"
+    for match in re.finditer(rf"\b({'|'.join(NUMBER_WORDS)})\b{whole}", plain):
         if plain[match.start() - 1 : match.start()] != "-" and plain[match.end() : match.end() + 1] != "-":
             yield Edit(*match.span(), str(NUMBER_WORDS[match.group(1)]))
-    for match in re.finditer(rf"{_FREE}(\d{{1,2}}){_END}(?=\s[a-z])(?!\s(?:of\s)?(?:{_MONTH}))", plain):
+    for match in re.finditer(rf"{_FREE}(\d{{1,2}}){_END}(?=\s[a-z])(?!\s(?:percent|(?:of\s)?(?:{_MONTH})))", plain):
         # Worked solutions keep their digits: "<<2*5=10>>10".
         after_month = re.search(rf"(?:{_MONTH})\s$", plain[: match.start()])
         if not after_month and "<<" not in text and (word := _SMALL.get(int(match.group(1)))):
@@ -102,10 +101,13 @@ def _words(text: str) -> Iterator[Edit]:
     pattern = re.compile(
         rf"(?<![\w'’-])(?:{'|'.join(sorted(map(re.escape, table), key=len, reverse=True))})(?![\w'’-])", re.I
     )
-    for match in pattern.finditer(prose(text)):
-        new = table.get(match.group().lower())
-        if new:
-            yield Edit(*match.span(), new[0].upper() + new[1:] if match.group()[0].isupper() else new)
+    plain = prose(text)
+    for match in pattern.finditer(plain):
+        new = table[match.group().lower()]
+        if match.group()[0].islower():
+            yield Edit(*match.span(), new)
+        elif re.search(r"(?:^|[.!?]\s)\s*$", plain[max(0, match.start() - 4) : match.start()]):
+            yield Edit(*match.span(), new[0].upper() + new[1:])
 
 
 def _moved_phrases(text: str) -> Iterator[Edit]:
@@ -133,14 +135,20 @@ def _joined_sentences(text: str) -> Iterator[Edit]:
 
 
 def _shorter_names(text: str) -> Iterator[Edit]:
-    """ "John Smith" to "Smith" where the text said the whole name before and says "Smith" alone somewhere."""
+    """ "John Smith" to "Smith", after the whole name and where no other Smith is."""
     plain = prose(text)
+    found = [
+        match
+        for match in re.finditer(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b(?! [A-Z])(?!-)", plain)
+        if match.group(1) in GIVEN_NAMES
+    ]
+    firsts: dict[str, set[str]] = {}
+    for match in found:
+        firsts.setdefault(match.group(2), set()).add(match.group(1))
     seen: set[str] = set()
-    for match in re.finditer(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b(?! [A-Z])(?<! [A-Z] )", plain):
-        first, last = match.groups()
-        alone = re.search(rf"(?<![A-Z][a-z] )(?<!\w )\b{last}\b|[a-z,] {last}\b(?! [A-Z])", plain)
-        if match.group() in seen and alone:
-            yield Edit(match.start(), match.start() + len(first) + 1, "")
+    for match in found:
+        if match.group() in seen and len(firsts[match.group(2)]) == 1:
+            yield Edit(match.start(), match.start() + len(match.group(1)) + 1, "")
         seen.add(match.group())
 
 

@@ -16,7 +16,6 @@ utilized = used
 obtained = got
 approximately = about
 numerous = many
-many = numerous
 frequently = often
 often = frequently
 rapidly = quickly
@@ -33,7 +32,6 @@ nearly = almost
 almost = nearly
 entire = whole
 whole = entire
-required = needed
 requires = needs
 located = situated
 situated = located
@@ -44,13 +42,9 @@ altogether = in total
 additional = further
 attempted = tried
 tried = attempted
-ended = finished
 received = got
-selected = chosen
 although = even though
-because = since
 in order to = to
-such as = like
 primarily = mainly
 mainly = primarily
 allowed = permitted
@@ -60,7 +54,6 @@ due to = because of
 as well as = and also
 for example = for instance
 for instance = for example
-each = every
 commonly = usually
 citizens = inhabitants
 soon = before long
@@ -74,29 +67,18 @@ starting = beginning
 finished = completed
 completed = finished
 created = produced
-provided = supplied
 provides = offers
 offered = provided
-named = called
 famous = well-known
 well-known = famous
-area = region
-areas = regions
-region = area
 mistake = error
 idea = notion
 ideas = notions
 goal = aim
 goals = aims
-method = way
-methods = ways
-problem = difficulty
-problems = difficulties
 job = occupation
 jobs = occupations
-money = funds
 journey = trip
-speech = address
 opportunity = chance
 happened = occurred
 occurred = happened
@@ -110,7 +92,6 @@ believed = thought
 led to = resulted in
 resulted in = led to
 consists of = is made up of
-caused = brought about
 moved = relocated
 returned = came back
 gathered = collected
@@ -126,19 +107,14 @@ recently = lately
 entirely = completely
 largely = mostly
 mostly = largely
-thus = therefore
 moreover = furthermore
 furthermore = moreover
-while = whereas
 besides = apart from
-upon = on
 amongst = among
 until = till
 regarding = about
 concerning = about
 states that = says that
-suppose = assume
-assume = suppose
 clearly = obviously
 choose = select
 ensure = make sure
@@ -164,6 +140,17 @@ it is = it's
 they are = they're
 we are = we're
 """)
+
+# "John Smith" may become "Smith" only where John is a given name: "United States" is not one.
+GIVEN_NAMES = frozenset(
+    """Abraham Adam Albert Alexander Alfred Alice Andrew Ann Anna Anne Anthony Arthur Barack Benjamin Betty Charles
+    Christopher Daniel David Donald Dorothy Edgar Edmund Edward Eleanor Elizabeth Emma Ernest Eugene Ferdinand Francis
+    Frank Franklin Frederick George Gerald Harold Harriet Harry Helen Henry Herbert Horace Howard Hugh Isaac Jack Jackie
+    Jacob James Jane Jean Jefferson Jimmy Joan John Joseph Karl Kate Lawrence Lewis Louis Louisa Lucy Margaret Maria
+    Mark Martha Martin Mary Michael Nancy Nathaniel Nicholas Oliver Oscar Patrick Paul Peter Philip Ralph Richard Robert
+    Ronald Rosa Rose Roy Ruth Samuel Sarah Simon Sophia Stephen Susan Theodore Thomas Ulysses Victor Victoria Virginia
+    Walter Warren William Woodrow""".split()
+)
 
 # A sentence that begins with one of these may be joined to the one before it.
 OPENINGS = ("He", "She", "It", "They", "This", "These", "The", "His", "Her", "Their", "We", "There", "Its")

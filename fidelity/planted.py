@@ -79,7 +79,9 @@ _AUXILIARY = re.compile(
 )
 _NOT = re.compile(r"\s+(?:not|never)\b(?!\s+only)")
 _CONTRACTED = re.compile(r"\b(?:is|was|were|are|did|does|do|has|have|had|could|would|should)n['’]t\b")
-_ARITHMETIC = re.compile(r"(?<=\d)\s*(?P<sign>[-+*/×])\s*(?=[$€£]?\(?\d[\d.,]*[)\s]*(?:[-+*/×=]|\s*[-+*/×=]))")
+_ARITHMETIC = re.compile(
+    r"(?<=\d)\s*(?P<sign>[-+*/×])\s*(?=[$€£]?\(?\d[\d.,]*(?:\s[a-z]+)?[)\s]*(?:[-+*/×][^=\n]{1,40})?=)"
+)
 
 
 def plant(kind: PlantedKind, text: str, rng: random.Random, *, neighbour: str | None = None) -> Planted | None:

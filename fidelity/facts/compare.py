@@ -43,6 +43,8 @@ FACT_SCORES: tuple[str, ...] = (
     "answer_mismatch",
     "answer_missing",
     "end_cut",
+    "sentence_dropped",
+    "sentence_added",
 )
 _NEUTRAL = {name: 1.0 if "support" in name.split("_") or "coverage" in name else 0.0 for name in FACT_SCORES} | {
     f"{kind}_unsupported": 0.0 for kind in ("number", "date", "name", "formula", "literal")

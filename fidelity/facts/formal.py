@@ -12,7 +12,7 @@ from fidelity.facts.mathematics import (
     normal_form,
     without_delimiters,
 )
-from fidelity.facts.pairing import Pairing
+from fidelity.facts.pairing import Pairing, exchanged
 from fidelity.facts.parsed import Parsed
 from fidelity.facts.typed import Findings, discrepancies, shares
 from rephrase.records import Discrepancy
@@ -33,6 +33,14 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
     if unsupported and missing:
         unsupported, missing = _without_equal(unsupported, missing, symbolic)
     changed = _changed(unsupported, missing)
+    told = {id(formula) for a, b, _ in changed for formula in (a, b)}
+    # The same formula may stand right in one place and changed in another.
+    changed += [
+        (pair.rewrite, pair.source, pair.sureness)
+        for pair in exchanged(pairing, ours, theirs, lambda a, b: a.form == b.form, lambda formula: True)
+        if not {id(pair.rewrite), id(pair.source)} & told
+        and _likeness(pair.rewrite.form, pair.source.form) >= MIN_LIKENESS
+    ]
     scores = shares("formula", unsupported, missing, len(our_forms), len(their_forms), lambda formula: formula.form)
     scores["formula_exchanged"] = sum(likeness for _, _, likeness in changed)
     found = [

@@ -46,8 +46,8 @@ _SAME = [
 ]
 # The left side of a step, and what it is said to be; GSM8K's <<…>> are cut out before.
 _STEP = re.compile(
-    r"(?<![\w.^_])(?P<left>[($€£]*\d[\d.,]*%?(?:\s*[)]*\s*(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*[($€£]*\d[\d.,]*%?)+\)*)"
-    r"\s*=\s*[$€£]?(?P<right>-?\d[\d,]*(?:\.\d+)?)(?P<percent>%?)"
+    r"(?<![\w.^_])(?P<left>[($€£]*\d[\d.,]*%?(?:(?:\s[a-z]{2,})?\s*[)]*\s*(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*[($€£]*\d[\d.,]*%?)+\)*)"
+    r"(?:\s[a-z]{2,})?\s*=\s*[$€£]?(?P<right>-?\d[\d,]*(?:\.\d+)?)(?P<percent>%?)"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _TOWER = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\d{3,}|\{?[^{}]*!)|!|\d{7,}")
@@ -156,7 +156,7 @@ def steps(text: str) -> list[Step]:
 
 
 def _expression(written: str) -> str:
-    text = re.sub(r"[$€£,\s]", "", written)
+    text = re.sub(r"[$€£,\s]|[a-z]{2,}", "", written)
     text = re.sub(r"[×x]", "*", text).replace("÷", "/").replace("−", "-").replace("–", "-")
     return re.sub(r"(\d[\d.]*)%", r"(\1/100)", text).strip(".")
 
@@ -207,6 +207,9 @@ def final_answer(text: str) -> Answer | None:
     found = None
     for match in _ANSWER.finditer(text):
         name = match.lastgroup or ""
+        # "The answer is not known" gives none.
+        if name == "said" and (len(match.group(name)) > 60 or not re.search(r"[\d$\\]", match.group(name))):
+            continue
         found = Answer(match.group(name), match.start(name), match.end(name))
     return found
 

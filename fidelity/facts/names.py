@@ -4,10 +4,10 @@ A name is a run of capitalized words ("Bank of America"). A capital at the begin
 word counts as a name only with a second reason, else it is weak: it may replace a name and asks for no support itself.
 """
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fidelity.facts.words import STOP_WORDS, Sentence, Word, fold
 
@@ -185,7 +185,9 @@ class NameIndex:
     def of(cls, all_words: Sequence[Word], names: Sequence[Name]) -> "NameIndex":
         capitals = frozenset(part for name in names for part in name.parts)
         lower = [fold(word.lower) for word in all_words]
-        neighbours = frozenset(itertools.pairwise(lower))
+        neighbours = frozenset(pairwise(lower))
+        # "Bank of the United States" has "bank united", "John F. Kennedy" has "john kennedy".
+        plain = [word for word in lower if word not in _CONNECTORS and word not in _TITLES and word not in STOP_WORDS]
         groups = {group for word in set(lower) for group in _GROUPS.get(word, ())}
         groups.update(group for pair, group in _UNITED.items() if pair in neighbours)
         return cls(
@@ -194,7 +196,7 @@ class NameIndex:
             capitals=capitals,
             acronyms=frozenset(_acronyms(all_words)),
             groups=frozenset(groups),
-            pairs=neighbours | frozenset(zip(lower, lower[2:], strict=False)),
+            pairs=frozenset(pairwise(plain)) | frozenset(zip(plain, plain[2:], strict=False)),
         )
 
     def has(self, part: str, stem: str) -> bool:

@@ -11,6 +11,8 @@ from fidelity.facts.words import Sentence, Word
 
 # Below this share of common words two sentences are not held to say the same.
 MIN_ALIGNED = 0.35
+# A fact said twice may as well be said once: how sure an exchange is that shows only in how often facts stand there.
+REPEATED = 0.6
 
 
 class Fact(Protocol):
@@ -92,6 +94,7 @@ def exchanged(
     """Facts that the aligned sentences do not have, paired with facts there that the rewrite lost.
 
     `same(a, b)` says whether a of the rewrite is backed by b of the source; only facts that `counts` are asked for.
+    Each fact backs one other, so that "3 and 4" is not "4 and 4"; where it stands there another time, sureness is less.
     """
     ours, theirs = by_sentence(rewrite, pairing.rewrite.sentences), by_sentence(source, pairing.source.sentences)
     found: list[Exchanged[F]] = []
@@ -100,24 +103,34 @@ def exchanged(
         if index >= len(pairing.support) or pairing.support[index].best < MIN_ALIGNED:
             continue
         cover, back = pairing.block(index)
-        there = [fact for i in cover for fact in theirs.get(i, ())]
-        new = [fact for fact in facts if counts(fact) and not any(same(fact, other) for other in there)]
-        if not new:
-            continue
-        kept = [fact for i in back for fact in ours.get(i, ())]
-        gone = [
-            other
-            for other in there
-            if counts(other) and id(other) not in used and not any(same(fact, other) for fact in kept)
-        ]
+        there = [fact for i in sorted(cover) for fact in theirs.get(i, ())]
+        here = [fact for i in back for fact in ours.get(i, ())]
+        new, gone = _unmatched(here, there, same)
+        new = [fact for fact in new if counts(fact) and any(fact is mine for mine in facts)]
+        gone = [other for other in gone if counts(other) and id(other) not in used]
         for fact in new:
             if not gone:
                 break
             other = max(gone, key=lambda other: _likeness(pairing, fact, other))
             gone.remove(other)
             used.add(id(other))
-            found.append(Exchanged(fact, other, pairing.support[index].share))
+            repeated = any(same(fact, each) for each in there) or any(same(each, other) for each in here)
+            sureness = pairing.support[index].share * (REPEATED if repeated else 1.0)
+            found.append(Exchanged(fact, other, sureness))
     return found
+
+
+def _unmatched(ours: Sequence[F], theirs: Sequence[F], same: Callable[[F, F], bool]) -> tuple[list[F], list[F]]:
+    """What is left when each fact has taken one of the other side, in order."""
+    left = list(theirs)
+    new = []
+    for fact in ours:
+        match = next((i for i, other in enumerate(left) if same(fact, other)), None)
+        if match is None:
+            new.append(fact)
+        else:
+            del left[match]
+    return new, left
 
 
 def _likeness(pairing: Pairing, fact: Fact, other: Fact) -> float:

@@ -109,9 +109,6 @@ def negated_differently(rewrite: Sequence[Word], source: Sequence[Word]) -> list
         for key in ours_all.keys() & theirs_all.keys()
         if (key in ours) != (key in theirs)
     ]
-    # A negation that only moved negates other words of the sentence too: what counts is that one side has more.
-    if len(negations(rewrite)) == len(negations(source)):
-        return []
     return sorted(found, key=lambda pair: pair[0].start)
 
 

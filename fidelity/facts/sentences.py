@@ -1,9 +1,10 @@
 """What aligned sentences say differently: their content words, the order of their facts, and their polarity."""
 
-import itertools
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from fidelity.facts import polarity
+from fidelity.facts.alignment import Aligned
 from fidelity.facts.pairing import MIN_ALIGNED, Pairing
 from fidelity.facts.typed import Findings
 from fidelity.facts.words import STOP_WORDS, Sentence, Span, Word
@@ -43,6 +44,8 @@ def compare_content(pairing: Pairing) -> Findings:
         "content_novel": novel / weight if weight else 0.0,
         "content_exchanged": _exchanged_words(pairing, there),
         "relation_support": _relations(pairing),
+        "sentence_dropped": _alone(pairing, pairing.source.sentences, pairing.rewrite.sentences, pairing.support),
+        "sentence_added": _alone(pairing, pairing.rewrite.sentences, pairing.source.sentences, pairing.coverage),
     }
     return scores, found
 
@@ -55,6 +58,26 @@ def _weighed(pairing: Pairing, sentences: Sequence[Sentence], shares: Sequence[f
     mean = sum(weight * share for weight, share in zip(weights, shares, strict=True)) / sum(weights)
     long = [share for share, sentence in zip(shares, sentences, strict=True) if len(sentence.stems) >= MIN_WORDS]
     return mean, min(long, default=mean)
+
+
+def _alone(
+    pairing: Pairing, sentences: Sequence[Sentence], others: Sequence[Sentence], others_cover: Sequence[Aligned]
+) -> float:
+    """The largest share of a sentence's words that no sentence has for which it is needed.
+
+    A sentence whose words all stand somewhere on the other side may still have no sentence there that says it.
+    """
+    said: dict[int, set[str]] = {}
+    for other, aligned in zip(others, others_cover, strict=True):
+        for index in aligned.cover:
+            said.setdefault(index, set()).update(other.stems)
+    most = 0.0
+    for index, sentence in enumerate(sentences):
+        if len(sentence.stems) >= MIN_WORDS:
+            total = sum(pairing.weights[key] for key in sentence.stems)
+            left = sum(pairing.weights[key] for key in sentence.stems - said.get(index, set()))
+            most = max(most, left / total)
+    return most
 
 
 def _exchanged_words(pairing: Pairing, there: set[str]) -> float:
@@ -82,7 +105,7 @@ def _relations(pairing: Pairing) -> float:
     near = total = 0
     for sentence in pairing.rewrite.sentences:
         content = [word.stem for word in sentence.words if word.stem in places]
-        for a, b in itertools.pairwise(content):
+        for a, b in pairwise(content):
             if a == b:
                 continue
             total += 1
@@ -119,11 +142,10 @@ def compare_polarity(pairing: Pairing) -> Findings:
         ours, theirs = list(pairing.rewrite.sentences[index].words), pairing.source_words(cover)
         ours_all = pairing.rewrite_words(back)
         best = pairing.source.sentences[aligned.cover[0]].words
-        for a, b in polarity.negated_differently(ours, best):
-            if not any(polarity.is_negator(word) for word in (a, b)):
-                continue
-            add("negation_mismatch", aligned.best, "negation", a, b)
-            break
+        # A negation that moved, with its half of a sentence or to another word, is still in the block.
+        if len(polarity.negations(ours_all)) != len(polarity.negations(theirs)):
+            for a, b in polarity.negated_differently(ours, best)[:1]:
+                add("negation_mismatch", aligned.best, "negation", a, b)
         difference = abs(polarity.negative_count(ours_all) - polarity.negative_count(theirs))
         scores["negation_count"] = max(scores["negation_count"], difference * aligned.share)
         for a, b, likeness in polarity.opposites(ours, theirs, lexicon.antonyms):
@@ -154,7 +176,8 @@ def compare_order(pairing: Pairing) -> Findings:
         if aligned.best < MIN_ALIGNED:
             continue
         ours = list(pairing.rewrite.sentences[index].words)
-        theirs = pairing.source_words(pairing.block(index)[0])
+        cover = aligned.cover[:1] if aligned.best > 0.8 * aligned.share else aligned.cover
+        theirs = pairing.source_words(cover)
         # With one of them in the passive, what stood on the left may stand on the right, or not.
         orders = (False, True) if _passive(ours) != _passive(theirs) else (False,)
         for belongs in (_is_name, _is_digits):

@@ -84,6 +84,7 @@ def compare_names(pairing: Pairing) -> Findings:
         )
 
     changed = exchanged(pairing, ours, theirs, same, lambda name: True)
+    changed = [pair for pair in changed if not (pair.rewrite.is_weak and pair.source.is_weak)]
     scores = shares(
         "name",
         unsupported,
