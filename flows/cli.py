@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from flows.report_commands import report
+from flows.serve_commands import serve
 from rephrase.records import Domain
 
 app = typer.Typer(
@@ -42,16 +43,21 @@ WRITING = "Writing"
 
 
 @app.callback()
-def settings() -> None:
+def settings(context: typer.Context) -> None:
     """Settings that must stand before Prefect is imported; what the user set stays."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # documents hold all of Unicode, whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    for name, value in {
+    if context.invoked_subcommand != "serve":
         # Prefect logs a traceback for every run that fails; what went wrong is said here in one line.
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    for name, value in {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # It would print each event that could not be sent while a server was away, though it is sent later.
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
+        # The waits double: a server that is away for eight minutes does not end a run.
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
     }.items():
         os.environ.setdefault(name, value)
     # Before torch is imported: it reads the number of threads once.
@@ -305,6 +311,9 @@ def demo(
 
     with explained():
         run_demo(output, out, err)
+
+
+app.command()(serve)
 
 
 recipes_app = typer.Typer(help="List the recipes, or show what one would say to a model.")

@@ -43,23 +43,16 @@ class RephraseConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # In the order of the form in Prefect's UI: what is changed most comes first.
     source: str = Field(description="File, folder or glob, on any fsspec filesystem.")
     output: str = Field(description="Folder for the shards, on any fsspec filesystem.")
-    text_field: str = Field("text", description="Field or JMESPath expression that holds the text.")
-    id_field: str = Field("id", description="Field that holds a document's id; without one, ids are made.")
-    title_field: str = Field("title", description="Field that holds a document's title, if any.")
-    language_field: str = Field("language", description="Field that holds a document's language, if any.")
-    metadata_fields: tuple[str, ...] = Field((), description="Fields to carry along into the shards.")
-    domain: Domain = Field(Domain.KNOWLEDGE, description="What the documents are.")
-    max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
-    limit: int | None = Field(None, ge=1, description="Take only so many records.")
     new_files: bool = Field(
         False,
         description="Take files that came since the last run as further parts. Without it, a run whose inputs are not "
         "those it began with stops.",
     )
-    part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
-
+    limit: int | None = Field(None, ge=1, description="Take only so many records.")
+    domain: Domain = Field(Domain.KNOWLEDGE, description="What the documents are.")
     recipe: str = Field(
         "auto",
         description="How documents are rewritten: auto (by domain and language), none (left as they are), a recipe's "
@@ -69,7 +62,6 @@ class RephraseConfig(BaseModel):
     n_variants: int = Field(1, ge=1, le=1000, description="Rewrites of each document, in different styles.")
     n_retries: int = Field(2, ge=0, le=100, description="Further tries for a chunk that was refused.")
     seed: int = Field(0, ge=0, description="Another seed gives other rewrites.")
-
     target_tokens: int | None = Field(
         None, ge=1, description="Stop when so many tokens are accepted; a larger number, or none, goes on."
     )
@@ -78,9 +70,15 @@ class RephraseConfig(BaseModel):
     price_out: float = Field(0, ge=0, description="Of a million generated tokens.")
     license: str | None = Field(None, description="Licence of the data set, for its data card: cc-by-4.0, mit, …")
     source_description: str | None = Field(None, description="What the sources are, for the data card.")
-
-    engine: EngineConfig = EngineConfig()
-    fidelity: FidelityConfig = FidelityConfig()
+    engine: EngineConfig = Field(EngineConfig(), description="Which language model rewrites, and where it runs.")
+    fidelity: FidelityConfig = Field(FidelityConfig(), description="When a rewrite is accepted.")
+    text_field: str = Field("text", description="Field or JMESPath expression that holds the text.")
+    id_field: str = Field("id", description="Field that holds a document's id; without one, ids are made.")
+    title_field: str = Field("title", description="Field that holds a document's title, if any.")
+    language_field: str = Field("language", description="Field that holds a document's language, if any.")
+    metadata_fields: tuple[str, ...] = Field((), description="Fields to carry along into the shards.")
+    max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
+    part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
 
     @model_validator(mode="after")
     def _new_files_fit_the_limit(self) -> "RephraseConfig":

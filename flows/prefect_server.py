@@ -1,18 +1,21 @@
-"""A Prefect API for a run from the command line, when no server is configured.
+"""A Prefect server that ends with the command that started it.
 
-Prefect starts one by itself, but that one outlives a `kill -9` of the run (it stayed until killed by hand) and keeps
-the run's output open. This one ends with the run: it reads a pipe from it, and the pipe ends however the run does. Both
-write to the same database below PREFECT_HOME, so `prefect server start` shows the runs later.
+`prefect_api` is for a run from the command line when no server is configured, `prefect_server` for `palimpsest serve`.
+Prefect starts a server by itself, too, but that one outlives a `kill -9` of the run (it stayed until killed by hand),
+and keeps the run's output open. This one reads a pipe from its parent, and the pipe ends however the parent does.
+All of them write to the same database below PREFECT_HOME.
 """
 
+import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 READY = "serving "
 DRAIN_TIMEOUT_S = 20.0
+CLOSE_TIMEOUT_S = 3  # for pages of the UI that are still open
+HOST = "127.0.0.1"
 
 
 @contextlib.contextmanager
@@ -35,11 +40,41 @@ def prefect_api() -> Iterator[str]:
     if configured := PREFECT_API_URL.value():
         yield configured
         return
+    with _child([]) as url, temporary_settings({PREFECT_API_URL: url}):
+        try:
+            yield url
+        finally:
+            # The states of tasks travel as events, which must arrive before the server goes.
+            EventsWorker.drain_all(timeout=DRAIN_TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def prefect_server(port: int) -> Iterator[str]:
+    """The API's URL of a whole Prefect server, with scheduler and UI, on the loopback interface.
+
+    Raises:
+        RuntimeError: the server does not start.
+    """
+    url = f"http://{HOST}:{port}/api"
+    environment = {
+        # Its pages ask this address; without it they would ask port 4200 and show errors.
+        "PREFECT_UI_API_URL": url,
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    }
+    with _child(["--with-ui", "--port", str(port)], environment) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _child(arguments: list[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.prefect_server"],
+        [sys.executable, "-P", "-m", "flows.prefect_server", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env={**os.environ, **(environment or {})},
         # Ctrl-C in a terminal reaches the whole group; a run that stops still has to report to this server.
         start_new_session=True,
     )
@@ -49,35 +84,39 @@ def prefect_api() -> Iterator[str]:
         line = next((line for line in process.stdout if line.startswith(READY)), "")
         if not line:
             raise RuntimeError(
-                f"Prefect's API did not start (exit code {process.wait()}); its message stands above. "
+                f"Prefect's server did not start (exit code {process.wait()}); its message stands above. "
                 "Another one can be named in PREFECT_API_URL."
             )
-        url = line.removeprefix(READY).strip()
-        with temporary_settings({PREFECT_API_URL: url}):
-            try:
-                yield url
-            finally:
-                # The states of tasks travel as events, which must arrive before the server goes.
-                EventsWorker.drain_all(timeout=DRAIN_TIMEOUT_S)
+        yield line.removeprefix(READY).strip()
     finally:
         process.stdin.close()
         process.wait()
 
 
-async def serve() -> None:
-    """Serve Prefect's API on a free port of the loopback interface and say which."""
+async def serve(port: int, with_ui: bool) -> None:
+    """Serve Prefect's API on the loopback interface, on a free port when `port` is 0, and say which."""
     import uvicorn
     from prefect.server.api.server import create_app
 
-    server = uvicorn.Server(uvicorn.Config(create_app(ephemeral=True), host="127.0.0.1", port=0, log_level="error"))
+    app = create_app(ephemeral=not with_ui)
+    for handler in {handler for name in ("", "prefect", "docket") for handler in logging.getLogger(name).handlers}:
+        handler.addFilter(_is_news)
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=CLOSE_TIMEOUT_S)
+    )
     threading.Thread(target=end_with_parent, args=(server,), daemon=True).start()
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.02)
     if server.started:
         port = server.servers[0].sockets[0].getsockname()[1]
-        print(f"{READY}http://127.0.0.1:{port}/api", flush=True)
+        print(f"{READY}http://{HOST}:{port}/api", flush=True)
     await serving
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # With SQLite two writers may meet; the one that was refused tries again, and its traceback would fill the terminal.
+    return "database is locked" not in f"{record.getMessage()}{record.exc_info and record.exc_info[1]}"
 
 
 def end_with_parent(server: "uvicorn.Server") -> None:
@@ -89,4 +128,7 @@ def end_with_parent(server: "uvicorn.Server") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--with-ui", action="store_true")
+    asyncio.run(serve(**vars(parser.parse_args())))

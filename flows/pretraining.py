@@ -1,23 +1,29 @@
 """The Prefect flows that train: on shards that are there, or on those that a rephrase run has just written."""
 
 import asyncio
-from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from pydantic import Field
 
 from flows.config import RephraseConfig
+from flows.engine_slot import engine_slot
 from flows.rephrasing import rephrase
-from rephrase.models import PACKAGED_MODEL, resolve_model
-from training.run import RunOptions, train
+from flows.run_process import prepare_process
+from flows.train_config import TrainConfig
+
+Shards = Annotated[str, Field(description="Output folder of a rephrase run, on any fsspec filesystem.")]
+Run = Annotated[str, Field(description="Local folder for tokens, checkpoints, metrics and reports.")]
+Training = Annotated[TrainConfig, Field(description="How to train.")]
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {options.preset} on {shards}")
-def train_model(shards: str, run: str, options: RunOptions) -> dict[str, Any]:
+@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {config.preset} on {shards}")
+def train_model(shards: str, run: str, config: TrainConfig) -> dict[str, Any]:
     """Train in the folder `run`; a run that was stopped goes on from its newest checkpoint."""
-    options = replace(options, tokenizer=resolve_model(options.tokenizer or PACKAGED_MODEL))
-    summary = train(shards, run, options)
+    from training.run import train
+
+    summary = train(shards, run, config.options())
     return {
         "n_steps": summary.n_steps,
         "n_tokens": summary.n_tokens,
@@ -27,21 +33,25 @@ def train_model(shards: str, run: str, options: RunOptions) -> dict[str, Any]:
 
 
 @flow(name="pretrain", flow_run_name="pretrain {shards}", persist_result=False)
-async def pretrain(shards: str, run: str, options: RunOptions) -> dict[str, Any]:
-    """Train a mixture-of-experts model with MuonClip on committed shards and measure what each recipe taught.
-
-    Args:
-        shards: Output folder of a rephrase run.
-        run: Local folder for checkpoints, metrics and reports.
-        options: See `python -m training --help`; an empty tokenizer means the packaged one.
-    """
-    summary = await asyncio.to_thread(train_model, shards, run, options)
-    get_run_logger().info("trained %(n_steps)d steps on %(n_tokens)d tokens, loss %(loss).4f", summary)
+async def pretrain(shards: Shards, run: Run, config: Training = TrainConfig()) -> dict[str, Any]:  # noqa: B008  frozen
+    """Train a mixture-of-experts model with MuonClip on committed shards and measure what each recipe taught."""
+    prepare_process()
+    log = get_run_logger()
+    log.info("%s: training %s for %d steps in %s", shards, config.preset, config.n_steps, run)
+    async with engine_slot():
+        summary = await asyncio.to_thread(train_model, shards, run, config)
+    log.info("trained %(n_steps)d steps on %(n_tokens)d tokens, loss %(loss).4f", summary)
+    if not summary["finished"]:
+        log.warning("the data ran out before the last step: raise max_epochs in the mixture, or add shards")
     return summary
 
 
 @flow(name="full_run", flow_run_name="full run {config.source}", persist_result=False)
-async def full_run(config: RephraseConfig, run: str, options: RunOptions) -> dict[str, Any]:
+async def full_run(
+    config: RephraseConfig,
+    run: Run,
+    training: Training = TrainConfig(),  # noqa: B008  frozen
+) -> dict[str, Any]:
     """Rephrase a corpus, then train on what came of it."""
     await rephrase(config)
-    return await pretrain(config.output, run, options)
+    return await pretrain(config.output, run, training)

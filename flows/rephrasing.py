@@ -12,8 +12,11 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
 from flows.data_card import write_data_card
+from flows.engine_slot import engine_slot
 from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
 from flows.run_page import run_page
+from flows.run_process import prepare_process
+from flows.secrets import load_secrets
 from flows.summary import Summary, summarize
 from rephrase.journal import remove_leftovers
 from rephrase.part_order import order_parts
@@ -41,7 +44,9 @@ async def rewrite_part(index: int) -> dict[str, int]:
 @flow(name="rephrase", flow_run_name="rephrase {config.source}", persist_result=False, validate_parameters=True)
 async def rephrase(config: RephraseConfig) -> Summary:
     """Rewrite documents, check every rewrite against its source and write Parquet shards; run it again to resume."""
+    prepare_process()
     log = get_run_logger()
+    await load_secrets()
     storage = Storage(config.output)
     progress = progress_of_this_run.get() or Progress()
     with contextlib.ExitStack() as stack:
@@ -56,7 +61,8 @@ async def rephrase(config: RephraseConfig) -> Summary:
         _count_committed(progress, target, job.plan, config.n_variants, committed)
         async with run_page(storage, progress):
             if todo and not target.reached:
-                async with open_workshop(job, progress, target) as workshop:
+                in_process = config.engine.kind == "vllm"
+                async with engine_slot(in_process), open_workshop(job, progress, target) as workshop:
                     info = workshop.tools.engine.info
                     log.info("%s is ready and takes %d requests at once", info.model, info.max_in_flight)
                     workshop_of_this_run.set(workshop)

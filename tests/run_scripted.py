@@ -3,7 +3,7 @@
 SCRIPTED_DELAY_S is how long each completion takes; SCRIPTED_LOG is a file that is told of each request, which survives
 whatever happens to this process.
 
-A deployment's entrypoint may be `run_scripted.rephrase`: then the runs of a server are scripted, too.
+With `serve`, the deployments have this module as their entrypoint, so that their runs are scripted, too.
 """
 
 import os
@@ -45,6 +45,14 @@ flows.resources.HubTokenizer = lambda model: WordTokenizer()
 
 
 def main(arguments: list[str]) -> None:
+    if "serve" in arguments:
+        import dataclasses
+
+        import flows.deployments
+
+        flows.deployments.SERVED = [
+            dataclasses.replace(served, entrypoint=f"run_scripted.{served.name}") for served in flows.deployments.SERVED
+        ]
     from flows.cli import main
 
     sys.argv = ["palimpsest", *arguments]
@@ -54,4 +62,6 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     main(sys.argv[1:])
 else:
-    from flows.rephrasing import rephrase  # noqa: F401  an entrypoint for deployments
+    # The entrypoints of deployments that are scripted.
+    from flows.pretraining import full_run, pretrain  # noqa: F401
+    from flows.rephrasing import rephrase  # noqa: F401

@@ -1,12 +1,18 @@
 """The flows that train, run in the process."""
 
+from typing import get_args
+
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.pretraining import pretrain
+from flows.train_config import TrainConfig
 from rephrase.shards import commit_part
 from rephrase.storage import Storage
+from training.presets import PRESETS
 from training.run import RunOptions
+from training.schedule import SCHEDULES
+from training.trainer import Precision
 
 pytestmark = pytest.mark.model
 
@@ -26,12 +32,19 @@ async def test_pretrain_trains_and_resumes(tmp_path):
         for i in range(20)
     ]
     commit_part(Storage(tmp_path / "out"), 0, rows, [], n_records=20)
-    options = RunOptions(
-        preset="nano", tokenizer="", n_steps=2, rows_per_step=1, micro_batch_rows=1, row_length=128, align_every=0
-    )
+    options = TrainConfig(preset="nano", n_steps=2, rows_per_step=1, micro_batch_rows=1, row_length=128, align_every=0)
     with prefect_test_harness(server_startup_timeout=180):
         summary = await pretrain(str(tmp_path / "out"), str(tmp_path / "run"), options)
         again = await pretrain(str(tmp_path / "out"), str(tmp_path / "run"), options)
     assert (summary["n_steps"], summary["finished"]) == (2, True)
     assert again["n_steps"] == 2
     assert (tmp_path / "run" / "utility.parquet").exists()
+
+
+def test_the_form_offers_what_the_training_stage_knows():
+    fields = TrainConfig.model_fields
+    assert get_args(fields["preset"].annotation) == tuple(PRESETS)
+    assert get_args(fields["schedule"].annotation) == tuple(SCHEDULES)
+    assert get_args(fields["precision"].annotation) == get_args(Precision)
+    options = TrainConfig(n_steps=7).options()
+    assert options == RunOptions(preset="nano", tokenizer=options.tokenizer, n_steps=7)

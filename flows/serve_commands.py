@@ -1,0 +1,116 @@
+"""`palimpsest serve`."""
+
+import json
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+RUNNING = "Running"
+SCHEDULE = "Schedule of rephrase"
+
+
+def serve(
+    port: Annotated[
+        int, typer.Option(rich_help_panel=RUNNING, min=0, max=65535, help="Of the Prefect server that is started.")
+    ] = 4200,
+    at_once: Annotated[
+        int, typer.Option(rich_help_panel=RUNNING, min=1, help="Runs at once; others wait for their turn.")
+    ] = 1,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=SCHEDULE,
+            help="TOML or JSON file with what the form of rephrase holds at first, and scheduled runs take.",
+        ),
+    ] = None,
+    source: Annotated[str | None, typer.Option(rich_help_panel=SCHEDULE, help="As for rephrase.")] = None,
+    output: Annotated[str | None, typer.Option(rich_help_panel=SCHEDULE, help="As for rephrase.")] = None,
+    cron: Annotated[
+        str | None, typer.Option(rich_help_panel=SCHEDULE, help="Run rephrase at these times, such as '0 3 * * *'.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(rich_help_panel=SCHEDULE, help="For --cron, such as Europe/Berlin; UTC by default.")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(rich_help_panel=SCHEDULE, min=1, help="Or every so many seconds.")
+    ] = None,
+) -> None:
+    """Serve the flows in Prefect's UI: start them by a form, schedule them, watch them, cancel and retry them.
+
+    Joins the Prefect server in PREFECT_API_URL, or starts one that ends with this command. The API key for
+    `--engine openai` is read from OPENAI_API_KEY, or from the Prefect Secret block `palimpsest-openai-api-key`.
+
+    A scheduled run takes the files that came since the last one, and does nothing when none came.
+
+    Examples:
+
+        palimpsest serve
+
+        palimpsest serve --source in --output out --every 3600
+
+        palimpsest serve --config nightly.toml --cron '0 3 * * *' --timezone Europe/Berlin --port 4300
+    """
+    from flows.cli import explained
+    from flows.serving import run_serving
+
+    with explained():
+        values = read_config(config) if config else {}
+        values |= {name: value for name, value in {"source": source, "output": output}.items() if value is not None}
+        schedule = make_schedule(cron, timezone, every)
+        if schedule:
+            values.setdefault("new_files", True)
+            if not {"source", "output"} <= {*values}:
+                raise ValueError("a schedule needs --source and --output, or a --config that holds them")
+        run_serving(
+            {"rephrase": {"config": checked(values)}} if values else {},
+            {"rephrase": schedule} if schedule else {},
+            port=port,
+            n_runs_at_once=at_once,
+            console=Console(stderr=True),
+        )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """
+    Raises:
+        ValueError: the file is neither TOML nor JSON.
+        OSError: it cannot be read.
+    """
+    text = path.read_text("utf-8")
+    try:
+        return dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
+    except ValueError as error:
+        raise ValueError(f"--config {path}: {error}") from error
+
+
+def checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The values as they are, when a run would take them: a wrong one is said now, not in the night.
+
+    Raises:
+        pydantic.ValidationError: one is wrong.
+    """
+    from flows.config import RephraseConfig
+
+    # A form may still lack what the user fills in.
+    RephraseConfig.model_validate({"source": "-", "output": "-"} | values)
+    return values
+
+
+def make_schedule(cron: str | None, timezone: str | None, every: float | None) -> Any:
+    """
+    Raises:
+        ValueError: there are two, or it is none.
+    """
+    from prefect.schedules import Cron, Interval
+
+    if cron and every:
+        raise ValueError("--cron and --every are two schedules: name one")
+    if timezone and not cron:
+        raise ValueError("--timezone is for --cron")
+    if cron:
+        return Cron(cron, timezone=timezone)
+    return Interval(timedelta(seconds=every)) if every else None

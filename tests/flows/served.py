@@ -1,0 +1,101 @@
+"""A `palimpsest serve` with scripted models for tests, and its Prefect API."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return {**kept, "PYTHONPATH": path, "PREFECT_HOME": str(home), "COLUMNS": "200", **variables}
+
+
+def wait_for(found: Callable[[], Any], timeout_s: float = 120) -> Any:
+    """The first true value of `found()`."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := found()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+    return value
+
+
+class Served:
+    """`palimpsest serve` on a free port; what it prints is in `log`."""
+
+    def __init__(self, home: Path, *options: object, delay_s: float = 0.0) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = home / "serve.log"
+        command = [sys.executable, str(TESTS / "run_scripted.py"), "serve", "--port", str(self.port)]
+        with self._log.open("w") as file:
+            self.process = subprocess.Popen(
+                [*command, *map(str, options)],
+                env=environment(home, SCRIPTED_DELAY_S=str(delay_s)),
+                stdout=file,
+                stderr=file,
+            )
+        wait_for(lambda: "Ctrl-C stops it" in self.log or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def api(self, path: str, body: object = None, method: str = "POST") -> Any:
+        data = None if method == "GET" else json.dumps(body or {}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api{path}", data=data, headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or "null")
+
+    def deployment(self, name: str) -> Any:
+        return next(found for found in self.api("/deployments/filter") if found["name"] == name)
+
+    def start(self, name: str, parameters: dict[str, Any]) -> str:
+        path = f"/deployments/{self.deployment(name)['id']}/create_flow_run"
+        return str(self.api(path, {"parameters": parameters})["id"])
+
+    def runs(self, *states: str) -> list[Any]:
+        """In the order in which they started."""
+        chosen = {"state": {"name": {"any_": list(states)}}}
+        return list(self.api("/flow_runs/filter", {"sort": "START_TIME_ASC", "flow_runs": chosen}))
+
+    def wait_for_state(self, run: str, *states: str) -> Any:
+        def state() -> Any:
+            found = self.api(f"/flow_runs/{run}", method="GET")["state"]
+            return found if found["name"] in states else None
+
+        return wait_for(state)
+
+    def of_run(self, kind: str, run: str) -> list[Any]:
+        """Its task_runs, artifacts or logs."""
+        if kind == "logs":
+            return list(self.api("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}}))
+        return list(self.api(f"/{kind}/filter", {"flow_runs": {"id": {"any_": [run]}}}))
+
+    def stop(self, timeout_s: float = 60) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout_s)
+
+
+def write_documents(path: Path, ids: list[str], n_sentences: int = 40) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for name in ids:
+            text = " ".join(f"Sentence {j} of document {name} says something new." for j in range(n_sentences))
+            file.write(json.dumps({"id": name, "title": f"Title of {name}", "text": text}) + "\n")

@@ -1,0 +1,239 @@
+"""`palimpsest serve`, with a real Prefect server and runs that it starts itself; the models are scripted."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+from pathlib import Path
+
+import pytest
+from served import TESTS, Served, environment, free_port, wait_for, write_documents
+
+from rephrase.shards import read_rewrites
+from rephrase.storage import Storage
+
+
+def document_ids(out):
+    return [row["document_id"] for table in read_rewrites(Storage(out), ["document_id"]) for row in table.to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    source = folder / "in"
+    source.mkdir()
+    write_documents(source / "a.jsonl", [f"a{i}" for i in range(4)])
+    config = folder / "nightly.toml"
+    config.write_text(f'source = "{source}"\noutput = "{folder / "out"}"\npart_bytes = 4000\n')
+    served = Served(folder, "--config", config, "--every", "5", delay_s=0.05)
+    yield served
+    served.process.kill()
+    served.process.wait()
+
+
+def test_the_scheduler_makes_runs_that_take_what_is_new_and_nothing_else(served, folder):
+    out = folder / "out"
+    first = wait_for(lambda: served.runs("Completed", "Failed", "Crashed"))[0]
+    assert (first["auto_scheduled"], first["state"]["name"]) == (True, "Completed"), served.log
+    assert document_ids(out) == ["a0", "a1", "a2", "a3"]
+    assert {task["name"] for task in served.of_run("task_runs", first["id"])} == {
+        "part-00000: a.jsonl 1–2",
+        "part-00001: a.jsonl 3–4",
+    }
+    artifacts = {artifact["key"]: artifact["data"] for artifact in served.of_run("artifacts", first["id"])}
+    assert artifacts["rephrase-progress"] == 100
+    account = {row["figure"]: row["value"] for row in json.loads(artifacts["rephrase-account"])}
+    assert (account["records read"], account["records accepted"], account["records to do"]) == ("4", "4", "0")
+    (recipe,) = json.loads(artifacts["rephrase-recipes"])
+    assert (recipe["recipe"], recipe["outcome"], recipe["count"]) == ("rephrase", "accepted", 4)
+    assert "Title of a0" in artifacts["rephrase-samples"].replace("&#45;", "-")
+    assert f"{out}/rewrites" in artifacts["rephrase-output"]
+
+    # An unchanged folder: nothing is done, and nothing is loaded for it.
+    second = wait_for(lambda: served.runs("Completed")[1:])[0]
+    assert not served.of_run("task_runs", second["id"])
+    assert second["total_run_time"] < 10
+    messages = wait_for(lambda: [log["message"] for log in served.of_run("logs", second["id"])])
+    assert any("nothing to do" in message for message in messages)
+
+    written = {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}
+    write_documents(folder / "b.jsonl", ["b0", "a1"])
+    (folder / "b.jsonl").rename(folder / "in" / "b.jsonl")
+    wait_for(lambda: (out / "commits" / "part-00002.json").exists())
+    assert document_ids(out) == ["a0", "a1", "a2", "a3", "b0"]
+    assert written.items() <= {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}.items()
+    assert (out / "plan-0001.json").exists()
+
+    # Paused as in the UI, it makes no further run.
+    deployment = served.deployment("rephrase")
+    schedule = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
+    served.api(schedule, {"active": False}, method="PATCH")
+    assert not wait_for(lambda: not served.runs("Scheduled", "Pending", "Running") and [()])[0]
+
+
+def test_a_run_that_is_cancelled_stops_within_seconds_and_goes_on_when_it_is_retried(served, folder):
+    source, out = folder / "many.jsonl", folder / "many"
+    write_documents(source, [f"m{i}" for i in range(60)])
+    run = served.start("rephrase", {"config": {"source": str(source), "output": str(out), "part_bytes": 20_000}})
+    wait_for(lambda: list(out.glob("commits/*.json")))
+    began = time.monotonic()
+    served.api(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    served.wait_for_state(run, "Cancelled")
+    assert time.monotonic() - began < 15
+    committed = {path: path.stat().st_mtime_ns for path in out.glob("commits/*.json")}
+    assert 0 < len(committed) < 9
+    served.api(f"/flow_runs/{run}/set_state", {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True})
+    served.wait_for_state(run, "Completed")
+    assert sorted(document_ids(out)) == sorted(f"m{i}" for i in range(60))
+    assert committed.items() <= {path: path.stat().st_mtime_ns for path in out.glob("commits/*.json")}.items()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"n_variants": 0}, "0 is less than the minimum of 1"),
+        ({"domain": "poetry"}, "'poetry' is not one of"),
+        ({"variants": 3}, "Additional properties are not allowed ('variants' was unexpected)"),
+        ({"engine": {"kind": "gpt"}}, "'gpt' is not one of ['vllm', 'openai']"),
+    ],
+)
+def test_a_wrong_value_is_refused_when_the_form_is_sent(served, values, message):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        served.start("rephrase", {"config": {"source": "a", "output": "b", **values}})
+    assert message in json.loads(refused.value.read())["detail"]
+
+
+def test_each_parameter_is_described_and_has_its_bounds(served):
+    for name in ("rephrase", "pretrain", "full_run"):
+        deployment = served.deployment(name)
+        schema = deployment["parameter_openapi_schema"]
+        assert deployment["entrypoint"].endswith(f".{name}")
+        for properties in [
+            schema["properties"],
+            *(part["properties"] for part in schema["definitions"].values() if "properties" in part),
+        ]:
+            for parameter, described in properties.items():
+                assert described.get("description"), f"{name}: {parameter}"
+
+
+def test_the_server_ends_with_serve_however_that_ends(tmp_path):
+    served = Served(tmp_path)
+    source = tmp_path / "in.jsonl"
+    write_documents(source, [f"d{i}" for i in range(200)])
+    run = served.start("rephrase", {"config": {"source": str(source), "output": str(tmp_path / "out")}})
+    served.wait_for_state(run, "Running", "Completed")
+    served.process.send_signal(signal.SIGKILL)
+    served.process.wait()
+
+    def nothing_listens():
+        try:
+            served.api("/health", method="GET")
+        except OSError:
+            return True
+        return False
+
+    wait_for(nothing_listens, timeout_s=30)
+    wait_for(lambda: not _processes_with(str(tmp_path)), timeout_s=30)
+
+
+def _processes_with(text):
+    """The processes in whose environment the text stands."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and text.encode() in (folder / "environ").read_bytes():
+                found.append(folder.name)
+    return found
+
+
+def test_a_port_that_is_taken_is_refused_with_what_to_do(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, str(TESTS / "run_scripted.py"), "serve", "--port", str(port)]
+        done = subprocess.run(
+            command, env=environment(tmp_path), capture_output=True, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 1
+    assert f"PREFECT_API_URL=http://127.0.0.1:{port}/api" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cron", "0 3 * * *", "--every", "5"], "--cron and --every are two schedules"),
+        (["--every", "5"], "a schedule needs --source and --output"),
+        (["--cron", "hourly", "--source", "a", "--output", "b"], "Invalid cron"),
+        (["--timezone", "Europe/Berlin"], "--timezone is for --cron"),
+        (["--config", "CONFIG"], "n_variants: Input should be greater than or equal to 1"),
+    ],
+)
+def test_wrong_options_are_refused(tmp_path, options, message):
+    config = tmp_path / "wrong.toml"
+    config.write_text("n_variants = 0\n")
+    command = [sys.executable, str(TESTS / "run_scripted.py"), "serve"]
+    command += [str(config) if option == "CONFIG" else option for option in options]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_a_minute_does_not_end_a_run(tmp_path):
+    port = free_port()
+    variables = environment(tmp_path, SCRIPTED_DELAY_S="6", PREFECT_SERVER_ANALYTICS_ENABLED="false")
+
+    def start_server():
+        command = [sys.executable, "-P", "-m", "flows.prefect_server", "--port", str(port)]
+        server = subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert any(line.startswith("serving ") for line in server.stdout)
+        return server
+
+    source, out = tmp_path / "in.jsonl", tmp_path / "out"
+    write_documents(source, [f"d{i}" for i in range(24)])
+    server = start_server()
+    command = [
+        sys.executable,
+        str(TESTS / "run_scripted.py"),
+        "rephrase",
+        str(source),
+        str(out),
+        "--part-bytes",
+        "8000",
+    ]
+    url = f"http://127.0.0.1:{port}/api"
+    run = subprocess.Popen(
+        [*command, "--json"], env={**variables, "PREFECT_API_URL": url}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: list(out.glob("commits/*.json")))
+        n_committed = len(list(out.glob("commits/*.json")))
+        server.kill()
+        server.wait()
+        time.sleep(60)
+        # It went on meanwhile.
+        assert len(list(out.glob("commits/*.json"))) > n_committed
+        server = start_server()
+        stdout, _ = run.communicate(timeout=240)
+        assert run.returncode == 0
+        assert json.loads(stdout)["n_accepted"] == 24
+        served = Served.__new__(Served)
+        served.url = f"http://127.0.0.1:{port}"
+        (found,) = served.runs("Completed")
+        tasks = wait_for(lambda: [task["state"]["name"] for task in served.of_run("task_runs", found["id"])])
+        assert tasks == ["Completed"] * json.loads(stdout)["n_parts"]
+    finally:
+        run.kill()
+        server.kill()
+        run.wait()
+        server.wait()
