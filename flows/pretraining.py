@@ -1,21 +1,16 @@
 """The Prefect flows that train: on shards that are there, or on those that a rephrase run has just written."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from pydantic import Field
 
 from flows.config import RephraseConfig
 from flows.engine_slot import engine_slot
 from flows.rephrasing import rephrase
 from flows.run_process import prepare_process
 from flows.train_config import TrainConfig
-
-Shards = Annotated[str, Field(description="Output folder of a rephrase run, on any fsspec filesystem.")]
-Run = Annotated[str, Field(description="Local folder for tokens, checkpoints, metrics and reports.")]
-Training = Annotated[TrainConfig, Field(description="How to train.")]
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {config.preset} on {shards}")
@@ -33,8 +28,14 @@ def train_model(shards: str, run: str, config: TrainConfig) -> dict[str, Any]:
 
 
 @flow(name="pretrain", flow_run_name="pretrain {shards}", persist_result=False)
-async def pretrain(shards: Shards, run: Run, config: Training = TrainConfig()) -> dict[str, Any]:  # noqa: B008  frozen
-    """Train a mixture-of-experts model with MuonClip on committed shards and measure what each recipe taught."""
+async def pretrain(shards: str, run: str, config: TrainConfig = TrainConfig()) -> dict[str, Any]:  # noqa: B008  frozen
+    """Train a mixture-of-experts model with MuonClip on committed shards and measure what each recipe taught.
+
+    Args:
+        shards: Output folder of a rephrase run, on any fsspec filesystem.
+        run: Local folder for tokens, checkpoints, metrics and reports.
+        config: How to train.
+    """
     prepare_process()
     log = get_run_logger()
     log.info("%s: training %s for %d steps in %s", shards, config.preset, config.n_steps, run)
@@ -49,9 +50,15 @@ async def pretrain(shards: Shards, run: Run, config: Training = TrainConfig()) -
 @flow(name="full_run", flow_run_name="full run {config.source}", persist_result=False)
 async def full_run(
     config: RephraseConfig,
-    run: Run,
-    training: Training = TrainConfig(),  # noqa: B008  frozen
+    run: str,
+    training: TrainConfig = TrainConfig(),  # noqa: B008  frozen
 ) -> dict[str, Any]:
-    """Rephrase a corpus, then train on what came of it."""
+    """Rephrase a corpus, then train on what came of it.
+
+    Args:
+        config: What to rewrite, and how.
+        run: Local folder for tokens, checkpoints, metrics and reports of the training.
+        training: How to train.
+    """
     await rephrase(config)
     return await pretrain(config.output, run, training)

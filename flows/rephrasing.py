@@ -43,7 +43,11 @@ async def rewrite_part(index: int) -> dict[str, int]:
 
 @flow(name="rephrase", flow_run_name="rephrase {config.source}", persist_result=False, validate_parameters=True)
 async def rephrase(config: RephraseConfig) -> Summary:
-    """Rewrite documents, check every rewrite against its source and write Parquet shards; run it again to resume."""
+    """Rewrite documents, check every rewrite against its source and write Parquet shards; run it again to resume.
+
+    Args:
+        config: What to rewrite, and how.
+    """
     prepare_process()
     log = get_run_logger()
     await load_secrets()

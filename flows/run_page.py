@@ -156,5 +156,6 @@ def output_markdown(summary: Summary) -> str:
     return (
         f"Rewrites: `{summary.output}/rewrites/*.parquet`\n\n"
         f"Rejects: `{summary.output}/rejects/*.parquet`\n\n"
-        f"Look at them: `palimpsest inspect {summary.output}`\n"
+        f"Look at them: `palimpsest inspect {summary.output}`\n\n"
+        f"Report with a reader: `palimpsest report {summary.output}` writes `{summary.output}/report.html`\n"
     )

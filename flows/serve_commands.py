@@ -55,7 +55,6 @@ def serve(
         palimpsest serve --config nightly.toml --cron '0 3 * * *' --timezone Europe/Berlin --port 4300
     """
     from flows.cli import explained
-    from flows.serving import run_serving
 
     with explained():
         values = read_config(config) if config else {}
@@ -65,8 +64,11 @@ def serve(
             values.setdefault("new_files", True)
             if not {"source", "output"} <= {*values}:
                 raise ValueError("a schedule needs --source and --output, or a --config that holds them")
+        parameters = {"rephrase": {"config": checked(values)}} if values else {}
+        from flows.serving import run_serving
+
         run_serving(
-            {"rephrase": {"config": checked(values)}} if values else {},
+            parameters,
             {"rephrase": schedule} if schedule else {},
             port=port,
             n_runs_at_once=at_once,
