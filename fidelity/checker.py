@@ -1,25 +1,48 @@
-"""The verdict on a rewrite: form first, since it is cheapest, then embeddings in batches beside generation."""
+"""The verdict on a rewrite while a run goes on: the cheapest tier first, each able to end the matter.
+
+form → embeddings and typed facts, in batches beside generation → likelihood by the engine → entailment. The last two
+see only what the ones before leave undecided.
+"""
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from fidelity.calibration import Calibration, Kind, load_calibration
 from fidelity.diversity import near_duplicate
-from fidelity.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL, Encoder, open_encoder
+from fidelity.encoder import (
+    PACKAGED_ENCODER,
+    PACKAGED_MULTILINGUAL,
+    CrossEncoderEntailment,
+    Encoder,
+    EntailmentModel,
+    open_encoder,
+)
 from fidelity.form import FORM_CHECKS, Finding, copied_share, near_copy, truncated
+from fidelity.judge import Evidence, Judge, Pair
 from fidelity.language import not_english, other_language
+from fidelity.likelihood import contexts, likelihood_scores
 from fidelity.obedience import obeyed
 from fidelity.preserve import lost_answer, lost_formula, lost_number
-from rephrase.records import Check, Chunk, Completion, Verdict
+from fidelity.vector_cache import CachedEncoder
+from rephrase.records import Check, Chunk, Completion, Discrepancy, TokenLogprobs, Verdict
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+# (context, text) -> log-probabilities of the text's tokens after the context; None when the engine cannot tell.
+Logprobs = Callable[[str, str], Awaitable[TokenLogprobs | None]]
 
 
 class FidelityConfig(BaseModel):
-    """Which embedding model compares, and from which similarity on a rewrite is accepted."""
+    """Which models compare, and from when on a rewrite is accepted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +53,21 @@ class FidelityConfig(BaseModel):
     multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="The same for translations.")
     min_cross_lingual: float = Field(
         0.8, ge=-1, le=1, description="The same for translations, by the multilingual model."
+    )
+    calibration: str | None = Field(
+        None, description="Weights that `palimpsest calibrate` wrote; by default those of the package."
+    )
+    min_probability: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Probability of being faithful that a rewrite needs; by default what the weights say.",
+    )
+    likelihood: bool = Field(
+        True, description="Ask the rewriting model how probable undecided rewrites are given their source."
+    )
+    entailment: str | None = Field(
+        None, description="Cross-encoder for undecided rewrites: packaged name, hub id or folder; none by default."
     )
 
 
@@ -42,7 +80,7 @@ RECIPE_CHECKS: dict[Check, Callable[[str, str], Finding | None]] = {
     Check.NUMBERS: lost_number,
     Check.FORMULAS: lost_formula,
 }
-_WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE})
+_WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE, Check.FACTS})
 
 
 def check_form(source: str, completion: Completion, checks: Collection[Check]) -> Verdict:
@@ -57,6 +95,20 @@ def check_form(source: str, completion: Completion, checks: Collection[Check]) -
     if finding:
         return Verdict(accepted=False, reason=finding[0], detail=finding[1], scores=scores)
     return Verdict(accepted=True, scores=scores)
+
+
+def _shifted(found: Discrepancy, n_characters: int) -> Discrepancy:
+    """With its place in the chunk, not in what is left of the chunk without the white space around it."""
+    if found.source is None or n_characters == 0:
+        return found
+    return dataclasses.replace(found, source=(found.source[0] + n_characters, found.source[1] + n_characters))
+
+
+def kind_of(checks: Collection[Check]) -> Kind:
+    """What a recipe's rewrites are checked as, by what else it asks for."""
+    if Check.CROSS_LINGUAL in checks:
+        return "translation"
+    return "math" if Check.FORMULAS in checks else "knowledge"
 
 
 def similarities(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -77,41 +129,21 @@ class _Question:
 class _Found:
     scores: dict[str, float] = field(default_factory=dict)
     finding: Finding | None = None
+    evidence: Evidence | None = None
 
 
-class Checker:
-    """Checks completions as they come; those that come while the encoder is busy make up its next batch."""
+class _Batches(Generic[Question, Answer]):
+    """Answers questions in a thread; those that come while it is busy make up its next batch."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        config: FidelityConfig,
-        open_multilingual: Callable[[str], Encoder] = open_encoder,
-    ) -> None:
-        """`open_multilingual` is called when the first translation is to be checked."""
-        self._encoder = encoder
-        self._config = config
-        self._multilingual: Encoder | None = None
-        self._open_multilingual = open_multilingual
-        self._waiting: list[tuple[_Question, asyncio.Future[_Found]]] = []
+    def __init__(self, thread: ThreadPoolExecutor, answer: Callable[[Sequence[Question]], Sequence[Answer]]) -> None:
+        self._thread = thread
+        self._answer = answer
+        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._worker: asyncio.Task[None] | None = None
-        # One thread: torch uses the cores itself.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fidelity")
 
-    async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:
-        source, rewrite = chunk.text.strip(), completion.text.strip()
-        verdict = check_form(source, completion, checks)
-        if not verdict.accepted or not _WITH_MODEL.intersection(checks):
-            return verdict
-        found = await self._in_batch(source, rewrite, frozenset(checks))
-        verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
-        if found.finding:
-            return dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
-        return verdict
-
-    async def _in_batch(self, source: str, rewrite: str, checks: frozenset[Check]) -> _Found:
-        future: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_Question(source, rewrite, checks), future))
+    async def ask(self, question: Question) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((question, future))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
         return await future
@@ -131,14 +163,103 @@ class Checker:
                 if not future.done():
                     future.set_result(answer)
 
+
+class Checker:
+    """Checks completions as they come; those that come while the models are busy make up their next batch."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: FidelityConfig,
+        open_multilingual: Callable[[str], Encoder] = open_encoder,
+        *,
+        calibration: Calibration | None = None,
+        entailment: EntailmentModel | None = None,
+        logprobs: Logprobs | None = None,
+    ) -> None:
+        """
+        Args:
+            open_multilingual: called when the first translation is to be checked.
+            calibration: instead of what the configuration names.
+            entailment: instead of what the configuration names.
+            logprobs: the likelihood tier; without it there is none.
+
+        Raises:
+            ValueError: the calibration or the entailment model cannot be loaded.
+        """
+        self._config = config
+        self._encoder = CachedEncoder(encoder)
+        self._multilingual: CachedEncoder | None = None
+        self._open_multilingual = open_multilingual
+        self._logprobs = logprobs if config.likelihood else None
+        self._asks_entailment = entailment is not None or config.entailment is not None
+        if entailment is None and config.entailment is not None:
+            entailment = CrossEncoderEntailment(config.entailment)
+        self.judge = Judge(
+            calibration or load_calibration(config.calibration),
+            self._encoder,
+            self._multilingual_encoder,
+            entailment=entailment,
+            min_probability=config.min_probability,
+        )
+        # One thread: torch uses the cores itself.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fidelity")
+        self._cheap = _Batches(self._thread, self._answer)
+        self._entail = _Batches(self._thread, self.judge.entail)
+
+    @property
+    def n_seen(self) -> Counter[str]:
+        """How many rewrites each tier has seen so far."""
+        return self.judge.n_seen
+
+    async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:
+        source, rewrite = chunk.text.strip(), completion.text.strip()
+        n_before = len(chunk.text) - len(chunk.text.lstrip())
+        self.n_seen["form"] += 1
+        verdict = check_form(source, completion, checks)
+        if not verdict.accepted or not _WITH_MODEL.intersection(checks):
+            return verdict
+        found = await self._cheap.ask(_Question(source, rewrite, frozenset(checks)))
+        verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
+        if found.evidence is not None:
+            # What another check refuses is refused; its probability is told, but no dear tier is spent on it.
+            evidence = found.evidence if found.finding else await self._doubt(found.evidence)
+            judged = self.judge.decide(evidence)
+            verdict = dataclasses.replace(
+                judged,
+                scores={**verdict.scores, **judged.scores},
+                discrepancies=tuple(_shifted(found, n_before) for found in judged.discrepancies),
+            )
+        if found.finding:
+            return dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
+        return verdict
+
+    async def _doubt(self, evidence: Evidence) -> Evidence:
+        if self._logprobs is not None and self.judge.undecided([evidence]):
+            self.n_seen["likelihood"] += 1
+            given, alone = contexts(evidence.pair.source)
+            rewrite = evidence.pair.rewrite
+            with_source, without = await asyncio.gather(self._logprobs(given, rewrite), self._logprobs(alone, rewrite))
+            if with_source is not None and without is not None:
+                evidence = evidence.with_tier("likelihood", likelihood_scores(rewrite, with_source, without))
+        if self._asks_entailment and self.judge.undecided([evidence]):
+            evidence = await self._entail.ask(evidence)
+        return evidence
+
     def _answer(self, questions: Sequence[_Question]) -> list[_Found]:
-        """In the thread of the encoder: both similarities in one batch each, obedience for what is left."""
+        """In the thread of the encoder: similarities and facts in one batch each, obedience for what is left."""
         found = [_Found() for _ in questions]
         self._compare(Check.SIMILARITY, self._encoder, self._config.min_similarity, questions, found)
         if any(Check.CROSS_LINGUAL in question.checks for question in questions):
-            self._multilingual = self._multilingual or self._open_multilingual(self._config.multilingual_encoder)
             threshold = self._config.min_cross_lingual
-            self._compare(Check.CROSS_LINGUAL, self._multilingual, threshold, questions, found)
+            self._compare(Check.CROSS_LINGUAL, self._multilingual_encoder(), threshold, questions, found)
+        asked = [i for i, question in enumerate(questions) if Check.FACTS in question.checks]
+        pairs = [
+            Pair(source=questions[i].source, rewrite=questions[i].rewrite, kind=kind_of(questions[i].checks))
+            for i in asked
+        ]
+        for i, evidence in zip(asked, self.judge.examine(pairs) if pairs else (), strict=True):
+            found[i].evidence = evidence
         for question, answer in zip(questions, found, strict=True):
             if Check.OBEDIENCE in question.checks and not answer.finding:
                 answer.finding = obeyed(question.source, question.rewrite, self._encoder)
@@ -156,6 +277,11 @@ class Checker:
             found[i].scores["similarity"] = similarity
             if similarity < threshold:
                 found[i].finding = ("dissimilar", f"cosine similarity {similarity:.2f} is below {threshold:g}")
+
+    def _multilingual_encoder(self) -> CachedEncoder:
+        if self._multilingual is None:
+            self._multilingual = CachedEncoder(self._open_multilingual(self._config.multilingual_encoder))
+        return self._multilingual
 
     def near_duplicates(self, variants: Sequence[str]) -> dict[int, tuple[int, str]]:
         """See `fidelity.diversity.near_duplicate`; blocks."""

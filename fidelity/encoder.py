@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from fidelity.packaged_entailment import PACKAGED_ENTAILMENT, packaged_entailment
+
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 PACKAGED_MULTILINGUAL = "multilingual-e5-small"
 
@@ -64,6 +66,8 @@ class SentenceEncoder:
 
     def _windows(self, text: str) -> list[str]:
         """The text, or when it is too long, pieces of about equal length that are not."""
+        if len(text) <= self._window_tokens:  # no token is shorter than a character
+            return [text]
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         starts = [start for start, _ in encoded["offset_mapping"]]
         if len(starts) <= self._window_tokens:
@@ -92,6 +96,61 @@ class PackagedE5:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         return np.asarray(self._model.passage(list(texts)), dtype=np.float32)
+
+
+class EntailmentModel(Protocol):
+    """Does a premise entail a hypothesis?"""
+
+    def entails(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """For (premise, hypothesis) pairs, probabilities of shape (number of pairs,)."""
+        ...
+
+
+class CrossEncoderEntailment:
+    """Any sentence-transformers CrossEncoder for natural language inference or consistency, by hub id or folder.
+
+    With several classes, the one whose label begins with "entail" counts; a single output is taken through the
+    logistic function as the probability.
+    """
+
+    def __init__(self, model: str = PACKAGED_ENTAILMENT, *, batch_size: int = 16, max_tokens: int = 512) -> None:
+        """
+        Raises:
+            ValueError: there is no such model, or its classes do not include entailment.
+        """
+        from sentence_transformers import CrossEncoder
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        folder = str(packaged_entailment()) if model == PACKAGED_ENTAILMENT else model
+        try:
+            self._model = CrossEncoder(folder, max_length=max_tokens)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no entailment model could be loaded from {model!r}: {error}") from error
+        self.model = model
+        self._batch_size = batch_size
+        labels = {int(i): str(label).lower() for i, label in self._model.config.id2label.items()}
+        chosen = [i for i, label in labels.items() if label.startswith("entail")]
+        if len(labels) > 1 and not chosen:
+            raise ValueError(f"{model!r} has the classes {', '.join(labels.values())}: none is entailment")
+        self._class = chosen[0] if len(labels) > 1 else None
+
+    def entails(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        if not pairs:
+            return np.zeros(0, np.float32)
+        import torch
+
+        logits = self._model.predict(
+            list(pairs),
+            batch_size=self._batch_size,
+            show_progress_bar=False,
+            activation_fn=torch.nn.Identity(),
+        )
+        logits = np.asarray(logits, np.float64)
+        if self._class is None:
+            return 1 / (1 + np.exp(-logits.reshape(len(pairs))))
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return odds[:, self._class] / odds.sum(axis=1)
 
 
 def open_encoder(model: str) -> Encoder:

@@ -118,6 +118,14 @@ def rephrase(
     retries: Annotated[
         int, typer.Option(rich_help_panel=REWRITING, min=0, help="Further tries for a chunk that was refused.")
     ] = 2,
+    on_reject: Annotated[
+        Literal["reject", "keep", "document"],
+        typer.Option(
+            rich_help_panel=REWRITING,
+            help="A chunk refused after all tries: reject leaves it out, keep puts its source in its place, "
+            "document refuses the whole document.",
+        ),
+    ] = "reject",
     seed: Annotated[int, typer.Option(rich_help_panel=REWRITING, min=0, help="Another seed gives other rewrites.")] = 0,
     engine: Annotated[
         Literal["vllm", "openai"],
@@ -177,6 +185,29 @@ def rephrase(
     price_out: Annotated[
         float, typer.Option(rich_help_panel=COST, min=0, help="Of a million generated tokens, for servers.")
     ] = 0,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=CHECKING,
+            min=0,
+            max=1,
+            help="Probability of being faithful that a rewrite needs; by default what the calibration says.",
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None, typer.Option(rich_help_panel=CHECKING, help="Weights that `palimpsest calibrate` wrote.")
+    ] = None,
+    likelihood: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=CHECKING,
+            help="Ask the rewriting model how probable an undecided rewrite is given its source.",
+        ),
+    ] = True,
+    entailment: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=CHECKING, help="Cross-encoder for undecided rewrites: hub id or folder."),
+    ] = None,
     part_bytes: Annotated[
         int | None,
         typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
@@ -225,6 +256,7 @@ def rephrase(
             "recipe_files": recipes or (),
             "n_variants": variants,
             "n_retries": retries,
+            "on_reject": on_reject,
             "seed": seed,
             "target_tokens": target_tokens,
             "price_per_hour": price_per_hour,
@@ -244,6 +276,10 @@ def rephrase(
                 "min_similarity": min_similarity,
                 "multilingual_encoder": multilingual_encoder,
                 "min_cross_lingual": min_cross_lingual,
+                "min_probability": min_probability,
+                "calibration": calibration,
+                "likelihood": likelihood,
+                "entailment": entailment,
             },
         },
         json_output,

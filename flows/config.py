@@ -5,12 +5,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fidelity.calibration import Kind
 from fidelity.checker import FidelityConfig
+from fidelity.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL
 from rephrase.cost import Prices
 from rephrase.models import PACKAGED_MODEL
 from rephrase.reading import Fields, ReadOptions
 from rephrase.recipes import Recipe, load_recipes
 from rephrase.records import Domain
+from rephrase.rewriting import OnReject
 from rephrase.routing import AUTOMATIC, PASS_THROUGH, require_recipes
 
 
@@ -60,6 +63,11 @@ class RephraseConfig(BaseModel):
     )
     recipe_files: tuple[str, ...] = Field((), description="Recipe files that add to the built-in ones.")
     n_variants: int = Field(1, ge=1, le=1000, description="Rewrites of each document, in different styles.")
+    on_reject: OnReject = Field(
+        "reject",
+        description="A chunk refused after all tries: reject leaves it out, keep puts its source in its place, "
+        "document refuses the whole document.",
+    )
     n_retries: int = Field(2, ge=0, le=100, description="Further tries for a chunk that was refused.")
     seed: int = Field(0, ge=0, description="Another seed gives other rewrites.")
     target_tokens: int | None = Field(
@@ -125,6 +133,26 @@ class RephraseConfig(BaseModel):
             "model_revision": model_revision,
             **hashes,
         }
+
+
+class VerifyConfig(BaseModel):
+    """Everything that giving verdicts on pairs of texts needs to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(description="Parquet or JSON Lines of pairs, or the folder of a finished run.")
+    output: str | None = Field(None, description="Parquet file to write; for a run, scored.parquet in it by default.")
+    source_field: str = Field("source", description="Field that holds the source.")
+    rewrite_field: str = Field("rewrite", description="Field that holds the rewrite.")
+    is_run: bool = Field(False, description="The source is a finished run: its chunks are the pairs.")
+    kind: Kind = Field("knowledge", description="What the pairs are; chunks of a run are what their recipe makes.")
+    encoder: str = Field(PACKAGED_ENCODER, description="Embedding model: packaged name, hub id or folder.")
+    multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="The same for translations.")
+    likelihood: str | None = Field(None, description="Language model for undecided pairs: hub id or folder; or none.")
+    entailment: str | None = Field(None, description="Cross-encoder for undecided pairs: hub id or folder; or none.")
+    calibration: str | None = Field(None, description="Weights that `palimpsest calibrate` wrote.")
+    min_probability: float | None = Field(None, ge=0, le=1, description="Instead of the calibration's thresholds.")
+    batch_rows: int = Field(256, ge=1, description="Rows checked and written at once.")
 
 
 def choose_recipes(config: RephraseConfig) -> dict[str, Recipe]:

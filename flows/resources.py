@@ -7,10 +7,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from fidelity.checker import Checker
+from fidelity.calibration import load_calibration
+from fidelity.checker import Checker, Logprobs
 from fidelity.encoder import open_encoder
 from flows.config import EngineConfig, RephraseConfig, choose_recipes
-from rephrase.engine import Engine
+from rephrase.engine import Engine, LogprobEngine, PoisonError, PromptTooLongError, RequestRefusedError
 from rephrase.models import PACKAGED_MODEL, model_revision, n_parameters, resolve_model
 from rephrase.new_files import extend_plan, split_new
 from rephrase.part_reader import PartReader
@@ -18,6 +19,7 @@ from rephrase.parts import Progress, Workshop
 from rephrase.plan import Plan, load_plan, make_plan, require_same, save_plan
 from rephrase.reading import list_inputs
 from rephrase.recipes import Recipe
+from rephrase.records import TokenLogprobs
 from rephrase.rewriting import Tools
 from rephrase.scheduler import Scheduler
 from rephrase.storage import Storage
@@ -52,6 +54,24 @@ def open_engine(config: EngineConfig) -> Engine:
         max_context_tokens=config.max_context_tokens,
         max_num_seqs=config.max_in_flight,
     )
+
+
+# Tests put a calibration for scripted models in its place.
+open_calibration = load_calibration
+
+
+def logprobs_of(engine: Engine) -> Logprobs | None:
+    """What the likelihood tier asks; a text that the engine does not score is left to the other tiers."""
+    if not isinstance(engine, LogprobEngine):
+        return None
+
+    async def logprobs(context: str, text: str) -> TokenLogprobs | None:
+        try:
+            return await engine.logprobs(context, text)
+        except (PromptTooLongError, RequestRefusedError, PoisonError):
+            return None
+
+    return logprobs
 
 
 def plan_run(config: RephraseConfig, storage: Storage, pinned: Mapping[str, Any]) -> Plan:
@@ -153,7 +173,8 @@ async def open_workshop(job: Job, progress: Progress, target: Target) -> AsyncIt
         engine = await asyncio.to_thread(open_engine, config.engine)
     try:
         encoder = await asyncio.to_thread(open_encoder, config.fidelity.encoder)
-        checker = Checker(encoder, config.fidelity)
+        calibration = await asyncio.to_thread(open_calibration, config.fidelity.calibration)
+        checker = Checker(encoder, config.fidelity, calibration=calibration, logprobs=logprobs_of(engine))
         try:
             yield Workshop(
                 storage=job.storage,
@@ -168,6 +189,7 @@ async def open_workshop(job: Job, progress: Progress, target: Target) -> AsyncIt
                     check=checker,
                     n_retries=config.n_retries,
                     seed=config.seed,
+                    on_reject=config.on_reject,
                 ),
                 near_duplicates=checker.near_duplicates,
                 scheduler=Scheduler(engine, may_begin=target.may_begin),

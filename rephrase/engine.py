@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from rephrase.records import Completion, Prompt, Sampling
+from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
 
 
 class PromptTooLongError(ValueError):
@@ -81,3 +81,17 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class LogprobEngine(Protocol):
+    """What an engine may also do: say how probable a given text is. It is read, not written: a prefill."""
+
+    async def logprobs(self, context: str, text: str) -> TokenLogprobs:
+        """The log-probability of each token of `text` after `context`; both are taken as they are, not as a chat.
+
+        Raises:
+            PromptTooLongError, RequestRefusedError: this text cannot be scored.
+            EngineError: no text can.
+        """
+        ...

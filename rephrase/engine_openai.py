@@ -2,8 +2,8 @@
 
 import os
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import httpx
 import stamina
@@ -21,7 +21,9 @@ from openai import (
 
 from rephrase.breaker import Breaker
 from rephrase.engine import EngineError, EngineInfo, EngineLoad, PoisonError, PromptTooLongError, RequestRefusedError
-from rephrase.records import Completion, FinishReason, Prompt, Sampling
+from rephrase.records import Completion, FinishReason, Prompt, Sampling, TokenLogprobs
+
+Answer = TypeVar("Answer")
 
 DEFAULT_CONTEXT_TOKENS = 4096
 # A server does not say how many requests it runs at once: begin with few, double while that brings more.
@@ -104,6 +106,13 @@ class OpenAIEngine:
         return EngineLoad(n_overloads=self._n_overloads)
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+        return await self._persistently(lambda client: self._ask(client, prompt, sampling))
+
+    async def logprobs(self, context: str, text: str) -> TokenLogprobs:
+        """Asks the completions endpoint to echo the text with its log-probabilities, as `vllm serve` does."""
+        return await self._persistently(lambda client: self._ask_logprobs(client, context, text))
+
+    async def _persistently(self, ask: Callable[[AsyncOpenAI], Awaitable[Answer]]) -> Answer:
         n_own_faults, n_answers = 0, self._n_answers
         try:
             async for attempt in stamina.retry_context(
@@ -111,7 +120,7 @@ class OpenAIEngine:
             ):
                 with attempt:
                     try:
-                        return await self._request(prompt, sampling, attempt.num > 1)
+                        return await self._request(ask, attempt.num > 1)
                     except Exception as error:
                         if _is_transient(error) and not isinstance(error, RateLimitError):
                             n_own_faults += self._n_answers > n_answers
@@ -152,7 +161,7 @@ class OpenAIEngine:
         )
         return EngineError(f"no answer within {self._give_up_after_s:g} s from any endpoint: {faults}")
 
-    async def _request(self, prompt: Prompt, sampling: Sampling, has_failed: bool) -> Completion:
+    async def _request(self, ask: Callable[[AsyncOpenAI], Awaitable[Answer]], has_failed: bool) -> Answer:
         waits_s = [breaker.wait_s for breaker in self._breakers]
         if min(waits_s) > 0:
             raise AllRestError(min(waits_s))
@@ -165,7 +174,7 @@ class OpenAIEngine:
         breaker.begin()
         self._n_under_way[number] += 1
         try:
-            completion = await self._ask(self._clients[number], prompt, sampling)
+            answer = await ask(self._clients[number])
         except Exception as error:
             self._n_overloads += _is_overload(error)
             if retry_after_s := _retry_after_s(error):
@@ -181,7 +190,7 @@ class OpenAIEngine:
         else:
             breaker.succeeded()
             self._n_answers += 1
-            return completion
+            return answer
         finally:
             self._n_under_way[number] -= 1
 
@@ -209,6 +218,24 @@ class OpenAIEngine:
             n_completion_tokens=usage.completion_tokens if usage else 0,
             n_cached_tokens=(details.cached_tokens or 0) if details else 0,
         )
+
+    async def _ask_logprobs(self, client: AsyncOpenAI, context: str, text: str) -> TokenLogprobs:
+        try:
+            answer = await client.completions.create(
+                model=self._info.model, prompt=context + text, echo=True, logprobs=1, max_tokens=1, temperature=0
+            )
+        except ValueError as error:
+            raise MalformedAnswerError(str(error)) from error
+        found = answer.choices[0].logprobs if getattr(answer, "choices", None) else None
+        if found is None or not found.token_logprobs or not found.text_offset:
+            raise RequestRefusedError("the server does not echo a prompt with its log-probabilities")
+        # Offsets count from the first character of the context; what was written after the text does not count.
+        inside = [
+            (offset - len(context), value or 0.0)
+            for offset, value in zip(found.text_offset, found.token_logprobs, strict=True)
+            if len(context) <= offset < len(context) + len(text)
+        ]
+        return TokenLogprobs(tuple(start for start, _ in inside), tuple(value for _, value in inside))
 
 
 _FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}

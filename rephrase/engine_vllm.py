@@ -19,7 +19,7 @@ from typing import Any
 
 from rephrase.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
 from rephrase.models import PACKAGED_MODEL, model_revision, resolve_model
-from rephrase.records import Completion, Prompt, Sampling
+from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
 from rephrase.tokenizer import HubTokenizer
 
 MAX_NUM_SEQS_CPU = 32
@@ -31,11 +31,12 @@ WAITING_PER_RUNNING = 1 / 8
 @dataclass(frozen=True, slots=True)
 class _Request:
     token_ids: list[int]
-    sampling: Sampling
+    # None: nothing is to be written, the log-probabilities of the tokens themselves are asked for.
+    sampling: Sampling | None
     loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Completion]"
+    future: "asyncio.Future[Any]"
 
-    def answer(self, result: Completion | Exception) -> None:
+    def answer(self, result: Completion | list[float] | Exception) -> None:
         """Called from the thread of the model."""
 
         def settle() -> None:
@@ -158,6 +159,23 @@ class VLLMEngine:
                 f"{len(token_ids)} prompt tokens and {sampling.max_tokens} to write are over the context of "
                 f"{self._info.max_context_tokens}; use smaller chunks or a larger --max-context-tokens"
             )
+        completion: Completion = await self._ask(token_ids, sampling)
+        return completion
+
+    async def logprobs(self, context: str, text: str) -> TokenLogprobs:
+        before, _ = self._tokenizer.ids_and_starts(context)
+        token_ids, starts = self._tokenizer.ids_and_starts(text)
+        if len(before) + len(token_ids) + 1 > self._info.max_context_tokens:
+            raise PromptTooLongError(
+                f"{len(before) + len(token_ids)} tokens to score are over the context of "
+                f"{self._info.max_context_tokens}; use a larger --max-context-tokens"
+            )
+        if not before or not token_ids:
+            raise RequestRefusedError("a text is scored after a context, and one of the two has no token")
+        found: list[float] = await self._ask([*before, *token_ids], None)
+        return TokenLogprobs(tuple(starts), tuple(found[len(before) :]))
+
+    async def _ask(self, token_ids: list[int], sampling: Sampling | None) -> Any:
         loop = asyncio.get_running_loop()
         request = _Request(token_ids, sampling, loop, loop.create_future())
         self._queue.put(request)
@@ -175,7 +193,7 @@ class VLLMEngine:
             while self._take_requests():
                 for output in self._engine.step():
                     if output.finished and (request := self._requests.pop(output.request_id, None)):
-                        request.answer(_completion(output))
+                        request.answer(_logprobs(output) if request.sampling is None else _completion(output))
         except Exception as error:  # whatever killed the model, those who wait must hear of it
             self._error = EngineError(f"vLLM stopped: {type(error).__name__}: {error}")
             self._error.__cause__ = error
@@ -230,10 +248,14 @@ def set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _sampling_params(sampling: Sampling) -> Any:
+def _sampling_params(sampling: Sampling | None) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
+    if sampling is None:  # it must write at least one token
+        return SamplingParams(
+            max_tokens=1, temperature=0.0, prompt_logprobs=0, output_kind=RequestOutputKind.FINAL_ONLY
+        )
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -241,6 +263,12 @@ def _sampling_params(sampling: Sampling) -> Any:
         seed=sampling.seed,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
+
+
+def _logprobs(output: Any) -> list[float]:
+    """Of each token of the prompt; the first has none before it and counts as certain."""
+    tokens = zip(output.prompt_token_ids, output.prompt_logprobs, strict=True)
+    return [found[token].logprob if found else 0.0 for token, found in tokens]
 
 
 def _completion(output: Any) -> Completion:

@@ -278,19 +278,23 @@ async def _follow_route(chain: Chain, turn: Turn, workshop: Workshop) -> Entry:
         rewrite = await rewrite_document(document, chunks, variant, recipe, tools, count_chunk)
         steps.append((rewrite, recipe))
         rejects += reject_rows(chain.document, rewrite, recipe, info)
+        refused = tools.on_reject == "document" and bool(rewrite.chunks) and not rewrite.chunks[-1].verdict.accepted
         text = stitch(rewrite)
-        if last or not text:
+        if last or refused or not text:
             break
         document = dataclasses.replace(document, text=text, language="en", detected_language="en")
         next_recipe = workshop.recipes[chain.route[number + 1]]
         chunks = await asyncio.to_thread(chunk_document, document, workshop.tools.tokenizer, next_recipe.chunk_tokens)
         scheduler.chunks_left(turn, len(chunks) * (len(chain.route) - number - 1))
-    complete = len(steps) == len(chain.route)
+    row = rewrite_row(chain.document, steps, info) if len(steps) == len(chain.route) else None
+    if row and refused:
+        rejects.append(refused_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
+        row = None
     written = [part for rewrite, _ in steps for part in rewrite.chunks]
     n_prompt_tokens = sum(part.n_prompt_tokens for part in written)
     n_completion_tokens = sum(part.n_completion_tokens for part in written)
     return Entry(
-        rewrite=rewrite_row(chain.document, steps, info) if complete else None,
+        rewrite=row,
         rejects=rejects,
         n_chunks=len(written),
         n_prompt_tokens=n_prompt_tokens,
@@ -382,7 +386,7 @@ def _usage(entries: Sequence[Entry], rewrites: Sequence[Row]) -> dict[str, Row]:
         usage[entry.route].append(
             {
                 "n_chunks": entry.n_chunks,
-                "n_chunks_accepted": entry.n_chunks - len(entry.rejects),
+                "n_chunks_accepted": entry.n_chunks - sum(row["stage"] == "rewrite" for row in entry.rejects),
                 "n_prompt_tokens": entry.n_prompt_tokens,
                 "n_completion_tokens": entry.n_completion_tokens,
                 "n_cached_tokens": entry.n_cached_tokens,

@@ -403,3 +403,12 @@ def _may_pass(url: str, error: Exception) -> bool:
     """Whether an object store failed and not the file; Arrow's own errors, which speak of the file, have no number."""
     remote = "://" in url and not url.startswith(("file://", "local://"))
     return remote and is_passing(error) and not (type(error) is OSError and error.errno is None)
+
+
+def read_lines(file: InputFile) -> Iterator[bytes]:
+    """The lines of a JSON Lines file that are not blank, whatever its compression.
+
+    Raises:
+        UnreadableFileError: it is cut off, or not what its name says.
+    """
+    return (line for line, _ in _lines(file, Position()) if line.strip())

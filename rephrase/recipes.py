@@ -35,6 +35,7 @@ _EXAMPLE = {
     "written": "w",
     "passage": "x",
     "fence": "f",
+    "hint": "h",
 }
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -51,7 +52,10 @@ class SamplingDefaults(_Strict):
 
 
 class PromptTemplates(_Strict):
-    """Jinja templates over the names in _EXAMPLE; `fence` is a random word for the border of the passage."""
+    """Jinja templates over the names in _EXAMPLE.
+
+    `fence` is a random word for the border of the passage; `hint` says what was wrong with the try before.
+    """
 
     system: str
     user: str
@@ -105,7 +109,9 @@ class Recipe(_Strict):
         # Short chunks grow more: a heading alone may become a sentence.
         return int(chunk.n_tokens * self.max_growth) + 32
 
-    def render(self, document: Document, chunk: Chunk, variant: Variant, context: Context, passage: str) -> Prompt:
+    def render(
+        self, document: Document, chunk: Chunk, variant: Variant, context: Context, passage: str, hint: str = ""
+    ) -> Prompt:
         """The prompt for one chunk; `passage` is its text, or its text with marks in the place of formulas."""
         return _render(
             self.prompt,
@@ -120,6 +126,7 @@ class Recipe(_Strict):
             written=context.written,
             passage=passage,
             fence=fence(chunk),
+            hint=hint,
         )
 
     def render_glossary(self, source: str, rewrite: str) -> Prompt | None:

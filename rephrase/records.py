@@ -30,6 +30,7 @@ class Check(StrEnum):
     ANSWER = "answer"  # the final answer of the source is there
     SAME_LANGUAGE = "same_language"
     ENGLISH = "english"
+    FACTS = "facts"  # its sentences and facts are those of its source: the calibrated verdict
     OBEDIENCE = "obedience"  # it does not follow orders that stand in the document
 
 
@@ -121,6 +122,14 @@ class Completion:
     n_cached_tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """The natural logarithm of each token's probability, and the character of the text at which the token begins."""
+
+    starts: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancy:
     """One place where a rewrite does not say what its source says.
@@ -181,6 +190,20 @@ class ChunkRewrite:
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int
+    source_kept: bool  # refused, and its source stands in its place
+
+    @property
+    def standing(self) -> str | None:
+        """What stands in the rewritten document for this chunk, if anything does."""
+        if self.verdict.accepted:
+            return self.text
+        return self.chunk.text.strip() if self.source_kept else None
+
+    @property
+    def n_standing_tokens(self) -> int:
+        if self.verdict.accepted:
+            return self.n_tokens
+        return self.chunk.n_tokens if self.source_kept else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,12 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from rephrase.context import Context, make_context
 from rephrase.engine import Engine, PromptTooLongError, RequestRefusedError
 from rephrase.glossary import ask_for_glossary
+from rephrase.hints import make_hint
 from rephrase.masking import MarkError, Masked, mask
 from rephrase.recipes import Recipe, fence
 from rephrase.records import Check, Chunk, ChunkRewrite, Completion, Document, Rewrite, Sampling, Variant, Verdict
@@ -24,6 +25,11 @@ class Checker(Protocol):
     async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict: ...
 
 
+# What becomes of a chunk that was refused after all tries: it is left out, its source stands in its place, or the whole
+# document is refused.
+OnReject = Literal["reject", "keep", "document"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What rewriting works with, whatever the document."""
@@ -33,6 +39,7 @@ class Tools:
     check: Checker
     n_retries: int
     seed: int
+    on_reject: OnReject = "reject"
 
 
 async def rewrite_document(
@@ -43,7 +50,8 @@ async def rewrite_document(
     tools: Tools,
     on_chunk: Callable[[ChunkRewrite], None] = lambda _: None,
 ) -> Rewrite:
-    """One variant of a document. What is refused after all tries stays out of the text that follows.
+    """One variant of a document. What is refused after all tries stays out of the prompts that follow; where a refused
+    chunk refuses the document, nothing after it is asked for.
 
     `on_chunk` hears of each chunk as soon as it is done.
 
@@ -61,8 +69,12 @@ async def rewrite_document(
         if part.verdict.accepted and chunk is not chunks[-1]:
             terms, part = await ask_for_glossary(part, recipe, tools.engine)
             glossary |= terms
+        elif not part.verdict.accepted and tools.on_reject == "keep":
+            part = dataclasses.replace(part, source_kept=True)
         done.append(part)
         on_chunk(part)
+        if not part.verdict.accepted and tools.on_reject == "document":
+            break
     return Rewrite(document=document, variant=variant, chunks=tuple(done))
 
 
@@ -75,9 +87,12 @@ async def rewrite_chunk(
     written: str,
     tools: Tools,
 ) -> ChunkRewrite:
-    """Ask until the checks accept, each time with another seed; the last attempt is kept either way."""
+    """Ask until the checks accept, each time with another seed and told what was wrong with the try before.
+
+    The last attempt is kept either way.
+    """
     masked = mask(chunk.text.strip()) if recipe.mask_formulas else Masked(chunk.text.strip(), ())
-    prompt = recipe.render(document, chunk, variant, context, masked.text)
+    hint = ""
     usage = {"n_prompt_tokens": 0, "n_completion_tokens": 0, "n_cached_tokens": 0}
     n_removed = 0
     for attempt in range(1 + tools.n_retries):
@@ -87,6 +102,7 @@ async def rewrite_chunk(
             max_tokens=recipe.max_output_tokens(chunk),
             seed=attempt_seed(tools.seed, chunk, variant, attempt),
         )
+        prompt = recipe.render(document, chunk, variant, context, masked.text, hint)
         try:
             completion = await tools.engine.complete(prompt, sampling)
         except (PromptTooLongError, RequestRefusedError) as error:
@@ -111,6 +127,7 @@ async def rewrite_chunk(
             )
         if verdict.accepted:
             break
+        hint = make_hint(verdict, chunk)
     return ChunkRewrite(
         chunk=chunk,
         text=completion.text,
@@ -121,6 +138,7 @@ async def rewrite_chunk(
         n_sentences_removed=n_removed,
         max_tokens=sampling.max_tokens,
         n_tokens=len(tools.tokenizer.starts(completion.text)),
+        source_kept=False,
         **usage,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rephrase import schema
 from rephrase.recipes import Recipe
-from rephrase.records import ChunkRewrite, Document, Rewrite, UnreadableRecord, Variant, digest
+from rephrase.records import ChunkRewrite, Discrepancy, Document, Rewrite, UnreadableRecord, Variant, digest
 
 Row = dict[str, Any]
 
@@ -42,8 +42,8 @@ def rewrite_id(document: Document, variant: Variant, recipe: Recipe, info: Model
 
 
 def stitch(rewrite: Rewrite) -> str:
-    """The accepted chunks joined."""
-    return SEAM.join(part.text for part in rewrite.chunks if part.verdict.accepted)
+    """The accepted chunks joined, with the source of a refused one where it was kept."""
+    return SEAM.join(part.standing for part in rewrite.chunks if part.standing is not None)
 
 
 def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], info: ModelInfo) -> Row | None:
@@ -55,9 +55,9 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
     chunks, end = [], 0
     for part in rewrite.chunks:
         start = None
-        if part.verdict.accepted:
+        if part.standing is not None:
             start = end + len(SEAM) if end else 0
-            end = start + len(part.text)
+            end = start + len(part.standing)
         chunks.append(_chunk(part, start))
     everything = [part for step, _ in steps for part in step.chunks]
     return {
@@ -67,7 +67,7 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
         **provenance(document, rewrite.variant, recipe, info),
         "recipe": "+".join(step.name for _, step in steps),
         "n_source_tokens": sum(part.chunk.n_tokens for part in steps[0][0].chunks),
-        "n_tokens": sum(part.n_tokens for part in accepted),
+        "n_tokens": sum(part.n_standing_tokens for part in rewrite.chunks),
         "n_prompt_tokens": sum(part.n_prompt_tokens for part in everything),
         "n_completion_tokens": sum(part.n_completion_tokens for part in everything),
         "n_cached_tokens": sum(part.n_cached_tokens for part in everything),
@@ -75,6 +75,9 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
         "n_chunks_accepted": len(accepted),
         "similarity": min(
             (p.verdict.scores["similarity"] for p in accepted if "similarity" in p.verdict.scores), default=None
+        ),
+        "probability": min(
+            (p.verdict.probability for p in accepted if p.verdict.probability is not None), default=None
         ),
         "chunks": chunks,
         "steps": [_step(step, step_recipe) for step, step_recipe in steps[:-1]],
@@ -122,6 +125,8 @@ def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: Mode
             "n_completion_tokens": part.n_completion_tokens,
             "n_cached_tokens": part.n_cached_tokens,
             "scores": _scores(part),
+            "probability": part.verdict.probability,
+            "discrepancies": [_discrepancy(found) for found in part.verdict.discrepancies],
         }
         for part in rewrite.chunks
         if not part.verdict.accepted
@@ -182,8 +187,10 @@ def _chunk(part: ChunkRewrite, text_start: int | None) -> Row:
         "start": part.chunk.start,
         "end": part.chunk.end,
         "text_start": text_start,
-        "text_end": None if text_start is None else text_start + len(part.text),
+        "text_end": None if text_start is None else text_start + len(part.standing or ""),
         "accepted": part.verdict.accepted,
+        "source_kept": part.source_kept,
+        "probability": part.verdict.probability,
         "reason": part.verdict.reason,
         "n_source_tokens": part.chunk.n_tokens,
         "n_tokens": part.n_tokens,
@@ -204,9 +211,22 @@ def _step(rewrite: Rewrite, recipe: Recipe) -> Row:
         "perspective": rewrite.variant.perspective,
         "prompt_hash": recipe.prompt_hash,
         "text": stitch(rewrite),
-        "n_tokens": sum(part.n_tokens for part in rewrite.chunks if part.verdict.accepted),
+        "n_tokens": sum(part.n_standing_tokens for part in rewrite.chunks),
         "n_chunks": len(rewrite.chunks),
         "n_chunks_accepted": sum(part.verdict.accepted for part in rewrite.chunks),
+    }
+
+
+def _discrepancy(found: Discrepancy) -> Row:
+    source, rewrite = found.source or (None, None), found.rewrite or (None, None)
+    return {
+        "kind": found.kind,
+        "problem": found.problem,
+        "source_start": source[0],
+        "source_end": source[1],
+        "rewrite_start": rewrite[0],
+        "rewrite_end": rewrite[1],
+        "detail": found.detail,
     }
 
 

@@ -6,9 +6,25 @@ which Hugging Face datasets does not read.
 
 import pyarrow as pa
 
-VERSION = 1
+# 2: probability, discrepancies, what became of a refused chunk.
+VERSION = 2
 
 SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
+
+# Where a rewrite does not say what its source says; see `rephrase.records.Discrepancy`.
+DISCREPANCIES = pa.list_(
+    pa.struct(
+        [
+            ("kind", pa.string()),
+            ("problem", pa.string()),  # unsupported, missing or changed
+            ("source_start", pa.int32()),  # source_text[source_start:source_end], in characters
+            ("source_end", pa.int32()),
+            ("rewrite_start", pa.int32()),  # text[rewrite_start:rewrite_end]
+            ("rewrite_end", pa.int32()),
+            ("detail", pa.string()),
+        ]
+    )
+)
 
 # What became of one chunk of the source inside a rewritten document.
 CHUNK = pa.struct(
@@ -16,9 +32,11 @@ CHUNK = pa.struct(
         ("index", pa.int32()),
         ("start", pa.int64()),  # source_text[start:end], in characters; after earlier steps, steps[-1].text[start:end]
         ("end", pa.int64()),
-        ("text_start", pa.int64()),  # text[text_start:text_end]; both null when the chunk was refused
+        ("text_start", pa.int64()),  # text[text_start:text_end]; both null when nothing stands for the chunk
         ("text_end", pa.int64()),
         ("accepted", pa.bool_()),
+        ("source_kept", pa.bool_()),  # refused, and the source stands in its place (--on-reject keep)
+        ("probability", pa.float64()),  # of being faithful; null where it was not asked
         ("reason", pa.string()),
         ("n_source_tokens", pa.int32()),
         ("n_tokens", pa.int32()),
@@ -83,6 +101,7 @@ REWRITES = pa.schema(
         ("n_chunks", pa.int32()),
         ("n_chunks_accepted", pa.int32()),
         ("similarity", pa.float64()),  # the least similar accepted chunk
+        ("probability", pa.float64()),  # of the accepted chunk that is least probably faithful
         ("chunks", pa.list_(CHUNK)),
         ("steps", pa.list_(STEP)),
         ("metadata", pa.string()),  # JSON of the fields named by --metadata-field
@@ -110,6 +129,8 @@ REJECTS = pa.schema(
         ("n_completion_tokens", pa.int64()),
         ("n_cached_tokens", pa.int64()),
         ("scores", SCORES),
+        ("probability", pa.float64()),
+        ("discrepancies", DISCREPANCIES),
     ],
     metadata={"palimpsest.schema": "rejects", "palimpsest.schema_version": str(VERSION)},
 )

@@ -40,6 +40,13 @@ class HubTokenizer:
         )
         return [start for start, _ in encoded["offset_mapping"]]
 
+    def ids_and_starts(self, text: str) -> tuple[list[int], list[int]]:
+        """The tokens of a text, none of them a mark of the chat template, and where each starts."""
+        encoded = self._tokenizer(
+            self._harmless(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        return list(encoded["input_ids"]), [start for start, _ in encoded["offset_mapping"]]
+
     def prompt_token_ids(self, prompt: Prompt) -> list[int]:
         """The tokens of a prompt in the model's chat template.
 

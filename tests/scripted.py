@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
+from fidelity.calibration import Calibration, Model
 from rephrase.engine import EngineInfo
 from rephrase.records import Check, Chunk, Completion, Prompt, Sampling, Verdict
 
@@ -85,6 +86,15 @@ class BagOfWords:
             for word in re.findall(r"\w+", text.lower()):
                 vectors[row, sum(word.encode()) % 512] += 1
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+
+def lenient(path: str | None = None) -> Calibration:
+    """Weights that find every rewrite faithful, however it was scripted."""
+    models = [
+        Model(kind=kind, tiers=(), features=(), intercept=5.0, trees=(), threshold=0.5)
+        for kind in ("knowledge", "math", "translation")
+    ]
+    return Calibration(format=1, fitted={}, undecided=(0.1, 0.9), models=tuple(models))
 
 
 async def accept(chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:

@@ -59,17 +59,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Characters `start` to `end` of the text, and the words there.
-
-    `stems` are those of its content words; `context` those of them that are in small letters, so neither names nor
-    numbers: what a sentence says of its facts.
-    """
+    """Characters `start` to `end` of the text, and the words there."""
 
     start: int
     end: int
     words: tuple[Word, ...]
     stems: frozenset[str]
-    context: frozenset[str]
 
 
 @lru_cache(maxsize=200_000)
@@ -110,8 +105,6 @@ def sentences(text: str, all_words: Sequence[Word]) -> list[Sentence]:
             at += 1
         inside = tuple(all_words[first:at])
         if inside:
-            content = [word for word in inside if word.is_content]
-            stems = frozenset(word.stem for word in content)
-            context = frozenset(word.stem for word in content if not word.is_capitalized)
-            found.append(Sentence(start, end, inside, stems, context))
+            stems = frozenset(word.stem for word in inside if word.is_content)
+            found.append(Sentence(start, end, inside, stems))
     return found

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from scripted import BagOfWords
+from scripted import BagOfWords, lenient
 
 from fidelity.checker import Checker, FidelityConfig, similarities
 from fidelity.encoder import SentenceEncoder
@@ -26,7 +26,7 @@ def completion(text):
 
 
 async def test_a_close_rewrite_is_accepted_and_a_distant_one_refused_with_its_score():
-    checker = Checker(BagOfWords(), FidelityConfig(min_similarity=0.6))
+    checker = Checker(BagOfWords(), FidelityConfig(min_similarity=0.6), calibration=lenient())
     good, bad = await asyncio.gather(
         checker(chunk(SOURCE), completion(REWRITE), SIMILAR), checker(chunk(SOURCE), completion(OTHER), SIMILAR)
     )
@@ -35,6 +35,7 @@ async def test_a_close_rewrite_is_accepted_and_a_distant_one_refused_with_its_sc
     assert (bad.accepted, bad.reason) == (False, "dissimilar")
     assert "is below 0.6" in bad.detail
     assert set(bad.scores) == {"copied", "similarity"}
+    assert bad.probability is None
 
 
 async def test_bad_form_is_refused_without_asking_the_encoder():
@@ -42,7 +43,7 @@ async def test_bad_form_is_refused_without_asking_the_encoder():
         def encode(self, texts):
             raise AssertionError("asked")
 
-    verdict = await Checker(Never(), FidelityConfig())(chunk(SOURCE), completion(""), SIMILAR)
+    verdict = await Checker(Never(), FidelityConfig(), calibration=lenient())(chunk(SOURCE), completion(""), SIMILAR)
     assert verdict.reason == "empty"
 
 
@@ -55,12 +56,12 @@ async def test_those_who_wait_are_checked_together():
             sizes.append(len(texts))
             return super().encode(texts)
 
-    checker = Checker(Slow(), FidelityConfig(min_similarity=0.1))
+    checker = Checker(Slow(), FidelityConfig(min_similarity=0.1), calibration=lenient())
     tasks = [asyncio.create_task(checker(chunk(SOURCE), completion(f"{REWRITE} {i}."), SIMILAR)) for i in range(20)]
     await asyncio.sleep(0.05)
     gate.set()
     assert all(verdict.accepted for verdict in await asyncio.gather(*tasks))
-    assert sum(sizes) == len(sizes) + 20  # the source once in each batch
+    assert sum(sizes) == 1 + 20  # the source once for all batches
     assert len(sizes) <= 2
 
 
@@ -74,7 +75,7 @@ async def test_an_encoder_that_fails_is_heard_of_and_the_next_batch_works():
             return super().encode(texts)
 
     encoder = Fails()
-    checker = Checker(encoder, FidelityConfig(min_similarity=0.1))
+    checker = Checker(encoder, FidelityConfig(min_similarity=0.1), calibration=lenient())
     with pytest.raises(RuntimeError, match="out of memory"):
         await checker(chunk(SOURCE), completion(REWRITE), SIMILAR)
     encoder.broken = False

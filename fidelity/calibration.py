@@ -1,0 +1,191 @@
+"""From named scores to one probability of being faithful: small boosted trees, kept as readable JSON.
+
+One model for each domain and each set of tiers that may have run, so a tier that did not run leaves no hole. The trees
+are monotone: a better score never makes a rewrite less probable (see `rising`), which keeps what was learnt on one kind
+of text from turning absurd on another. Fitting is in `fidelity.fitting`; here is only numpy.
+"""
+
+import functools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import fsspec
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+FORMAT = 1
+SHIPPED = "weights.json"
+
+# What a rewrite is checked as; it chooses the model.
+Kind = Literal["knowledge", "math", "translation"]
+KINDS: tuple[Kind, ...] = ("knowledge", "math", "translation")
+
+# Tiers that a probability may rest on besides embeddings and typed facts, which always run.
+Tiers = frozenset[Literal["likelihood", "entailment"]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tree(_Strict):
+    """Parallel lists, one entry for each node; node 0 is the root and a leaf has feature -1.
+
+    A row goes left when its feature is at most the threshold.
+    """
+
+    feature: tuple[int, ...]
+    threshold: tuple[float, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    value: tuple[float, ...]
+
+
+class Model(_Strict):
+    """Log-odds = scale · (intercept + sum of the trees) + offset."""
+
+    kind: Kind
+    tiers: tuple[Literal["likelihood", "entailment"], ...]
+    features: tuple[str, ...]
+    intercept: float
+    trees: tuple[Tree, ...]
+    scale: float = 1.0
+    offset: float = 0.0
+    # From which probability on a rewrite is accepted.
+    threshold: float = Field(gt=0, lt=1)
+
+    def probabilities(self, scores: Sequence[Mapping[str, float]]) -> np.ndarray:
+        """
+        Raises:
+            KeyError: a score is not there.
+        """
+        if not scores:
+            return np.zeros(0)
+        rows = np.array([[row[name] for name in self.features] for row in scores], dtype=np.float64)
+        odds = self.intercept + _leaves(self._packed, rows).sum(axis=1)
+        return 1 / (1 + np.exp(-(self.scale * odds + self.offset)))
+
+    @functools.cached_property
+    def _packed(self) -> "_Packed":
+        width = max((len(tree.feature) for tree in self.trees), default=1)
+
+        def padded(name: str, dtype: type, fill: float) -> np.ndarray:
+            table: np.ndarray = np.full((len(self.trees), width), fill, dtype)
+            for row, tree in enumerate(self.trees):
+                values = getattr(tree, name)
+                table[row, : len(values)] = values
+            return table
+
+        return _Packed(
+            feature=padded("feature", np.int64, -1),
+            threshold=padded("threshold", np.float64, 0.0),
+            left=padded("left", np.int64, 0),
+            right=padded("right", np.int64, 0),
+            value=padded("value", np.float64, 0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Packed:
+    """The trees of a model side by side: arrays of shape (trees, nodes)."""
+
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
+
+
+def _leaves(trees: _Packed, rows: np.ndarray) -> np.ndarray:
+    """The value of the leaf that each row reaches in each tree: (rows, trees). All trees go down one step at a time."""
+    every_tree = np.arange(len(trees.feature))[None, :]
+    every_row = np.arange(len(rows))[:, None]
+    node = np.zeros((len(rows), len(trees.feature)), dtype=np.int64)
+    while (inner := trees.feature[every_tree, node] >= 0).any():
+        goes_left = rows[every_row, trees.feature[every_tree, node]] <= trees.threshold[every_tree, node]
+        below = np.where(goes_left, trees.left[every_tree, node], trees.right[every_tree, node])
+        node = np.where(inner, below, node)
+    return trees.value[every_tree, node]
+
+
+class Calibration(_Strict):
+    """All models, and what they were fitted to."""
+
+    format: Literal[1]
+    fitted: dict[str, Any]
+    # A probability between these is not certain enough: the next tier is asked.
+    undecided: tuple[float, float]
+    models: tuple[Model, ...]
+
+    def model(self, kind: Kind, tiers: Iterable[str] = ()) -> Model:
+        """The model that uses most of the tiers that ran.
+
+        Raises:
+            ValueError: there is none for this kind.
+        """
+        ran = frozenset(tiers)
+        fitting = [model for model in self.models if model.kind == kind and ran.issuperset(model.tiers)]
+        if not fitting:
+            known = ", ".join(sorted({model.kind for model in self.models}))
+            raise ValueError(f"the calibration has no model for {kind!r}; it has {known}")
+        return max(fitting, key=lambda model: len(model.tiers))
+
+    def is_undecided(self, probability: float) -> bool:
+        return self.undecided[0] <= probability <= self.undecided[1]
+
+
+def rising(score: str) -> bool:
+    """Whether more of a score speaks for the rewrite; of all others less does."""
+    if score.endswith("_lack"):
+        return False
+    good = ("support_", "coverage_", "similarity", "likelihood_", "entailment_")
+    return score.startswith(good) or score.endswith(("_support", "_coverage", "_support_min", "_coverage_min"))
+
+
+def load_calibration(path: str | None = None) -> Calibration:
+    """The weights at `path`, on any filesystem that fsspec knows, or those that come with the package.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no calibration.
+    """
+    return _shipped() if path is None else parse_calibration(_read(path), path)
+
+
+@functools.cache
+def _shipped() -> Calibration:
+    return parse_calibration(resources.files("fidelity").joinpath(SHIPPED).read_text("utf-8"), SHIPPED)
+
+
+def _read(path: str) -> str:
+    with fsspec.open(path, "r", encoding="utf-8") as file:
+        return str(file.read())
+
+
+def parse_calibration(text: str, name: str) -> Calibration:
+    """
+    Raises:
+        ValueError: it is no calibration; the message says where.
+    """
+    try:
+        return Calibration.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{name!r} holds no calibration: {where}: {first['msg']}") from error
+
+
+def save_calibration(calibration: Calibration, path: Path) -> None:
+    """Readable JSON: one line for each tree."""
+    head = calibration.model_dump(mode="json", exclude={"models"})
+    lines = [json.dumps(head, ensure_ascii=False, indent=1)[:-2] + ',\n "models": [']
+    for number, model in enumerate(calibration.models):
+        fields = json.dumps(model.model_dump(mode="json", exclude={"trees"}), ensure_ascii=False)
+        trees = ",\n   ".join(json.dumps(tree.model_dump(mode="json")) for tree in model.trees)
+        comma = "," if number < len(calibration.models) - 1 else ""
+        lines.append(f'  {fields[:-1]}, "trees": [\n   {trees}\n  ]}}{comma}')
+    path.write_text("\n".join([*lines, " ]\n}\n"]), encoding="utf-8")

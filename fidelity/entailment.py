@@ -1,0 +1,82 @@
+"""Does the source entail each sentence of the rewrite? Asked of a cross-encoder, so only where cheaper tiers doubt.
+
+The premise of a sentence is what lies nearest to it in the source by embedding, with a sentence of context on each
+side: such models are trained on short premises and get lost in long ones (SummaC, arXiv 2111.09525).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fidelity.encoder import EntailmentModel
+from fidelity.sentences import Match, SentenceReport
+from rephrase.records import Discrepancy
+
+ENTAILMENT_SCORES = ("entailment_min", "entailment_mean", "entailment_p10")
+
+# A source that is no longer than this is read whole.
+WHOLE_CHARACTERS = 700
+# What the model may read of a source around the nearest sentences.
+PREMISE_CHARACTERS = 1200
+# Below this probability a sentence is pointed out.
+POINTED_OUT = 0.3
+
+
+def score_entailment(
+    model: EntailmentModel, reports: Sequence[SentenceReport]
+) -> list[tuple[dict[str, float], tuple[Discrepancy, ...]]]:
+    """Scores named in ENTAILMENT_SCORES and the sentences that are not entailed, for each compared pair."""
+    asked: dict[tuple[str, str], None] = {}
+    for report in reports:
+        for match in report.support:
+            for premise in premises(report, match):
+                asked[premise, report.rewrite[match.sentence]] = None
+    # By length, so that a batch pads little.
+    order = sorted(asked, key=lambda pair: len(pair[0]) + len(pair[1]))
+    found = dict(zip(order, model.entails(order), strict=True))
+    return [_scores(report, found) for report in reports]
+
+
+def _scores(
+    report: SentenceReport, found: dict[tuple[str, str], float]
+) -> tuple[dict[str, float], tuple[Discrepancy, ...]]:
+    if not report.support:
+        return {}, ()
+    values, discrepancies = [], []
+    for match in report.support:
+        sentence = report.rewrite[match.sentence]
+        value = max(float(found[premise, sentence]) for premise in premises(report, match))
+        values.append(value)
+        if value < POINTED_OUT:
+            discrepancies.append(
+                Discrepancy(
+                    kind="sentence",
+                    problem="unsupported",
+                    source=report.source.window(match.first, match.last),
+                    rewrite=report.rewrite.spans[match.sentence],
+                    detail=f"the source does not say: {sentence}",
+                )
+            )
+    scores = {
+        "entailment_min": min(values),
+        "entailment_mean": float(np.mean(values)),
+        "entailment_p10": float(np.quantile(values, 0.1)),
+    }
+    return scores, tuple(discrepancies)
+
+
+def premises(report: SentenceReport, match: Match) -> list[str]:
+    """The nearest window of the source alone, and with its surroundings, or the whole source when it is short."""
+    source = report.source
+    nearest = source.text[slice(*source.window(match.first, match.last))]
+    if len(source.text) <= WHOLE_CHARACTERS:
+        return list(dict.fromkeys([nearest, source.text.strip()]))
+    first, last = match.first, match.last
+    while True:
+        wider = (max(0, first - 1), min(len(source.spans) - 1, last + 1))
+        start, end = source.window(*wider)
+        if wider == (first, last) or end - start > PREMISE_CHARACTERS:
+            break
+        first, last = wider
+    around = source.text[slice(*source.window(first, last))]
+    return list(dict.fromkeys([nearest, around]))

@@ -1,0 +1,175 @@
+"""Fit the calibration: boosted trees of scikit-learn, turned into the records of `fidelity.calibration`."""
+
+import datetime
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fidelity.calibration import Kind, Model, Tree, rising
+
+# Small trees that change their mind slowly: some thousand rows, and other texts than these will come.
+N_TREES = 80
+MAX_LEAVES = 5
+LEARNING_RATE = 0.06
+MIN_ROWS_IN_LEAF = 25
+L2 = 5.0
+N_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A pair with its scores and its label; no fold of cross-validation cuts through a group."""
+
+    dataset: str
+    group: str
+    faithful: bool
+    scores: Mapping[str, float]
+
+
+def fit_model(
+    examples: Sequence[Example],
+    kind: Kind,
+    tiers: tuple[Any, ...],
+    features: Sequence[str],
+    *,
+    max_false_rejects: float,
+    seed: int = 0,
+) -> Model:
+    """A model fitted to all examples, its probabilities and threshold set on predictions for rows it had not seen.
+
+    Every set weighs the same, and so do its faithful and its unfaithful rows: a probability is that of a rewrite which
+    is as likely right as wrong before it is looked at.
+
+    Raises:
+        ValueError: there are too few rows, or only one label.
+    """
+    labels = np.array([example.faithful for example in examples])
+    if len(examples) < 2 * MIN_ROWS_IN_LEAF or labels.all() or not labels.any():
+        raise ValueError(
+            f"{len(examples)} rows with {int(labels.sum())} faithful ones: to fit, there must be at least "
+            f"{2 * MIN_ROWS_IN_LEAF}, of both labels"
+        )
+    weights = balanced_weights(examples)
+    rows = matrix(examples, features)
+    unseen = out_of_fold_odds(examples, features, seed=seed)
+    scale, offset = _logistic(unseen, labels, weights)
+    probabilities = 1 / (1 + np.exp(-(scale * unseen + offset)))
+    classifier = _boosted(features, seed).fit(rows, labels, sample_weight=weights)
+    return Model(
+        kind=kind,
+        tiers=tiers,
+        features=tuple(features),
+        intercept=float(classifier._baseline_prediction.ravel()[0]),
+        trees=tuple(_tree(stage[0].nodes) for stage in classifier._predictors),
+        scale=scale,
+        offset=offset,
+        threshold=balanced_threshold(probabilities, labels, weights, max_false_rejects),
+    )
+
+
+def out_of_fold_odds(examples: Sequence[Example], features: Sequence[str], *, seed: int = 0) -> np.ndarray:
+    """The log-odds of each example by a model that saw neither it nor its group."""
+    from sklearn.model_selection import GroupKFold
+
+    labels = np.array([example.faithful for example in examples])
+    groups = [f"{example.dataset}/{example.group}" for example in examples]
+    rows, weights = matrix(examples, features), balanced_weights(examples)
+    found = np.zeros(len(examples))
+    n_folds = min(N_FOLDS, len(set(groups)))
+    for train, test in GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, labels, groups):
+        found[test] = odds_after(train, test, rows, labels, weights, features, seed)
+    return found
+
+
+def odds_after(
+    train: np.ndarray,
+    test: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    features: Sequence[str],
+    seed: int = 0,
+) -> np.ndarray:
+    """The log-odds of the rows `test` by a model fitted to the rows `train`."""
+    classifier = _boosted(features, seed).fit(rows[train], labels[train], sample_weight=weights[train])
+    return np.asarray(classifier.decision_function(rows[test]))
+
+
+def matrix(examples: Sequence[Example], features: Sequence[str]) -> np.ndarray:
+    return np.array([[example.scores[name] for name in features] for example in examples], dtype=np.float64)
+
+
+def balanced_weights(examples: Sequence[Example]) -> np.ndarray:
+    counts = Counter((example.dataset, example.faithful) for example in examples)
+    weights = np.array([1 / counts[example.dataset, example.faithful] for example in examples])
+    return weights * len(examples) / weights.sum()
+
+
+def _boosted(features: Sequence[str], seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=N_TREES,
+        max_leaf_nodes=MAX_LEAVES,
+        learning_rate=LEARNING_RATE,
+        min_samples_leaf=MIN_ROWS_IN_LEAF,
+        l2_regularization=L2,
+        monotonic_cst=[1 if rising(name) else -1 for name in features],
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def _tree(nodes: np.ndarray) -> Tree:
+    leaf = nodes["is_leaf"].astype(bool)
+    return Tree(
+        feature=tuple(int(value) for value in np.where(leaf, -1, nodes["feature_idx"])),
+        # Rounded up a little: rows equal to the threshold go left, and JSON must not change that.
+        threshold=tuple(float(value) for value in np.where(leaf, 0.0, nodes["num_threshold"])),
+        left=tuple(int(value) for value in np.where(leaf, 0, nodes["left"])),
+        right=tuple(int(value) for value in np.where(leaf, 0, nodes["right"])),
+        value=tuple(round(float(value), 6) for value in np.where(leaf, nodes["value"], 0.0)),
+    )
+
+
+def _logistic(odds: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Platt's scaling: the scale and offset that make odds on unseen rows into probabilities."""
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(C=1e3).fit(odds[:, None], labels, sample_weight=weights)
+    return float(found.coef_[0, 0]), float(found.intercept_[0])
+
+
+def balanced_threshold(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, max_false_rejects: float
+) -> float:
+    """The threshold with the best balanced accuracy among those that refuse no more faithful rows than allowed."""
+    candidates = np.linspace(0.05, 0.95, 91)
+    good, bad = weights * labels, weights * ~labels
+
+    def accuracy(threshold: float) -> tuple[bool, float]:
+        accepted = probabilities >= threshold
+        kept = float(good[accepted].sum() / good.sum())
+        refused = float(bad[~accepted].sum() / bad.sum())
+        return 1 - kept <= max_false_rejects, (kept + refused) / 2
+
+    return float(max(candidates, key=lambda threshold: (accuracy(threshold), -threshold)))
+
+
+def header(examples: Sequence[Example], note: str) -> dict[str, Any]:
+    """What a calibration was fitted to."""
+    import sklearn
+
+    counts: Counter[str] = Counter(example.dataset for example in examples)
+    return {
+        "note": note,
+        "rows": dict(sorted(counts.items())),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
+    }
+
+
+Log = Callable[[str], None]

@@ -1,0 +1,201 @@
+"""The tiers that need no engine, run on many pairs at once, and what follows from their scores."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fidelity.calibration import Calibration, Kind
+from fidelity.encoder import EntailmentModel
+from fidelity.entailment import ENTAILMENT_SCORES, score_entailment
+from fidelity.facts.compare import FACT_SCORES, compare_facts
+from fidelity.form import copied_share
+from fidelity.likelihood import LIKELIHOOD_SCORES, TokenScorer, score_likelihood
+from fidelity.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences, whole
+from fidelity.vector_cache import CachedEncoder
+from rephrase.language import detect_language
+from rephrase.records import Discrepancy, Verdict
+
+# What is missing, weighed by how much a rewrite of its length should hold: a summary leaves out on purpose.
+LACK_SCORES = ("coverage_lack", "content_lack", "fact_lack")
+BASE_SCORES = ("similarity", "copied", *SENTENCE_SCORES, *FACT_SCORES, *LACK_SCORES)
+TIER_SCORES: dict[str, tuple[str, ...]] = {
+    "likelihood": LIKELIHOOD_SCORES,
+    "entailment": ENTAILMENT_SCORES,
+}
+# A reason must fit into a table; the rest is in the discrepancies.
+DETAIL_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A rewrite and what it was made of."""
+
+    source: str
+    rewrite: str
+    kind: Kind = "knowledge"
+    source_language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the tiers that ran found about a pair."""
+
+    pair: Pair
+    sentences: SentenceReport
+    scores: Mapping[str, float]
+    discrepancies: tuple[Discrepancy, ...]
+    tiers: frozenset[str] = frozenset()
+
+    def with_tier(
+        self, tier: str, scores: Mapping[str, float], discrepancies: tuple[Discrepancy, ...] = ()
+    ) -> "Evidence":
+        """With what one more tier found; one that could not say anything has not run."""
+        if not scores:
+            return self
+        return dataclasses.replace(
+            self,
+            scores={**self.scores, **scores},
+            discrepancies=_merged(self.discrepancies, discrepancies),
+            tiers=self.tiers | {tier},
+        )
+
+
+class Judge:
+    """Embeddings and typed facts for every pair; likelihood and entailment for those that these leave undecided."""
+
+    def __init__(
+        self,
+        calibration: Calibration,
+        encoder: CachedEncoder,
+        open_multilingual: Callable[[], CachedEncoder],
+        *,
+        entailment: EntailmentModel | None = None,
+        scorer: TokenScorer | None = None,
+        min_probability: float | None = None,
+    ) -> None:
+        """`open_multilingual` is called when translations come; `min_probability` replaces the thresholds."""
+        self.calibration = calibration
+        self._encoder = encoder
+        self._open_multilingual = open_multilingual
+        self._entailment = entailment
+        self._scorer = scorer
+        self._min_probability = min_probability
+        # How many pairs each tier has seen.
+        self.n_seen: Counter[str] = Counter()
+
+    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """All tiers that there are, in order; each sees only what those before left undecided."""
+        return [self.decide(evidence) for evidence in self.doubt(self.examine(pairs))]
+
+    def examine(self, pairs: Sequence[Pair]) -> list[Evidence]:
+        """Embeddings and typed facts."""
+        self.n_seen["embedding and facts"] += len(pairs)
+        found: list[Evidence | None] = [None] * len(pairs)
+        for foreign in (False, True):
+            chosen = [i for i, pair in enumerate(pairs) if (pair.kind == "translation") == foreign]
+            if chosen:
+                for i, evidence in zip(chosen, self._compare([pairs[i] for i in chosen], foreign), strict=True):
+                    found[i] = evidence
+        return [evidence for evidence in found if evidence is not None]
+
+    def _compare(self, pairs: Sequence[Pair], foreign: bool) -> list[Evidence]:
+        encoder = self._open_multilingual() if foreign else self._encoder
+        languages = [pair.source_language or (detect_language(pair.source) if foreign else "en") for pair in pairs]
+        vectors = encoder.encode([text for pair in pairs for text in (pair.source, pair.rewrite)])
+        similarity = (vectors[0::2] * vectors[1::2]).sum(axis=1)
+        reports = compare_sentences(
+            [(pair.source, pair.rewrite) for pair in pairs], encoder, source_languages=languages
+        )
+        evidence = []
+        for pair, language, report, cosine in zip(pairs, languages, reports, similarity, strict=True):
+            facts = compare_facts(pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math")
+            scores = {
+                "similarity": float(cosine),
+                "copied": copied_share(pair.source, pair.rewrite),
+                **report.scores,
+                **facts.scores,
+            }
+            evidence.append(
+                Evidence(
+                    pair=pair,
+                    sentences=report,
+                    scores={**scores, **lacks(pair.source, pair.rewrite, scores)},
+                    discrepancies=_merged(facts.discrepancies, report.discrepancies()),
+                )
+            )
+        return evidence
+
+    def doubt(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """Likelihood, then entailment, each for what is undecided when its turn comes."""
+        found = list(evidence)
+        if self._scorer is not None and (chosen := self.undecided(found)):
+            self.n_seen["likelihood"] += len(chosen)
+            pairs = [(found[i].pair.source, found[i].pair.rewrite) for i in chosen]
+            for i, scores in zip(chosen, score_likelihood(self._scorer, pairs), strict=True):
+                found[i] = found[i].with_tier("likelihood", scores)
+        return self.entail(found)
+
+    def entail(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        found = list(evidence)
+        # The model reads English; a translation is left to the tiers before.
+        chosen = [i for i in self.undecided(found) if found[i].pair.kind != "translation"]
+        if self._entailment is not None and chosen:
+            self.n_seen["entailment"] += len(chosen)
+            answers = score_entailment(self._entailment, [found[i].sentences for i in chosen])
+            for i, (scores, discrepancies) in zip(chosen, answers, strict=True):
+                found[i] = found[i].with_tier("entailment", scores, discrepancies)
+        return found
+
+    def undecided(self, evidence: Sequence[Evidence]) -> list[int]:
+        return [i for i, found in enumerate(evidence) if self.calibration.is_undecided(self.probability(found))]
+
+    def probability(self, evidence: Evidence) -> float:
+        model = self.calibration.model(evidence.pair.kind, evidence.tiers)
+        return float(model.probabilities([evidence.scores])[0])
+
+    def decide(self, evidence: Evidence) -> Verdict:
+        probability = self.probability(evidence)
+        model = self.calibration.model(evidence.pair.kind, evidence.tiers)
+        threshold = model.threshold if self._min_probability is None else self._min_probability
+        accepted = probability >= threshold
+        reason, detail = None, ""
+        if not accepted:
+            reason = reason_of(evidence.discrepancies)
+            seen = evidence.discrepancies[0].detail if evidence.discrepancies else "no single place stands out"
+            detail = f"probability {probability:.2f} of being faithful is below {threshold:.2f}: {seen}"
+        return Verdict(
+            accepted=accepted,
+            reason=reason,
+            detail=detail[:DETAIL_CHARACTERS],
+            scores=evidence.scores,
+            probability=probability,
+            discrepancies=evidence.discrepancies,
+        )
+
+
+def lacks(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores named in LACK_SCORES."""
+    weight = whole(source, rewrite)
+    facts = min(scores[f"{kind}_coverage"] for kind in ("number", "date", "name", "formula"))
+    return {
+        "coverage_lack": weight * (1 - scores["coverage_min"]),
+        "content_lack": weight * (1 - scores["content_coverage_min"]),
+        "fact_lack": weight * (1 - facts),
+    }
+
+
+def reason_of(discrepancies: Sequence[Discrepancy]) -> str:
+    """One word for the surest discrepancy: `number_changed`, `missing_sentence`, …"""
+    if not discrepancies:
+        return "unfaithful"
+    first = discrepancies[0]
+    if first.kind == "sentence":
+        return "missing_sentence" if first.problem == "missing" else "unsupported_sentence"
+    return f"{first.kind}_{'missing' if first.problem == 'missing' else 'changed'}"
+
+
+def _merged(first: Sequence[Discrepancy], second: Sequence[Discrepancy]) -> tuple[Discrepancy, ...]:
+    """Both, without a sentence that stands in the first already."""
+    known = {(d.kind, d.source if d.problem == "missing" else d.rewrite) for d in first}
+    return (*first, *(d for d in second if (d.kind, d.source if d.problem == "missing" else d.rewrite) not in known))

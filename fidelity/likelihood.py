@@ -1,0 +1,177 @@
+"""What the rewriting model itself thinks of a rewrite: each token's probability given the source, and without it.
+
+A name or number that stands in the source becomes far more probable once the source is read; one that was changed
+becomes less so. Only a prefill is needed, and what comes before the rewrite is shared by all rewrites of a source.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from rephrase.records import TokenLogprobs
+
+# Between the source and its rewrite; without the source the same words with nothing between them.
+BEFORE = "Text:\n"
+BETWEEN = "\n\nThe same in other words:\n"
+
+LIKELIHOOD_SCORES = (
+    "likelihood_mean",
+    "likelihood_gain_mean",
+    "likelihood_gain_min",
+    "likelihood_gain_p10",
+    "likelihood_fact_min",
+    "likelihood_fact_p10",
+)
+
+_WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")
+# Function words of English: a fact is never in them alone.
+_SMALL = re.compile(
+    r"""(?:a|an|the|and|or|but|if|of|to|in|on|at|by|for|with|from|as|is|are|was|were|be|been|being|it|its|this|that|these
+    |those|he|she|they|him|his|her|their|we|you|i|who|which|what|when|where|how|than|then|so|also|there|has|have|had
+    |do|does|did|will|would|can|could|may|might|should|must|into|over|under|about|after|before|between|through)""",
+    re.VERBOSE,
+)
+
+
+class TokenScorer(Protocol):
+    """A causal language model that says how probable the tokens of a text are after a context."""
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> list[TokenLogprobs]:
+        """For (context, text) pairs, the log-probabilities of the text's tokens."""
+        ...
+
+
+def contexts(source: str) -> tuple[str, str]:
+    """What stands before a rewrite when the source is given, and when it is not."""
+    return f"{BEFORE}{source}{BETWEEN}", f"{BEFORE}{BETWEEN}"
+
+
+def likelihood_scores(rewrite: str, given: TokenLogprobs, alone: TokenLogprobs) -> dict[str, float]:
+    """Scores named in LIKELIHOOD_SCORES, from the rewrite's log-probabilities with and without the source.
+
+    Tokens are summed to words, since a model cuts a name or a number into several; words that carry facts are those
+    with a digit or a capital, and those that are no function words.
+    """
+    words = list(_WORD.finditer(rewrite))
+    if not words or not given.logprobs or not alone.logprobs:
+        return {}
+    with_source, without = _by_word(words, given), _by_word(words, alone)
+    gains = with_source - without
+    facts = [i for i, word in enumerate(words) if not _SMALL.fullmatch(word.group())] or list(range(len(words)))
+    # A word that is certain either way cannot gain; what tells is a word that stays improbable though the source is
+    # known, so the fact scores are of the probability itself, and the gains say what the source changed.
+    return {
+        "likelihood_mean": float(with_source.mean()),
+        "likelihood_gain_mean": float(gains.mean()),
+        "likelihood_gain_min": float(gains[facts].min()),
+        "likelihood_gain_p10": float(np.quantile(gains[facts], 0.1)),
+        "likelihood_fact_min": float(with_source[facts].min()),
+        "likelihood_fact_p10": float(np.quantile(with_source[facts], 0.1)),
+    }
+
+
+def _by_word(words: Sequence[re.Match[str]], tokens: TokenLogprobs) -> np.ndarray:
+    starts = np.array([word.start() for word in words])
+    sums = np.zeros(len(words))
+    # A token that begins with the space before a word belongs to the word.
+    owners = np.searchsorted(starts, np.asarray(tokens.starts) + 1, side="right") - 1
+    for owner, value in zip(owners, tokens.logprobs, strict=True):
+        if owner >= 0:
+            sums[owner] += value
+    return sums
+
+
+def score_likelihood(scorer: TokenScorer, pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
+    """The likelihood scores of (source, rewrite) pairs; a rewrite without the source is scored once."""
+    asked: dict[tuple[str, str], None] = {}
+    for source, rewrite in pairs:
+        for context in contexts(source):
+            asked[context, rewrite] = None
+    found = dict(zip(asked, scorer.score(list(asked)), strict=True))
+    scores = []
+    for source, rewrite in pairs:
+        given, alone = contexts(source)
+        scores.append(likelihood_scores(rewrite, found[given, rewrite], found[alone, rewrite]))
+    return scores
+
+
+class CausalScorer:
+    """A causal language model of transformers, by hub id or folder, in this process.
+
+    The context is read once for all texts that follow it.
+    """
+
+    def __init__(self, model: str, *, batch_tokens: int = 2048, max_context_tokens: int = 4096) -> None:
+        """
+        Raises:
+            ValueError: there is no such model.
+        """
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self._torch = torch
+        self._batch_tokens = batch_tokens
+        self._max_context_tokens = max_context_tokens
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
+            # In float32: bfloat16 is emulated on many CPUs and moves a token's log-probability by up to 0.1.
+            dtype = torch.bfloat16 if device == "cuda" else torch.float32
+            self._model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(device).eval()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no language model could be loaded from {model!r}: {error}") from error
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> list[TokenLogprobs]:
+        by_context: dict[str, list[int]] = defaultdict(list)
+        for i, (context, _) in enumerate(pairs):
+            by_context[context].append(i)
+        found: dict[int, TokenLogprobs] = {}
+        with self._torch.inference_mode():
+            for context, members in by_context.items():
+                found |= self._after(context, {i: pairs[i][1] for i in members})
+        return [found[i] for i in range(len(pairs))]
+
+    def _after(self, context: str, texts: dict[int, str]) -> dict[int, TokenLogprobs]:
+        torch = self._torch
+        device = self._model.device
+        ids = self._tokenizer(context, add_special_tokens=False).input_ids[-self._max_context_tokens :]
+        head = torch.tensor([ids], device=device)
+        read = self._model.model(head, use_cache=True)
+        last = read.last_hidden_state[:, -1:]
+        encoded = {
+            i: self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True) for i, text in texts.items()
+        }
+        found = {i: TokenLogprobs((), ()) for i in texts}
+        order = sorted((i for i in texts if encoded[i].input_ids), key=lambda i: len(encoded[i].input_ids))
+        while order:
+            longest = len(encoded[order[-1]].input_ids)
+            size = max(1, min(len(order), self._batch_tokens // max(longest, 1)))
+            batch, order = order[-size:], order[:-size]
+            tail = torch.zeros((size, longest), dtype=torch.long, device=device)
+            mask = torch.ones((size, len(ids) + longest), dtype=torch.long, device=device)
+            for row, i in enumerate(batch):
+                n_tokens = len(encoded[i].input_ids)
+                tail[row, :n_tokens] = torch.tensor(encoded[i].input_ids)
+                mask[row, len(ids) + n_tokens :] = 0
+            cache = _repeated(read.past_key_values, size)
+            hidden = self._model.model(tail, past_key_values=cache, attention_mask=mask).last_hidden_state
+            before = torch.cat([last.expand(size, -1, -1), hidden[:, :-1]], dim=1)
+            for row, i in enumerate(batch):
+                targets = encoded[i].input_ids
+                logits = self._model.lm_head(before[row, : len(targets)]).float()
+                chosen = logits[torch.arange(len(targets)), torch.tensor(targets)] - logits.logsumexp(-1)
+                starts = tuple(start for start, _ in encoded[i]["offset_mapping"])
+                found[i] = TokenLogprobs(starts, tuple(chosen.tolist()))
+        return found
+
+
+def _repeated(cache: Any, times: int) -> Any:
+    """A copy of the cache of one row for a batch: a batch appends to its own."""
+    import copy
+
+    copied = copy.deepcopy(cache)
+    copied.batch_repeat_interleave(times)
+    return copied

@@ -1,0 +1,186 @@
+"""Sentence against sentence: is what the rewrite says in the source, and is what the source says in the rewrite?
+
+One cosine for a whole text hides a sentence that was added or left out. Here each sentence looks for its like on the
+other side, among windows of one to three sentences in a row, so that a sentence that was split or merged finds it too.
+The vector of a window is the mean of its sentences' vectors, weighted by their length: a model that pools by the mean
+would give nearly that, and no sentence is encoded three times.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sentencex
+
+from fidelity.encoder import Encoder
+from rephrase.records import Discrepancy
+
+Span = tuple[int, int]
+
+WINDOW_SENTENCES = 3
+# A sentence of fewer words ("Yes.", a heading) says too little to be looked for.
+MIN_WORDS = 4
+# Below this cosine a sentence is pointed out as having no like on the other side. Only for the eye: the verdict weighs
+# the scores.
+POINTED_OUT = 0.5
+# A rewrite shorter than the first share of its source is a summary and leaves out on purpose; from the second on
+# everything should be there.
+SUMMARY_RATIO, WHOLE_RATIO = 0.3, 0.6
+
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]+")
+
+SENTENCE_SCORES = ("support_min", "support_mean", "support_p10", "coverage_min", "coverage_mean", "coverage_p10")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """A text cut into sentences; `telling` are the indices of those that say enough to be looked for."""
+
+    text: str
+    spans: tuple[Span, ...]
+    telling: tuple[int, ...]
+
+    def __getitem__(self, index: int) -> str:
+        start, end = self.spans[index]
+        return self.text[start:end]
+
+    def window(self, first: int, last: int) -> Span:
+        return self.spans[first][0], self.spans[last][1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The nearest window of the other side to one sentence: its sentences `first` to `last`, and the cosine."""
+
+    sentence: int
+    first: int
+    last: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceReport:
+    """Scores are named in SENTENCE_SCORES; `support` has a match for each telling sentence of the rewrite."""
+
+    source: Sentences
+    rewrite: Sentences
+    support: tuple[Match, ...]
+    coverage: tuple[Match, ...]
+    scores: dict[str, float]
+
+    def discrepancies(self) -> tuple[Discrepancy, ...]:
+        """Sentences that have no like on the other side."""
+        found = [
+            Discrepancy(
+                kind="sentence",
+                problem="unsupported",
+                source=None,
+                rewrite=self.rewrite.spans[match.sentence],
+                detail=f"not in the source: {self.rewrite[match.sentence]}",
+            )
+            for match in self.support
+            if match.similarity < POINTED_OUT
+        ]
+        if len(self.rewrite.text) < SUMMARY_RATIO * len(self.source.text):
+            return tuple(found)
+        found += [
+            Discrepancy(
+                kind="sentence",
+                problem="missing",
+                source=self.source.spans[match.sentence],
+                rewrite=None,
+                detail=f"left out: {self.source[match.sentence]}",
+            )
+            for match in self.coverage
+            if match.similarity < POINTED_OUT
+        ]
+        return tuple(found)
+
+
+def split_sentences(text: str, language: str = "en") -> Sentences:
+    """Sentences without the white space around them; pieces without a word are left out."""
+    spans = []
+    for boundary in sentencex.get_sentence_boundaries(language, text):
+        start, end = int(boundary["start_index"]), int(boundary["end_index"])
+        piece = text[start:end]
+        if not _WORD.search(piece):
+            continue
+        start += len(piece) - len(piece.lstrip())
+        spans.append((start, start + len(piece.strip())))
+    long = [i for i, (start, end) in enumerate(spans) if len(_WORD.findall(text[start:end])) >= MIN_WORDS]
+    return Sentences(text, tuple(spans), tuple(long or range(len(spans))))
+
+
+def compare_sentences(
+    pairs: Sequence[tuple[str, str]], encoder: Encoder, *, source_languages: Sequence[str] | None = None
+) -> list[SentenceReport]:
+    """Compares many (source, rewrite) pairs; all their sentences go to the encoder in one call.
+
+    `source_languages` are ISO 639-1 codes, English by default.
+    """
+    languages = source_languages or ["en"] * len(pairs)
+    split = [
+        (split_sentences(source, language), split_sentences(rewrite))
+        for (source, rewrite), language in zip(pairs, languages, strict=True)
+    ]
+    texts = list(dict.fromkeys(side[i] for pair in split for side in pair for i in range(len(side.spans))))
+    vectors = dict(zip(texts, encoder.encode(texts), strict=True)) if texts else {}
+
+    def of(side: Sentences) -> np.ndarray:
+        return np.stack([vectors[side[i]] for i in range(len(side.spans))])
+
+    return [
+        _report(source, rewrite, of(source), of(rewrite))
+        if source.spans and rewrite.spans
+        else SentenceReport(
+            source=source, rewrite=rewrite, support=(), coverage=(), scores=dict.fromkeys(SENTENCE_SCORES, 0.0)
+        )
+        for source, rewrite in split
+    ]
+
+
+def _report(source: Sentences, rewrite: Sentences, source_rows: np.ndarray, rewrite_rows: np.ndarray) -> SentenceReport:
+    support = _matches(rewrite, rewrite_rows, source, source_rows)
+    coverage = _matches(source, source_rows, rewrite, rewrite_rows)
+    scores: dict[str, float] = {}
+    for name, matches in (("support", support), ("coverage", coverage)):
+        values = np.array([match.similarity for match in matches])
+        scores |= {
+            f"{name}_min": float(values.min()),
+            f"{name}_mean": float(values.mean()),
+            f"{name}_p10": float(np.quantile(values, 0.1)),
+        }
+    return SentenceReport(source=source, rewrite=rewrite, support=support, coverage=coverage, scores=scores)
+
+
+def _matches(side: Sentences, side_rows: np.ndarray, other: Sentences, other_rows: np.ndarray) -> tuple[Match, ...]:
+    windows, rows = window_vectors(other, other_rows)
+    similarity = side_rows[list(side.telling)] @ rows.T
+    best = similarity.argmax(axis=1)
+    return tuple(
+        Match(sentence=i, first=windows[b][0], last=windows[b][1], similarity=float(similarity[k, b]))
+        for k, (i, b) in enumerate(zip(side.telling, best, strict=True))
+    )
+
+
+def window_vectors(sentences: Sentences, rows: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """All windows of one to three sentences in a row, as (first, last), and their unit vectors.
+
+    `rows` has shape (sentences, dimensions).
+    """
+    lengths = np.array([[end - start] for start, end in sentences.spans], dtype=np.float32)
+    sums = np.concatenate([np.zeros((1, rows.shape[1]), np.float32), np.cumsum(rows * lengths, axis=0)])
+    windows = [
+        (first, first + size - 1)
+        for size in range(1, WINDOW_SENTENCES + 1)
+        for first in range(len(sentences.spans) - size + 1)
+    ]
+    found = np.stack([sums[last + 1] - sums[first] for first, last in windows])
+    return windows, found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+
+def whole(source: str, rewrite: str) -> float:
+    """0 for a summary, 1 for a rewrite that should hold everything, between by length: weighs what coverage says."""
+    ratio = len(rewrite) / max(len(source), 1)
+    return float(np.clip((ratio - SUMMARY_RATIO) / (WHOLE_RATIO - SUMMARY_RATIO), 0.0, 1.0))

@@ -1,0 +1,37 @@
+"""An encoder that remembers: the sentences of a source are encoded once for all its variants and all their tries."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from fidelity.encoder import Encoder
+
+# Vectors of 384 float32: 50,000 of them are 77 MB.
+MAX_VECTORS = 50_000
+
+
+class CachedEncoder:
+    """Keeps the vectors of the texts that were asked for last; a text that stands in a call twice is encoded once."""
+
+    def __init__(self, encoder: Encoder, max_vectors: int = MAX_VECTORS) -> None:
+        self._encoder = encoder
+        self._max_vectors = max_vectors
+        self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        wanted = dict.fromkeys(texts)
+        # By length, so that a batch pads little; models of sentence-transformers sort again, others may not.
+        new = sorted((text for text in wanted if text not in self._vectors), key=len)
+        fresh = dict(zip(new, self._encoder.encode(new), strict=True)) if new else {}
+        rows = []
+        for text in texts:
+            if text in fresh:
+                rows.append(fresh[text])
+            else:
+                self._vectors.move_to_end(text)
+                rows.append(self._vectors[text])
+        self._vectors.update(fresh)
+        while len(self._vectors) > self._max_vectors:
+            self._vectors.popitem(last=False)
+        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)

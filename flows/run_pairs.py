@@ -1,0 +1,87 @@
+"""The chunks of a finished run as pairs, accepted ones and refused ones, so that their verdicts can be given anew."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from fidelity.calibration import Kind
+from fidelity.checker import kind_of
+from rephrase.plan import load_plan
+from rephrase.recipes import load_recipes
+from rephrase.shards import read_commits, read_rejects, read_rewrites
+from rephrase.storage import Storage
+
+RUN_COLUMNS = pa.schema(
+    [
+        ("document_id", pa.string()),
+        ("recipe", pa.string()),
+        ("style", pa.string()),
+        ("perspective", pa.string()),
+        ("variant", pa.int32()),
+        ("chunk_index", pa.int32()),
+        ("kind", pa.string()),
+        ("source", pa.string()),
+        ("rewrite", pa.string()),
+        ("accepted_before", pa.bool_()),
+        ("reason_before", pa.string()),
+        ("probability_before", pa.float64()),
+    ]
+)
+_SHARED = ("document_id", "recipe", "style", "perspective", "variant")
+
+
+def is_run(storage: Storage) -> bool:
+    return load_plan(storage) is not None
+
+
+def count_run_pairs(storage: Storage) -> int:
+    return sum(commit["n_chunks"] for commit in read_commits(storage).values())
+
+
+def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
+    """The accepted chunks, then the refused ones. Texts that were left as they were are no rewrites."""
+    kinds = {name: kind_of(recipe.checks) for name, recipe in load_recipes().items()}
+    for table in read_rewrites(storage):
+        for row in _rows(table):
+            if not row["recipe"]:
+                continue
+            source = row["steps"][-1]["text"] if row["steps"] else row["source_text"]
+            for chunk in row["chunks"]:
+                if not chunk["accepted"]:
+                    continue
+                yield {
+                    **{name: row[name] for name in _SHARED},
+                    "chunk_index": chunk["index"],
+                    "kind": _kind(row, kinds),
+                    "source": source[chunk["start"] : chunk["end"]].strip(),
+                    "rewrite": row["text"][chunk["text_start"] : chunk["text_end"]],
+                    "accepted_before": True,
+                    "reason_before": None,
+                    "probability_before": chunk.get("probability"),
+                }
+    for table in read_rejects(storage):
+        for row in _rows(table):
+            if row["stage"] != "rewrite":
+                continue
+            yield {
+                **{name: row[name] for name in _SHARED},
+                "chunk_index": row["chunk_index"],
+                "kind": _kind(row, kinds),
+                "source": row["source_text"].strip(),
+                "rewrite": row["text"],
+                "accepted_before": False,
+                "reason_before": row["reason"],
+                "probability_before": row.get("probability"),
+            }
+
+
+def _kind(row: dict[str, Any], kinds: dict[str, Kind]) -> Kind:
+    """By the recipe that wrote it; for one that is not built in, by the domain."""
+    found = kinds.get(row["recipe"].rsplit("+", 1)[-1])
+    return found or ("math" if row["domain"] == "math" else "knowledge")
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches(max_chunksize=64):
+        yield from batch.to_pylist()

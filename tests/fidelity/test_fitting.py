@@ -1,0 +1,108 @@
+"""Fitting finds what tells, keeps its direction, and its JSON gives what scikit-learn gives."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from fidelity.calibration import Calibration, load_calibration, parse_calibration, rising, save_calibration
+from fidelity.fitting import Example, _boosted, balanced_weights, fit_model, matrix, out_of_fold_odds
+
+FEATURES = ("support_min", "number_unsupported", "content_novel")
+
+
+def examples(n=400, seed=0):
+    """Rows whose label follows two scores and not the third, with noise; groups of four."""
+    rng = random.Random(seed)
+    found = []
+    for i in range(n):
+        support, wrong, noise = rng.random(), rng.choice([0, 0, 0, 1, 2]), rng.random()
+        odds = 6 * (support - 0.5) - 2 * wrong + rng.gauss(0, 0.5)
+        scores = {"support_min": support, "number_unsupported": float(wrong), "content_novel": noise}
+        found.append(Example(dataset="made", group=str(i // 4), faithful=odds > -0.5, scores=scores))
+    return found
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fit_model(examples(), "knowledge", (), FEATURES, max_false_rejects=0.3)
+
+
+def test_a_fitted_model_tells_new_rows_apart(model):
+    new = examples(300, seed=1)
+    probabilities = model.probabilities([example.scores for example in new])
+    labels = np.array([example.faithful for example in new])
+    assert ((probabilities > model.threshold) == labels).mean() > 0.85
+    assert 0 < probabilities.min() < 0.2 < 0.8 < probabilities.max() < 1
+
+
+def test_better_scores_never_make_a_rewrite_less_probable(model):
+    for wrong in (0.0, 1.0):
+        rows = [{"support_min": s, "number_unsupported": wrong, "content_novel": 0.5} for s in np.linspace(0, 1, 50)]
+        assert (np.diff(model.probabilities(rows)) >= 0).all()
+    wrongs = [{"support_min": 0.6, "number_unsupported": float(n), "content_novel": 0.5} for n in range(4)]
+    assert (np.diff(model.probabilities(wrongs)) <= 0).all()
+
+
+def test_numpy_over_json_gives_what_scikit_learn_gives(tmp_path):
+    rows = examples()
+    fitted = fit_model(rows, "knowledge", (), FEATURES, max_false_rejects=0.3)
+    save_calibration(
+        Calibration(format=1, fitted={"rows": {}}, undecided=(0.1, 0.9), models=(fitted,)), tmp_path / "weights.json"
+    )
+    json.loads((tmp_path / "weights.json").read_text())
+    loaded = load_calibration(str(tmp_path / "weights.json")).models[0]
+    assert loaded == fitted
+    labels = np.array([example.faithful for example in rows])
+    reference = _boosted(FEATURES, 0).fit(matrix(rows, FEATURES), labels, sample_weight=balanced_weights(rows))
+    new = examples(200, seed=2)
+    odds = loaded.scale * reference.decision_function(matrix(new, FEATURES)) + loaded.offset
+    assert np.allclose(loaded.probabilities([e.scores for e in new]), 1 / (1 + np.exp(-odds)), atol=1e-4)
+
+
+def test_no_row_is_judged_by_a_model_that_saw_its_group():
+    # The label is that of the group alone and no score tells it: unseen groups can only be guessed.
+    rng = random.Random(0)
+    rows = [
+        Example(
+            dataset="d", group=str(g), faithful=g % 2 == 0, scores={"support_min": g / 100, "x": 0.0, "similarity": 0.0}
+        )
+        for g in range(60)
+        for _ in range(4)
+    ]
+    rng.shuffle(rows)
+    odds = out_of_fold_odds(rows, ("support_min", "x", "similarity"))
+    right = (odds > 0) == np.array([row.faithful for row in rows])
+    assert right.mean() < 0.65
+
+
+def test_too_few_rows_or_one_label_are_refused_with_the_count():
+    with pytest.raises(ValueError, match="10 rows"):
+        fit_model(examples(10), "math", (), FEATURES, max_false_rejects=0.3)
+    one = [Example(dataset="d", group=str(i), faithful=True, scores=e.scores) for i, e in enumerate(examples(100))]
+    with pytest.raises(ValueError, match="100 faithful"):
+        fit_model(one, "math", (), FEATURES, max_false_rejects=0.3)
+
+
+def test_a_file_that_is_no_calibration_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"'mine.json'.*models"):
+        parse_calibration('{"format": 1, "fitted": {}, "undecided": [0, 1]}', "mine.json")
+
+
+def test_the_shipped_weights_serve_every_kind_and_know_only_scores_that_exist():
+    from fidelity.judge import BASE_SCORES, TIER_SCORES
+
+    calibration = load_calibration()
+    known = {*BASE_SCORES, *(name for names in TIER_SCORES.values() for name in names)}
+    for kind in ("knowledge", "math", "translation"):
+        for tiers in ((), ("likelihood",), ("entailment",), ("likelihood", "entailment")):
+            assert set(calibration.model(kind, tiers).features) <= known
+    assert calibration.fitted["rows"]
+    with pytest.raises(ValueError, match="'poetry'"):
+        calibration.model("poetry")
+
+
+def test_the_direction_of_scores():
+    assert all(map(rising, ("support_min", "number_support", "content_coverage_min", "similarity", "entailment_min")))
+    assert not any(map(rising, ("number_unsupported", "coverage_lack", "content_novel", "negation_mismatch", "swap")))
