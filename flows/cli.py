@@ -219,6 +219,16 @@ def rephrase(
     source_description: Annotated[
         str | None, typer.Option(rich_help_panel=WRITING, help="What the sources are, for the data card.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=WRITING,
+            min=1,
+            max=65535,
+            envvar="PALIMPSEST_METRICS_PORT",
+            help="Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics.",
+        ),
+    ] = None,
     json_output: Annotated[
         bool, typer.Option("--json", rich_help_panel=WRITING, help="Print the summary as JSON.")
     ] = False,
@@ -236,6 +246,8 @@ def rephrase(
 
         palimpsest rephrase 's3://bucket/in/*.parquet' out --engine openai --endpoint http://gpu1:8000/v1
     """
+    if metrics_port:
+        os.environ["PALIMPSEST_METRICS_PORT"] = str(metrics_port)
     run(
         {
             "source": source,

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.config import RephraseConfig
 from flows.data_card import write_data_card
 from flows.engine_slot import engine_slot
+from flows.metrics import metrics_served
 from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
 from flows.run_page import run_page
 from flows.run_process import prepare_process
@@ -70,7 +71,8 @@ async def rephrase(config: RephraseConfig) -> Summary:
                     info = workshop.tools.engine.info
                     log.info("%s is ready and takes %d requests at once", info.model, info.max_in_flight)
                     workshop_of_this_run.set(workshop)
-                    await _rewrite(todo, workshop)
+                    with metrics_served(progress, workshop.scheduler, log.warning):
+                        await _rewrite(todo, workshop)
             else:
                 await job.close()
     summary = summarize(storage)

@@ -1,6 +1,7 @@
 """`palimpsest serve`."""
 
 import json
+import os
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,16 @@ def serve(
     at_once: Annotated[
         int, typer.Option(rich_help_panel=RUNNING, min=1, help="Runs at once; others wait for their turn.")
     ] = 1,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=RUNNING,
+            min=1,
+            max=65535,
+            envvar="PALIMPSEST_METRICS_PORT",
+            help="Runs serve metrics for Prometheus at http://127.0.0.1:PORT/metrics.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -57,6 +68,8 @@ def serve(
     from flows.cli import explained
 
     with explained():
+        if metrics_port:
+            os.environ["PALIMPSEST_METRICS_PORT"] = str(metrics_port)
         values = read_config(config) if config else {}
         values |= {name: value for name, value in {"source": source, "output": output}.items() if value is not None}
         schedule = make_schedule(cron, timezone, every)

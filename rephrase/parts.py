@@ -68,6 +68,9 @@ class Progress:
     n_tokens: int = 0  # of finished and accepted rewrites, those of earlier sessions included
     cost: float = 0.0  # likewise
     target_tokens: int | None = None
+    n_journal_pending: int = 0  # finished, and not yet on the disk
+    n_journal_entries: int = 0
+    journal_s: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     def count_part(self, part: Part, n_variants: int, commit: Row, sign: int = 1) -> None:
@@ -234,7 +237,7 @@ async def _run_chain(
 ) -> None:
     async def work() -> Entry:
         entry = await _follow_route(chain, turn, workshop)
-        await asyncio.to_thread(journal.write, chain.key, entry)
+        await _write_down(chain, entry, journal, workshop.progress)
         # Before the next chain is chosen: whether one may begin depends on what is finished.
         workshop.target.add(part.index, entry.n_tokens)
         return entry
@@ -250,6 +253,17 @@ async def _run_chain(
     n_open[position] -= 1
     if not n_open[position]:
         _count_record(position, entries, workshop)
+
+
+async def _write_down(chain: Chain, entry: Entry, journal: Journal, progress: Progress) -> None:
+    progress.n_journal_pending += 1
+    began = time.monotonic()
+    try:
+        await asyncio.to_thread(journal.write, chain.key, entry)
+    finally:
+        progress.n_journal_pending -= 1
+        progress.journal_s += time.monotonic() - began
+    progress.n_journal_entries += 1
 
 
 async def _follow_route(chain: Chain, turn: Turn, workshop: Workshop) -> Entry:

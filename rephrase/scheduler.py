@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from rephrase.engine import Engine, EngineInfo, ReportsLoad
+from rephrase.engine import Engine, EngineInfo, EngineLoad, ReportsLoad
 from rephrase.limit import Limit
 from rephrase.records import Completion, Prompt, Sampling
 
@@ -96,6 +96,11 @@ class Scheduler:
         # Time since the start, each moment divided by the requests that shared it: see `_advance`.
         self._share_s = 0.0
         self._advanced_at = clock()
+
+    @property
+    def engine_load(self) -> EngineLoad:
+        """What the engine tells of itself; nothing but zeros where it does not."""
+        return self._load() if self._load else EngineLoad()
 
     def due(self, n_chunks: int) -> float:
         """Hand in the chunks of a part; when they are due."""

@@ -1,0 +1,97 @@
+"""What Prometheus may scrape of a run while it goes; every figure is read at the moment of the scrape."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from rephrase.parts import Progress
+from rephrase.scheduler import Scheduler
+
+PORT_VARIABLE = "PALIMPSEST_METRICS_PORT"
+HOST_VARIABLE = "PALIMPSEST_METRICS_HOST"  # 0.0.0.0 where Prometheus runs elsewhere
+DEFAULT_HOST = "127.0.0.1"
+
+
+class RunCollector(Collector):
+    """The counts of a run and the state of its engine. Counters begin with what earlier sessions committed."""
+
+    def __init__(self, progress: Progress, scheduler: Scheduler) -> None:
+        self._progress = progress
+        self._scheduler = scheduler
+
+    def collect(self) -> Iterator[Metric]:
+        p, s, load = self._progress, self._scheduler, self._scheduler.engine_load
+        yield _gauge("records", "Records of the run.", p.n_records)
+        yield _counter("records_done", "Records that are accepted or rejected.", p.n_records_done)
+        yield _counter("documents_accepted", "Documents with at least one accepted rewrite.", p.n_documents_accepted)
+        chunks = CounterMetricFamily("palimpsest_chunks", "Chunks written, of this session.", labels=["outcome"])
+        chunks.add_metric(["accepted"], p.n_chunks_accepted)
+        chunks.add_metric(["rejected"], p.n_chunks_rejected)
+        yield chunks
+        tokens = CounterMetricFamily("palimpsest_tokens", "Tokens; accepted ones of all sessions.", labels=["kind"])
+        for kind, n_tokens in {
+            "accepted": p.n_tokens,
+            "completion": p.n_completion_tokens,
+            "prompt": p.n_prompt_tokens,
+            "cached": p.n_cached_tokens,
+        }.items():
+            tokens.add_metric([kind], n_tokens)
+        yield tokens
+        yield _counter("cost", "What the run cost, by the prices it was given.", p.cost)
+        yield _gauge("requests_in_flight", "Requests at the engine.", s.n_busy)
+        yield _gauge("requests_in_flight_limit", "Requests that may be at the engine now.", s.limit.value)
+        yield _gauge("chains_under_way", "Documents under way, once for each variant.", s.n_under_way)
+        yield _gauge("chains_to_begin", "Documents that wait to begin, once for each variant.", s.n_to_begin)
+        yield _gauge("engine_batch", "Requests in the engine's running batch, if it tells.", load.n_running)
+        yield _gauge("engine_waiting", "Requests that wait inside the engine.", load.n_waiting)
+        yield _gauge("engine_kv_cache_use", "Share of the engine's KV cache in use.", load.kv_cache_use)
+        yield _counter("engine_overloads", "Requests that were too many for the engine.", load.n_overloads)
+        yield _gauge("journal_pending", "Finished documents that are not in the journal yet.", p.n_journal_pending)
+        yield _counter("journal_entries", "Finished documents written to the journal.", p.n_journal_entries)
+        yield _counter("journal_seconds", "Time that writing the journal took, all writes together.", p.journal_s)
+
+
+@contextlib.contextmanager
+def metrics_served(progress: Progress, scheduler: Scheduler, warn: Callable[[str], None]) -> Iterator[None]:
+    """Serve the metrics of a run at http://HOST:PORT/metrics when PALIMPSEST_METRICS_PORT is set.
+
+    A port that is taken is told with `warn`: metrics are no reason not to run.
+
+    Raises:
+        ValueError: the port is no number.
+    """
+    value = os.environ.get(PORT_VARIABLE)
+    if not value:
+        yield
+        return
+    try:
+        port = int(value)
+    except ValueError:
+        raise ValueError(f"{PORT_VARIABLE} is {value!r}, which is no port") from None
+    registry = CollectorRegistry()
+    registry.register(RunCollector(progress, scheduler))
+    host = os.environ.get(HOST_VARIABLE, DEFAULT_HOST)
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except (OSError, OverflowError) as error:
+        warn(f"no metrics: port {port} at {host} cannot be opened ({error})")
+        yield
+        return
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"palimpsest_{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(f"palimpsest_{name}", text, value=value)

@@ -1,0 +1,77 @@
+"""Metrics, scraped from a run that is under way."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+
+from prometheus_client.parser import text_string_to_metric_families
+from scripted import ScriptedEngine
+from served import TESTS, environment, free_port, wait_for, write_documents
+
+from flows.metrics import PORT_VARIABLE, metrics_served
+from rephrase.parts import Progress
+from rephrase.scheduler import Scheduler
+
+
+def scrape(port):
+    """Values by name and labels, or None while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return None
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("palimpsest_")
+    }
+
+
+def test_a_run_tells_how_it_goes(tmp_path):
+    source, port = tmp_path / "in.jsonl", free_port()
+    write_documents(source, [f"d{i}" for i in range(40)])
+    command = [sys.executable, str(TESTS / "run_scripted.py"), "rephrase", str(source), str(tmp_path / "out"), "--json"]
+    process = subprocess.Popen(
+        [*command, "--metrics-port", str(port)],
+        env=environment(tmp_path, SCRIPTED_DELAY_S="0.4"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        seen = wait_for(lambda: (found := scrape(port)) and found["palimpsest_records_done_total",] >= 4 and found)
+        later = wait_for(lambda: (found := scrape(port)) and found != seen and found)
+        stdout, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    summary = json.loads(stdout)
+    assert seen["palimpsest_records",] == 40
+    assert 4 <= seen["palimpsest_records_done_total",] < 40
+    assert seen["palimpsest_journal_entries_total",] >= 4
+    assert seen["palimpsest_requests_in_flight",] == seen["palimpsest_chains_under_way",] == 4
+    assert seen["palimpsest_requests_in_flight_limit",] == 4
+    assert seen["palimpsest_chains_to_begin",] > 0
+    assert 0 < seen["palimpsest_chunks_total", "accepted"] <= summary["n_chunks_accepted"]
+    assert 0 < seen["palimpsest_tokens_total", "completion"] <= summary["n_completion_tokens"]
+    assert 0 < seen["palimpsest_tokens_total", "accepted"] <= summary["n_tokens"]
+    for name in ("palimpsest_records_done_total", "palimpsest_journal_seconds_total"):
+        assert later[name,] >= seen[name,]
+
+
+def test_without_a_port_nothing_is_served_and_a_taken_one_does_not_stop_the_run(monkeypatch):
+    warnings = []
+    progress, scheduler = Progress(n_records=7), Scheduler(ScriptedEngine())
+    monkeypatch.delenv(PORT_VARIABLE, raising=False)
+    port = free_port()
+    with metrics_served(progress, scheduler, warnings.append):
+        assert scrape(port) is None
+    monkeypatch.setenv(PORT_VARIABLE, str(port))
+    with metrics_served(progress, scheduler, warnings.append):
+        assert scrape(port)["palimpsest_records",] == 7
+        assert not warnings
+        with metrics_served(progress, scheduler, warnings.append):
+            pass
+        assert f"port {port}" in warnings[0]
+    assert scrape(port) is None
