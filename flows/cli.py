@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from flows.doctor_commands import doctor
 from flows.report_commands import report
 from flows.serve_commands import serve
 from rephrase.records import Domain
@@ -362,6 +363,7 @@ def demo(
 
 
 app.command()(serve)
+app.command()(doctor)
 
 
 recipes_app = typer.Typer(help="List the recipes, or show what one would say to a model.")

@@ -1,0 +1,313 @@
+"""Check everything a run needs, one thing at a time, and say how to mend what is wrong."""
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+import httpx
+import psutil
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from fidelity.encoder import open_encoder
+from flows.config import EngineConfig
+from rephrase.models import PACKAGED_MODEL, n_parameters, resolve_model
+from rephrase.records import Prompt, Sampling
+from rephrase.storage import Storage
+
+MIN_FREE_BYTES = 5 << 30
+MIN_MEMORY_BYTES = 4 << 30  # the packaged model with its KV cache and the embedding model
+ASK_TIMEOUT_S = 10.0
+STORAGE_PATIENCE_S = 5.0
+
+STORAGE_REMEDY = (
+    "check the address, the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL), the permissions, "
+    "and that the filesystem's package is installed (pip install -e '.[s3]')"
+)
+
+State = Literal["ok", "warning", "problem", "skipped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check saw, and, unless all is well, what to do."""
+
+    check: str
+    state: State
+    detail: str
+    remedy: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What is asked for. `deep` loads the model into the engine and has it complete a prompt."""
+
+    output: str | None
+    engine: EngineConfig
+    encoder: str
+    deep: bool
+
+
+def examine(questions: Questions) -> Iterator[Finding]:
+    """The findings, each as soon as it is there. A check that breaks is itself a finding; nothing is raised."""
+    checks: list[tuple[str, Callable[[Questions], Finding]]] = [
+        ("python", check_python),
+        ("packages", check_packages),
+        ("memory", check_memory),
+        ("disk", check_disk),
+        ("gpu", check_gpu),
+        ("prefect api", check_prefect_api),
+        ("prefect ui", check_prefect_ui),
+        ("storage", check_storage),
+        ("embedding model", check_encoder),
+        ("model", check_model),
+        ("engine", check_engine),
+    ]
+    for name, check in checks:
+        began = time.monotonic()
+        try:
+            found = check(questions)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            found = Finding(check=name, state="problem", detail=text, remedy="the message says what failed")
+        yield Finding(
+            check=name,
+            state=found.state,
+            detail=found.detail,
+            remedy=found.remedy,
+            seconds=time.monotonic() - began,
+        )
+
+
+def check_python(questions: Questions) -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    wanted = importlib.metadata.metadata("palimpsest")["Requires-Python"]
+    if version in SpecifierSet(wanted):
+        return _ok(f"{version} at {sys.executable}")
+    return _problem(f"{version}, and Palimpsest needs {wanted}", "make a virtual environment with such a Python")
+
+
+def check_packages(questions: Questions) -> Finding:
+    """Whether what is installed is what pyproject.toml asks for; its comments say what breaks otherwise."""
+    wrong = []
+    required = [Requirement(line) for line in importlib.metadata.requires("palimpsest") or []]
+    required = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    for one in required:
+        try:
+            version = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{one.name} is missing")
+            continue
+        if not one.specifier.contains(version, prereleases=True):
+            wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
+    if wrong:
+        return _problem("; ".join(wrong), "install from the lock: make install, or pip install -r requirements.lock")
+    return _ok(f"{len(required)} as asked for, Prefect {importlib.metadata.version('prefect')}")
+
+
+def check_memory(questions: Questions) -> Finding:
+    memory = psutil.virtual_memory()
+    detail = f"{_size(memory.available)} of {_size(memory.total)} available"
+    if memory.available < MIN_MEMORY_BYTES and questions.engine.kind == "vllm":
+        return _warning(detail, "the packaged model takes 4 GiB: end other programs, or use --engine openai")
+    return _ok(detail)
+
+
+def check_disk(questions: Questions) -> Finding:
+    folders = {"temporary files": tempfile.gettempdir(), "home": str(Path.home())}
+    if questions.output and "://" not in questions.output:
+        folders["output"] = str(_existing(Path(questions.output)))
+    free = {name: shutil.disk_usage(folder).free for name, folder in folders.items()}
+    detail = ", ".join(f"{_size(n)} free for {name}" for name, n in free.items())
+    if min(free.values()) < MIN_FREE_BYTES:
+        return _warning(detail, "make room: a run that finds the disk full stops, and goes on when there is room")
+    return _ok(detail)
+
+
+def check_gpu(questions: Questions) -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = []
+        for i in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(i)
+            names.append(f"{torch.cuda.get_device_name(i)}, {_size(free)} of {_size(total)} free")
+        return _ok("; ".join(names))
+    if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi"):
+        return _warning(
+            f"there is an NVIDIA GPU, and torch {torch.__version__} does not see it",
+            "install for GPUs: pip install -e '.[gpu]' in a fresh environment; check the driver with nvidia-smi",
+        )
+    return _ok(f"none; models run on {len(os.sched_getaffinity(0))} CPU cores (torch {torch.__version__})")
+
+
+def check_prefect_api(questions: Questions) -> Finding:
+    from prefect import __version__
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        return _ok("none is configured: runs start their own, `palimpsest serve` starts one with a UI")
+    try:
+        answer = httpx.get(f"{url}/health", timeout=ASK_TIMEOUT_S)
+        version = httpx.get(f"{url}/admin/version", timeout=ASK_TIMEOUT_S).json()
+    except (httpx.HTTPError, ValueError) as error:
+        return _problem(
+            f"{url} does not answer: {error}",
+            "start it (prefect server start), mend PREFECT_API_URL (it ends in /api), or unset it",
+        )
+    if answer.status_code != httpx.codes.OK or answer.json() is not True:
+        return _problem(f"{url}/health answers {answer.status_code}", "PREFECT_API_URL must end in /api")
+    if str(version).split(".")[:2] != __version__.split(".")[:2]:
+        return _warning(
+            f"{url} runs Prefect {version}, here is {__version__}", "run the same version on both sides: prefect==3.7.7"
+        )
+    return _ok(f"{url}, Prefect {version}")
+
+
+def check_prefect_ui(questions: Questions) -> Finding:
+    """A UI that is told a wrong address of its API shows empty pages with errors."""
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        return _skipped("no server is configured")
+    base = url.removesuffix("/api")
+    try:
+        answer = httpx.get(f"{base}/ui-settings", timeout=ASK_TIMEOUT_S)
+        asked = answer.json()["api_url"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        return _warning(f"{base} serves no UI: {error}", "start the server with its UI: PREFECT_UI_ENABLED=true")
+    try:
+        healthy = httpx.get(f"{asked}/health", timeout=ASK_TIMEOUT_S).status_code == httpx.codes.OK
+    except (httpx.HTTPError, httpx.InvalidURL):
+        healthy = False
+    if not healthy:
+        return _problem(
+            f"the pages at {base} ask {asked}, where nobody answers",
+            f"start the server with PREFECT_UI_API_URL={url} (it must be an address that browsers reach)",
+        )
+    return _ok(f"{base} asks {asked}")
+
+
+def check_storage(questions: Questions) -> Finding:
+    """Write, replace, list, read and remove a small file where the shards are to be."""
+    if questions.output is None:
+        return _skipped("name the output folder to have it checked: palimpsest doctor OUT")
+    folder = f".doctor-{uuid4().hex}"
+    name = f"{folder}/probe.bin"
+    try:
+        storage = Storage(questions.output, patience_s=STORAGE_PATIENCE_S)
+    except (ValueError, ImportError) as error:
+        return _problem(f"{questions.output}: {error}", STORAGE_REMEDY)
+    try:
+        for data in (os.urandom(1 << 20), os.urandom(1 << 19)):
+            storage.write(name, data)
+            if storage.read(name) != data:
+                return _problem(
+                    f"{storage.url} gives back other bytes than were written",
+                    "do not use this storage: it caches reads or loses writes",
+                )
+        if storage.names(folder) != ["probe.bin"]:
+            return _problem(f"{storage.url} lists {storage.names(folder)}", "listings must show what was just written")
+        try:
+            storage.create(name, b"")
+            return _warning(
+                f"{storage.url} lets a file be created that is there",
+                "two runs to one folder are not kept apart there: start only one",
+            )
+        except FileExistsError:
+            pass
+    except OSError as error:
+        return _problem(
+            f"{storage.url}: {type(error).__name__}: {error}",
+            STORAGE_REMEDY,
+        )
+    finally:
+        with contextlib.suppress(OSError):
+            storage.remove(folder)
+    return _ok(f"{storage.url}: write, replace, list, read, create once, remove")
+
+
+def check_encoder(questions: Questions) -> Finding:
+    encoder = open_encoder(questions.encoder)
+    near, far = "The cat sleeps on the warm roof.", "Interest rates rose by half a point."
+    a, b, c = encoder.encode(["A cat is sleeping on a roof in the sun.", near, far])
+    same, other = float(a @ b), float(a @ c)
+    detail = f"{questions.encoder}: cosine {same:.2f} to a paraphrase, {other:.2f} to something else"
+    if same <= other:
+        return _problem(detail, "this is no embedding model for sentences: name another with --encoder")
+    return _ok(detail)
+
+
+def check_model(questions: Questions) -> Finding:
+    if questions.engine.kind == "openai":
+        return _skipped("the server has it")
+    from rephrase.tokenizer import HubTokenizer
+
+    model = questions.engine.model or PACKAGED_MODEL
+    folder = resolve_model(model)
+    n_tokens = len(HubTokenizer(folder).starts("One sentence to count."))
+    size = n_parameters(folder)
+    told = f"{size / 1e6:,.0f}M parameters, " if size else ""
+    return _ok(f"{model}: {told}its tokenizer loads ({n_tokens} tokens)")
+
+
+def check_engine(questions: Questions) -> Finding:
+    """One real completion."""
+    import asyncio
+
+    from flows.resources import open_engine
+
+    if questions.engine.kind == "vllm" and not questions.deep:
+        return _skipped("--deep loads the model and asks it for a completion")
+    engine = open_engine(questions.engine)
+
+    async def ask() -> str:
+        try:
+            prompt = Prompt(system="You answer briefly.", user="Name one colour.")
+            sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=16, seed=0)
+            return (await engine.complete(prompt, sampling)).text
+        finally:
+            await engine.close()
+
+    text = asyncio.run(ask()).strip()
+    if not text:
+        return _problem(f"{engine.info.model} answers nothing", "is it an instruction model with a chat template?")
+    return _ok(f"{engine.info.model} says {text!r}")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    folder = folder.absolute()
+    return next(parent for parent in [folder, *folder.parents] if parent.exists())
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / (1 << 30):,.1f} GiB"
+
+
+def _ok(detail: str) -> Finding:
+    return Finding(check="", state="ok", detail=detail)
+
+
+def _skipped(detail: str) -> Finding:
+    return Finding(check="", state="skipped", detail=detail)
+
+
+def _warning(detail: str, remedy: str) -> Finding:
+    return Finding(check="", state="warning", detail=detail, remedy=remedy)
+
+
+def _problem(detail: str, remedy: str) -> Finding:
+    return Finding(check="", state="problem", detail=detail, remedy=remedy)

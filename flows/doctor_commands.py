@@ -1,0 +1,72 @@
+"""`palimpsest doctor`."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.doctor import Finding
+
+SIGNS = {
+    "ok": "[green]✓[/green]",
+    "warning": "[yellow]![/yellow]",
+    "problem": "[red]✗[/red]",
+    "skipped": "[dim]–[/dim]",
+}
+
+
+def doctor(
+    output: Annotated[str | None, typer.Argument(help="Output folder to try: local, s3://…, gs://…")] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Load the model into the engine, and have it complete a prompt.")
+    ] = False,
+    engine: Annotated[Literal["vllm", "openai"], typer.Option(help="As for rephrase.")] = "vllm",
+    model: Annotated[str | None, typer.Option(help="As for rephrase.")] = None,
+    endpoint: Annotated[list[str] | None, typer.Option(help="As for rephrase; asked for one completion.")] = None,
+    encoder: Annotated[str, typer.Option(help="As for rephrase.")] = "all-MiniLM-L6-v2",
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Check what a run needs, and say how to mend what is wrong. Exit code 1 when something is.
+
+    Python and packages, memory, disk, GPU, the Prefect server and the address its UI asks, the output folder (a small
+    file is written, replaced, listed, read and removed), the models, the engine.
+
+    Examples:
+
+        palimpsest doctor out --deep
+
+        palimpsest doctor s3://bucket/out --engine openai --endpoint http://gpu1:8000/v1
+    """
+    import dataclasses
+
+    from flows.cli import explained, out, print_json
+    from flows.config import EngineConfig
+    from flows.doctor import Questions, examine
+
+    with explained():
+        engine_config = EngineConfig(kind=engine, model=model, endpoints=tuple(endpoint or ()), timeout_s=60)
+        questions = Questions(output=output, engine=engine_config, encoder=encoder, deep=deep)
+        findings = []
+        for finding in examine(questions):
+            findings.append(finding)
+            if not json_output:
+                _show(finding)
+        problems = [finding for finding in findings if finding.state == "problem"]
+        if json_output:
+            print_json([dataclasses.asdict(finding) for finding in findings])
+        elif problems:
+            out.print(f"[red]{len(problems)} to mend[/red]")
+        else:
+            out.print("[green]ready[/green]")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _show(finding: "Finding") -> None:
+    from rich.markup import escape
+
+    from flows.cli import out
+
+    out.print(f"{SIGNS[finding.state]} [bold]{finding.check:<16}[/bold]{escape(finding.detail)}", highlight=False)
+    if finding.remedy:
+        out.print(f"  {'':<16}→ {escape(finding.remedy)}", highlight=False)
