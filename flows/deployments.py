@@ -10,6 +10,7 @@ from prefect.schedules import Schedule
 
 from flows.pretraining import full_run, pretrain
 from flows.rephrasing import rephrase
+from flows.verifying import verify
 
 TAG = "palimpsest"
 
@@ -33,6 +34,12 @@ SERVED: Sequence[Served] = (
         entrypoint="flows.rephrasing.rephrase",
         description="Rewrite a corpus, check each rewrite against its source, write Parquet shards. A run that was "
         "stopped or failed goes on when it is run again with the same parameters, or retried.",
+    ),
+    Served(
+        flow=verify,
+        entrypoint="flows.verifying.verify",
+        description="Say of pairs of texts, or of the rewrites of a run, how probably each says what its source says, "
+        "and where it does not.",
     ),
     Served(
         flow=pretrain,

@@ -66,3 +66,4 @@ else:
     # The entrypoints of deployments that are scripted.
     from flows.pretraining import full_run, pretrain  # noqa: F401
     from flows.rephrasing import rephrase  # noqa: F401
+    from flows.verifying import verify  # noqa: F401
