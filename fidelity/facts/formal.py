@@ -1,5 +1,6 @@
 """Formulas, steps, answers and literals of a rewrite against those of its source."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from fidelity.facts.literals import Literal
@@ -101,9 +102,10 @@ def _changed(unsupported: Sequence[Formula], missing: Sequence[Formula]) -> list
 
 
 def _likeness(a: str, b: str) -> float:
-    """The share of common pairs of characters (Dice)."""
-    ours, theirs = ({text[i : i + 2] for i in range(max(1, len(text) - 1))} for text in (a, b))
-    return 2 * len(ours & theirs) / (len(ours) + len(theirs)) if len(a) > 2 else float(len(b) <= 3)
+    """The share of common pairs of characters, of single ones where there are few (Dice)."""
+    n = 1 if min(len(a), len(b)) < 8 else 2
+    ours, theirs = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (a, b))
+    return 2 * (ours & theirs).total() / (ours.total() + theirs.total())
 
 
 def compare_literals(pairing: Pairing) -> Findings:

@@ -91,7 +91,8 @@ def english_names(text: str, sentences: Sequence[Sentence], lower_words: frozens
         words = sentence.words
         capitals = sum(word.is_capitalized for word in words if word.text[0].isalpha())
         letters = sum(word.text[0].isalpha() for word in words)
-        if letters > 4 and capitals > 0.7 * letters:  # a heading, in which every word is capitalized
+        ends = text[words[-1].end : sentence.end].strip()[:1] in (".", "!", "?")
+        if letters > 4 and capitals > 0.7 * letters and not ends:  # a heading, in which every word is capitalized
             continue
         at = 0
         while at < len(words):
@@ -135,7 +136,7 @@ def _run(text: str, words: Sequence[Word], at: int) -> int:
             if gap.startswith(".") and len(words[index - 1].text) > 3:  # a sentence ended unseen
                 break
             stop = index + 1
-        elif words[index].lower not in _CONNECTORS or words[index].lower == "and" or index - stop >= 2:
+        elif words[index].lower not in _CONNECTORS or words[index].lower == "and" or index - stop >= 2 or (words[index].lower == "the" and words[index - 1].lower != "of"):
             break
         index += 1
     return stop

@@ -268,7 +268,9 @@ def _composed(text: str, words: Sequence[Word], at: int) -> tuple[float, int, in
     reached = end
     for index in range(at, len(words)):
         word = words[index]
-        if index > at and not _close(text, reached, word.start):
+        # "one thousand, one hundred": a comma may stand after a thousand.
+        gap = text[reached : word.start]
+        if index > at and not _close(text, reached, word.start) and not (gap == ", " and last >= 1000):
             break
         reached, lower = word.end, word.lower
         if lower in ("a", "an") and index == at:

@@ -181,7 +181,7 @@ def compare_order(pairing: Pairing) -> Findings:
         # With one of them in the passive, what stood on the left may stand on the right, or not.
         orders = (False, True) if _passive(ours) != _passive(theirs) else (False,)
         for belongs in (_is_name, _is_digits):
-            amount, pair = min((_swapped(ours, theirs, belongs, flipped) for flipped in orders), key=lambda it: it[0])
+            amount, pair = _swapped(ours, theirs, belongs, orders)
             if amount > swap:
                 swap = amount
             if pair and amount >= 0.5:
@@ -207,23 +207,31 @@ def _passive(words: Sequence[Word]) -> bool:
 
 
 def _swapped(
-    ours: Sequence[Word], theirs: Sequence[Word], belongs: Callable[[Word], bool], flipped: bool
+    ours: Sequence[Word], theirs: Sequence[Word], belongs: Callable[[Word], bool], orders: Sequence[bool]
 ) -> tuple[float, tuple[Word, Word] | None]:
-    """How much better two of these words fit their surroundings in the source when they change places."""
+    """How much better two of these words fit their surroundings in the source when they change places.
+
+    It must show in every order in which the sides may be taken.
+    """
     places = _unique(ours, belongs), _unique(theirs, belongs)
     shared = [key for key in places[0] if key in places[1]]
     if len(shared) < 2:
         return 0.0, None
     keys = set(shared)
     mine = {key: _surroundings(ours, places[0][key], keys, False) for key in shared}
-    others = {key: _surroundings(theirs, places[1][key], keys, flipped) for key in shared}
+    others = [{key: _surroundings(theirs, places[1][key], keys, flipped) for key in shared} for flipped in orders]
     most, pair = 0.0, None
     for i, a in enumerate(shared):
         for b in shared[i + 1 :]:
-            crossed = _overlap(mine[a], others[b]) + _overlap(mine[b], others[a])
-            straight = _overlap(mine[a], others[a]) + _overlap(mine[b], others[b])
-            if crossed - straight > most:
-                most, pair = crossed - straight, (ours[places[0][a]], ours[places[0][b]])
+            gain = min(
+                _overlap(mine[a], side[b])
+                + _overlap(mine[b], side[a])
+                - _overlap(mine[a], side[a])
+                - _overlap(mine[b], side[b])
+                for side in others
+            )
+            if gain > most:
+                most, pair = gain, (ours[places[0][a]], ours[places[0][b]])
     return most / 2, pair
 
 
@@ -239,12 +247,15 @@ def _unique(words: Sequence[Word], belongs: Callable[[Word], bool]) -> dict[str,
     return {key: i for key, i in found.items() if key not in twice}
 
 
-def _surroundings(words: Sequence[Word], at: int, without: set[str], flipped: bool) -> set[tuple[str, str]]:
-    """The next words on each side, with the side, but for the facts themselves."""
-    left = [word.stem for word in words[max(0, at - 8) : at] if word.stem not in without and not _empty(word)]
+def _surroundings(words: Sequence[Word], at: int, without: set[str], flipped: bool) -> dict[tuple[str, str], float]:
+    """The next words on each side but for the facts themselves, with the side; the nearest weighs most."""
+    left = [word.stem for word in words[max(0, at - 8) : at] if word.stem not in without and not _empty(word)][::-1]
     right = [word.stem for word in words[at + 1 : at + 9] if word.stem not in without and not _empty(word)]
-    sides = ("right", "left") if flipped else ("left", "right")
-    return {(sides[0], key) for key in left[-_NEIGHBOURS:]} | {(sides[1], key) for key in right[:_NEIGHBOURS]}
+    found: dict[tuple[str, str], float] = {}
+    for side, keys in zip(("right", "left") if flipped else ("left", "right"), (left, right), strict=True):
+        for distance, key in enumerate(keys[:_NEIGHBOURS], start=1):
+            found.setdefault((side, key), 1 / distance)
+    return found
 
 
 def _empty(word: Word) -> bool:
@@ -252,8 +263,10 @@ def _empty(word: Word) -> bool:
     return word.lower in ("the", "a", "an", "s") or (word.lower in STOP_WORDS and len(word.lower) > 4)
 
 
-def _overlap(a: set[tuple[str, str]], b: set[tuple[str, str]]) -> float:
-    return len(a & b) / max(1, min(len(a), len(b)))
+def _overlap(a: dict[tuple[str, str], float], b: dict[tuple[str, str], float]) -> float:
+    common = sum(min(weight, b[key]) for key, weight in a.items() if key in b)
+    least = min(sum(a.values()), sum(b.values()))
+    return common / least if least else 0.0
 
 
 def ends_unfinished(text: str) -> bool:

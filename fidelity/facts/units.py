@@ -40,9 +40,9 @@ volume 0.473176 pint pints
 volume 0.946353 quart quarts
 volume 0.24 cup cups
 volume 158.987 barrel barrels
-temperature 1 °c celsius
-temperature 1.0001 °f fahrenheit
-temperature 1.0002 kelvin
+temperature:celsius 1 °c celsius
+temperature:fahrenheit 1 °f fahrenheit
+temperature:kelvin 1 kelvin
 energy 1 j joule joules
 energy 1000 kj kilojoule kilojoules
 energy 4184 kcal calorie calories

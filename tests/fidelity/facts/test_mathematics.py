@@ -1,0 +1,99 @@
+"""Formulas are equal up to their form, steps are worked out, answers are compared; nothing can run for long."""
+
+import threading
+import time
+
+import pytest
+
+from fidelity.facts.compare import compare_facts
+from fidelity.facts.mathematics import arithmetic, equal_formulas, final_answer, normal_form, steps
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "equal"),
+    [
+        ("x^2+1", "1+x^2", True),
+        (r"\dfrac{1}{2}", r"\frac12", True),
+        (r"a \leq b", r"a\le b", True),
+        (r"\left(x\right)", "(x)", True),
+        ("2x+2", "2(x+1)", True),
+        ("x^2+1", "x^2-1", False),
+        ("a-b", "b-a", False),
+        ("x=2", "y=2", False),
+        ("x=2", "x=3", False),
+    ],
+)
+def test_equal_up_to_form(a, b, equal):
+    assert equal_formulas(normal_form(a), normal_form(b)) is equal
+
+
+def test_what_could_run_for_minutes_is_not_tried_and_threads_are_no_matter():
+    found = []
+    started = time.monotonic()
+
+    def compare():
+        for a, b in [("9^{9^{9^9}}", "9^{9^9}9"), ("100000!", "!100000"), (r"\sum_{i=1}^n i", r"\sum_{i=1}^n 1i")]:
+            found.append(equal_formulas(a, b))
+        found.append(equal_formulas("x+1", "1+x"))
+
+    thread = threading.Thread(target=compare)
+    thread.start()
+    thread.join()
+    assert found == [False, False, False, True]
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("48/2 = <<48/2=24>>24 clips", [("48/2", 24, True)]),
+        ("48+24 = 73", [("48+24", 73, False)]),
+        ("(3+4)*2=14", [("(3+4)*2", 14, True)]),
+        ("50% * 20 = 10", [("(50/100)*20", 10, True)]),
+        ("$5 x 3 = $15", [("5*3", 15, True)]),
+        ("6 dollars * 3 = $<<6*3=18>>18", [("6*3", 18, True)]),
+        ("10/3 = 3.33", [("10/3", 3.33, True)]),
+        ("2+2 = 2*2 = 4", [("2*2", 4, True)]),
+        ("from 1990-1995, x = 2", []),
+    ],
+)
+def test_steps(text, found):
+    assert [(step.left, step.claimed, step.holds) for step in steps(text)] == found
+
+
+def test_arithmetic_is_no_python():
+    assert arithmetic("2*(3+4)") == 14
+    assert arithmetic("1/0") is None
+    assert arithmetic("2**9") is None
+    assert arithmetic("__import__('os')") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("#### 1,080", 1080),
+        (r"so \boxed{\frac{1}{2}}.", 0.5),
+        ("The answer is 18 eggs.", 18),
+        ("A: $45", 45),
+        ("Answer: 5%", 5),
+        ("The answer is not known.", None),
+    ],
+)
+def test_answers(text, number):
+    answer = final_answer(text)
+    assert (answer and answer.number) == number
+
+
+def test_a_wrong_answer_and_a_wrong_step_are_named():
+    source = "Ann has 48/2 = 24 clips.\n#### 24"
+    report = compare_facts(source, "Ann has 48/2 = 26 clips.\nThe answer is 26.", mathematics=True)
+    assert report.scores["answer_mismatch"] == report.scores["step_errors"] == 1
+    assert [found.kind for found in report.discrepancies][:2] == ["answer", "step"]
+    right = compare_facts(source, "First 24 + 24 = 48, so half is 48/2 = 24.\nA: 24", mathematics=True)
+    assert right.scores["answer_mismatch"] == right.scores["step_errors"] == right.scores["number_unsupported"] == 0
+
+
+def test_one_of_two_equal_formulas_changed():
+    source = "The value $x+1$ is odd when cats sleep.\n\nThe bound $x-1$ holds if dogs bark loudly."
+    report = compare_facts(source, source.replace("$x-1$", "$x+1$"))
+    assert report.scores["formula_exchanged"] > 0

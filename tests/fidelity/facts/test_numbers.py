@@ -1,0 +1,104 @@
+"""The same number in other forms is the same, another number is not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from num2words import num2words
+
+from fidelity.facts.numbers import english_numbers, same_number
+from fidelity.facts.words import words
+
+
+def read(text):
+    return english_numbers(text, words(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1.2 million people", [1_200_000]),
+        ("1,200,000", [1_200_000]),
+        ("a dozen eggs, two dozen more", [12, 24]),
+        ("half a million", [500_000]),
+        ("three and a half million dollars", [3_500_000]),
+        ("$5bn, $7m, 10K", [5e9, 7e6, 10_000]),
+        ("three hundred and five thousand", [305_000]),
+        ("twenty-one years", [21]),
+        ("two thirds of it, 1/2 cup, 2½ cups", [2 / 3, 0.5, 2.5]),
+        ("the 5th and the twentieth", [5, 20]),
+        ("Henry VIII in World War II", [8, 2]),
+        ("48/2 = 24", [48, 2, 24]),
+        ("between five and ten million", [5e6, 1e7]),
+        ("x_2, H2O, 10^5, v1.2.3", [10]),
+        ("hundreds of people", []),
+        ("I saw it; Vitamin C", []),
+        ("9" * 60, []),
+    ],
+)
+def test_values(text, values):
+    assert [number.value for number in read(text)] == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("5 km", "5,000 meters"),
+        ("5 km", "5 kilometres"),
+        ("10 miles", "16 km"),
+        ("2 hours", "120 minutes"),
+        ("five per cent", "5%"),
+        ("half", "50 percent"),
+        ("$20", "20 dollars"),
+        ("75 cents", "75 ¢"),
+        ("a decade ago, 10 years", "10 years"),
+        ("1.23 million", "1,234,567"),
+        ("about 1,200", "1,234"),
+        ("3.14", "3.14159"),
+        ("£5", "5 pounds"),
+        ("20 °C", "20 degrees"),
+        ("5", "5 apples"),
+    ],
+)
+def test_true_equalities(a, b):
+    assert same_number(read(a)[-1], read(b)[-1])
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("5 km", "5 miles"),
+        ("5 percent", "5 dollars"),
+        ("$5 million", "$5 billion"),
+        ("1.2 million", "1.3 million"),
+        ("1776", "1778"),
+        ("12", "13"),
+        ("about 12", "13"),
+        ("1.9 million", "1,234,567"),
+        ("three years", "three months"),
+        ("20 °C", "20 °F"),
+        ("two thirds", "one third"),
+        ("120", "12"),
+    ],
+)
+def test_false_equalities(a, b):
+    assert not same_number(read(a)[0], read(b)[0])
+
+
+@given(st.integers(0, 10**9))
+def test_digits_commas_and_words_are_one_number(value):
+    plain, grouped = read(f"about {value} of them"), read(f"about {value:,} of them")
+    spelled = read(f"about {num2words(value)} of them")
+    assert [number.value for number in plain] == [number.value for number in grouped] == [value]
+    assert [number.value for number in spelled] == [value]
+
+
+@given(st.integers(1, 999), st.sampled_from(["thousand", "million", "billion"]))
+def test_scales(value, scale):
+    exact = value * {"thousand": 10**3, "million": 10**6, "billion": 10**9}[scale]
+    assert [number.value for number in read(f"{value} {scale} and {exact:,}")] == [exact, exact]
+
+
+@given(st.text(max_size=60))
+def test_spans_lie_in_the_text(text):
+    for number in read(text):
+        assert 0 <= number.start < number.end <= len(text)

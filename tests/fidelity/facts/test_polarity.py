@@ -1,0 +1,40 @@
+"""A sentence that was turned around is seen; one that says the same with other words is not."""
+
+import pytest
+
+from fidelity.facts.compare import compare_facts
+
+TURNED = [
+    ("The bridge was safe for heavy trains.", "The bridge was not safe for heavy trains.", "negation_mismatch"),
+    ("The council did not approve the plan.", "The council approved the plan.", "negation_mismatch"),
+    ("The treaty was signed without a vote.", "The treaty was signed with a vote.", "negation_mismatch"),
+    ("Prices rose in the second year.", "Prices fell in the second year.", "direction_mismatch"),
+    ("He left before the war began.", "He left after the war began.", "direction_mismatch"),
+    ("It has more members than the party.", "It has fewer members than the party.", "direction_mismatch"),
+    ("The court accepted the claim.", "The court rejected the claim.", "antonym_mismatch"),
+    ("It is possible to cross the river.", "It is impossible to cross the river.", "antonym_mismatch"),
+    ("The test was useful for doctors.", "The test was useless for doctors.", "antonym_mismatch"),
+    ("All members of the board voted.", "Some members of the board voted.", "quantifier_mismatch"),
+    ("The plan may reduce the traffic.", "The plan must reduce the traffic.", "modality_mismatch"),
+]
+SAME = [
+    ("The bridge was not safe for trains.", "The bridge wasn't safe for trains."),
+    ("Prices rose in the second year.", "Prices increased in the second year."),
+    ("It is not common in the north.", "It is rare in the north."),
+    ("It was not only cheap but quick.", "It was cheap and quick."),
+    ("He did not sell the house, and he stayed there.", "He stayed there. He did not sell the house."),
+    ("The court accepted the claim that was rejected before.", "The claim that was rejected before was accepted."),
+]
+
+
+@pytest.mark.parametrize(("source", "rewrite", "score"), TURNED)
+def test_a_sentence_turned_around(source, rewrite, score):
+    assert compare_facts(source, rewrite).scores[score] >= 0.5
+    assert compare_facts(rewrite, source).scores[score] >= 0.5
+
+
+@pytest.mark.parametrize(("source", "rewrite"), SAME)
+def test_the_same_in_other_words(source, rewrite):
+    scores = compare_facts(source, rewrite).scores
+    for name in ("negation_mismatch", "direction_mismatch", "antonym_mismatch"):
+        assert scores[name] < 0.5, name
