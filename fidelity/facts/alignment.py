@@ -36,22 +36,36 @@ def word_weights(*texts: Sequence[Sentence]) -> dict[str, float]:
     return {key: math.log(1 + n_sentences / count) for key, count in counts.items()}
 
 
-def align(sentences: Sequence[Sentence], others: Sequence[Sentence], weights: dict[str, float]) -> list[Aligned]:
-    """For each sentence, the others that cover it."""
+def align(
+    sentences: Sequence[Sentence], others: Sequence[Sentence], weights: dict[str, float], *, by_context: bool = False
+) -> list[Aligned]:
+    """For each sentence, the others that cover it.
+
+    `by_context` leaves names and numbers out, so that a fact that changed does not choose the sentence it is compared
+    with; a sentence that has nothing else is aligned by them all the same.
+    """
+    keys = [sentence.context if by_context else sentence.stems for sentence in sentences]
+    other_keys = [other.context if by_context else other.stems for other in others]
+    if by_context:
+        keys = [context or sentence.stems for context, sentence in zip(keys, sentences, strict=True)]
+        other_keys = [context or other.stems for context, other in zip(other_keys, others, strict=True)]
     places: dict[str, list[int]] = {}
-    for index, other in enumerate(others):
-        for key in other.stems:
+    for index, stems in enumerate(other_keys):
+        for key in stems:
             places.setdefault(key, []).append(index)
-    return [_cover(sentence, others, places, weights) for sentence in sentences]
+    return [_cover(stems, other_keys, places, weights) for stems in keys]
 
 
 def _cover(
-    sentence: Sentence, others: Sequence[Sentence], places: dict[str, list[int]], weights: dict[str, float]
+    stems: frozenset[str],
+    others: Sequence[frozenset[str]],
+    places: dict[str, list[int]],
+    weights: dict[str, float],
 ) -> Aligned:
-    total = sum(weights[key] for key in sentence.stems)
+    total = sum(weights[key] for key in stems)
     if not total or not others:
-        return Aligned((), 0.0, 0.0 if sentence.stems else 1.0)
-    left = set(sentence.stems)
+        return Aligned((), 0.0, 0.0 if stems else 1.0)
+    left = set(stems)
     chosen: list[int] = []
     best = covered = 0.0
     while len(chosen) < MAX_COVER:
@@ -62,11 +76,11 @@ def _cover(
         if not gains:
             break
         # Of equals, the shorter one, then the nearer to those already taken.
-        index = max(gains, key=lambda i: (round(gains[i], 6), -len(others[i].stems), -abs(i - (chosen or [i])[0])))
+        index = max(gains, key=lambda i: (round(gains[i], 6), -len(others[i]), -abs(i - (chosen or [i])[0])))
         if chosen and gains[index] < MIN_GAIN * total:
             break
         chosen.append(index)
         covered += gains[index]
         best = best or gains[index] / total
-        left -= others[index].stems
+        left -= others[index]
     return Aligned(tuple(chosen), best, covered / total)

@@ -45,6 +45,7 @@ FACT_SCORES: tuple[str, ...] = (
     "end_cut",
     "sentence_dropped",
     "sentence_added",
+    "literal_exchanged",
 )
 _NEUTRAL = {name: 1.0 if "support" in name.split("_") or "coverage" in name else 0.0 for name in FACT_SCORES} | {
     f"{kind}_unsupported": 0.0 for kind in ("number", "date", "name", "formula", "literal")

@@ -115,6 +115,7 @@ def compare_literals(pairing: Pairing) -> Findings:
     missing = [literal for literal in theirs if not _stands(literal, pairing.rewrite.text, ours)]
     n_ours, n_theirs = len({literal.key for literal in ours}), len({literal.key for literal in theirs})
     scores = shares("literal", unsupported, missing, n_ours, n_theirs, lambda literal: literal.key)
+    scores["literal_exchanged"] = min(scores["literal_unsupported"], scores["literal_missing"])
     return scores, discrepancies("literal", pairing, unsupported, missing, [])
 
 

@@ -2,7 +2,7 @@ r"""Formulas, steps of arithmetic and final answers, equal up to how they are wr
 
 math-verify and SymPy decide what spelling does not. Both can run for minutes on a small input (9^9^9), and their own
 time limits rest on signals, which fail outside the main thread; so what they are given is bounded instead: short, few
-digits, no towers of exponents, and a few comparisons for each pair of texts.
+digits, no towers of exponents, no sums or integrals, and a few comparisons for each pair of texts.
 """
 
 import ast
@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from fidelity.facts.numbers import MAX_DIGITS
 from rephrase.protected import formula_spans
 
 MAX_SYMBOLIC_CHARACTERS = 60
-# Comparisons by SymPy for one pair of texts; each takes 5 to 30 ms.
-MAX_SYMBOLIC_CALLS = 4
+# Comparisons by SymPy for one pair of texts; each takes 20 to 160 ms.
+MAX_SYMBOLIC_CALLS = 3
 
 _DELIMITERS = re.compile(r"^(?:\$\$?|\\\[|\\\()|(?:\$\$?|\\\]|\\\))$")
 _NOT_MATHEMATICS = re.compile(r"\\(?:label|ref|tag|nonumber|notag)\*?(?:\{[^{}]*\})?|\\[,;:! ]|~|\s+|[.,;]+$")
@@ -47,10 +48,11 @@ _SAME = [
 # The left side of a step, and what it is said to be; GSM8K's <<…>> are cut out before.
 _STEP = re.compile(
     r"(?<![\w.^_])(?P<left>[($€£]*\d[\d.,]*%?(?:(?:\s[a-z]{2,})?\s*[)]*\s*(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*[($€£]*\d[\d.,]*%?)+\)*)"
-    r"(?:\s[a-z]{2,})?\s*=\s*[$€£]?(?P<right>-?\d[\d,]*(?:\.\d+)?)(?P<percent>%?)"
+    r"(?:\s[a-z]{2,})?\s*=(?=\s*[$€£]?\s*(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*[-+*/×÷x]\s*[\d($]))"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
-_TOWER = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\d{3,}|\{?[^{}]*!)|!|\d{7,}")
+# Towers of exponents and factorials, long numbers, and what SymPy would work out.
+_SLOW = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\d{3,}|\{?[^{}]*!)|!|\d{7,}|\\(?:sum|prod|int|oint|lim|binom)(?![a-z])")
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -118,7 +120,7 @@ def equal_formulas(a: str, b: str) -> bool:
 
 def comparable(a: str, b: str) -> bool:
     """Small enough to be given to SymPy, and about the same things: its parser takes x = 2 for 2."""
-    if max(len(a), len(b)) > MAX_SYMBOLIC_CHARACTERS or _TOWER.search(a) or _TOWER.search(b):
+    if max(len(a), len(b)) > MAX_SYMBOLIC_CHARACTERS or any(_SLOW.search(text) for text in (a, b)):
         return False
     letters = [sorted(set(re.findall(r"\\?[a-zA-Z]+", text)) - {"\\frac", "\\le", "\\ge"}) for text in (a, b)]
     relations = [sorted(re.findall(r"=|<|>|\\le|\\ge|\\ne", text)) for text in (a, b)]
@@ -148,10 +150,12 @@ def steps(text: str) -> list[Step]:
         value = arithmetic(left)
         if value is None:
             continue
+        if len(match.group("right")) > MAX_DIGITS:
+            continue
         claimed = float(match.group("right").replace(",", ""))
         if match.group("percent") and "%" not in match.group("left") and abs(value) <= 1.5:
             claimed /= 100
-        found.append(Step(left, value, claimed, match.start(), match.end()))
+        found.append(Step(left, value, claimed, match.start(), match.end("right")))
     return found
 
 
@@ -195,6 +199,8 @@ class Answer:
         r"""Its value when it is a number with or without a unit: $1,080, 18 eggs, 45\%, \frac{1}{2}."""
         plain = re.sub(r"\\[$%,!; ]|[$€£%*]|\\text\{[^{}]*\}|\\(?:left|right)", "", self.text).strip()
         plain = re.sub(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}", r"\1/\2", plain)
+        if len(plain) > MAX_DIGITS:
+            return None
         match = re.fullmatch(r"(-?\d[\d,]*(?:\.\d+)?|-?\.\d+)(?:/(\d+))?(?:\s*[a-zA-Z°².\s]*)?", plain)
         if not match:
             return None

@@ -136,10 +136,18 @@ def _run(text: str, words: Sequence[Word], at: int) -> int:
             if gap.startswith(".") and len(words[index - 1].text) > 3:  # a sentence ended unseen
                 break
             stop = index + 1
-        elif words[index].lower not in _CONNECTORS or words[index].lower == "and" or index - stop >= 2 or (words[index].lower == "the" and words[index - 1].lower != "of"):
+        elif not _connects(words, index) or index - stop >= 2:
             break
         index += 1
     return stop
+
+
+def _connects(words: Sequence[Word], index: int) -> bool:
+    """ "of", "de", "&"; "the" only after "of": "Bank of the West", but "Yesterday the Bank"."""
+    word = words[index].lower
+    if word == "the":
+        return words[index - 1].lower == "of"
+    return word in _CONNECTORS and word != "and"
 
 
 def _name(

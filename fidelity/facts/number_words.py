@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fidelity.facts.numbers import Number
+from fidelity.facts.numbers import MAX_DIGITS, Number
 from fidelity.facts.units import PERCENT
 
 # Languages that write no spaces between words.
@@ -31,12 +31,12 @@ _DIGITS = re.compile(r"(?<![\w.,])\d+(?:[.,'’٬٫\u00a0\u202f ]\d{3})+(?:[.,٫
 _TOKEN = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_MARKS}\u200c\u200d'])*")
 _HAN_DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "俩": 2}
 _HAN_TENS = {"十": 10, "百": 100, "千": 1000}
-_HAN_SCALES = {"万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8, "兆": 1e12}
+_HAN_SCALES = {"打": 12, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8, "兆": 1e12}
 _HAN_NUMBER = re.compile(
     r"百分之(?P<percent>[零〇一二三四五六七八九十百两\d.]+)"
     r"|(?P<below>[一二三四五六七八九十百两\d]+)\s*分[之の]\s*(?P<above>[一二三四五六七八九十\d]+)"
     r"|(?P<fraction>\d+/\d+)"
-    r"|(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*(?P<scale>[十百千]?[万萬亿億兆]|[百千])?"
+    r"|(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*(?P<scale>[十百千]?[万萬亿億兆]|[百千打])?"
     r"|(?P<han>[零〇一二三四五六七八九两兩俩十百千万萬亿億]+)"
 )
 
@@ -54,7 +54,7 @@ def foreign_numbers(text: str, language: str) -> list[Number]:
     language = language.lower().split("-")[0].split("_")[0]
     if language in _HAN:
         return _han_numbers(text)
-    found = [_in_digits(text, match) for match in _DIGITS.finditer(text)]
+    found = [_in_digits(text, match) for match in _DIGITS.finditer(text) if len(match.group()) <= MAX_DIGITS]
     table = _number_words(language)
     spelled = _unspaced(text, table) if language in _UNSPACED else _in_words(text, table, language in _ENDINGS)
     return _composed(text, sorted([*found, *spelled], key=lambda number: number.start))
@@ -181,6 +181,8 @@ def _han_numbers(text: str) -> list[Number]:
         elif match.group("fraction"):
             found.extend(_in_digits(text, first) for first in [_DIGITS.match(text, start)] if first)
         elif digits := match.group("digits"):
+            if len(digits) > MAX_DIGITS:
+                continue
             value = float("".join(str(unicodedata.digit(c)) if c.isdigit() else c for c in digits if c != ","))
             for char in match.group("scale") or "":
                 value *= _HAN_TENS.get(char) or _HAN_SCALES[char]

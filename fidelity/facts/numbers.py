@@ -18,6 +18,8 @@ from fidelity.facts.words import Span, Word
 CONVERSION_TOLERANCE = 0.03
 # "about 1.2 million" for 1,234,567.
 APPROXIMATION_TOLERANCE = 0.05
+# More digits than any number that a text tells.
+MAX_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,8 @@ def _digits(text: str, words: Sequence[Word], at: int, found: list[Number]) -> i
 
 def _values(written: str) -> list[float]:
     """What digits say: one number, or several when they are a list, a time or a division."""
+    if len(written) > MAX_DIGITS:  # a key, a repeating decimal written out, noise
+        return []
     if _THOUSANDS.fullmatch(written) or re.fullmatch(r"\d+(?:\.\d+)?", written):
         return [float(written.replace(",", ""))]
     if fraction := re.fullmatch(r"(\d+)/(\d+)", written):

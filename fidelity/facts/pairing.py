@@ -38,13 +38,18 @@ class Exchanged(Generic[F]):
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """A source and its rewrite; `support` aligns the rewrite's sentences, `coverage` the source's."""
+    """A source and its rewrite; `support` aligns the rewrite's sentences, `coverage` the source's.
+
+    `context` and `context_back` do the same without names and numbers.
+    """
 
     source: Parsed
     rewrite: Parsed
     weights: dict[str, float]
     support: tuple[Aligned, ...]
     coverage: tuple[Aligned, ...]
+    context: tuple[Aligned, ...]
+    context_back: tuple[Aligned, ...]
 
     @classmethod
     def of(cls, source: Parsed, rewrite: Parsed) -> "Pairing":
@@ -55,6 +60,8 @@ class Pairing:
             weights,
             tuple(align(rewrite.sentences, source.sentences, weights)),
             tuple(align(source.sentences, rewrite.sentences, weights)),
+            tuple(align(rewrite.sentences, source.sentences, weights, by_context=True)),
+            tuple(align(source.sentences, rewrite.sentences, weights, by_context=True)),
         )
 
     def block(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -62,17 +69,27 @@ class Pairing:
 
         A negation that moved to the other half of a split sentence is still in the block.
         """
-        cover = self.support[index].cover
-        back = {index}
-        for source_index in cover:
-            back.update(self.coverage[source_index].cover[:2])
-        return cover, tuple(sorted(back))
+        return _block(index, self.support, self.coverage)
+
+    def context_block(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """As `block`, without asking which names and numbers the sentences have."""
+        return _block(index, self.context, self.context_back)
 
     def source_words(self, indices: Sequence[int]) -> list[Word]:
         return [word for i in sorted(indices) for word in self.source.sentences[i].words]
 
     def rewrite_words(self, indices: Sequence[int]) -> list[Word]:
         return [word for i in sorted(indices) for word in self.rewrite.sentences[i].words]
+
+
+def _block(
+    index: int, support: Sequence[Aligned], coverage: Sequence[Aligned]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    cover = support[index].cover
+    back = {index}
+    for source_index in cover:
+        back.update(coverage[source_index].cover[:2])
+    return cover, tuple(sorted(back))
 
 
 def by_sentence(facts: Sequence[F], sentences: Sequence[Sentence]) -> dict[int, list[F]]:
@@ -100,9 +117,9 @@ def exchanged(
     found: list[Exchanged[F]] = []
     used: set[int] = set()
     for index, facts in ours.items():
-        if index >= len(pairing.support) or pairing.support[index].best < MIN_ALIGNED:
+        if index >= len(pairing.support) or pairing.context[index].best < MIN_ALIGNED:
             continue
-        cover, back = pairing.block(index)
+        cover, back = pairing.context_block(index)
         there = [fact for i in sorted(cover) for fact in theirs.get(i, ())]
         here = [fact for i in back for fact in ours.get(i, ())]
         new, gone = _unmatched(here, there, same)
@@ -115,7 +132,7 @@ def exchanged(
             gone.remove(other)
             used.add(id(other))
             repeated = any(same(fact, each) for each in there) or any(same(each, other) for each in here)
-            sureness = pairing.support[index].share * (REPEATED if repeated else 1.0)
+            sureness = pairing.context[index].share * (REPEATED if repeated else 1.0)
             found.append(Exchanged(fact, other, sureness))
     return found
 

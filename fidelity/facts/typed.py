@@ -12,31 +12,38 @@ from fidelity.facts.words import stem
 from rephrase.records import Discrepancy
 
 Findings = tuple[dict[str, float], list[Discrepancy]]
-# Numbers in this range may be years that `dates` did not take for such.
-_YEARS = range(1000, 2100)
+# Whole numbers in this range may be years that `dates` did not take for such.
+_FIRST_YEAR, _LAST_YEAR = 1000, 2099
 
 
 def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings:
     """Scores and discrepancies of numbers; `derived` are results of steps that need no support."""
     ours, theirs = list(pairing.rewrite.numbers), list(pairing.source.numbers)
     ours_all, theirs_all = [*ours, *_of_dates(pairing.rewrite)], [*theirs, *_of_dates(pairing.source)]
+
+    def excused(number: Number) -> bool:
+        """A result of the rewrite's own, unless it is the source's number with another unit."""
+        return number.value in derived and not any(same_value(number, other) and other.unit for other in theirs)
+
     unsupported = [
         number
         for number in ours
-        if not number.is_weak
-        and number.value not in derived
-        and not any(same_number(number, other) for other in theirs_all)
+        if not number.is_weak and not excused(number) and not any(same_number(number, other) for other in theirs_all)
     ]
     missing = [
         number for number in theirs if not number.is_weak and not any(same_number(other, number) for other in ours_all)
     ]
     changed = exchanged(pairing, ours_all, theirs_all, same_number, lambda number: not number.is_weak)
-    changed = [pair for pair in changed if pair.rewrite.value not in derived]
-    wrong_units = [
-        number
+    changed = [pair for pair in changed if not excused(pair.rewrite)]
+    wrong_units = {
+        (number.start, number.end)
         for number in unsupported
         if number.unit and any(other.unit and same_value(number, other) for other in theirs)
-    ]
+    } | {
+        (pair.rewrite.start, pair.rewrite.end)
+        for pair in changed
+        if pair.rewrite.unit and pair.source.unit and same_value(pair.rewrite, pair.source)
+    }
     n_ours = len({number.value for number in ours if not number.is_weak})
     n_theirs = len({number.value for number in theirs if not number.is_weak})
     scores = shares("number", unsupported, missing, n_ours, n_theirs, lambda number: number.value)
@@ -77,10 +84,13 @@ def compare_names(pairing: Pairing) -> Findings:
     ]
 
     def same(a: Name, b: Name) -> bool:
+        """One is the other, a part of it, its acronym or its demonym."""
+        mine, others = set(a.parts), set(b.parts)
         return (
-            a.parts == b.parts
-            or bool({*a.parts, *(stems[part] for part in a.parts)} & {*b.parts, *(stems[part] for part in b.parts)})
+            mine <= others
+            or others <= mine
             or not unsupported_parts(a, _index_of(b), stems)
+            or not unsupported_parts(b, _index_of(a), stems)
         )
 
     changed = exchanged(pairing, ours, theirs, same, lambda name: True)
@@ -131,7 +141,7 @@ def _of_numbers(text: Parsed) -> list[Date]:
     return [
         Date(int(number.value) * 372, int(number.value) * 372 + 371, number.start, number.end)
         for number in text.numbers
-        if number.value in _YEARS and number.unit is None
+        if _FIRST_YEAR <= number.value <= _LAST_YEAR and number.value.is_integer() and number.unit is None
     ]
 
 

@@ -59,12 +59,17 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Characters `start` to `end` of the text, and the words there."""
+    """Characters `start` to `end` of the text, and the words there.
+
+    `stems` are those of its content words; `context` those of them that are in small letters, so neither names nor
+    numbers: what a sentence says of its facts.
+    """
 
     start: int
     end: int
     words: tuple[Word, ...]
     stems: frozenset[str]
+    context: frozenset[str]
 
 
 @lru_cache(maxsize=200_000)
@@ -105,6 +110,8 @@ def sentences(text: str, all_words: Sequence[Word]) -> list[Sentence]:
             at += 1
         inside = tuple(all_words[first:at])
         if inside:
-            stems = frozenset(word.stem for word in inside if word.is_content)
-            found.append(Sentence(start, end, inside, stems))
+            content = [word for word in inside if word.is_content]
+            stems = frozenset(word.stem for word in content)
+            context = frozenset(word.stem for word in content if not word.is_capitalized)
+            found.append(Sentence(start, end, inside, stems, context))
     return found

@@ -33,6 +33,23 @@ def test_a_changed_formula_is_named(changed):
     assert lost_formula("$x^2+1$ holds", f"${changed}$ holds") == ("formula_changed", "x^2+1 is not there")
 
 
+@pytest.mark.parametrize(
+    ("source", "rewrite"),
+    [
+        ("Es kostet 1.200 Euro und 2,5 Stunden", "It costs 1,200 euros and 2.5 hours"),
+        ("16 eggs, 1,200,000 hens", "sixteen eggs and 1.2 million hens"),
+        ("the point (3,4)", "the point (3, 4)"),
+        ("১৬টি ডিম", "16 eggs"),
+    ],
+)
+def test_a_number_may_be_written_in_another_way(source, rewrite):
+    assert lost_number(source, rewrite) is None
+
+
+def test_a_formula_may_be_spelled_in_another_way():
+    assert lost_formula(r"$\dfrac{1}{2} \leq x$", r"$\frac{1}{2} \le x$") is None
+
+
 def test_a_lost_number_is_named():
     assert lost_number("16 eggs at $2,000", "16 eggs at 2000 dollars") is None
     assert lost_number("16 eggs at $2,000", "16 eggs at 200 dollars") == ("number_changed", "2000 is not there")
