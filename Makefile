@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-slow bench-recipes bench-injection bench-train bench-muon bench-utility lock clean
+.PHONY: help install demo test test-slow test-chaos bench-recipes bench-injection bench-train bench-muon bench-utility lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,9 @@ test: install ## lint, types, layers and all tests
 
 test-slow: install ## the real model behind a real server; ten minutes
 	$(BIN)/pytest -q -m slow --timeout 1200
+
+test-chaos: install ## kill it, fill its disk, break its servers; fifteen minutes
+	$(BIN)/pytest -q -m chaos --timeout 900
 
 # The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
 bench-recipes: install ## every recipe on real text of its kind; DATA=folder

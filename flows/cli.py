@@ -153,6 +153,17 @@ def rephrase(
     timeout_s: Annotated[
         float, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine openai: for one request.")
     ] = 300,
+    runner: Annotated[
+        Literal["local", "ray"],
+        typer.Option(rich_help_panel=ENGINE, help="local: all in this process. ray: on the machines of a Ray cluster."),
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=ENGINE, help="For --runner ray: its head, such as 10.0.0.1:6379."),
+    ] = None,
+    ray_gpus: Annotated[
+        float, typer.Option(rich_help_panel=ENGINE, min=0, help="For --runner ray: GPUs of each worker.")
+    ] = 0,
     encoder: Annotated[
         str, typer.Option(rich_help_panel=CHECKING, help="Embedding model: hub id or folder.")
     ] = "all-MiniLM-L6-v2",
@@ -275,6 +286,8 @@ def rephrase(
             "price_per_hour": price_per_hour,
             "price_in": price_in,
             "price_out": price_out,
+            "runner": runner,
+            "ray": {"address": ray_address, "gpus_per_part": ray_gpus},
             "engine": {
                 "kind": engine,
                 "model": model,

@@ -31,6 +31,7 @@ class EngineConfig(BaseModel):
     max_context_tokens: int = Field(4096, ge=256, description="vllm: prompt and completion together.")
     max_in_flight: int | None = Field(None, ge=1, description="Requests at once; by default what the engine takes.")
     timeout_s: float = Field(300, gt=0, description="openai: for one request.")
+    stall_s: float = Field(900, gt=0, description="vllm: an engine that answers nothing for so long hangs.")
 
     @model_validator(mode="after")
     def _endpoints_fit_the_kind(self) -> "EngineConfig":
@@ -39,6 +40,18 @@ class EngineConfig(BaseModel):
         if self.kind == "vllm" and self.endpoints:
             raise ValueError("endpoints are for the openai engine; the vllm engine runs in this process")
         return self
+
+
+class RayConfig(BaseModel):
+    """Where the Ray cluster is, and what of it one part takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str | None = Field(
+        None, description="Of the cluster's head, such as 10.0.0.1:6379; without one, Ray runs on this machine."
+    )
+    cpus_per_part: float = Field(1, gt=0, description="CPUs of a worker, which writes one part at a time.")
+    gpus_per_part: float = Field(0, ge=0, description="GPUs of a worker: 1 for a vLLM in each worker.")
 
 
 class RephraseConfig(BaseModel):
@@ -80,6 +93,10 @@ class RephraseConfig(BaseModel):
     source_description: str | None = Field(None, description="What the sources are, for the data card.")
     engine: EngineConfig = Field(EngineConfig(), description="Which language model rewrites, and where it runs.")
     fidelity: FidelityConfig = Field(FidelityConfig(), description="When a rewrite is accepted.")
+    runner: Literal["local", "ray"] = Field(
+        "local", description="local: all parts in this process; ray: parts on the machines of a Ray cluster."
+    )
+    ray: RayConfig = Field(RayConfig(), description="For the runner ray: the cluster, and what one part takes of it.")
     text_field: str = Field("text", description="Field or JMESPath expression that holds the text.")
     id_field: str = Field("id", description="Field that holds a document's id; without one, ids are made.")
     title_field: str = Field("title", description="Field that holds a document's title, if any.")
@@ -87,6 +104,14 @@ class RephraseConfig(BaseModel):
     metadata_fields: tuple[str, ...] = Field((), description="Fields to carry along into the shards.")
     max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
     part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
+
+    @model_validator(mode="after")
+    def _ray_writes_whole_parts(self) -> "RephraseConfig":
+        if self.runner == "ray" and self.target_tokens is not None:
+            raise ValueError("target_tokens needs the local runner: the workers of a Ray cluster write whole parts")
+        if self.runner == "local" and self.ray != RayConfig():
+            raise ValueError("the options for Ray need the runner ray (--runner ray)")
+        return self
 
     @model_validator(mode="after")
     def _new_files_fit_the_limit(self) -> "RephraseConfig":
@@ -120,7 +145,7 @@ class RephraseConfig(BaseModel):
     def pinned(self, model: str, model_revision: str, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
         """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
         # Not the source: its files are compared one by one, and a path may be written in several ways.
-        elsewhere = {"engine", "source", "output", "recipe_files", "new_files"}
+        elsewhere = {"engine", "source", "output", "recipe_files", "new_files", "runner", "ray"}
         changeable = {"target_tokens", "price_per_hour", "price_in", "price_out", "license", "source_description"}
         pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)
         engine = {"engine": self.engine.kind, "max_context_tokens": self.engine.max_context_tokens}

@@ -57,6 +57,10 @@ def summary_table(summary: Summary) -> Table:
         table.add_row(
             "cost", f"{summary.cost:,.2f}", f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens"
         )
+    if summary.n_engine_restarts:
+        table.add_row(
+            "engine restarts", f"{summary.n_engine_restarts:,}", "it died; what it was working on was repeated"
+        )
     table.add_row("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet")
     return table
 

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
 from flows.data_card import write_data_card
+from flows.distributed import rewrite_on_ray
 from flows.engine_slot import engine_slot
 from flows.metrics import metrics_served
 from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
@@ -53,7 +54,7 @@ async def rephrase(config: RephraseConfig) -> Summary:
     log = get_run_logger()
     await load_secrets()
     storage = Storage(config.output)
-    progress = progress_of_this_run.get() or Progress()
+    progress = _progress()
     with contextlib.ExitStack() as stack:
         # In a thread: on an object store it may wait for a minute.
         await asyncio.to_thread(stack.enter_context, storage.locked(note))
@@ -65,12 +66,15 @@ async def rephrase(config: RephraseConfig) -> Summary:
         target = Target(config.target_tokens)
         _count_committed(progress, target, job.plan, config.n_variants, committed)
         async with run_page(storage, progress):
-            if todo and not target.reached:
+            if config.runner == "ray":
+                await job.close()  # the workers open their own
+                names = [task_name(part_label(job.plan, part)) for part in todo]
+                await rewrite_on_ray(config, todo, progress, names)
+            elif todo and not target.reached:
                 in_process = config.engine.kind == "vllm"
                 async with engine_slot(in_process), open_workshop(job, progress, target) as workshop:
                     info = workshop.tools.engine.info
                     log.info("%s is ready and takes %d requests at once", info.model, info.max_in_flight)
-                    workshop_of_this_run.set(workshop)
                     with metrics_served(progress, workshop.scheduler, log.warning):
                         await _rewrite(todo, workshop)
             else:
@@ -92,6 +96,11 @@ async def rephrase(config: RephraseConfig) -> Summary:
     return summary
 
 
+def _progress() -> Progress:
+    # Not in the flow itself: it is sent to Ray with what it names, and a context variable cannot be sent.
+    return progress_of_this_run.get() or Progress()
+
+
 def note(message: str) -> None:
     """Tell the user of the command."""
     if progress := progress_of_this_run.get():
@@ -100,6 +109,7 @@ def note(message: str) -> None:
 
 async def _rewrite(todo: Sequence[Part], workshop: Workshop) -> None:
     """Until all is done or the target is reached, which shows in the commits: they refuse variants that repeat."""
+    workshop_of_this_run.set(workshop)
     target, scheduler = workshop.target, workshop.scheduler
     while todo and not target.reached:
         scheduler.reopen()
@@ -133,9 +143,12 @@ async def _run_parts(parts: Sequence[Part], workshop: Workshop) -> None:
 
 
 async def _run_task(part: Part, plan: Plan) -> None:
-    # Prefect fills names in braces from the parameters, and a file may be named with braces.
-    name = part_label(plan, part).replace("{", "{{").replace("}", "}}")
-    await rewrite_part.with_options(task_run_name=name)(part.index)
+    await rewrite_part.with_options(task_run_name=task_name(part_label(plan, part)))(part.index)
+
+
+def task_name(label: str) -> str:
+    """Prefect fills names in braces from the parameters, and a file may be named with braces."""
+    return label.replace("{", "{{").replace("}", "}}")
 
 
 def part_label(plan: Plan, part: Part) -> str:

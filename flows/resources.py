@@ -23,6 +23,7 @@ from rephrase.records import TokenLogprobs
 from rephrase.rewriting import Tools
 from rephrase.scheduler import Scheduler
 from rephrase.storage import Storage
+from rephrase.supervision import SupervisedEngine
 from rephrase.target import Target
 from rephrase.tokenizer import HubTokenizer
 
@@ -170,7 +171,17 @@ async def open_workshop(job: Job, progress: Progress, target: Target) -> AsyncIt
     progress.notes += job.notes
     engine = job.engine
     if engine is None:
-        engine = await asyncio.to_thread(open_engine, config.engine)
+
+        def count_restart(message: str) -> None:
+            progress.n_engine_restarts += 1
+            progress.notes.append(f"note: {message}")
+
+        engine = await asyncio.to_thread(
+            SupervisedEngine,
+            lambda: open_engine(config.engine),
+            stall_s=config.engine.stall_s,
+            on_restart=count_restart,
+        )
     try:
         encoder = await asyncio.to_thread(open_encoder, config.fidelity.encoder)
         calibration = await asyncio.to_thread(open_calibration, config.fidelity.calibration)

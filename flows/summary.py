@@ -39,6 +39,7 @@ class Summary:
     n_completion_tokens: int
     n_cached_tokens: int
     n_tokens_resumed: int
+    n_engine_restarts: int
     seconds: float
     engine_s: float
     cost: float
@@ -101,6 +102,7 @@ def summarize(storage: Storage) -> Summary:
         n_completion_tokens=total("n_completion_tokens"),
         n_cached_tokens=total("n_cached_tokens"),
         n_tokens_resumed=total("n_tokens_resumed"),
+        n_engine_restarts=total("n_engine_restarts"),
         seconds=covered([(commit["started_at"], commit["ended_at"]) for commit in commits]),
         engine_s=total("engine_s"),
         cost=total("cost"),

@@ -252,7 +252,7 @@ def _check_files(storage: Storage, files: list[str], plan: Plan, commits: Mappin
                 left_over[part] += 1
             elif number >= len(plan.parts):
                 found.problems.append(Finding(file=file, problem="it belongs to no part", remedy="remove it"))
-            else:
+            elif not file.endswith(".partial"):
                 entries.append(file)
         elif file not in committed and folder != "commits":
             match = _PART_FILE.fullmatch(base)

@@ -8,11 +8,13 @@ the same throughput (2 cores, SmolLM2-135M: 353 to 385 against 345 tokens/s). Wh
 """
 
 import asyncio
+import gc
 import logging
 import math
 import os
 import queue
 import threading
+import traceback
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +24,14 @@ from rephrase.models import PACKAGED_MODEL, model_revision, resolve_model
 from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
 from rephrase.tokenizer import HubTokenizer
 
+logger = logging.getLogger(__name__)
+
 MAX_NUM_SEQS_CPU = 32
 MAX_NUM_SEQS_GPU = 256
 # So many requests wait behind a full batch: a place in it that becomes free is taken in the very next step.
 WAITING_PER_RUNNING = 1 / 8
+# A step that takes longer hangs.
+CLOSE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +191,9 @@ class VLLMEngine:
 
     async def close(self) -> None:
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, CLOSE_S)
+        if self._thread.is_alive():
+            logger.error("vLLM did not end its last step within %g s and is left to itself", CLOSE_S)
 
     def _run(self) -> None:
         """The thread that owns the model: take what came in, make one step for all, hand out what is done."""
@@ -197,6 +205,8 @@ class VLLMEngine:
         except Exception as error:  # whatever killed the model, those who wait must hear of it
             self._error = EngineError(f"vLLM stopped: {type(error).__name__}: {error}")
             self._error.__cause__ = error
+            # Else the error keeps the model, and its memory, for as long as anybody keeps the error.
+            traceback.clear_frames(error.__traceback__)
             while not self._queue.empty():
                 if isinstance(item := self._queue.get(), _Request):
                     item.answer(self._error)
@@ -204,6 +214,7 @@ class VLLMEngine:
                 request.answer(self._error)
         finally:
             del self._engine
+            _free_memory()
 
     def _take_requests(self) -> bool:
         """Move what was asked for into the engine, waiting when there is nothing to do. False: it is time to stop."""
@@ -246,6 +257,15 @@ def set_environment() -> None:
         "TOKENIZERS_PARALLELISM": "false",
     }.items():
         os.environ.setdefault(name, value)
+
+
+def _free_memory() -> None:
+    """So that the model can be loaded again after it died."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _sampling_params(sampling: Sampling | None) -> Any:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from rephrase.chunking import chunk_document
 from rephrase.cost import Prices, total_usage
-from rephrase.engine import EngineError
+from rephrase.engine import Engine, EngineError
 from rephrase.journal import Entry, Journal, Key
 from rephrase.language import detect_language
+from rephrase.memory import RememberingEngine
 from rephrase.part_reader import PartReader
 from rephrase.plan import Part, Plan
 from rephrase.recipes import Recipe, draw_variants
@@ -71,7 +72,15 @@ class Progress:
     n_journal_pending: int = 0  # finished, and not yet on the disk
     n_journal_entries: int = 0
     journal_s: float = 0.0
+    n_engine_restarts: int = 0
+    n_restarts_committed: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def take_engine_restarts(self) -> int:
+        """Those since the last call: each stands in one commit."""
+        n_new = self.n_engine_restarts - self.n_restarts_committed
+        self.n_restarts_committed += n_new
+        return n_new
 
     def count_part(self, part: Part, n_variants: int, commit: Row, sign: int = 1) -> None:
         """Count, or with sign -1 no longer count, what was committed of a part."""
@@ -129,8 +138,6 @@ async def run_part(part: Part, workshop: Workshop) -> Row | None:
     started_at = time.time()
     journal = Journal(workshop.storage, part.index)
     entries = await asyncio.to_thread(journal.read)
-    # Generated before this session, so they do not count for its speed.
-    n_tokens_resumed = sum(entry.n_completion_tokens for entry in entries.values())
     committed = await asyncio.to_thread(read_commit, workshop.storage, part.index)  # when a target was reached in it
     records, chains = await asyncio.to_thread(_open, part, entries, workshop)
     n_open = Counter(chain.key[0] for chain in chains)
@@ -151,7 +158,9 @@ async def run_part(part: Part, workshop: Workshop) -> Row | None:
     left = {position for position, n_chains in n_open.items() if n_chains}
     if left and not entries:
         return None
-    commit = await asyncio.to_thread(_commit, part, records, entries, left, workshop, started_at, n_tokens_resumed)
+    commit = await asyncio.to_thread(
+        _commit, part, records, entries, left, workshop, started_at, journal.n_tokens_resumed
+    )
     if not left:
         await asyncio.to_thread(journal.remove)
     return commit
@@ -236,8 +245,12 @@ async def _run_chain(
     workshop: Workshop,
 ) -> None:
     async def work() -> Entry:
-        entry = await _follow_route(chain, turn, workshop)
+        engine = ScheduledEngine(workshop.tools.engine.info, workshop.scheduler, turn)
+        memory = RememberingEngine(engine, journal, chain.key)
+        await memory.load()
+        entry = await _follow_route(chain, turn, memory, workshop)
         await _write_down(chain, entry, journal, workshop.progress)
+        journal.n_tokens_resumed += memory.n_tokens_resumed
         # Before the next chain is chosen: whether one may begin depends on what is finished.
         workshop.target.add(part.index, entry.n_tokens)
         return entry
@@ -266,12 +279,12 @@ async def _write_down(chain: Chain, entry: Entry, journal: Journal, progress: Pr
     progress.n_journal_entries += 1
 
 
-async def _follow_route(chain: Chain, turn: Turn, workshop: Workshop) -> Entry:
+async def _follow_route(chain: Chain, turn: Turn, engine: Engine, workshop: Workshop) -> Entry:
     """Through all recipes of the route, or until one of them accepts nothing."""
     progress, scheduler, info = workshop.progress, workshop.scheduler, workshop.info
     tools = dataclasses.replace(
         workshop.tools,
-        engine=ScheduledEngine(workshop.tools.engine.info, scheduler, turn),
+        engine=engine,
         check=_counting(workshop.tools.check, progress),
     )
     document, chunks = chain.document, chain.chunks
@@ -388,6 +401,7 @@ def _commit(
         **{name: usage[name] for name in usage if name not in ("n_rewrites", "n_tokens")},
         usage=usage_by_route,
         n_tokens_resumed=n_tokens_resumed,
+        n_engine_restarts=workshop.progress.take_engine_restarts(),
         started_at=started_at,
         ended_at=time.time(),
     )

@@ -1,11 +1,14 @@
 """The `palimpsest` command with scripted models, for tests that stop it from outside.
 
 SCRIPTED_DELAY_S is how long each completion takes; SCRIPTED_LOG is a file that is told of each request, which survives
-whatever happens to this process.
+whatever happens to this process; SCRIPTED_POISON stands in passages at which the engine dies; after SCRIPTED_N_WRITES
+writes the disk is full; SCRIPTED_SAVE_EVERY_S is how often a document under way is saved.
+`--engine openai` asks a real server.
 
 With `serve`, the deployments have this module as their entrypoint, so that their runs are scripted, too.
 """
 
+import errno
 import os
 import re
 import sys
@@ -14,11 +17,15 @@ from scripted import BagOfWords, ScriptedEngine, WordTokenizer, lenient, passage
 
 import flows.local
 import flows.resources
+import rephrase.memory
 from flows.config import EngineConfig
+from rephrase.engine import Engine, EngineError
 
 
 class LoggedEngine(ScriptedEngine):
     """Writes down each request when it begins: the document, the seed, the tokens of the answer."""
+
+    dead = False
 
     async def complete(self, prompt, sampling):
         if path := os.environ.get("SCRIPTED_LOG"):
@@ -26,10 +33,19 @@ class LoggedEngine(ScriptedEngine):
             line = f"{document and document[1]}\t{sampling.seed}\t{len(reverse(prompt, sampling).split())}\n"
             with open(path, "a", encoding="utf-8") as file:  # noqa: ASYNC230, PTH123  one small write
                 file.write(line)
-        return await super().complete(prompt, sampling)
+        self.dead = self.dead or os.environ.get("SCRIPTED_POISON", "\n\n\n") in passage(prompt)
+        answer = await super().complete(prompt, sampling)
+        if self.dead:
+            raise EngineError("the scripted engine died")
+        return answer
 
 
-def open_engine(config: EngineConfig) -> ScriptedEngine:
+real_open_engine = flows.resources.open_engine
+
+
+def open_engine(config: EngineConfig) -> Engine:
+    if config.kind == "openai":
+        return real_open_engine(config)
     if os.environ.get("SCRIPTED_MODELS") == "none":
         raise RuntimeError("this run was to load no model")
     return LoggedEngine(
@@ -39,13 +55,33 @@ def open_engine(config: EngineConfig) -> ScriptedEngine:
     )
 
 
+def fill_disk(n_writes: int) -> None:
+    """All further writes fail, as on a disk that is full."""
+    fsync, left = os.fsync, iter(range(n_writes))
+
+    def full(descriptor):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    os.fsync = full
+
+
 flows.resources.open_engine = open_engine
 flows.resources.open_calibration = lenient
 flows.resources.open_encoder = lambda model: BagOfWords()
 flows.resources.HubTokenizer = lambda model: WordTokenizer()
 
 
+def import_me() -> None:
+    """For the workers of a Ray cluster."""
+
+
 def main(arguments: list[str]) -> None:
+    if n_writes := os.environ.get("SCRIPTED_N_WRITES"):
+        fill_disk(int(n_writes))
+    if save_every_s := os.environ.get("SCRIPTED_SAVE_EVERY_S"):
+        rephrase.memory.SAVE_EVERY_S = float(save_every_s)
     if "serve" in arguments:
         import dataclasses
 

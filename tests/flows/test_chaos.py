@@ -1,14 +1,21 @@
 """Whatever stops a run, nothing is lost and nothing is there twice."""
 
+import contextlib
+import json
+import os
+import threading
+import time
+
 import pytest
-from chaos import check_complete, kill_and_resume, write_corpus
+from chaos import Command, check_complete, checked, kill_and_resume, write_corpus
+from chaotic_server import ChaoticServer
 
 from rephrase.storage import Storage
 
 N_DOCUMENTS = 60
 
 
-pytestmark = pytest.mark.usefixtures("commands")
+pytestmark = [pytest.mark.usefixtures("commands"), pytest.mark.chaos]
 
 
 @pytest.fixture
@@ -17,8 +24,139 @@ def corpus(tmp_path):
     return tmp_path / "corpus.jsonl"
 
 
+def command(*arguments, folder, **environment):
+    return Command("rephrase", *arguments, "--part-bytes", 20_000, "--json", folder=folder, environment=environment)
+
+
 def test_killed_at_random_moments(corpus, tmp_path):
     out = tmp_path / "out"
-    ledger = kill_and_resume(corpus, out, tmp_path, n_kills=4)
+    ledger = kill_and_resume(corpus, out, tmp_path, n_kills=3)
     check_complete(Storage(out), N_DOCUMENTS)
     assert 0 < ledger.n_repeated <= ledger.n_in_flight
+
+
+def test_long_documents_go_on_in_the_middle(corpus, tmp_path):
+    out = tmp_path / "out"
+    ledger = kill_and_resume(corpus, out, tmp_path, n_kills=2, seed=1, SCRIPTED_SAVE_EVERY_S=0)
+    check_complete(Storage(out), N_DOCUMENTS)
+    assert ledger.n_repeated < 0.7 * ledger.n_in_flight
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_twenty_times_at_random_moments(tmp_path, seed, capsys):
+    write_corpus(tmp_path / "corpus.jsonl", 240)
+    out = tmp_path / "out"
+    ledger = kill_and_resume(tmp_path / "corpus.jsonl", out, tmp_path, n_kills=20, seed=seed)
+    check_complete(Storage(out), 240)
+    with capsys.disabled():
+        print(f"\nseed {seed}: {ledger}")
+    assert ledger.n_repeated <= ledger.n_in_flight
+
+
+def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(corpus, tmp_path):
+    out = tmp_path / "out"
+    code, _, err = command(corpus, out, folder=tmp_path, SCRIPTED_N_WRITES=20).wait()
+    assert code == 1
+    assert "No space left on device; make room and run the same command again" in err
+    found = checked(Storage(out))
+    assert found.n_journal_entries > 0
+    assert not list(out.rglob("*.tmp"))
+    code, _, err = command(corpus, out, folder=tmp_path).wait()
+    assert code == 0, err
+    check_complete(Storage(out), N_DOCUMENTS)
+
+
+def test_a_document_that_kills_the_engine_is_refused_and_the_rest_goes_on(corpus, tmp_path):
+    out = tmp_path / "out"
+    code, stdout, err = command(corpus, out, folder=tmp_path, SCRIPTED_POISON="of document 10 says").wait()
+    assert code == 0, err
+    check_complete(Storage(out), N_DOCUMENTS, refused={"d10": "engine_killed"})
+    assert 2 <= json.loads(stdout)["n_engine_restarts"] <= 5
+    assert "the engine died (the scripted engine died) and is started again" in err
+
+
+@pytest.mark.slow
+def test_servers_with_every_fault_there_is(corpus, tmp_path):
+    """Faults of all kinds, one server gone for good, the other for a while, and a prompt that is too long."""
+    out = tmp_path / "out"
+    servers = [
+        ChaoticServer(0.2, seed=seed, hang_s=1.5, too_long="Sentence 3 of document 20 says") for seed in range(2)
+    ]
+    endpoints = [option for server in servers for option in ("--endpoint", server.url)]
+    run = command(corpus, out, "--engine", "openai", *endpoints, "--timeout-s", 1, folder=tmp_path)
+    try:
+        while servers[0].n_answers + servers[1].n_answers < 30:
+            assert run.process.exitcode is None, run.wait()
+            time.sleep(0.02)
+        servers[0].stop()
+        time.sleep(0.3)
+        servers[1].stop()
+        time.sleep(0.5)
+        servers[1].start()
+        code, _, err = run.wait()
+    finally:
+        for server in servers:
+            with contextlib.suppress(OSError):
+                server.stop()
+    assert code == 0, err
+    check_complete(Storage(out), N_DOCUMENTS, refused={"d20": "prompt_too_long"})
+    faults = servers[0].faults + servers[1].faults
+    assert set(ChaoticServer.FAULTS) <= set(faults)
+
+
+@pytest.mark.slow
+def test_two_at_once_leave_one_result(corpus, tmp_path):
+    out = tmp_path / "out"
+    runs = [command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.02) for _ in range(2)]
+    codes = {}
+    threads = [threading.Thread(target=lambda i=i: codes.update({i: runs[i].wait()})) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(code for code, _, _ in codes.values()) == [0, 1]
+    loser = next(err for code, _, err in codes.values() if code)
+    assert "another run is writing to" in loser
+    check_complete(Storage(out), N_DOCUMENTS)
+
+
+@pytest.mark.slow
+def test_other_options_and_changed_inputs_are_refused_and_harm_nothing(corpus, tmp_path):
+    out = tmp_path / "out"
+    run = command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.1)
+    while not list(out.glob("commits/*.json")):
+        assert run.process.exitcode is None, run.wait()
+        time.sleep(0.02)
+    text, stat = corpus.read_bytes(), corpus.stat()
+    corpus.write_bytes(text.replace(b"something new", b"something old"))  # under the run
+    code, _, err = run.wait()
+    assert code == 1
+    assert "has changed since the run was planned; bring it back and run again" in err
+    checked(Storage(out))
+    code, _, err = command(corpus, out, folder=tmp_path).wait()
+    assert code == 1
+    assert "corpus.jsonl has changed since" in err
+    corpus.write_bytes(text)
+    os.utime(corpus, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    code, _, err = command(corpus, out, "--seed", 7, folder=tmp_path).wait()
+    assert code == 1
+    assert "seed was 0 and is now 7" in err
+    checked(Storage(out))
+    code, _, err = command(corpus, out, folder=tmp_path).wait()
+    assert code == 0, err
+    check_complete(Storage(out), N_DOCUMENTS)
+
+
+def test_a_torn_journal_record_is_written_again(corpus, tmp_path):
+    out = tmp_path / "out"
+    run = command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.1)
+    while not (entries := list(out.glob("journal/*/*.json"))):
+        assert run.process.exitcode is None, run.wait()
+        time.sleep(0.02)
+    run.kill()
+    entries[0].write_bytes(entries[0].read_bytes()[:100])
+    assert len(checked(Storage(out)).notes) >= 1
+    code, _, err = command(corpus, out, folder=tmp_path).wait()
+    assert code == 0, err
+    check_complete(Storage(out), N_DOCUMENTS)

@@ -10,6 +10,7 @@ from s3_server import BUCKET, SECRET, s3_server
 
 from rephrase.storage import Storage
 
+pytestmark = pytest.mark.chaos
 N_DOCUMENTS = 25
 OUT = f"s3://{BUCKET}/out"
 IN = f"s3://{BUCKET}/in/*.jsonl"
