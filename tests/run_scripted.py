@@ -17,8 +17,8 @@ from scripted import BagOfWords, ScriptedEngine, WordTokenizer, lenient, passage
 
 import flows.local
 import flows.resources
-import rephrase.memory
 from flows.config import EngineConfig
+from rephrase import memory
 from rephrase.engine import Engine, EngineError
 
 
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
     if n_writes := os.environ.get("SCRIPTED_N_WRITES"):
         fill_disk(int(n_writes))
     if save_every_s := os.environ.get("SCRIPTED_SAVE_EVERY_S"):
-        rephrase.memory.SAVE_EVERY_S = float(save_every_s)
+        memory.SAVE_EVERY_S = float(save_every_s)
     if "serve" in arguments:
         import dataclasses
 
