@@ -235,7 +235,8 @@ class Checker:
         return verdict
 
     async def _doubt(self, evidence: Evidence) -> Evidence:
-        if self._logprobs is not None and self.judge.undecided([evidence]):
+        asks = self._logprobs is not None and self.judge.uses("likelihood", evidence)
+        if self._logprobs is not None and asks and self.judge.undecided([evidence]):
             self.n_seen["likelihood"] += 1
             given, alone = contexts(evidence.pair.source)
             rewrite = evidence.pair.rewrite

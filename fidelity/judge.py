@@ -129,7 +129,8 @@ class Judge:
     def doubt(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """Likelihood, then entailment, each for what is undecided when its turn comes."""
         found = list(evidence)
-        if self._scorer is not None and (chosen := self.undecided(found)):
+        chosen = [i for i in self.undecided(found) if self.uses("likelihood", found[i])]
+        if self._scorer is not None and chosen:
             self.n_seen["likelihood"] += len(chosen)
             pairs = [(found[i].pair.source, found[i].pair.rewrite) for i in chosen]
             for i, scores in zip(chosen, score_likelihood(self._scorer, pairs), strict=True):
@@ -138,14 +139,21 @@ class Judge:
 
     def entail(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         found = list(evidence)
-        # The model reads English; a translation is left to the tiers before.
-        chosen = [i for i in self.undecided(found) if found[i].pair.kind != "translation"]
+        chosen = [i for i in self.undecided(found) if self.uses("entailment", found[i])]
         if self._entailment is not None and chosen:
             self.n_seen["entailment"] += len(chosen)
             answers = score_entailment(self._entailment, [found[i].sentences for i in chosen])
             for i, (scores, discrepancies) in zip(chosen, answers, strict=True):
                 found[i] = found[i].with_tier("entailment", scores, discrepancies)
         return found
+
+    def uses(self, tier: str, evidence: Evidence) -> bool:
+        """Whether the calibration has a model for such pairs that weighs this tier: else asking it would be in vain."""
+        wanted = evidence.tiers | {tier}
+        return any(
+            m.kind == evidence.pair.kind and tier in m.tiers and wanted.issuperset(m.tiers)
+            for m in self.calibration.models
+        )
 
     def undecided(self, evidence: Sequence[Evidence]) -> list[int]:
         return [i for i, found in enumerate(evidence) if self.calibration.is_undecided(self.probability(found))]

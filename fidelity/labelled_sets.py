@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fidelity.calibration import Kind
+from fidelity.planted import PlantedKind, plant
 
 TRANSLATED_FROM = ("es", "fr", "de", "ru", "zh", "ja", "th", "sw", "bn", "te")
 
@@ -110,7 +111,7 @@ TRANSLATIONS = "foreign_math/mgsm_parallel.jsonl"
 
 
 def translation_pairs(data: Path, seed: int = 0) -> list[LabelledPair]:
-    """Problems with their translation into English, and with that of another problem."""
+    """Problems with their translation into English, with that of another problem, and with one number changed."""
     path = data / TRANSLATIONS
     if not path.is_file():
         return []
@@ -119,7 +120,11 @@ def translation_pairs(data: Path, seed: int = 0) -> list[LabelledPair]:
     for number, row in enumerate(rows):
         for language in TRANSLATED_FROM:
             other = rows[(number + generator.randrange(1, len(rows))) % len(rows)]
-            for english, faithful in ((row["en"], True), (other["en"], False)):
+            changed = plant(PlantedKind.NUMBER, row["en"], generator)
+            versions = [(row["en"], ""), (other["en"], "shuffled")]
+            if changed is not None:
+                versions.append((changed.text, "number"))
+            for english, error in versions:
                 found.append(
                     LabelledPair(
                         dataset="MGSM",
@@ -127,8 +132,8 @@ def translation_pairs(data: Path, seed: int = 0) -> list[LabelledPair]:
                         group=str(number),
                         source=row[language],
                         rewrite=english,
-                        faithful=faithful,
-                        error="" if faithful else "shuffled",
+                        faithful=not error,
+                        error=error,
                         source_language=language,
                     )
                 )

@@ -14,6 +14,7 @@ from fidelity.calibration import FORMAT, Calibration, Model, save_calibration
 from fidelity.fitting import Example, fit_model, header
 from fidelity.judge import LACK_SCORES, TIER_SCORES
 from fidelity.labelled_sets import LabelledPair, labelled_pairs, translation_pairs
+from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
 
 # Beyond these a further tier would hardly change the verdict.
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
     pairs, missing = labelled_pairs(chosen.data)
-    pairs += translation_pairs(chosen.data)
+    pairs += [*translation_pairs(chosen.data), *planted_pairs(chosen.data)]
     if not pairs:
         sys.exit(f"{chosen.data} holds none of the sets: name the folder that holds fidelity/ and math/")
     if missing:

@@ -17,6 +17,7 @@ from rich.console import Console
 from flows.doctor_commands import doctor
 from flows.report_commands import report
 from flows.serve_commands import serve
+from flows.verify_commands import calibrate, verify
 from rephrase.records import Domain
 
 app = typer.Typer(
@@ -377,6 +378,8 @@ def demo(
 
 app.command()(serve)
 app.command()(doctor)
+app.command()(verify)
+app.command()(calibrate)
 
 
 recipes_app = typer.Typer(help="List the recipes, or show what one would say to a model.")

@@ -1,38 +1,9 @@
-"""The Prefect flow that gives verdicts on pairs of texts, or anew on a finished run; and what it is made of."""
+"""The Prefect flow that gives verdicts on pairs of texts, or anew on a finished run."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 from prefect import flow, get_run_logger
 
-from fidelity.calibration import Kind, load_calibration
-from fidelity.encoder import CrossEncoderEntailment, open_encoder
-from fidelity.judge import Judge
-from fidelity.likelihood import CausalScorer
-from fidelity.vector_cache import CachedEncoder
-from fidelity.verify import batched, scored_schema, verdict_rows, whole_file
 from flows.config import VerifyConfig
-from flows.pair_reading import UNREADABLE, count_pairs, fitted, list_pair_files, pair_columns, read_pairs
-from flows.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
-from rephrase.models import resolve_model
-from rephrase.storage import Storage
-
-SCORED = "scored.parquet"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What came of it. `n_seen` counts the pairs that each tier was asked about."""
-
-    output: str
-    n_pairs: int
-    n_accepted: int
-    n_unreadable: int
-    reasons: dict[str, int]
-    n_seen: dict[str, int]
+from flows.verification import Verification, verify_pairs
 
 
 @flow(name="verify", flow_run_name="verify {config.source}", persist_result=False, validate_parameters=True)
@@ -41,83 +12,3 @@ def verify(config: VerifyConfig) -> Verification:
     found = verify_pairs(config)
     get_run_logger().info("%d of %d accepted: %s", found.n_accepted, found.n_pairs, found.output)
     return found
-
-
-def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lambda done, total: None) -> Verification:
-    """`on_rows` hears how many rows are done, and of how many.
-
-    Raises:
-        ValueError, FileNotFoundError: the configuration cannot work.
-    """
-    rows, columns, n_rows, output = _open_input(config)
-    judge = open_judge(config)
-    schema = scored_schema(columns)
-    counts = {"pairs": 0, "accepted": 0, "unreadable": 0}
-    reasons: dict[str, int] = {}
-    with whole_file(output) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in batched(rows, config.batch_rows):
-            pairs = [(row.get(config.source_field), row.get(config.rewrite_field)) for row in batch]
-            kinds: list[Kind] = [row.get("kind", config.kind) if config.is_run else config.kind for row in batch]
-            scored = verdict_rows(judge, pairs, kinds)
-            table = []
-            for row, verdict in zip(batch, scored, strict=True):
-                if UNREADABLE in row and len(row) == 1:
-                    verdict |= {"reason": "invalid_row", "detail": row[UNREADABLE]}
-                table.append({**fitted(row, columns), **verdict})
-                counts["pairs"] += 1
-                counts["accepted"] += verdict["accepted"]
-                counts["unreadable"] += verdict["probability"] is None
-                if verdict["reason"]:
-                    reasons[verdict["reason"]] = reasons.get(verdict["reason"], 0) + 1
-            writer.write_table(pa.Table.from_pylist(table, schema=schema))
-            on_rows(counts["pairs"], n_rows)
-    return Verification(
-        output=output,
-        n_pairs=counts["pairs"],
-        n_accepted=counts["accepted"],
-        n_unreadable=counts["unreadable"],
-        reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
-        n_seen=dict(judge.n_seen),
-    )
-
-
-def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Schema, int, str]:
-    if config.is_run:
-        storage = Storage(config.source)
-        if not is_run(storage):
-            raise FileNotFoundError(
-                f"{config.source!r} holds no finished run (it has no plan.json); for pairs, name their fields with "
-                "--source-field and --rewrite-field"
-            )
-        output = config.output or storage.path(SCORED)
-        return read_run_pairs(storage), RUN_COLUMNS, count_run_pairs(storage), output
-    files = list_pair_files(config.source)
-    columns = pair_columns(files)
-    for name in (config.source_field, config.rewrite_field):
-        if name not in columns.names:
-            raise ValueError(f"there is no field {name!r} in {config.source}; there is {', '.join(columns.names)}")
-    if not config.output:
-        raise ValueError("name the file to write with --out")
-    return read_pairs(files), columns, count_pairs(files), config.output
-
-
-def open_judge(config: VerifyConfig) -> Judge:
-    """
-    Raises:
-        ValueError: a model or the calibration cannot be loaded.
-    """
-    multilingual: list[CachedEncoder] = []
-
-    def open_multilingual() -> CachedEncoder:
-        if not multilingual:
-            multilingual.append(CachedEncoder(open_encoder(config.multilingual_encoder)))
-        return multilingual[0]
-
-    return Judge(
-        load_calibration(config.calibration),
-        CachedEncoder(open_encoder(config.encoder)),
-        open_multilingual,
-        entailment=CrossEncoderEntailment(config.entailment) if config.entailment else None,
-        scorer=CausalScorer(resolve_model(config.likelihood)) if config.likelihood else None,
-        min_probability=config.min_probability,
-    )
