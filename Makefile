@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-slow test-chaos bench-recipes bench-injection bench-train bench-muon bench-utility lock clean
+.PHONY: help install demo test test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,6 +39,15 @@ test-chaos: install ## kill it, fill its disk, break its servers; fifteen minute
 # The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
 bench-recipes: install ## every recipe on real text of its kind; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_recipes.py $(DATA)
+
+bench-fidelity: install ## does the verdict tell faithful rewrites from others; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_fidelity.py $(DATA) $(ARGS)
+
+bench-fidelity-speed: install ## what each tier of the verdict costs; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_fidelity_speed.py $(DATA)
+
+weights: install ## fit the calibration that ships; DATA=folder
+	$(BIN)/python -m fidelity.train_calibration $(DATA) $(ARGS)
 
 bench-injection: install ## are orders in documents obeyed; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from fidelity.calibration import Kind
 from fidelity.checker import kind_of
-from rephrase.plan import load_plan
+from rephrase.plan import PLAN_NAME
 from rephrase.recipes import load_recipes
 from rephrase.shards import read_commits, read_rejects, read_rewrites
 from rephrase.storage import Storage
@@ -32,7 +32,7 @@ _SHARED = ("document_id", "recipe", "style", "perspective", "variant")
 
 
 def is_run(storage: Storage) -> bool:
-    return load_plan(storage) is not None
+    return storage.exists(PLAN_NAME)
 
 
 def count_run_pairs(storage: Storage) -> int:
@@ -46,7 +46,7 @@ def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
         for row in _rows(table):
             if not row["recipe"]:
                 continue
-            source = row["steps"][-1]["text"] if row["steps"] else row["source_text"]
+            source = row["steps"][-1]["text"] if row.get("steps") else row["source_text"]
             for chunk in row["chunks"]:
                 if not chunk["accepted"]:
                     continue

@@ -1,0 +1,136 @@
+"""What the tiers of the verdict cost: seconds per 1,000 chunks, and their share of the time that generation takes.
+
+    python tests/benchmarks/bench_fidelity_speed.py DATA [--chunks 96] [--generate 16] [--entailment MODEL]
+
+DATA holds documents/ as JSON Lines. Chunks are real text, their rewrites its faithful edits, so that every tier has its
+usual work. Generation is measured with the packaged model on the same chunks; for larger rewriters on the same cores
+the share follows from the ratio of parameters.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fidelity.checker import check_form
+from fidelity.encoder import CrossEncoderEntailment, SentenceEncoder
+from fidelity.entailment import score_entailment
+from fidelity.facts.compare import compare_facts
+from fidelity.planted import faithful
+from fidelity.planted_pairs import chunk_of
+from fidelity.sentences import compare_sentences, split_sentences
+from fidelity.vector_cache import CachedEncoder
+from rephrase.records import Completion, Prompt, Sampling
+
+N_ROUNDS = 3
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def embedding_throughput(texts: list[str], encoder: SentenceEncoder) -> tuple[float, float]:
+    """Sentences per second of our encoder and of the bare library, in turns; medians."""
+    bare = encoder._encoder
+    ours, theirs = [], []
+    for _ in range(N_ROUNDS):
+        ours.append(len(texts) / seconds(lambda: CachedEncoder(encoder).encode(texts)))
+        theirs.append(
+            len(texts)
+            / seconds(lambda: bare.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False))
+        )
+    return statistics.median(ours), statistics.median(theirs)
+
+
+def generation_tokens_per_s(chunks: list[str]) -> tuple[float, float]:
+    """Output tokens per second of the packaged model with all chunks at once, and tokens for each chunk."""
+    from rephrase.engine_vllm import VLLMEngine
+
+    engine = VLLMEngine(max_context_tokens=2048)
+    system = "Rewrite the input text in your own words."
+
+    async def run() -> tuple[float, float]:
+        began = time.perf_counter()
+        answers = await asyncio.gather(
+            *(
+                engine.complete(
+                    Prompt(system=system, user=chunk), Sampling(temperature=0.5, top_p=0.9, max_tokens=300, seed=i)
+                )
+                for i, chunk in enumerate(chunks)
+            )
+        )
+        took = time.perf_counter() - began
+        await engine.close()
+        n_tokens = sum(answer.n_completion_tokens for answer in answers)
+        return n_tokens / took, n_tokens / len(chunks)
+
+    return asyncio.run(run())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--chunks", type=int, default=96)
+    parser.add_argument("--generate", type=int, default=16, help="chunks to generate for the comparison; 0 for none")
+    parser.add_argument("--entailment", help="cross-encoder to time as well")
+    arguments = parser.parse_args()
+    file = arguments.data / "documents" / "openstax_us_history.jsonl"
+    if not file.is_file():
+        parser.error(f"{file} is not there: name the folder that holds documents/")
+    generator = random.Random(0)
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    chunks = [chunk_of(rows[i % len(rows)]["text"], generator) for i in range(arguments.chunks)]
+    rewrites = [faithful(chunk, generator) for chunk in chunks]
+    pairs = list(zip(chunks, rewrites, strict=True))
+    encoder = SentenceEncoder()
+    encoder.encode(chunks[:4])
+
+    sentences = [s[i] for s in map(split_sentences, chunks) for i in range(len(s.spans))]
+    sentences = list(dict.fromkeys(sentences))
+    ours, bare = embedding_throughput(sentences, encoder)
+    print(f"embedding {len(sentences)} different sentences: {ours:.0f}/s, bare SentenceTransformer.encode {bare:.0f}/s")
+    print(f"ratio {ours / bare:.2f}\n")
+
+    done = [Completion(text=r, finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0) for r in rewrites]
+
+    def embed() -> None:
+        cached = CachedEncoder(encoder)
+        cached.encode([text for pair in pairs for text in pair])
+        compare_sentences(pairs, cached)
+
+    tiers: dict[str, Callable[[], Any]] = {
+        "form": lambda: [check_form(c, d, ()) for c, d in zip(chunks, done, strict=True)],
+        "embedding": embed,
+        "facts": lambda: [compare_facts(c, r) for c, r in pairs],
+    }
+    if arguments.entailment:
+        model = CrossEncoderEntailment(arguments.entailment)
+        reports = compare_sentences(pairs, CachedEncoder(encoder))
+        tiers["entailment"] = lambda: score_entailment(model, reports)
+    took = {
+        name: statistics.median(seconds(work) for _ in range(N_ROUNDS)) / len(pairs) for name, work in tiers.items()
+    }
+    print("| tier | s per 1,000 chunks |\n|---|---|")
+    for name, value in took.items():
+        print(f"| {name} | {1000 * value:.1f} |")
+    cheap = took["form"] + took["embedding"] + took["facts"]
+    if arguments.generate:
+        speed, n_tokens = generation_tokens_per_s(chunks[: arguments.generate])
+        generation = n_tokens / speed
+        print(f"\ngeneration: {speed:.0f} tokens/s, {n_tokens:.0f} tokens a chunk, {generation:.2f} s a chunk")
+        print(f"form, embedding and facts: {cheap:.3f} s a chunk, {cheap / generation:.1%} of generation")
+        print("\nFor a larger rewriter on the same cores, generation takes longer in proportion to its parameters:")
+        for parameters in (1.7e9, 4e9, 8e9):
+            share = cheap / (generation * parameters / 135e6)
+            print(f"  {parameters / 1e9:g}B: {cheap:.3f} / ({generation:.2f} × {parameters / 135e6:.0f}) = {share:.2%}")
+
+
+if __name__ == "__main__":
+    main()
