@@ -40,7 +40,7 @@ _PATTERN = re.compile(
     | (?P<dmy>\b(?:the\s+)?(?P<dmy_d>{_DAY})(?:\s+of)?\s+(?P<dmy_m>{_MONTH})(?:\s*,?\s+(?P<dmy_y>{_YEAR}))?(?![\w]))
     | (?P<my>\b(?P<my_m>{_MONTH})\s*,?\s+(?:of\s+)?(?P<my_y>{_YEAR})\b)
     | (?P<slash>\b(?P<s_a>0?[1-9]|[12]\d|3[01])[/.](?P<s_b>0?[1-9]|[12]\d|3[01])[/.](?P<s_y>{_YEAR})\b)
-    | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_YEAR})['’]?s\b)
+    | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_YEAR})\s?['’]?s\b)
     | (?P<short_decade>(?<!\w)['’](?P<sd>[2-9]0)s\b)
     | (?P<named_decade>\bthe\s+(?:(?:early|mid|late)[-\s])?(?:Roaring\s+)?(?P<nd>{"|".join(_DECADES)})\b)
     | (?P<century>\b(?:(?P<c_n>\d{{1,2}})(?:st|nd|rd|th)|(?P<c_w>{"|".join(_ORDINAL_CENTURIES)}))

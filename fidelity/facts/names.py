@@ -19,8 +19,8 @@ _TITLES = frozenset(
 # Capitalized by custom, no names; months are the business of `dates`.
 _NOT_NAMES = frozenset(
     "i i'm i've i'll i'd ok tv dvd cd january february march april may june july august september october november"
-    " december bc ad bce ce am pm english".split()
-) - {"english"}
+    " december bc ad bce ce am pm lrb rrb lsb rsb".split()
+)
 _NUMERAL = re.compile(r"[IVXLCDM]{2,}")
 # A first word of a sentence that ends like this is hardly a name.
 _COMMON_ENDING = re.compile(

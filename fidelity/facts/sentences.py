@@ -142,11 +142,12 @@ def compare_polarity(pairing: Pairing) -> Findings:
         ours, theirs = list(pairing.rewrite.sentences[index].words), pairing.source_words(cover)
         ours_all = pairing.rewrite_words(back)
         best = pairing.source.sentences[aligned.cover[0]].words
+        difference = abs(polarity.negative_count(ours_all) - polarity.negative_count(theirs))
         # A negation that moved, with its half of a sentence or to another word, is still in the block.
-        if len(polarity.negations(ours_all)) != len(polarity.negations(theirs)):
+        # "not working" may become "fails to work".
+        if difference and len(polarity.negations(ours_all)) != len(polarity.negations(theirs)):
             for a, b in polarity.negated_differently(ours, best)[:1]:
                 add("negation_mismatch", aligned.best, "negation", a, b)
-        difference = abs(polarity.negative_count(ours_all) - polarity.negative_count(theirs))
         scores["negation_count"] = max(scores["negation_count"], difference * aligned.share)
         for a, b, likeness in polarity.opposites(ours, theirs, lexicon.antonyms):
             add("antonym_mismatch", likeness, "antonym", a, b)

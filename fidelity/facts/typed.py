@@ -103,6 +103,9 @@ def compare_names(pairing: Pairing) -> Findings:
         len({name.parts for name in theirs if not name.is_weak}),
         lambda name: name.parts,
     )
+    # "John Smith" for the source's Smith adds a first name; "John Brown" is another man.
+    extended = {name.parts for name in unsupported if name.parts[-1] not in unsupported_parts(name, their_index, stems)}
+    scores["name_unsupported"] -= len(extended) / 2
     scores["name_exchanged"] = sum(pair.sureness for pair in changed)
     mixed = [name for name in ours if recombined(name, their_index)]
     scores["name_recombined"] = float(len({name.parts for name in mixed}))
