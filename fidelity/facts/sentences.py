@@ -69,14 +69,17 @@ def _alone(
     """
     said: dict[int, set[str]] = {}
     for other, aligned in zip(others, others_cover, strict=True):
+        left = set(other.stems)
         for index in aligned.cover:
-            said.setdefault(index, set()).update(other.stems)
+            # What the sentences before it on the list have is not needed from this one.
+            said.setdefault(index, set()).update(left)
+            left -= sentences[index].stems
     most = 0.0
     for index, sentence in enumerate(sentences):
         if len(sentence.stems) >= MIN_WORDS:
             total = sum(pairing.weights[key] for key in sentence.stems)
-            left = sum(pairing.weights[key] for key in sentence.stems - said.get(index, set()))
-            most = max(most, left / total)
+            alone = sum(pairing.weights[key] for key in sentence.stems - said.get(index, set()))
+            most = max(most, alone / total)
     return most
 
 
