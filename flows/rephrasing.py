@@ -25,6 +25,7 @@ from rephrase.part_order import order_parts
 from rephrase.parts import Progress, Workshop, run_part
 from rephrase.plan import Part, Plan
 from rephrase.rows import Row
+from rephrase.scheduler import run_parts
 from rephrase.shards import part_name, read_commits
 from rephrase.storage import Storage
 from rephrase.target import Target
@@ -113,7 +114,8 @@ async def _rewrite(todo: Sequence[Part], workshop: Workshop) -> None:
     target, scheduler = workshop.target, workshop.scheduler
     while todo and not target.reached:
         scheduler.reopen()
-        await _run_parts(todo, workshop)
+        parts = order_parts(todo, workshop.tools.engine.info.max_in_flight)
+        await run_parts(parts, lambda part: _run_task(part, workshop.plan), scheduler)
         committed = await asyncio.to_thread(read_commits, workshop.storage)
         for index, commit in committed.items():
             target.set_part(index, commit["n_tokens"])
@@ -125,21 +127,6 @@ def _todo(plan: Plan, committed: Mapping[int, Row]) -> list[Part]:
     return [
         part for part in plan.parts if part.index not in committed or committed[part.index].get("n_records_left", 0)
     ]
-
-
-async def _run_parts(parts: Sequence[Part], workshop: Workshop) -> None:
-    """One after the other is read, as soon as few chains of those before it are left to begin."""
-    scheduler = workshop.scheduler
-    async with asyncio.TaskGroup() as group:
-        for part in order_parts(parts, workshop.tools.engine.info.max_in_flight):
-            opened = scheduler.opened(part.index)
-            running = group.create_task(_run_task(part, workshop.plan))
-            waiting = asyncio.ensure_future(opened.wait())
-            await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            await scheduler.room()
-            if scheduler.closed:
-                break
 
 
 async def _run_task(part: Part, plan: Plan) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from rephrase.plan import Part
 
+# How much longer a chain takes than its share of the engine's time, with some room: retries and checks are not planned.
+STRETCH = 3
+
 
 def order_parts(parts: Sequence[Part], n_at_once: int) -> list[Part]:
     """As they stand in the corpus, but those whose longest document would outlast all that comes after it go first.
@@ -19,6 +22,6 @@ def order_parts(parts: Sequence[Part], n_at_once: int) -> list[Part]:
     others: list[Part] = []
     n_bytes_after = 0
     for part in reversed(parts):
-        (early if part.longest_bytes * n_at_once > n_bytes_after else others).append(part)
+        (early if STRETCH * part.longest_bytes * n_at_once > n_bytes_after else others).append(part)
         n_bytes_after += part.n_bytes
     return sorted(early, key=lambda part: (-part.longest_bytes, part.index)) + others[::-1]

@@ -7,11 +7,11 @@ at once. Whenever a request ends, the next one is chosen:
 2. if there is none, a new chain begins, again the longest first, over all parts that are open.
 
 A part is due when the engine could have done all that was handed in up to it, and a chain must go on by the time it is
-due less the chunks it has left. Smallest first: among the chains of one part, and of parts that are near, this is the
-longest remaining chain first, and a short chain of an old part is not passed over for ever.
+due less what its chunks will take. Smallest first: among the chains of one part, and of parts that are near, this is
+the longest remaining chain first, and a short chain of an old part is not passed over for ever.
 
     part 0 of 80 chunks, part 1 of 40, 10 requests at once: due after 8 and after 12 turns of the engine
-    part 0: a chain of 3 chunks -> 8 - 3 = 5      part 1: a chain of 9 chunks -> 12 - 9 = 3, which goes first
+    part 0: a chain of 2 chunks -> 8 - 3 = 5      part 1: a chain of 6 chunks -> 12 - 9 = 3, which goes first
 
 Nothing polls: a decision is made when something ends or is handed in, and costs O(log n) of the chains that wait.
 """
@@ -20,9 +20,9 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rephrase.engine import Engine, EngineInfo, EngineLoad, ReportsLoad
 from rephrase.limit import Limit
@@ -33,6 +33,10 @@ T = TypeVar("T")
 # Chains under way for each request: while some wait for their check, others keep the engine full. When checks are so
 # slow that all wait for them, no more begin.
 CHAINS_PER_REQUEST = 2
+# A chunk of a chain takes longer than one turn of the engine: it waits for its check and its place, and is tried again.
+TURNS_PER_CHUNK = 1.5
+# The next part is read when fewer chains than this for each request are left to begin.
+AHEAD = 2
 
 
 class NotBegunError(Exception):
@@ -59,7 +63,7 @@ class Turn:
 
     @property
     def latest_start(self) -> float:
-        return self.due - self.n_left
+        return self.due - TURNS_PER_CHUNK * self.n_left
 
 
 _Waiting = list[tuple[float, int, Turn, "asyncio.Future[None]"]]
@@ -209,7 +213,7 @@ class Scheduler:
                 break
         if not self.closed and not self.n_under_way and self._beginning and not self._may_begin(0):
             self.close()
-        if self.closed or self.n_to_begin <= self.limit.value:
+        if self.closed or self.n_to_begin <= AHEAD * self.limit.value:
             self._room.set()
         else:
             self._room.clear()
@@ -265,3 +269,28 @@ class ScheduledEngine:
 
     async def close(self) -> None:
         """The engine is shared: whoever opened it closes it."""
+
+
+class _HasIndex(Protocol):
+    @property
+    def index(self) -> int: ...
+
+
+P = TypeVar("P", bound=_HasIndex)
+
+
+async def run_parts(parts: Iterable[P], run: Callable[[P], Coroutine[Any, Any, None]], scheduler: Scheduler) -> None:
+    """Run all parts; each begins, which is to read it, as soon as few chains of those before it are left to begin.
+
+    `run` sets `scheduler.opened` of its part. Ends early when the scheduler is closed.
+    """
+    async with asyncio.TaskGroup() as group:
+        for part in parts:
+            opened = scheduler.opened(part.index)
+            running = group.create_task(run(part))
+            waiting = asyncio.ensure_future(opened.wait())
+            await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            await scheduler.room()
+            if scheduler.closed:
+                break

@@ -1,0 +1,131 @@
+"""How near the scheduler comes to what no schedule can beat, and what a decision costs, up to a million documents.
+
+    python tests/benchmarks/bench_scheduler.py DATA [--documents 1000,10000,100000,1000000]
+
+The scheduler is the real one, on a simulated engine and a clock that jumps (rephrase/simulation.py). Documents are
+drawn from the US history sections and the Wikipedia articles and paragraphs of DATA/documents, with the chunks they
+really have. A chunk is tried again until it is accepted, up to three times.
+"""
+
+import argparse
+import json
+import random
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+from rephrase.chunking import chunk_document
+from rephrase.models import PACKAGED_MODEL, resolve_model
+from rephrase.plan import MAX_PART_BYTES, MIN_PART_BYTES, N_PARTS
+from rephrase.recipes import load_recipes
+from rephrase.records import Document
+from rephrase.scheduler import Scheduler
+from rephrase.simulation import BatchSpeed, Chain, simulate
+from rephrase.tokenizer import HubTokenizer
+
+# (requests at once, tokens per second): the packaged model in vLLM on two cores, real prompts of the rephrase recipe,
+# by `python tests/benchmarks/bench_throughput.py DATA --legs speeds`.
+MEASURED = [(1, 26.0), (8, 115.0), (32, 205.0)]
+# The hardest case for a schedule: a step takes as long for one request as for a full batch, as on a GPU that is bound
+# by its memory, so that whatever leaves the batch is lost.
+HARDEST = BatchSpeed(fixed_s=0.03, per_request_s=0.0)
+
+OUTPUT_PER_INPUT_TOKEN = 0.8
+ACCEPTED_SHARE = 0.7
+N_TRIES = 3
+CHECK_S = 0.1
+
+
+def chunk_lengths(data: Path) -> list[tuple[int, list[int]]]:
+    """(bytes, tokens of each chunk) of every document."""
+    tokenizer, recipe = HubTokenizer(resolve_model(PACKAGED_MODEL)), load_recipes()["rephrase"]
+    texts = []
+    for file in ("openstax_us_history", "wikipedia_squad2_articles", "xquad_en"):
+        for line in (data / "documents" / f"{file}.jsonl").open(encoding="utf-8"):
+            record = json.loads(line)
+            paragraphs = "\n\n".join(p["context"] for p in record.get("paragraphs", []))
+            texts.append(record.get("text") or record.get("context") or paragraphs)
+    found = []
+    for number, text in enumerate(texts):
+        chunks = chunk_document(Document(id=str(number), text=text, source=""), tokenizer, recipe.chunk_tokens)
+        found.append((len(text.encode()), [chunk.n_tokens for chunk in chunks]))
+    return found
+
+
+def draw_parts(lengths: list[tuple[int, list[int]]], n_documents: int) -> list[list[Chain]]:
+    """Documents drawn with repetition, cut into parts by the rule of `rephrase.plan`."""
+    generator = random.Random(n_documents)
+    drawn = generator.choices(lengths, k=n_documents)
+    part_bytes = min(max(sum(n for n, _ in drawn) // N_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
+    parts: list[list[Chain]] = [[]]
+    n_part_bytes = 0
+    for n_bytes, chunks in drawn:
+        if parts[-1] and n_part_bytes + n_bytes > part_bytes:
+            parts.append([])
+            n_part_bytes = 0
+        chain = []
+        for n_tokens in chunks:
+            n_out = max(1, round(n_tokens * OUTPUT_PER_INPUT_TOKEN * generator.uniform(0.6, 1.4)))
+            n_tries = next((t for t in range(1, N_TRIES) if generator.random() < ACCEPTED_SHARE), N_TRIES)
+            chain += [n_out] * n_tries
+        parts[-1].append(chain)
+        n_part_bytes += n_bytes
+    return parts
+
+
+class DecisionTimer:
+    """Adds up the time the scheduler takes to decide."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def watch(self, scheduler: Scheduler) -> None:
+        dispatch = scheduler._dispatch
+
+        def timed() -> None:
+            began = time.perf_counter()
+            dispatch()
+            self.seconds += time.perf_counter() - began
+
+        scheduler._dispatch = timed  # type: ignore[method-assign]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--documents", default="1000,10000,100000")
+    arguments = parser.parse_args()
+    if not (arguments.data / "documents").is_dir():
+        parser.error(f"{arguments.data} holds no documents/: name the folder with the data")
+    lengths = chunk_lengths(arguments.data)
+    n_chunks = sorted(len(chunks) for _, chunks in lengths)
+    print(
+        f"{len(lengths)} documents of {n_chunks[0]} to {n_chunks[-1]} chunks, median {n_chunks[len(n_chunks) // 2]}, "
+        f"mean {sum(n_chunks) / len(n_chunks):.1f}\n"
+    )
+    speeds: list[tuple[str, BatchSpeed, int]] = [
+        ("measured", BatchSpeed.fit(MEASURED), 32),
+        ("hardest", HARDEST, 32),
+        ("hardest", HARDEST, 256),
+    ]
+    print(
+        "| documents | chunks with tries | engine | at once | makespan / bound | µs to decide | µs in all | MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for n_documents in map(int, arguments.documents.split(",")):
+        parts = draw_parts(lengths, n_documents)
+        for name, speed, n_slots in speeds if n_documents <= 100_000 else speeds[:1]:
+            timer = DecisionTimer()
+            began = time.perf_counter()
+            result = simulate(parts, speed, n_slots, check_s=CHECK_S, on_scheduler=timer.watch)
+            seconds = time.perf_counter() - began
+            figures: list[Any] = [f"{n_documents:,}", f"{result.n_chunks:,}", name, n_slots]
+            figures += [f"{result.makespan_s / result.bound_s:.3f}", f"{1e6 * timer.seconds / result.n_chunks:.1f}"]
+            figures += [f"{1e6 * seconds / result.n_chunks:.0f}"]
+            figures += [f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}"]
+            print("| " + " | ".join(map(str, figures)) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

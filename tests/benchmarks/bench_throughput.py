@@ -1,0 +1,479 @@
+"""How near the whole flow comes to the bare engine, and to datatrove's inference runner on the same server.
+
+    python tests/benchmarks/bench_throughput.py DATA [--documents 72] [--legs bare,flow,checked,server,datatrove]
+
+DATA holds documents/*.jsonl. Each leg generates with the packaged model; the texts are cut to between one and five
+chunks, all legs see the same ones:
+
+    bare       vLLM in this process, given as many first-chunk prompts at once as the flow has chunks: the ceiling
+    flow       palimpsest rephrase: autoregressive, Parquet, Prefect; every rewrite is accepted unseen
+    checked    the same with all checks
+    server     the flow on a vLLM server on the loopback interface
+    datatrove  datatrove's InferenceRunner on that server, with the same chains of the same prompts
+
+Legs may be run one at a time: what they measured is kept in --out, and the table is made of all that is there.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+from rich.console import Console
+
+import flows.rephrasing
+import flows.resources
+import rephrase.parts
+from flows.local import run_locally
+from rephrase.chunking import chunk_document
+from rephrase.context import make_context
+from rephrase.engine import EngineInfo
+from rephrase.engine_vllm import MAX_NUM_SEQS_CPU, VLLMEngine
+from rephrase.journal import Journal
+from rephrase.models import PACKAGED_MODEL, resolve_model
+from rephrase.recipes import draw_variants, load_recipes
+from rephrase.records import Completion, Document, Prompt, Sampling, Verdict
+from rephrase.rewriting import Tools, rewrite_document
+from rephrase.tokenizer import HubTokenizer
+
+LEGS = ("bare", "flow", "checked", "server", "datatrove")
+RECIPE = load_recipes()["rephrase"]
+CONTEXT_TOKENS = 2048
+DATATROVE = "datatrove==0.10.1"
+
+
+def read_documents(data: Path, n: int) -> list[Document]:
+    """Sections of US history cut to between one and five chunks, and paragraphs of Wikipedia in between."""
+    history = [json.loads(line) for line in (data / "documents/openstax_us_history.jsonl").open(encoding="utf-8")]
+    wikipedia = [json.loads(line) for line in (data / "documents/xquad_en.jsonl").open(encoding="utf-8")]
+    documents = []
+    for i in range(n):
+        if i % 4 == 3:
+            title, text = wikipedia[i // 4]["title"], wikipedia[i // 4]["context"]
+        else:
+            record = history[(i - i // 4) % len(history)]
+            title, text = record["title"], record["text"][: 1100 * (1 + i % 5)]
+        documents.append(Document(id=f"d{i}", title=title, text=text, source="corpus.jsonl", record=i))
+    return documents
+
+
+@dataclass
+class Measured:
+    """Figures of one leg. Seconds of stages are those in which the stage was at work, on whatever thread."""
+
+    n_tokens: int = 0
+    n_prompt_tokens: int = 0
+    n_cached_tokens: int = 0
+    seconds: float = 0.0
+    batches: list[tuple[float, int]] = field(default_factory=list)  # seconds, requests that ran
+    stages_s: dict[str, float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        seconds, running = np.array([b[0] for b in self.batches]), np.array([b[1] for b in self.batches])
+        order = np.argsort(running)
+        below = np.cumsum(seconds[order]) / max(seconds.sum(), 1e-9)
+        return {
+            "tokens": self.n_tokens,
+            "seconds": self.seconds,
+            "tokens_per_s": self.n_tokens / self.seconds,
+            "batch_mean": float((seconds * running).sum() / max(seconds.sum(), 1e-9)),
+            "batch_p10": int(running[order][np.searchsorted(below, 0.1)]) if len(running) else 0,
+            "prefix_hits": self.n_cached_tokens / max(self.n_prompt_tokens, 1),
+            "stages": {name: s / self.seconds for name, s in sorted(self.stages_s.items())},
+        }
+
+
+class Watch:
+    """Counts what an engine does, and how long the stages around it work."""
+
+    def __init__(self) -> None:
+        self.measured = Measured()
+        self._lock = threading.Lock()
+        self._first_s = self._others_s = 0.0
+
+    def watch_engine(self, engine: Any) -> None:
+        """Count the tokens of its answers; the clock runs from the first request to `stop`."""
+        complete = engine.complete
+
+        async def counted(prompt: Prompt, sampling: Sampling) -> Completion:
+            if not self._first_s:
+                self._first_s, self._others_s = time.perf_counter(), children_cpu_s()
+            completion = await complete(prompt, sampling)
+            self.measured.n_tokens += completion.n_completion_tokens
+            self.measured.n_prompt_tokens += completion.n_prompt_tokens
+            self.measured.n_cached_tokens += completion.n_cached_tokens
+            return completion
+
+        engine.complete = counted
+        if isinstance(engine, VLLMEngine):
+            step = engine._engine.step
+
+            def timed() -> Any:
+                began = time.perf_counter()
+                outputs = step()
+                seconds = time.perf_counter() - began
+                self.measured.batches.append((seconds, engine.load().n_running))
+                self._add("generation", seconds)
+                return outputs
+
+            engine._engine.step = timed
+
+    def time_calls(self, owner: Any, name: str, stage: str) -> None:
+        call = getattr(owner, name)
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self._add(stage, time.perf_counter() - began)
+
+        setattr(owner, name, timed)
+
+    def _add(self, stage: str, seconds: float) -> None:
+        if self._first_s:
+            with self._lock:
+                self.measured.stages_s[stage] = self.measured.stages_s.get(stage, 0.0) + seconds
+
+    def stop(self) -> Measured:
+        self.measured.seconds = time.perf_counter() - self._first_s
+        return self.measured
+
+
+def children_cpu_s() -> float:
+    """Of the processes below this one: Prefect's server is the only one."""
+    times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return sum(used.user + used.system for used in times)
+
+
+def first_prompts(documents: list[Document], n: int) -> list[tuple[Prompt, Sampling]]:
+    tokenizer = HubTokenizer(resolve_model(PACKAGED_MODEL))
+    found = []
+    for document in documents[:n]:
+        chunk = chunk_document(document, tokenizer, RECIPE.chunk_tokens)[0]
+        (variant,) = draw_variants(RECIPE, document.id, 1, 0)
+        context = make_context(document.text, chunk, "", {}, tokenizer, RECIPE.context_tokens)
+        prompt = RECIPE.render(document, chunk, variant, context, chunk.text.strip())
+        sampling = RECIPE.sampling
+        found.append(
+            (
+                prompt,
+                Sampling(
+                    temperature=sampling.temperature,
+                    top_p=sampling.top_p,
+                    max_tokens=RECIPE.max_output_tokens(chunk),
+                    seed=len(found),
+                ),
+            )
+        )
+    return found
+
+
+def count_chunks(documents: list[Document]) -> int:
+    tokenizer = HubTokenizer(resolve_model(PACKAGED_MODEL))
+    return sum(len(chunk_document(document, tokenizer, RECIPE.chunk_tokens)) for document in documents)
+
+
+def bare(data: Path, documents: list[Document]) -> Measured:
+    n_prompts = count_chunks(documents)
+    prompts = first_prompts(read_documents(data, n_prompts), n_prompts)
+    engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
+    watch = Watch()
+    watch.watch_engine(engine)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*[engine.complete(*prompt) for prompt in prompts])
+
+    asyncio.run(all_at_once())
+    measured = watch.stop()
+    asyncio.run(engine.close())
+    return measured
+
+
+class AcceptAll:
+    """In the place of fidelity.checker.Checker."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    async def __call__(self, *_: Any, **__: Any) -> Verdict:
+        return Verdict(accepted=True)
+
+    def near_duplicates(self, variants: Any) -> dict[int, Any]:
+        return {}
+
+    def close(self) -> None: ...
+
+
+def flow(documents: list[Document], *, checked: bool, endpoint: str | None = None, prefect_home: str = "") -> Measured:
+    """`palimpsest rephrase` in this process, with its ends watched."""
+    watch = Watch()
+    open_engine, run_part = flows.resources.open_engine, rephrase.parts.run_part
+    spans: dict[str, float] = {}
+
+    def opened(config: Any) -> Any:
+        engine = open_engine(config)
+        watch.watch_engine(engine)
+        return engine
+
+    flows.resources.open_engine = opened
+    if checked:
+        watch.time_calls(flows.resources.Checker, "_answer", "fidelity: embeddings")
+        watch.time_calls(sys.modules["fidelity.checker"], "check_form", "fidelity: form")
+    else:
+        flows.resources.Checker = AcceptAll
+        flows.resources.open_encoder = lambda model: None
+    watch.time_calls(rephrase.parts, "_open", "reading and chunking, ahead")
+    watch.time_calls(rephrase.parts, "_commit", "commit")
+    watch.time_calls(Journal, "write", "journal")
+
+    async def timed_part(part: Any, workshop: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return await run_part(part, workshop)
+        finally:
+            spans[str(part.index)] = time.perf_counter() - began
+
+    run_task = flows.rephrasing._run_task
+
+    async def timed_task(part: Any, plan: Any) -> None:
+        began = time.perf_counter()
+        await run_task(part, plan)
+        watch._add("Prefect: around the tasks", time.perf_counter() - began - spans[str(part.index)])
+
+    flows.rephrasing.run_part = timed_part
+    flows.rephrasing._run_task = timed_task
+    with tempfile.TemporaryDirectory(prefix="bench-throughput-") as folder:
+        corpus = Path(folder) / "corpus.jsonl"
+        lines = [json.dumps({"id": d.id, "title": d.title, "text": d.text}, ensure_ascii=False) for d in documents]
+        corpus.write_text("\n".join(lines), encoding="utf-8")
+        engine = {"kind": "openai", "endpoints": (endpoint,)} if endpoint else {"max_context_tokens": CONTEXT_TOKENS}
+        values = {
+            "source": str(corpus),
+            "output": f"{folder}/out",
+            "n_retries": 0,
+            "part_bytes": 64 << 10,
+            "recipe": "rephrase",
+            "engine": engine,
+        }
+        commit_times: list[float] = []
+        write_json = rephrase.shards.Storage.write_json
+
+        def timed_write(storage: Any, name: str, value: object) -> None:
+            write_json(storage, name, value)
+            if name.startswith("commits/"):
+                commit_times.append(time.perf_counter())
+                # Its start, some seconds of imports, is over before the first request.
+                watch.measured.stages_s["Prefect: its server, CPU"] = children_cpu_s() - watch._others_s
+
+        rephrase.shards.Storage.write_json = timed_write
+        summary = run_locally(values, Console(stderr=True))
+        measured = watch.measured
+        measured.seconds = commit_times[-1] - watch._first_s
+        print(f"{summary.n_parts} parts, {summary.n_chunks_accepted} of {summary.n_chunks} chunks accepted")
+    return measured
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """A vLLM server with the settings that the engine in the process has."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    arguments = ["--model", resolve_model(PACKAGED_MODEL), "--host", "127.0.0.1", "--port", port, "--enforce-eager"]
+    arguments += ["--max-model-len", CONTEXT_TOKENS, "--max-num-seqs", MAX_NUM_SEQS_CPU, "--no-enable-chunked-prefill"]
+    arguments += ["--max-num-batched-tokens", 4096, "--disable-uvicorn-access-log"]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("VLLM_", "OMP_"))},
+        "VLLM_CPU_KVCACHE_SPACE": "2",
+        "VLLM_CPU_OMP_THREADS_BIND": f"0-{len(os.sched_getaffinity(0)) - 1}",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+    }
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *map(str, arguments)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 300
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200:
+                    break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("the vLLM server does not start")
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(60)
+
+
+def on_server(endpoint: str, leg: Callable[[], Measured]) -> Measured:
+    """A leg whose engine is a server: its batch, tokens and cache are read from its /metrics."""
+    url = endpoint.removesuffix("/v1")
+    httpx.post(f"{url}/reset_prefix_cache")
+    before, batches, done = scrape(url), [], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            batches.append((0.5, int(scrape(url)["num_requests_running"])))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        measured = leg()
+    finally:
+        done.set()
+        watcher.join()
+    after = scrape(url)
+    # Not the seconds before the first request, such as those of loading an encoder.
+    measured.batches = batches[next((i for i, b in enumerate(batches) if b[1]), 0) :]
+    measured.n_tokens = int(after["generation_tokens_total"] - before["generation_tokens_total"])
+    measured.n_prompt_tokens = int(after["prefix_cache_queries_total"] - before["prefix_cache_queries_total"])
+    measured.n_cached_tokens = int(after["prefix_cache_hits_total"] - before["prefix_cache_hits_total"])
+    return measured
+
+
+def scrape(url: str) -> dict[str, float]:
+    text = httpx.get(f"{url}/metrics").text
+    return {name: float(value) for name, value in re.findall(r"^vllm:(\w+)\{[^}]*\} (\S+)$", text, re.MULTILINE)}
+
+
+def datatrove(documents: list[Document], endpoint: str, out: Path) -> Measured:
+    """datatrove's runner, which calls `chain` for each document; the chain is ours, so the prompts are the same."""
+    packages = out / DATATROVE.replace("==", "-")
+    if not packages.is_dir():
+        # Its pins are not ours; it needs nothing that is not here.
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(packages), DATATROVE]
+        subprocess.run(pip, check=True)
+    sys.path.append(str(packages))
+    from datatrove.data import Document as TheirDocument
+    from datatrove.pipeline.inference.run_inference import InferenceConfig, InferenceRunner
+    from datatrove.pipeline.writers import JsonlWriter
+
+    model = resolve_model(PACKAGED_MODEL)
+    tokenizer = HubTokenizer(model)
+    ours = {document.id: document for document in documents}
+    watch = Watch()
+
+    class Callback:
+        def __init__(self, generate: Any) -> None:
+            self._generate = generate
+            self.info = EngineInfo(
+                engine="datatrove",
+                model=model,
+                model_revision="",
+                tokenizer=model,
+                max_context_tokens=CONTEXT_TOKENS,
+                max_in_flight=500,
+            )
+
+        async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
+            watch._first_s = watch._first_s or time.perf_counter()
+            result = await self._generate(
+                {
+                    "messages": prompt.messages(),
+                    "temperature": sampling.temperature,
+                    "top_p": sampling.top_p,
+                    "max_tokens": sampling.max_tokens,
+                    "seed": sampling.seed,
+                }
+            )
+            usage = result.usage
+            return Completion(
+                text=result.text,
+                finish_reason=result.finish_reason,
+                n_prompt_tokens=usage["prompt_tokens"],
+                n_completion_tokens=usage["completion_tokens"],
+            )
+
+        async def close(self) -> None: ...
+
+    async def chain(document: Any, generate: Any) -> list[str]:
+        mine = ours[document.id]
+        tools = Tools(engine=Callback(generate), tokenizer=tokenizer, check=AcceptAll(), n_retries=0, seed=0)
+        (variant,) = draw_variants(RECIPE, mine.id, 1, 0)
+        chunks = chunk_document(mine, tokenizer, RECIPE.chunk_tokens)
+        rewrite = await rewrite_document(mine, chunks, variant, RECIPE, tools)
+        return [part.text for part in rewrite.chunks]
+
+    with tempfile.TemporaryDirectory(prefix="bench-datatrove-") as folder:
+        config = InferenceConfig(
+            server_type="endpoint", model_name_or_path=model, endpoint_url=endpoint.removesuffix("/v1")
+        )
+        writer = JsonlWriter(folder, output_filename="${rank}_chunk_${chunk_index}.jsonl")
+        runner = InferenceRunner(chain, config, writer, checkpoints_local_dir=f"{folder}/checkpoints")
+        runner.run([TheirDocument(id=d.id, text=d.text) for d in documents])
+    return watch.stop()
+
+
+def table(rows: dict[str, dict[str, Any]]) -> None:
+    print("\n| leg | output tokens | s | tokens/s | batch mean | p10 | prefix hits |")
+    print("|---|---|---|---|---|---|---|")
+    for name in LEGS:
+        if row := rows.get(name):
+            print(
+                f"| {name} | {row['tokens']:,} | {row['seconds']:.0f} | {row['tokens_per_s']:.1f} "
+                f"| {row['batch_mean']:.1f} | {row['batch_p10']} | {row['prefix_hits']:.0%} |"
+            )
+    for above, below in (("flow", "bare"), ("checked", "bare"), ("server", "datatrove")):
+        if above in rows and below in rows:
+            print(f"{above} / {below}: {rows[above]['tokens_per_s'] / rows[below]['tokens_per_s']:.3f}")
+    for name in LEGS:
+        if name in rows and rows[name]["stages"]:
+            shares = ", ".join(f"{stage} {share:.2%}" for stage, share in rows[name]["stages"].items())
+            print(f"{name}, at work in the wall time: {shares}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--documents", type=int, default=72)
+    parser.add_argument("--legs", default=",".join(LEGS))
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "bench-throughput")
+    arguments = parser.parse_args()
+    if not (arguments.data / "documents").is_dir():
+        parser.error(f"{arguments.data} holds no documents/: name the folder with the data")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    documents = read_documents(arguments.data, arguments.documents)
+    legs = arguments.legs.split(",")
+    if len(legs) > 1:  # each in a process of its own, so that none finds the caches of another
+        for group in [[leg] for leg in legs if leg in LEGS[:3]] + [[leg for leg in legs if leg in LEGS[3:]]]:
+            if group:
+                command = [sys.executable, __file__, str(arguments.data), "--documents", str(arguments.documents)]
+                group_name = "+".join(group)
+                subprocess.run([*command, "--legs", group_name, "--out", str(arguments.out)], check=True)
+    else:
+        with contextlib.ExitStack() as stack:
+            on_servers = [leg for leg in legs[0].split("+") if leg in LEGS[3:]]
+            endpoint = stack.enter_context(server()) if on_servers else ""
+            for leg in legs[0].split("+"):
+                measured = {
+                    "bare": lambda: bare(arguments.data, documents),
+                    "flow": lambda: flow(documents, checked=False),
+                    "checked": lambda: flow(documents, checked=True),
+                    "server": lambda: on_server(endpoint, lambda: flow(documents, checked=False, endpoint=endpoint)),
+                    "datatrove": lambda: on_server(endpoint, lambda: datatrove(documents, endpoint, arguments.out)),
+                }[leg]()
+                (arguments.out / f"{leg}.json").write_text(json.dumps(measured.row()))
+                print(leg, json.dumps(measured.row()), flush=True)
+    if len(legs) > 1 or "+" in legs[0]:
+        rows = {path.stem: json.loads(path.read_text()) for path in arguments.out.glob("*.json")}
+        table(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The simulated engine keeps to its speed, and the scheduler on it to its promise."""
+
+import asyncio
+import random
+import time
+
+import pytest
+
+from rephrase.simulation import BatchSpeed, SimulatedEngine, run_in_virtual_time, simulate
+
+ALONE = BatchSpeed(fixed_s=1.0, per_request_s=0.0)
+
+
+def test_time_jumps():
+    async def main(loop):
+        await asyncio.gather(*[asyncio.sleep(n * 100) for n in range(50)])
+        return loop.time()
+
+    began = time.monotonic()
+    assert run_in_virtual_time(main) == pytest.approx(4900)
+    assert time.monotonic() - began < 1
+
+
+def test_who_waits_for_ever_is_told():
+    async def main(loop):
+        await loop.create_future()
+
+    with pytest.raises(RuntimeError, match="wait for each other"):
+        run_in_virtual_time(main)
+
+
+def test_the_speed_is_found_again():
+    speed = BatchSpeed(fixed_s=0.03, per_request_s=0.002)
+    found = BatchSpeed.fit([(b, speed.tokens_per_s(b)) for b in (1, 4, 16, 32)])
+    assert (found.fixed_s, found.per_request_s) == pytest.approx((0.03, 0.002))
+    fast = speed.scaled_to(8000, 256)
+    assert fast.tokens_per_s(256) == pytest.approx(8000)
+    assert fast.fixed_s / fast.per_request_s == pytest.approx(15)
+
+
+def test_a_request_takes_as_many_steps_as_tokens_in_whatever_company():
+    """By hand: 10 tokens alone take 5 steps, then another comes for 5 steps of double length, then 5 alone."""
+    speed = BatchSpeed(fixed_s=0.0, per_request_s=1.0)
+
+    async def main(loop):
+        engine = SimulatedEngine(speed, 8)
+        ends = {}
+
+        async def ask(name, after_s, n_tokens):
+            await asyncio.sleep(after_s)
+            await engine.complete(None, sampling(n_tokens))
+            ends[name] = loop.time()
+
+        await asyncio.gather(ask("first", 0, 15), ask("second", 5, 5))
+        return ends
+
+    assert run_in_virtual_time(main) == pytest.approx({"second": 15, "first": 20})
+
+
+def sampling(n_tokens):
+    from rephrase.records import Sampling
+
+    return Sampling(temperature=0, top_p=1, max_tokens=n_tokens, seed=0)
+
+
+def test_those_over_the_slots_wait_in_line():
+    result = simulate([[[10]] * 6], ALONE, n_slots=2)
+    assert result.makespan_s == pytest.approx(30)
+    assert (result.n_chunks, result.n_tokens, result.bound_s) == (6, 60, 30)
+
+
+def test_one_long_chain_among_short_ones_begins_first():
+    chains = [[10]] * 140 + [[10] * 20]
+    result = simulate([chains[i : i + 5] for i in range(0, len(chains), 5)], ALONE, n_slots=8)
+    assert result.bound_s == 200
+    # Begun last, it would end at 175 + 200. It waits now and then for a place in the batch.
+    assert result.makespan_s <= 240
+
+
+@pytest.mark.parametrize("n_slots", [8, 32])
+def test_a_corpus_comes_near_what_no_schedule_can_beat(n_slots):
+    generator = random.Random(0)
+    chains = [[generator.randint(60, 220) for _ in range(generator.choice([1, 1, 2, 5, 10, 40]))] for _ in range(1000)]
+    parts = [chains[i : i + 10] for i in range(0, len(chains), 10)]
+    result = simulate(parts, BatchSpeed(0.03, 0.002), n_slots=n_slots, check_s=0.05)
+    assert 1 <= result.makespan_s / result.bound_s < 1.05
+
+
+def test_checks_do_not_idle_the_engine():
+    """A check takes as long as a chunk, and the engine is full all the same."""
+    result = simulate([[[10] * 6] * 96], ALONE, n_slots=4, check_s=10.0)
+    assert result.makespan_s / result.bound_s < 1.1
