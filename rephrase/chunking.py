@@ -84,18 +84,22 @@ class _Cutter:
         self.text = text
         self.budget = budget
         self.token_starts = tokenizer.starts(text)
-        whole = [span for span in protected_spans(text) if self.n_tokens(*span) <= budget]
-        self.boundaries = [
-            _outside(whole, positions)
-            for positions in (
-                [match.end() for match in _HEADING.finditer(text)],
-                [match.end() for match in _PARAGRAPH.finditer(text)],
-                _sentence_ends(text, language),
-                [match.end() for match in _CLAUSE.finditer(text)],
-                [match.end() for match in _SPACE.finditer(text)],
-                [p for p in sorted(set(self.token_starts)) if _may_cut(text, p)],
-            )
-        ]
+        self.whole = [span for span in protected_spans(text) if self.n_tokens(*span) <= budget]
+        self._find = (
+            lambda: [match.end() for match in _HEADING.finditer(text)],
+            lambda: [match.end() for match in _PARAGRAPH.finditer(text)],
+            lambda: _sentence_ends(text, language),
+            lambda: [match.end() for match in _CLAUSE.finditer(text)],
+            lambda: [match.end() for match in _SPACE.finditer(text)],
+            lambda: [p for p in sorted(set(self.token_starts)) if _may_cut(text, p)],
+        )
+        self._found: dict[int, list[int]] = {}
+
+    def boundaries(self, strength: int) -> list[int]:
+        """Found when first asked for: most texts need none of the weaker ones, of which there are many."""
+        if strength not in self._found:
+            self._found[strength] = _outside(self.whole, self._find[strength]())
+        return self._found[strength]
 
     def n_tokens(self, start: int, end: int) -> int:
         return bisect.bisect_left(self.token_starts, end) - bisect.bisect_left(self.token_starts, start)
@@ -109,7 +113,7 @@ class _Cutter:
         if strength > _TOKENS:
             # One character of many tokens, or marks that belong together: nothing is left but to cut by characters.
             return self._join([(i, i + 1) for i in range(start, end)])
-        positions = self.boundaries[strength]
+        positions = self.boundaries(strength)
         inside = positions[bisect.bisect_right(positions, start) : bisect.bisect_left(positions, end)]
         if not inside:
             return self._split(start, end, strength + 1)
