@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility lock clean
+.PHONY: help install demo test test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,15 @@ bench-muon: install ## Muon against AdamW, and what QK-Clip does; DATA=folder OU
 
 bench-utility: install ## does token utility rank planted text rightly; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)
+
+bench-throughput: install ## the flow against bare vLLM and datatrove; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_throughput.py $(DATA)
+
+bench-scheduler: install ## the scheduler on a simulated engine, against what no schedule can beat; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_scheduler.py $(DATA)
+
+bench-memory: install ## peak memory at ten times the documents
+	$(BIN)/python tests/benchmarks/bench_memory.py
 
 lock: ## renew requirements.lock from pyproject.toml
 	$(PIP) install -q uv

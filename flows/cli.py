@@ -7,7 +7,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any, Literal
 
 import typer
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from flows.doctor_commands import doctor
+from flows.plan_commands import with_options_of
 from flows.report_commands import report
 from flows.serve_commands import serve
 from flows.verify_commands import calibrate, verify
@@ -31,6 +33,9 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+
+# What becomes of the options of `rephrase`: it runs with them, `plan` reckons with them.
+use_of_options: ContextVar[Callable[[dict[str, Any], bool], None] | None] = ContextVar("use_of_options", default=None)
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -261,7 +266,7 @@ def rephrase(
     """
     if metrics_port:
         os.environ["PALIMPSEST_METRICS_PORT"] = str(metrics_port)
-    run(
+    (use_of_options.get() or run)(
         {
             "source": source,
             "output": output,
@@ -502,6 +507,7 @@ def utility(run: Annotated[str, typer.Argument(help="Folder of a training run.")
 
 
 app.command()(report)
+app.command()(with_options_of(rephrase, use_of_options))
 
 
 def run(values: dict[str, Any], json_output: bool) -> None:

@@ -1,7 +1,7 @@
 """What the tasks of a run share inside one process: the engine, the tokenizer, the checks. Opened once, closed once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -112,9 +112,9 @@ def plan_run(config: RephraseConfig, storage: Storage, pinned: Mapping[str, Any]
     return plan
 
 
-def too_small(found: float | None, model: str, recipes: Mapping[str, Recipe], plan: Plan) -> list[str]:
-    """A note for each recipe of the plan's routes that is meant for larger models than this one."""
-    used = {name for route in plan.routes for name in route.split("+") if name in recipes}
+def too_small(found: float | None, model: str, recipes: Mapping[str, Recipe], routes: Iterable[str]) -> list[str]:
+    """A note for each recipe of the routes that is meant for larger models than this one."""
+    used = {name for route in routes for name in route.split("+") if name in recipes}
     return [
         f"note: the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more, "
         f"{model} has about {found / 1e6:,.0f}M: expect many rejects"
@@ -160,7 +160,7 @@ async def open_job(config: RephraseConfig, storage: Storage) -> Job:
     model = config.engine.model or PACKAGED_MODEL
     folder = await asyncio.to_thread(resolve_model, model)
     plan = await asyncio.to_thread(plan_run, config, storage, config.pinned(model, model_revision(folder), recipes))
-    notes = too_small(n_parameters(folder), model, recipes, plan)
+    notes = too_small(n_parameters(folder), model, recipes, plan.routes)
     return Job(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notes=tuple(notes))
 
 

@@ -1,26 +1,28 @@
 """A sample of a corpus that is too large to be read for an estimate.
 
-Records are taken from places that lie evenly in the bytes of the corpus: each byte of a file is as likely as any other.
-What the sample says of records per byte is then true of the corpus, and how much the places differ says how far to
-trust it.
+A few records are taken at each of many places that lie evenly in the bytes of the corpus. A place where records are
+short stands for more of them, so each record has a weight (Horvitz and Thompson 1952); how much the places differ says
+how far to trust the sum.
 """
 
 import math
 import random
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase.reading import PARQUET_SUFFIXES, TEXT_SUFFIXES, InputFile, Position, ReadOptions, lines, read_file
+from rephrase.reading import PARQUET_SUFFIXES, TEXT_SUFFIXES, InputFile, Position, ReadOptions, read_file
 from rephrase.records import Document, UnreadableRecord
 
 # Up to this size a corpus is read as a whole: a few seconds.
-WHOLE_BYTES = 2 << 20
+WHOLE_BYTES = 1 << 20
 N_PLACES = 40
-RECORDS_PER_PLACE = 8
+RECORDS_PER_PLACE = 3
 # So much of a compressed file is read to learn how many records lie in a byte of it.
 HEAD_BYTES = 1 << 20
 
@@ -29,12 +31,16 @@ Record = Document | UnreadableRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSample:
-    """`records` stand for `n_records`, which is exact when `whole`. `error` is the relative standard error of it."""
+    """Each of `records` stands for `weights` of the corpus; `error` is the relative standard error of their sum."""
 
     records: list[Record]
-    n_records: float
+    weights: list[float]
     whole: bool
     error: float
+
+    @property
+    def n_records(self) -> float:
+        return sum(self.weights)
 
 
 def sample_corpus(
@@ -49,33 +55,34 @@ def sample_corpus(
         ValueError: not one record could be read.
     """
     n_bytes = sum(file.n_bytes for file in files)
-    if n_bytes <= WHOLE_BYTES:
-        records = list(islice((record for file in files for record, _ in read_file(file, options)), limit))
-        return CorpusSample(records=records, n_records=len(records), whole=True, error=0.0)
-    if limit is not None and limit <= N_PLACES * RECORDS_PER_PLACE:
-        records = list(islice((record for file in files for record, _ in read_file(file, options)), limit))
-        return CorpusSample(records=records, n_records=len(records), whole=True, error=0.0)
+    if n_bytes <= WHOLE_BYTES or (limit is not None and limit <= N_PLACES * RECORDS_PER_PLACE):
+        whole = list(islice((record for file in files for record, _ in read_file(file, options)), limit))
+        return CorpusSample(records=whole, weights=[1.0] * len(whole), whole=True, error=0.0)
     generator = random.Random(seed)
-    records, per_byte = [], []
-    for number in range(N_PLACES):
+    records: list[Record] = []
+    weights: list[float] = []
+    texts = [file for file in files if file.path.endswith(TEXT_SUFFIXES)]
+    for file in (chosen := generator.sample(texts, min(len(texts), N_PLACES))):
+        records += [record for record, _ in read_file(file, options)]
+        weights.append(len(texts) / len(chosen))
+    others = [file for file in files if not file.path.endswith(TEXT_SUFFIXES)]
+    n_bytes = sum(file.n_bytes for file in others)
+    densities = []
+    for number in range(N_PLACES if n_bytes else 0):
         at = (number + generator.random()) / N_PLACES * n_bytes
-        file = next(file for file, end in _ends(files) if at < end)
+        file = next(file for file, end in _ends(others) if at < end)
         found, n_bytes_read = _at_place(file, options, generator.random())
+        densities.append(len(found) / n_bytes_read if found else 0.0)
         records += found
-        if n_bytes_read:
-            per_byte.append(len(found) / n_bytes_read)
+        weights += [n_bytes / N_PLACES / n_bytes_read] * len(found)
     if not records:
         raise ValueError(f"no record could be read at {N_PLACES} places of {len(files)} files")
-    # Of one record for so many bytes: the mean of bytes per record weighs places as the corpus does.
-    mean = len(per_byte) / sum(1 / density for density in per_byte)
-    spread = math.sqrt(sum((1 / density - 1 / mean) ** 2 for density in per_byte) / max(1, len(per_byte) - 1))
-    n_records = n_bytes * mean
-    return CorpusSample(
-        records=records,
-        n_records=min(n_records, limit) if limit else n_records,
-        whole=False,
-        error=spread * mean / math.sqrt(len(per_byte)),
-    )
+    error = 0.0
+    if densities:
+        error = statistics.stdev(densities) / statistics.fmean(densities) / math.sqrt(len(densities))
+    if limit is not None and limit < (n_records := sum(weights)):
+        weights = [weight * limit / n_records for weight in weights]
+    return CorpusSample(records=records, weights=weights, whole=False, error=error)
 
 
 def _ends(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, float]]:
@@ -87,8 +94,6 @@ def _ends(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, float]]:
 
 def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list[Record], float]:
     """Some records at a share of a file, and how many of its bytes they stand for."""
-    if file.path.endswith(TEXT_SUFFIXES):
-        return [record for record, _ in read_file(file, options)], file.n_bytes
     if file.path.endswith(PARQUET_SUFFIXES):
         with fsspec.open(file.path, "rb") as raw:
             n_rows = pq.ParquetFile(raw).metadata.num_rows
@@ -97,9 +102,7 @@ def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list
         return found, len(found) * file.n_bytes / max(1, n_rows)
     if file.path.endswith((".gz", ".zst")):
         # There is no way to begin in the middle: its head stands for it.
-        with fsspec.open(file.path, "rb") as raw:
-            n_lines = sum(1 for line in lines(file, raw, HEAD_BYTES) if line.strip())
-            n_bytes = min(file.n_bytes, max(1, raw.tell()))
+        n_lines, n_bytes = _head(file)
         skipped = islice(read_file(file, options), int(where * n_lines), int(where * n_lines) + RECORDS_PER_PLACE)
         found = [record for record, _ in skipped]
         return found, len(found) * n_bytes / max(1, n_lines)
@@ -109,6 +112,20 @@ def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list
         found.append(record)
         end = after.byte
     return found, end - start.byte
+
+
+def _head(file: InputFile) -> tuple[int, int]:
+    """The lines in the head of a compressed file, and its compressed bytes."""
+    codec = {"gz": "gzip", "zst": "zstd"}[file.path.rsplit(".", 1)[-1]]
+    n_lines = 0
+    with fsspec.open(file.path, "rb") as raw:
+        stream = pa.CompressedInputStream(pa.PythonFile(raw), codec)
+        while raw.tell() < min(HEAD_BYTES, file.n_bytes) and (data := stream.read(1 << 16)):
+            n_lines += data.count(b"\n")
+        if raw.tell() >= file.n_bytes:  # all is read from the disk, and some of it still packed
+            while data := stream.read(1 << 20):
+                n_lines += data.count(b"\n")
+        return n_lines, min(file.n_bytes, raw.tell())
 
 
 def _line_start(file: InputFile, at: int) -> int:

@@ -109,9 +109,7 @@ def main() -> None:
         ("hardest", HARDEST, 32),
         ("hardest", HARDEST, 256),
     ]
-    print(
-        "| documents | chunks with tries | engine | at once | makespan / bound | µs to decide | µs in all | MB |"
-    )
+    print("| documents | chunks with tries | engine | at once | makespan / bound | µs to decide | µs in all | MB |")
     print("|---|---|---|---|---|---|---|---|")
     for n_documents in map(int, arguments.documents.split(",")):
         parts = draw_parts(lengths, n_documents)

@@ -1,6 +1,7 @@
 """The commands that need no rewriting model."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -91,3 +92,37 @@ def test_shards_are_trained_on_exported_and_their_utility_is_told(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     tokens = model.generate(**tokenizer("The town", return_tensors="pt"), max_new_tokens=4, do_sample=False)
     assert tokens.shape[1] > 2
+
+
+def test_a_plan_says_what_a_run_would_take_without_one(tmp_path):
+    corpus = tmp_path / "a.jsonl"
+    text = " ".join(f"Sentence {i} says something that is new to all who read it." for i in range(60))
+    corpus.write_text("".join(json.dumps({"body": f"{number} {text}"}) + "\n" for number in range(4)))
+    options = ("plan", corpus, "--text-field", "body", "--variants", 3)
+    found = json.loads(run(*options, "--tokens-per-s", 1000, "--price-per-hour", 3.6, "--json"))
+    (route,) = found["routes"]
+    assert (route["route"], route["n_documents"], route["n_chunks"] % 12) == ("rephrase", 4, 0)
+    assert found["whole_corpus_read"]
+    assert found["seconds"] >= route["n_completion_tokens"] / 1000
+    assert found["cost"] == pytest.approx(found["seconds"] * 3.6 / 3600)
+    shown = run(*options).replace("\n", " ")
+    assert "meant for models of 1B parameters or more" in shown
+    assert "name its --tokens-per-s" in shown
+    assert not (tmp_path / "plan.json").exists()
+
+    usage = {"n_chunks": 10, "n_chunks_accepted": 4, "n_prompt_tokens": 5000, "n_completion_tokens": 3000}
+    usage |= {"n_tokens": 800, "engine_s": 6.0}
+    commit_part(Storage(tmp_path / "out"), 0, [], [], n_records=4, usage={"rephrase": usage})
+    found = json.loads(run(*options, "--like", tmp_path / "out", "--json"))
+    (route,) = found["routes"]
+    assert route["accepted_share"] == 0.4
+    assert route["n_tokens"] == pytest.approx(80 * route["n_chunks"])
+    assert found["seconds"] >= route["n_completion_tokens"] / 500  # 3000 tokens in 6 s
+
+
+def test_a_plan_takes_every_option_of_a_run():
+    def options(command):
+        shown = runner.invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
+        return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown))
+
+    assert options("rephrase") - options("plan") == {"--target-tokens", "--new-files"}
