@@ -66,7 +66,7 @@ async def rephrase(config: RephraseConfig) -> Summary:
         await asyncio.to_thread(remove_leftovers, storage, {*range(len(job.plan.parts))} - {p.index for p in todo})
         target = Target(config.target_tokens)
         _count_committed(progress, target, job.plan, config.n_variants, committed)
-        async with run_page(storage, progress):
+        async with run_page(storage, progress, job.plan):
             if config.runner == "ray":
                 await job.close()  # the workers open their own
                 names = [task_name(part_label(job.plan, part)) for part in todo]

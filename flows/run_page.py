@@ -20,6 +20,7 @@ from flows.progress import ProgressLine
 from flows.samples import Sample, find_samples, samples_markdown
 from flows.summary import Summary, summarize
 from rephrase.parts import Progress
+from rephrase.plan import Plan
 from rephrase.rows import Row
 from rephrase.shards import read_commits
 from rephrase.storage import Storage
@@ -33,8 +34,10 @@ N_SAMPLES = 3
 class RunPage:
     """The artifacts of one run: its progress, its account, its recipes, samples, and where its output lies."""
 
-    def __init__(self, storage: Storage, progress: Progress) -> None:
+    def __init__(self, storage: Storage, progress: Progress, plan: Plan) -> None:
         self._storage = storage
+        self._plan = plan
+        self._commits: dict[int, Row] = {}
         self._progress = progress
         self._line = ProgressLine(progress)
         self._ids: dict[str, UUID] = {}
@@ -56,8 +59,9 @@ class RunPage:
 
     async def update(self) -> None:
         """Write what has changed; when the server does not answer, say so once and try again the next time."""
-        commits = await asyncio.to_thread(read_commits, self._storage)
-        summary = await asyncio.to_thread(summarize, self._storage)
+        # Only new ones are read: there may be many thousands.
+        commits = self._commits = await asyncio.to_thread(read_commits, self._storage, self._commits)
+        summary = await asyncio.to_thread(summarize, self._storage, self._plan, commits)
         if len(self._samples) < N_SAMPLES:
             await asyncio.to_thread(self._look_for_samples, commits)
         share = self._progress.n_bytes_done / self._progress.n_bytes if self._progress.n_bytes else 0.0
@@ -101,9 +105,9 @@ class RunPage:
 
 
 @asynccontextmanager
-async def run_page(storage: Storage, progress: Progress) -> AsyncIterator[None]:
+async def run_page(storage: Storage, progress: Progress, plan: Plan) -> AsyncIterator[None]:
     """Keep the page of this run up to date for as long as the context is open, and write its end."""
-    page = RunPage(storage, progress)
+    page = RunPage(storage, progress, plan)
     task = asyncio.create_task(page.keep_up_to_date())
     try:
         yield

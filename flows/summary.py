@@ -1,11 +1,13 @@
 """What a run came to, read from its plan and its commits."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rephrase.cost import total_usage
-from rephrase.plan import load_plan
+from rephrase.plan import Plan, load_plan
+from rephrase.rows import Row
 from rephrase.shards import read_commits
 from rephrase.storage import Storage
 
@@ -60,15 +62,18 @@ class Summary:
         return self.n_parts_committed == self.n_parts
 
 
-def summarize(storage: Storage) -> Summary:
+def summarize(storage: Storage, plan: Plan | None = None, found: Mapping[int, Row] | None = None) -> Summary:
     """
+    Args:
+        plan, found: the plan of the run and its commits, where they are known.
+
     Raises:
         FileNotFoundError: the folder holds no run.
     """
-    plan = load_plan(storage)
+    plan = plan or load_plan(storage)
     if plan is None:
         raise FileNotFoundError(f"{storage.url} holds no run: it has no plan.json")
-    commits = list(read_commits(storage).values())
+    commits = list((read_commits(storage) if found is None else found).values())
     reasons: Counter[str] = Counter()
     for commit in commits:
         reasons.update(commit["rejects_by_reason"])

@@ -6,8 +6,9 @@ OUT/commits/part-00017.json        counts and checksums; a part without it does 
 """
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -78,10 +79,19 @@ def parquet_bytes(rows: Sequence[Row], table_schema: pa.Schema) -> bytes:
     return bytes(sink.getvalue())
 
 
-def read_commits(storage: Storage) -> dict[int, Row]:
-    """The commits of all committed parts, by part."""
-    names = storage.names("commits", ".json")
-    return {commit["part"]: commit for commit in (storage.read_json(f"commits/{name}") for name in names)}
+def read_commits(storage: Storage, known: Mapping[int, Row] | None = None) -> dict[int, Row]:
+    """The commits of all committed parts, by part.
+
+    Args:
+        known: those that were read before; such a one is not read again, unless its part was not done to its end.
+    """
+    found = {index: commit for index, commit in (known or {}).items() if not commit.get("n_records_left")}
+    known_names = {f"{part_name(index)}.json" for index in found}
+    names = [f"commits/{name}" for name in storage.names("commits", ".json") if name not in known_names]
+    for _, data in storage.read_many(names):
+        commit = json.loads(data)
+        found[commit["part"]] = commit
+    return dict(sorted(found.items()))
 
 
 def read_commit(storage: Storage, index: int) -> Row | None:

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_memory.py [--documents 500] [--times 10]
 
-The command is the real one with a scripted engine (tests/run_scripted.py), so that what is measured is reading, cutting,
+The command is the real one with a scripted engine (tests/run_scripted.py): what is measured is reading, cutting,
 scheduling, checking, the journal, the commits and Prefect, and not a model.
 """
 
@@ -35,7 +35,13 @@ def peak(folder: Path, n_documents: int) -> tuple[float, float, dict[str, int]]:
     """Peak resident MB of the process, its seconds, and its account."""
     corpus = folder / f"{n_documents}.jsonl"
     write_corpus(corpus, n_documents)
-    command = [sys.executable, str(TESTS / "run_scripted.py"), "rephrase", str(corpus), str(folder / f"out{n_documents}")]
+    command = [
+        sys.executable,
+        str(TESTS / "run_scripted.py"),
+        "rephrase",
+        str(corpus),
+        str(folder / f"out{n_documents}"),
+    ]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),

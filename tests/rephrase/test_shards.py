@@ -125,3 +125,18 @@ def test_a_crash_while_a_part_is_committed_anew_leaves_it_uncommitted(out, monke
     with pytest.raises(OSError, match="no space left"):
         commit_part(Storage(out), 0, [REWRITE], [], n_records=1)
     assert sorted(read_commits(Storage(out))) == [1]
+
+
+def test_commits_that_are_known_are_not_read_again_unless_their_part_was_not_done(tmp_path, monkeypatch):
+    storage = Storage(tmp_path)
+    for index, n_left in enumerate([0, 3, 0]):
+        commit_part(storage, index, [], [], n_records_left=n_left)
+    known = read_commits(storage)
+    commit_part(storage, 3, [], [], n_records_left=0)
+    commit_part(storage, 1, [], [], n_records_left=0)
+    read = []
+    read_many = Storage.read_many
+    monkeypatch.setattr(Storage, "read_many", lambda self, names: read_many(self, read.extend(names) or read))
+    found = read_commits(storage, known)
+    assert sorted(read) == ["commits/part-00001.json", "commits/part-00003.json"]
+    assert found == {index: storage.read_json(f"commits/part-0000{index}.json") for index in range(4)}
