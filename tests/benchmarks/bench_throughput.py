@@ -1,6 +1,6 @@
 """How near the whole flow comes to the bare engine, and to datatrove's inference runner on the same server.
 
-    python tests/benchmarks/bench_throughput.py DATA [--documents 72] [--legs bare,flow,checked,server,datatrove]
+    python tests/benchmarks/bench_throughput.py DATA [--documents 72] [--characters 1100] [--legs bare,flow]
 
 DATA holds documents/*.jsonl. Each leg generates with the packaged model; the texts are cut to between one and five
 chunks, all legs see the same ones:
@@ -10,6 +10,8 @@ chunks, all legs see the same ones:
     checked    the same with all checks
     server     the flow on a vLLM server on the loopback interface
     datatrove  datatrove's InferenceRunner on that server, with the same chains of the same prompts
+
+A leg of its own, `speeds`, prints the engine's speed by the number of requests at once.
 
 Legs may be run one at a time: what they measured is kept in --out, and the table is made of all that is there.
 """
@@ -54,11 +56,12 @@ from rephrase.tokenizer import HubTokenizer
 LEGS = ("bare", "flow", "checked", "server", "datatrove")
 RECIPE = load_recipes()["rephrase"]
 CONTEXT_TOKENS = 2048
+SPEED_S = 8.0  # for each number of requests at once
 DATATROVE = "datatrove==0.10.1"
 
 
-def read_documents(data: Path, n: int) -> list[Document]:
-    """Sections of US history cut to between one and five chunks, and paragraphs of Wikipedia in between."""
+def read_documents(data: Path, n: int, n_characters: int) -> list[Document]:
+    """Sections of US history cut to between one and five times `n_characters`, paragraphs of Wikipedia in between."""
     history = [json.loads(line) for line in (data / "documents/openstax_us_history.jsonl").open(encoding="utf-8")]
     wikipedia = [json.loads(line) for line in (data / "documents/xquad_en.jsonl").open(encoding="utf-8")]
     documents = []
@@ -67,7 +70,7 @@ def read_documents(data: Path, n: int) -> list[Document]:
             title, text = wikipedia[i // 4]["title"], wikipedia[i // 4]["context"]
         else:
             record = history[(i - i // 4) % len(history)]
-            title, text = record["title"], record["text"][: 1100 * (1 + i % 5)]
+            title, text = record["title"], record["text"][: n_characters * (1 + i % 5)]
         documents.append(Document(id=f"d{i}", title=title, text=text, source="corpus.jsonl", record=i))
     return documents
 
@@ -80,6 +83,7 @@ class Measured:
     n_prompt_tokens: int = 0
     n_cached_tokens: int = 0
     seconds: float = 0.0
+    cpu_s: float = 0.0  # of this process and of those it started
     batches: list[tuple[float, int]] = field(default_factory=list)  # seconds, requests that ran
     stages_s: dict[str, float] = field(default_factory=dict)
 
@@ -91,6 +95,7 @@ class Measured:
             "tokens": self.n_tokens,
             "seconds": self.seconds,
             "tokens_per_s": self.n_tokens / self.seconds,
+            "tokens_per_cpu_s": self.n_tokens / self.cpu_s,
             "batch_mean": float((seconds * running).sum() / max(seconds.sum(), 1e-9)),
             "batch_p10": int(running[order][np.searchsorted(below, 0.1)]) if len(running) else 0,
             "prefix_hits": self.n_cached_tokens / max(self.n_prompt_tokens, 1),
@@ -104,7 +109,7 @@ class Watch:
     def __init__(self) -> None:
         self.measured = Measured()
         self._lock = threading.Lock()
-        self._first_s = self._others_s = 0.0
+        self._first_s = self._others_s = self._own_s = 0.0
 
     def watch_engine(self, engine: Any) -> None:
         """Count the tokens of its answers; the clock runs from the first request to `stop`."""
@@ -112,7 +117,7 @@ class Watch:
 
         async def counted(prompt: Prompt, sampling: Sampling) -> Completion:
             if not self._first_s:
-                self._first_s, self._others_s = time.perf_counter(), children_cpu_s()
+                self.start()
             completion = await complete(prompt, sampling)
             self.measured.n_tokens += completion.n_completion_tokens
             self.measured.n_prompt_tokens += completion.n_prompt_tokens
@@ -133,6 +138,9 @@ class Watch:
 
             engine._engine.step = timed
 
+    def start(self) -> None:
+        self._first_s, self._others_s, self._own_s = time.perf_counter(), children_cpu_s(), time.process_time()
+
     def time_calls(self, owner: Any, name: str, stage: str) -> None:
         call = getattr(owner, name)
 
@@ -151,7 +159,9 @@ class Watch:
                 self.measured.stages_s[stage] = self.measured.stages_s.get(stage, 0.0) + seconds
 
     def stop(self) -> Measured:
+        """The last call counts."""
         self.measured.seconds = time.perf_counter() - self._first_s
+        self.measured.cpu_s = time.process_time() - self._own_s + children_cpu_s() - self._others_s
         return self.measured
 
 
@@ -189,9 +199,9 @@ def count_chunks(documents: list[Document]) -> int:
     return sum(len(chunk_document(document, tokenizer, RECIPE.chunk_tokens)) for document in documents)
 
 
-def bare(data: Path, documents: list[Document]) -> Measured:
+def bare(data: Path, documents: list[Document], n_characters: int) -> Measured:
     n_prompts = count_chunks(documents)
-    prompts = first_prompts(read_documents(data, n_prompts), n_prompts)
+    prompts = first_prompts(read_documents(data, n_prompts, n_characters), n_prompts)
     engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
     watch = Watch()
     watch.watch_engine(engine)
@@ -203,6 +213,31 @@ def bare(data: Path, documents: list[Document]) -> Measured:
     measured = watch.stop()
     asyncio.run(engine.close())
     return measured
+
+
+def speeds(data: Path, n_characters: int) -> None:
+    """The engine's speed by the number of requests at once, with real first-chunk prompts: for bench_scheduler."""
+    engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
+    prompts = first_prompts(read_documents(data, 64, n_characters), 64)
+
+    async def keep_full(n_at_once: int) -> float:
+        """Tokens a second while `n_at_once` requests run."""
+        n_tokens, began, todo = 0, time.perf_counter(), iter(prompts * 10)
+
+        async def one_after_the_other() -> None:
+            nonlocal n_tokens
+            while time.perf_counter() - began < SPEED_S:
+                n_tokens += (await engine.complete(*next(todo))).n_completion_tokens
+
+        await asyncio.gather(*[one_after_the_other() for _ in range(n_at_once)])
+        return n_tokens / (time.perf_counter() - began)
+
+    async def measure() -> None:
+        for n_at_once in (1, 2, 4, 8, 16, 32):
+            print(f"({n_at_once}, {await keep_full(n_at_once):.1f}),", flush=True)
+        await engine.close()
+
+    asyncio.run(measure())
 
 
 class AcceptAll:
@@ -270,20 +305,18 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
             "recipe": "rephrase",
             "engine": engine,
         }
-        commit_times: list[float] = []
         write_json = rephrase.shards.Storage.write_json
 
         def timed_write(storage: Any, name: str, value: object) -> None:
             write_json(storage, name, value)
             if name.startswith("commits/"):
-                commit_times.append(time.perf_counter())
+                watch.stop()
                 # Its start, some seconds of imports, is over before the first request.
                 watch.measured.stages_s["Prefect: its server, CPU"] = children_cpu_s() - watch._others_s
 
         rephrase.shards.Storage.write_json = timed_write
         summary = run_locally(values, Console(stderr=True))
         measured = watch.measured
-        measured.seconds = commit_times[-1] - watch._first_s
         print(f"{summary.n_parts} parts, {summary.n_chunks_accepted} of {summary.n_chunks} chunks accepted")
     return measured
 
@@ -382,7 +415,8 @@ def datatrove(documents: list[Document], endpoint: str, out: Path) -> Measured:
             )
 
         async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-            watch._first_s = watch._first_s or time.perf_counter()
+            if not watch._first_s:
+                watch.start()
             result = await self._generate(
                 {
                     "messages": prompt.messages(),
@@ -421,17 +455,19 @@ def datatrove(documents: list[Document], endpoint: str, out: Path) -> Measured:
 
 
 def table(rows: dict[str, dict[str, Any]]) -> None:
-    print("\n| leg | output tokens | s | tokens/s | batch mean | p10 | prefix hits |")
-    print("|---|---|---|---|---|---|---|")
+    print("\n| leg | output tokens | s | tokens/s | tokens per CPU second | batch mean | p10 | prefix hits |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in LEGS:
         if row := rows.get(name):
             print(
                 f"| {name} | {row['tokens']:,} | {row['seconds']:.0f} | {row['tokens_per_s']:.1f} "
-                f"| {row['batch_mean']:.1f} | {row['batch_p10']} | {row['prefix_hits']:.0%} |"
+                f"| {row['tokens_per_cpu_s']:.1f} | {row['batch_mean']:.1f} | {row['batch_p10']} "
+                f"| {row['prefix_hits']:.0%} |"
             )
     for above, below in (("flow", "bare"), ("checked", "bare"), ("server", "datatrove")):
         if above in rows and below in rows:
-            print(f"{above} / {below}: {rows[above]['tokens_per_s'] / rows[below]['tokens_per_s']:.3f}")
+            ratios = (rows[above][name] / rows[below][name] for name in ("tokens_per_s", "tokens_per_cpu_s"))
+            print(f"{above} / {below}: {next(ratios):.3f} per second, {next(ratios):.3f} per CPU second")
     for name in LEGS:
         if name in rows and rows[name]["stages"]:
             shares = ", ".join(f"{stage} {share:.2%}" for stage, share in rows[name]["stages"].items())
@@ -442,18 +478,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--documents", type=int, default=72)
+    parser.add_argument("--characters", type=int, default=1100, help="the texts have one to five times as many")
     parser.add_argument("--legs", default=",".join(LEGS))
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "bench-throughput")
     arguments = parser.parse_args()
     if not (arguments.data / "documents").is_dir():
         parser.error(f"{arguments.data} holds no documents/: name the folder with the data")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    documents = read_documents(arguments.data, arguments.documents)
+    documents = read_documents(arguments.data, arguments.documents, arguments.characters)
     legs = arguments.legs.split(",")
+    if legs == ["speeds"]:
+        speeds(arguments.data, arguments.characters)
+        return
     if len(legs) > 1:  # each in a process of its own, so that none finds the caches of another
         for group in [[leg] for leg in legs if leg in LEGS[:3]] + [[leg for leg in legs if leg in LEGS[3:]]]:
             if group:
                 command = [sys.executable, __file__, str(arguments.data), "--documents", str(arguments.documents)]
+                command += ["--characters", str(arguments.characters)]
                 group_name = "+".join(group)
                 subprocess.run([*command, "--legs", group_name, "--out", str(arguments.out)], check=True)
     else:
@@ -462,7 +503,7 @@ def main() -> None:
             endpoint = stack.enter_context(server()) if on_servers else ""
             for leg in legs[0].split("+"):
                 measured = {
-                    "bare": lambda: bare(arguments.data, documents),
+                    "bare": lambda: bare(arguments.data, documents, arguments.characters),
                     "flow": lambda: flow(documents, checked=False),
                     "checked": lambda: flow(documents, checked=True),
                     "server": lambda: on_server(endpoint, lambda: flow(documents, checked=False, endpoint=endpoint)),
