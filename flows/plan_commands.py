@@ -20,7 +20,7 @@ UseOfOptions = ContextVar[Callable[[dict[str, Any], bool], None] | None]
 REQUESTS_PER_ENGINE = 256
 PLAN = "Plan"
 # Options of `rephrase` that have no meaning here.
-LEFT_OUT = {"output", "target_tokens", "new_files"}
+LEFT_OUT = {"output", "target_tokens", "new_files", "metrics_port"}
 
 Like = Annotated[
     str | None,

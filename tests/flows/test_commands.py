@@ -125,4 +125,4 @@ def test_a_plan_takes_every_option_of_a_run():
         shown = runner.invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
         return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown))
 
-    assert options("rephrase") - options("plan") == {"--target-tokens", "--new-files"}
+    assert options("rephrase") - options("plan") == {"--target-tokens", "--new-files", "--metrics-port"}
