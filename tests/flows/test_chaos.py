@@ -35,6 +35,7 @@ def test_killed_at_random_moments(corpus, tmp_path):
     assert 0 < ledger.n_repeated <= ledger.n_in_flight
 
 
+@pytest.mark.slow
 def test_long_documents_go_on_in_the_middle(corpus, tmp_path):
     out = tmp_path / "out"
     ledger = kill_and_resume(corpus, out, tmp_path, n_kills=2, seed=1, SCRIPTED_SAVE_EVERY_S=0)
@@ -45,10 +46,10 @@ def test_long_documents_go_on_in_the_middle(corpus, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_twenty_times_at_random_moments(tmp_path, seed, capsys):
-    write_corpus(tmp_path / "corpus.jsonl", 240)
+    write_corpus(tmp_path / "corpus.jsonl", 400)
     out = tmp_path / "out"
     ledger = kill_and_resume(tmp_path / "corpus.jsonl", out, tmp_path, n_kills=20, seed=seed)
-    check_complete(Storage(out), 240)
+    check_complete(Storage(out), 400)
     with capsys.disabled():
         print(f"\nseed {seed}: {ledger}")
     assert ledger.n_repeated <= ledger.n_in_flight
@@ -148,6 +149,7 @@ def test_other_options_and_changed_inputs_are_refused_and_harm_nothing(corpus, t
     check_complete(Storage(out), N_DOCUMENTS)
 
 
+@pytest.mark.slow
 def test_a_torn_journal_record_is_written_again(corpus, tmp_path):
     out = tmp_path / "out"
     run = command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.1)

@@ -22,7 +22,7 @@ def test_two_nodes_of_which_one_is_lost_write_byte_for_byte_what_one_process_wri
     write_corpus(tmp_path / "corpus.jsonl", n_documents)
     outs = {runner: tmp_path / runner for runner in ("local", "ray")}
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    environment = {**os.environ, "PYTHONPATH": path, "SCRIPTED_DELAY_S": "0.05", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "PYTHONPATH": path, "SCRIPTED_DELAY_S": "0.3", "RAY_USAGE_STATS_ENABLED": "0"}
     for runner, out in outs.items():
         script = ["run_on_ray.py", out] if runner == "ray" else ["run_scripted.py"]
         options = ["--part-bytes", 20_000, "--json", "--runner", runner]
