@@ -27,7 +27,9 @@ _CONNECTORS = frozenset({"", "na", "y", "e", "et", "ve", "و"})
 _AMBIGUOUS = frozenset({"neuf", "নয়", "sei"})
 
 _MARKS = "\u0300-\u036f\u0900-\u0903\u093a-\u094f\u0980-\u0983\u09bc-\u09d7\u0a00-\u0d83\u0e31-\u0e4e"
-_DIGITS = re.compile(r"(?<![\w.,])\d+(?:[.,'’٬٫\u00a0\u202f ]\d{3})+(?:[.,٫]\d+)?(?!\d)|\d+(?:[.,٫]\d+)*")
+_DIGITS = re.compile(
+    r"(?<![\w.,])\d+(?:[.,'’٬٫\u00a0\u202f ]\d{3})+(?:[.,٫]\d+)?(?!\d)|(?:(?<![\w.,])[.,])?\d+(?:[.,٫]\d+)*"
+)
 _TOKEN = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_MARKS}\u200c\u200d'])*")
 _HAN_DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2, "俩": 2}
 _HAN_TENS = {"十": 10, "百": 100, "千": 1000}
@@ -54,7 +56,11 @@ def foreign_numbers(text: str, language: str) -> list[Number]:
     language = language.lower().split("-")[0].split("_")[0]
     if language in _HAN:
         return _han_numbers(text)
-    found = [_in_digits(text, match) for match in _DIGITS.finditer(text) if len(match.group()) <= MAX_DIGITS]
+    found = [
+        _in_digits(text, match)
+        for match in _DIGITS.finditer(text)
+        if len(match.group()) <= MAX_DIGITS and not (match.group() == "00" and text[match.start() - 1] == ":")
+    ]
     table = _number_words(language)
     spelled = _unspaced(text, table) if language in _UNSPACED else _in_words(text, table, language in _ENDINGS)
     return _composed(text, sorted([*found, *spelled], key=lambda number: number.start))
@@ -62,7 +68,7 @@ def foreign_numbers(text: str, language: str) -> list[Number]:
 
 def _in_digits(text: str, match: re.Match[str]) -> Number:
     written = "".join(str(unicodedata.digit(char)) if char.isdigit() else char for char in match.group())
-    values = readings(written)
+    values = readings(f"0{written}" if written[0] in ".," else written)
     end = match.end()
     percent = re.compile(r"\s?[%٪﹪]").match(text, end)
     if fraction := re.compile(r"/(\d+)").match(text, end):

@@ -152,11 +152,16 @@ def _digits(text: str, words: Sequence[Word], at: int, found: list[Number]) -> i
     # x_2, H2O, 10^5, \alpha1: not numbers that a text tells.
     if before.isalpha() or before in "_^\\{#":
         return at + 1
-    values = _values(word.text)
+    first, end, stop = word.start, word.end, at + 1
+    # ".75" has no zero before its point.
+    is_share = before == "." and not text[max(0, word.start - 2) : word.start - 1].strip(" $€£¥(~\n\t")
+    if is_share and word.text.isdecimal() and len(word.text) <= MAX_DIGITS:
+        values, first = [float(f"0.{word.text}")], word.start - 1
+    else:
+        values = _values(word.text)
     if not values:
         return at + 1
-    first, end, stop = word.start, word.end, at + 1
-    currency = _CURRENCY.search(text, max(0, word.start - 5), word.start)
+    currency = _CURRENCY.search(text, max(0, first - 5), first)
     unit = UNITS[currency.group(1)] if currency else None
     if currency:
         first = currency.start()
@@ -168,9 +173,16 @@ def _digits(text: str, words: Sequence[Word], at: int, found: list[Number]) -> i
         values, end, stop = [values[-1] * _ATTACHED_SCALES[suffix.lower]], suffix.end, stop + 1
     elif end < len(text) and text[end] in _SIGNS:
         values, end = [values[-1] + _SIGNS[text[end]]], end + 1
+    afternoon = suffix is None and stop < len(words) and words[stop].lower in ("pm", "p.m", "p.m.")
+    afternoon = afternoon and values[0] < 12 and words[stop].start - end <= 1
     if len(values) > 1:
         for value, place in zip(values, _places(word), strict=True):
-            found.append(Number((value,), None, *place))
+            if text[slice(*place)] != "00":  # of 1:00
+                hours = (value, value + 12) if afternoon and value == values[0] else (value,)
+                found.append(Number(hours, None, *place))
+        return stop
+    if afternoon:
+        found.append(Number((values[0], values[0] + 12), None, first, end))
         return stop
     value = values[0]
     # "3.5 million", "2 hundred thousand", "two million (or: 2) dozen", "2 1/2", "2 and a half".

@@ -31,6 +31,8 @@ def read(text):
         ("between five and ten million", [5e6, 1e7]),
         ("x_2, H2O, 10^5, v1.2.3", [10]),
         ("hundreds of people", []),
+        ("$.75 and .5 of it", [0.75, 0.5]),
+        ("from 1:00 to 5:30", [1, 5, 30]),
         ("I saw it; Vitamin C", []),
         ("9" * 60, []),
     ],
@@ -57,6 +59,7 @@ def test_values(text, values):
         ("£5", "5 pounds"),
         ("20 °C", "20 degrees"),
         ("5", "5 apples"),
+        ("5 pm", "17"),
     ],
 )
 def test_true_equalities(a, b):
