@@ -159,16 +159,16 @@ def _composed(text: str, found: list[Number]) -> list[Number]:
         if not gap and high in _MULTIPLIERS and 0 < low < high and (high > 100 or low < 10):
             values = tuple(value * high for value in before.values)
             result[-1] = Number(values, None, before.start, number.end)
-        elif gap in _CONNECTORS and not text[before.start].isdigit() and _adds(low, high):
+        elif gap in _CONNECTORS and not text[before.start].isdigit() and _adds(low, high, said=bool(gap)):
             result[-1] = Number((low + high,), None, before.start, number.end)
         else:
             result.append(number)
     return result
 
 
-def _adds(high: float, low: float) -> bool:
-    """Whether the lower number fills the zeros of the higher one."""
-    return any(low < zeros <= high and high % zeros == 0 for zeros in (10, 100, 1000)) and high >= 20
+def _adds(high: float, low: float, *, said: bool) -> bool:
+    """Whether the lower number fills the zeros of the higher one; ten needs a word between them (kumi na mbili)."""
+    return any(low < zeros <= high and high % zeros == 0 for zeros in (10, 100, 1000)) and high >= (10 if said else 20)
 
 
 def _han_numbers(text: str) -> list[Number]:

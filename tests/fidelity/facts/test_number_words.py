@@ -18,7 +18,7 @@ from fidelity.facts.number_words import foreign_numbers, readings
         ("th", "สามฟอง ๑๖ สองพันห้าร้อย", [3, 16, 2500]),
         ("zh", "16颗，三个，百分之二十，3万，一百二十五，1.2亿", [16, 3, 20, 30000, 125, 1.2e8]),
         ("ja", "三つ、1万、1/2", [3, 10000, 0.5]),
-        ("sw", "mayai matatu, arobaini na tano", [3, 45]),
+        ("sw", "mayai matatu, arobaini na tano, kumi na mbili", [3, 45, 12]),
         ("tr", "yirmibir elma, üç yüz", [21, 300]),
         ("xx", "42 ٢٥", [42, 25]),
     ],
