@@ -17,10 +17,15 @@ from rephrase.rewriting import OnReject
 from rephrase.routing import AUTOMATIC, PASS_THROUGH, require_recipes
 
 
+def form_title(name: str, _: object) -> str:
+    """What stands over a field in the form of Prefect's UI: `n_variants` is shown as "Variants"."""
+    return name.removeprefix("n_").replace("_", " ").capitalize()
+
+
 class EngineConfig(BaseModel):
     """Which language model rewrites, and where it runs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)
 
     kind: Literal["vllm", "openai"] = Field("vllm", description="vllm: in this process; openai: a server.")
     model: str | None = Field(
@@ -57,7 +62,7 @@ class RayConfig(BaseModel):
 class RephraseConfig(BaseModel):
     """Everything a rephrase run needs to know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)
 
     # In the order of the form in Prefect's UI: what is changed most comes first.
     source: str = Field(description="File, folder or glob, on any fsspec filesystem.")

@@ -139,7 +139,7 @@ def task_name(label: str) -> str:
 
 
 def part_label(plan: Plan, part: Part) -> str:
-    """Which records a part holds: `part-00003: a.jsonl 1,201–1,600`, counted from 1."""
+    """Which records a part holds: `part-00003: a.jsonl 1,201 to 1,600`, counted from 1."""
     first = part.start.record + 1
     label = f"{part_name(part.index)}: {plan.inputs[part.file].name}"
     after = plan.parts[part.index + 1] if part.index + 1 < len(plan.parts) else None
@@ -147,12 +147,12 @@ def part_label(plan: Plan, part: Part) -> str:
     last_file = len(plan.inputs) - 1 if after is None else after.file - (after.start.record == 0)
     if last_file <= part.file:
         last = first + part.n_records - 1
-        return f"{label} {first:,}–{last:,}" if part.n_records > 1 else f"{label} {first:,}"
+        return f"{label} {first:,} to {last:,}" if part.n_records > 1 else f"{label} {first:,}"
     n_more = last_file - part.file
     last_name = plan.inputs[last_file].name
     return (
         f"{label} {first:,} to {last_name}"
-        + (f" ({n_more + 1} files)" if n_more > 1 else "")
+        + (f", {n_more + 1} files" if n_more > 1 else "")
         + (f", {part.n_records:,} records")
     )
 

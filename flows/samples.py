@@ -1,16 +1,24 @@
-"""Sources and rewrites side by side, as Markdown that shows hostile text as text."""
+"""Sources and rewrites side by side, as Markdown that shows hostile text as text.
 
+Prefect's UI shows entities as they are written and does not wrap tables, so that each pair is a block of code.
+"""
+
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from rephrase.rows import Row
 from rephrase.shards import part_name
 from rephrase.storage import Storage
 
 N_CHARACTERS = 700
+N_COLUMNS = 88  # that the page shows
 N_ROWS = 64  # looked at in one part
 
 
@@ -48,22 +56,27 @@ def find_samples(storage: Storage, commit: Row, found: Sequence[Sample], n: int)
 
 
 def samples_markdown(samples: Sequence[Sample]) -> str:
-    """A heading and a table of two columns for each sample."""
-    return "\n\n".join(
-        f"### {escape(sample.heading)}\n\n| source | rewrite |\n|---|---|\n"
-        f"| {escape(shorten(sample.source))} | {escape(shorten(sample.rewrite))} |"
-        for sample in samples
-    )
+    """A block of code for each sample: its heading, and source and rewrite in two columns."""
+    return "\n\n".join(fenced(side_by_side(sample)) for sample in samples)
 
 
-def escape(text: str) -> str:
-    """Text that Markdown and HTML show as it is, on one line.
+def side_by_side(sample: Sample) -> str:
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(ratio=1)
+    table.add_column(ratio=1)
+    table.add_row("SOURCE", "REWRITE")
+    table.add_row(Text(shorten(sample.source)), Text(shorten(sample.rewrite)))
+    console = Console(width=N_COLUMNS, file=io.StringIO(), color_system=None, force_terminal=False)
+    console.print(Text(sample.heading), "", table, sep="\n")
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
-    Every sign that could mean something becomes a numeric entity, which neither of them reads as anything but itself.
-    """
-    text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text.strip())
-    text = re.sub(r"[!-/:-@\[-`{-~]", lambda match: f"&#{ord(match[0])};", text)
-    return re.sub(r"\s*\n\s*", "<br>", text)
+
+def fenced(text: str) -> str:
+    """A block of code that nothing in the text can end: its fence is longer than any run of backticks."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def shorten(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.config import form_title
 from rephrase.models import PACKAGED_MODEL, resolve_model
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ class TrainConfig(BaseModel):
     """What `palimpsest train` takes as options."""
 
     # Loading torch to show a form would take ten seconds: the choices stand here too, and a test compares them.
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)
 
     n_steps: int = Field(500, ge=1, description="Optimizer steps.")
     preset: Literal["nano", "micro", "mini", "deepseek_v3", "kimi_k2"] = Field(

@@ -99,7 +99,7 @@ asyncio.run(main())
     assert any(line.startswith("flow Completed rephrase ") and str(corpus) in line for line in found)
     tasks = [line for line in found if line.startswith("task Completed part-")]
     assert len(tasks) == summary["n_parts"]
-    assert any(line.startswith("task Completed part-00000: corpus.jsonl 1–") for line in tasks)
+    assert any(line.startswith("task Completed part-00000: corpus.jsonl 1 to ") for line in tasks)
 
     # The same command again has nothing to do, and another one is refused with what differs.
     code, out, _ = run(*options(corpus, tmp_path / "out"))

@@ -47,8 +47,8 @@ def test_the_scheduler_makes_runs_that_take_what_is_new_and_nothing_else(served,
     assert (first["auto_scheduled"], first["state"]["name"]) == (True, "Completed"), served.log
     assert document_ids(out) == ["a0", "a1", "a2", "a3"]
     assert {task["name"] for task in served.of_run("task_runs", first["id"])} == {
-        "part-00000: a.jsonl 1–2",
-        "part-00001: a.jsonl 3–4",
+        "part-00000: a.jsonl 1 to 2",
+        "part-00001: a.jsonl 3 to 4",
     }
     artifacts = {artifact["key"]: artifact["data"] for artifact in served.of_run("artifacts", first["id"])}
     assert artifacts["rephrase-progress"] == 100
@@ -56,7 +56,7 @@ def test_the_scheduler_makes_runs_that_take_what_is_new_and_nothing_else(served,
     assert (account["records read"], account["records accepted"], account["records to do"]) == ("4", "4", "0")
     (recipe,) = json.loads(artifacts["rephrase-recipes"])
     assert (recipe["recipe"], recipe["outcome"], recipe["count"]) == ("rephrase", "accepted", 4)
-    assert "Title of a0" in artifacts["rephrase-samples"].replace("&#45;", "-")
+    assert "Title of a0" in artifacts["rephrase-samples"]
     assert f"{out}/rewrites" in artifacts["rephrase-output"]
 
     # An unchanged folder: nothing is done, and nothing is loaded for it.

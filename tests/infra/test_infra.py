@@ -1,0 +1,184 @@
+"""What cannot be started here is at least parsed, and held against the code that it speaks of."""
+
+import importlib
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+import yaml
+from prefect import Flow
+from prefect.workers.base import BaseJobConfiguration
+from scripted import ScriptedEngine
+
+from flows.cli import app
+from flows.config import RephraseConfig
+from flows.deployments import SERVED
+from flows.metrics import RunCollector
+from flows.secrets import SECRETS
+from flows.serve_commands import read_config
+from rephrase.parts import Progress
+from rephrase.scheduler import Scheduler
+
+ROOT = Path(__file__).parents[2]
+INFRA = ROOT / "infra"
+YAML_FILES = sorted([*INFRA.rglob("*.yaml"), *INFRA.rglob("*.yml"), ROOT / "prefect.yaml"])
+OURS = ("palimpsest:0.1.0-cpu", "palimpsest:0.1.0-gpu")
+
+
+def documents(path):
+    return [found for found in yaml.safe_load_all(path.read_text()) if found]
+
+
+def values(node, key):
+    """Every value of `key`, however deep."""
+    if isinstance(node, dict):
+        yield from ([node[key]] if key in node else [])
+        for value in node.values():
+            yield from values(value, key)
+    elif isinstance(node, list):
+        for value in node:
+            yield from values(value, key)
+
+
+def dockerfile(path):
+    """Its instructions, with continued lines joined."""
+    text = re.sub(
+        r"\\\n\s*", " ", "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
+    )
+    return [tuple(line.split(None, 1)) for line in text.splitlines() if line.strip()]
+
+
+def check_options(arguments):
+    """The arguments stand for a command of ours with options that it has."""
+    command = typer.main.get_command(app).commands[arguments[0]]
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert {argument for argument in arguments if argument.startswith("--")} <= known, arguments
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: path.name)
+def test_images_are_pinned(path):
+    for document in documents(path):
+        for image in values(document, "image"):
+            assert re.search(r":(v?\d+\.\d+|RELEASE\.\d{4})", image), image
+            assert image in OURS or "palimpsest" not in image
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.cpu", "Dockerfile.gpu"])
+def test_dockerfiles_are_pinned_and_do_not_run_as_root(name):
+    instructions = dockerfile(INFRA / name)
+    assert {word for word, _ in instructions} <= {"FROM", "ENV", "RUN", "WORKDIR", "COPY", "USER", "ENTRYPOINT", "CMD"}
+    assert [word for word, _ in instructions].count("FROM") == 1
+    assert re.search(r":\d+\.\d+\.\d+", instructions[0][1])
+    words = [word for word, _ in instructions]
+    assert words.index("USER") > max(i for i, word in enumerate(words) if word in ("RUN", "COPY"))
+    assert next(value for word, value in instructions if word == "USER") == "10001"
+    for word, value in instructions:
+        if word == "COPY":
+            *sources, _ = value.split()
+            assert all((ROOT / source).exists() for source in sources), value
+        if word == "RUN" and "apt-get install" in value:
+            assert "--no-install-recommends" in value
+            assert "rm -rf /var/lib/apt/lists" in value
+    assert json.loads(next(value for word, value in instructions if word == "ENTRYPOINT")) == ["palimpsest"]
+    check_options(json.loads(next(value for word, value in instructions if word == "CMD")))
+    assert (INFRA / name).read_text().startswith(f"# docker build -f infra/{name} -t palimpsest:")
+
+
+def test_compose_speaks_of_what_is_there():
+    (compose,) = documents(INFRA / "compose.yaml")
+    services = compose["services"]
+    named = set(re.findall(r"\$\{(\w+)", (INFRA / "compose.yaml").read_text()))
+    assert named == set(re.findall(r"^(\w+)=", (INFRA / ".env.example").read_text(), re.MULTILINE))
+    for service in services.values():
+        assert set(service.get("depends_on", [])) <= {*services}
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:")
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (INFRA / source).exists() if source.startswith(".") else source in compose["volumes"], volume
+    check_options(shlex.split(services["worker"]["command"]))
+    assert services["prefect"]["environment"]["PREFECT_UI_API_URL"].endswith("4200/api")
+    config = RephraseConfig.model_validate(read_config(INFRA / "rephrase.toml"))
+    assert config.new_files
+    assert config.engine.endpoints == ("http://vllm:8000/v1",)
+    (prometheus,) = documents(INFRA / "prometheus.yml")
+    for target in [target for found in values(prometheus, "targets") for target in found]:
+        assert target.split(":")[0] in services
+
+
+def test_each_metric_of_the_dashboard_is_exported():
+    samples = {
+        sample.name
+        for family in RunCollector(Progress(), Scheduler(ScriptedEngine())).collect()
+        for sample in family.samples
+    }
+    dashboard = json.loads((INFRA / "grafana" / "palimpsest.json").read_text())
+    shown = {name for expr in values(dashboard, "expr") for name in re.findall(r"palimpsest_\w+", expr)}
+    assert shown == samples
+    (sources,) = documents(INFRA / "grafana" / "datasources.yml")
+    assert {source["uid"] for source in values(dashboard, "datasource")} == {*values(sources, "uid")}
+
+
+def test_prefect_yaml_has_what_is_served_for_each_pool():
+    (deployments,) = documents(ROOT / "prefect.yaml")
+    found = {entry["name"]: entry for entry in deployments["deployments"]}
+    assert len(found) == len(deployments["deployments"])
+    pools = ("process", "docker", "kubernetes")
+    assert {*found} == {f"{served.name}-{pool}" for served in SERVED for pool in pools}
+    readme = (INFRA / "README.md").read_text()
+    for served in SERVED:
+        module, function = served.entrypoint.rsplit(".", 1)
+        assert isinstance(getattr(importlib.import_module(module), function), Flow)
+        for pool in pools:
+            entry = found[f"{served.name}-{pool}"]
+            assert entry["entrypoint"] == served.entrypoint
+            assert f"prefect work-pool create {entry['work_pool']['name']} --type {pool}" in readme
+
+
+def test_kubernetes_objects_are_whole():
+    objects = documents(INFRA / "kubernetes" / "palimpsest.yaml")
+    (secret,) = documents(INFRA / "kubernetes" / "secret.example.yaml")
+    assert {*secret["stringData"]} == {*SECRETS}
+    for found in [*objects, secret]:
+        assert found["apiVersion"]
+        assert found["kind"] == "Namespace" or found["metadata"]["namespace"] == "palimpsest"
+    named = {(found["kind"], found["metadata"]["name"]) for found in objects}
+    assert len(named) == len(objects)
+    for found in objects:
+        if found["kind"] == "Deployment":
+            labels = found["spec"]["template"]["metadata"]["labels"]
+            assert found["spec"]["selector"]["matchLabels"] == labels
+            account = found["spec"]["template"]["spec"].get("serviceAccountName")
+            assert account is None or ("ServiceAccount", account) in named
+        if found["kind"] == "Service":
+            assert any(found["spec"]["selector"] == labels for labels in values(objects, "matchLabels"))
+    assert {found["name"] for found in values(objects, "secretKeyRef")} == {secret["metadata"]["name"]}
+
+
+async def test_the_job_template_makes_a_job_on_the_gpu_nodes():
+    template = json.loads((INFRA / "kubernetes" / "job-template.json").read_text())
+    used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(template["job_configuration"])))
+    assert used == {*template["variables"]["properties"]}
+
+    class Job(BaseJobConfiguration):
+        namespace: str
+        stream_output: bool
+        job_manifest: dict
+
+    (deployments,) = documents(ROOT / "prefect.yaml")
+    entry = next(entry for entry in deployments["deployments"] if entry["name"] == "rephrase-kubernetes")
+    job = await Job.from_template_and_values(template, entry["work_pool"]["job_variables"])
+    pod = job.job_manifest["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "palimpsest:0.1.0-gpu"
+    assert pod["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert pod["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert pod["containers"][0]["envFrom"][0]["secretRef"]["name"] == "palimpsest"
+
+
+def test_the_ray_cluster_has_as_many_workers_as_machines():
+    (cluster,) = documents(INFRA / "ray" / "cluster.yaml")
+    assert cluster["max_workers"] == len(cluster["provider"]["worker_ips"])
+    assert all(re.match(r"ray (start|stop)", command) for command in cluster["head_start_ray_commands"])
