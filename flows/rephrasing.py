@@ -18,7 +18,7 @@ from flows.metrics import metrics_served
 from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
 from flows.run_page import run_page
 from flows.run_process import prepare_process
-from flows.secrets import load_secrets
+from flows.run_secrets import load_secrets
 from flows.summary import Summary, summarize
 from rephrase.journal import remove_leftovers
 from rephrase.part_order import order_parts

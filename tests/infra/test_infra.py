@@ -17,7 +17,7 @@ from flows.cli import app
 from flows.config import RephraseConfig
 from flows.deployments import SERVED
 from flows.metrics import RunCollector
-from flows.secrets import SECRETS
+from flows.run_secrets import SECRETS
 from flows.serve_commands import read_config
 from rephrase.parts import Progress
 from rephrase.scheduler import Scheduler
