@@ -44,14 +44,16 @@ def test_long_documents_go_on_in_the_middle(corpus, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_twenty_times_at_random_moments(tmp_path, seed, capsys):
+@pytest.mark.parametrize(("seed", "save_every_s"), [(0, 60), (1, 60), (2, 0.2)])
+def test_killed_twenty_times_at_random_moments(tmp_path, seed, save_every_s, capsys):
     write_corpus(tmp_path / "corpus.jsonl", 400)
     out = tmp_path / "out"
-    ledger = kill_and_resume(tmp_path / "corpus.jsonl", out, tmp_path, n_kills=20, seed=seed)
+    ledger = kill_and_resume(
+        tmp_path / "corpus.jsonl", out, tmp_path, n_kills=20, seed=seed, SCRIPTED_SAVE_EVERY_S=save_every_s
+    )
     check_complete(Storage(out), 400)
     with capsys.disabled():
-        print(f"\nseed {seed}: {ledger}")
+        print(f"\nseed {seed}, long documents saved every {save_every_s} s: {ledger}")
     assert ledger.n_repeated <= ledger.n_in_flight
 
 
