@@ -2,11 +2,12 @@
 
     OUT/lease/000003.json    who holds it; its content changes with every beat
 
-The holder of the highest number holds the folder. A number is taken by creating its object, which must not exist yet:
-S3 (`If-None-Match`), Google and Azure do that in one step, so of two runs that want a folder one gets it. A run that
-finds a lease watches it: when it beats, the folder is in use; when it is silent for as long as a lease lasts, its
-holder is gone and the next number is taken. No two clocks are compared. The lease of a process of this machine that is
-no longer there is not waited for.
+The holder of the highest number holds the folder. A number is taken by creating its object, which must not exist yet.
+Where the filesystem does that in one step, as s3fs (`If-None-Match`) and gcsfs do, one of two runs that want a folder
+gets it; elsewhere both may begin, and one finds at its next beat that it did not. A run that finds a lease watches it:
+when it beats, the folder is in use; when it is silent for as long as a lease lasts, its holder is gone and the next
+number is taken. No two clocks are compared. The lease of a process of this machine that is no longer there is not
+waited for.
 
 A holder that was silent too long (a stopped process, a lost network) looks, before it writes again, whether somebody
 has taken the next number; then it stops with an error. Between that look and the write there remains a moment: a
