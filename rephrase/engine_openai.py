@@ -26,9 +26,9 @@ from rephrase.records import Completion, FinishReason, Prompt, Sampling, TokenLo
 Answer = TypeVar("Answer")
 
 DEFAULT_CONTEXT_TOKENS = 4096
-# A server does not say how many requests it runs at once: begin with few, double while that brings more.
+# A server does not say how many requests it runs at once: begin with some, double while that brings more.
 IN_FLIGHT_PER_ENDPOINT = 256
-FIRST_IN_FLIGHT_PER_ENDPOINT = 16
+FIRST_IN_FLIGHT_PER_ENDPOINT = 64
 # A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
 MAX_FIRST_REFUSALS = 20
 # A request that failed so often, each time while others were answered, is itself at fault.

@@ -58,6 +58,8 @@ RECIPE = load_recipes()["rephrase"]
 CONTEXT_TOKENS = 2048
 SPEED_S = 8.0  # for each number of requests at once
 DATATROVE = "datatrove==0.10.1"
+# What its checkpoints need beside it.
+DATATROVE_EXTRAS = ("aiofiles", "aiosqlite")
 
 
 def read_documents(data: Path, n: int, n_characters: int) -> list[Document]:
@@ -311,6 +313,8 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
             write_json(storage, name, value)
             if name.startswith("commits/"):
                 watch.stop()
+                if endpoint:  # which is a process below this one, too
+                    return
                 # Its start, some seconds of imports, is over before the first request.
                 watch.measured.stages_s["Prefect: its server, CPU"] = children_cpu_s() - watch._others_s
 
@@ -333,7 +337,9 @@ def server() -> Iterator[str]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("VLLM_", "OMP_"))},
         "VLLM_CPU_KVCACHE_SPACE": "2",
-        "VLLM_CPU_OMP_THREADS_BIND": f"0-{len(os.sched_getaffinity(0)) - 1}",
+        # As in the process: threads that are bound to cores wait for each other when the machine is shared.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
     }
@@ -390,8 +396,8 @@ def datatrove(documents: list[Document], endpoint: str, out: Path) -> Measured:
     packages = out / DATATROVE.replace("==", "-")
     if not packages.is_dir():
         # Its pins are not ours; it needs nothing that is not here.
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(packages), DATATROVE]
-        subprocess.run(pip, check=True)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(packages)]
+        subprocess.run([*pip, DATATROVE, *DATATROVE_EXTRAS], check=True)
     sys.path.append(str(packages))
     from datatrove.data import Document as TheirDocument
     from datatrove.pipeline.inference.run_inference import InferenceConfig, InferenceRunner

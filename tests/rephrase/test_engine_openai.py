@@ -126,6 +126,8 @@ async def test_a_passing_fault_is_tried_again(serve, bad):
     engine = await asyncio.to_thread(OpenAIEngine, [server.url])
     assert (await engine.complete(PROMPT, SAMPLING)).n_completion_tokens == 3
     assert len(server.requests) == 3
+    # A server that is asked for too much gets fewer requests at once.
+    assert engine.load().n_overloads == 2 * (bad[0] in (429, 503))
 
 
 async def test_a_server_that_hangs_is_given_up(serve):

@@ -41,6 +41,18 @@ async def test_many_completions_at_once_with_their_counts(engine):
     assert any(answer.finish_reason == "length" for answer in answers)
 
 
+async def test_it_says_how_many_run_and_how_many_wait(engine):
+    tasks = [asyncio.create_task(engine.complete(prompt(n), sampling(n, max_tokens=12 + 2 * n))) for n in range(20)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    load = engine.load()
+    assert 1 <= load.n_running <= 8
+    assert 1 <= load.n_waiting <= 19
+    assert 0 < load.kv_cache_use < 1
+    assert load.n_overloads == 0
+    await asyncio.gather(*tasks)
+    assert engine.info.max_in_flight == 9  # one waits behind the eight
+
+
 async def test_the_seed_decides(engine):
     first = await engine.complete(prompt(1), sampling(seed=5))
     again = await engine.complete(prompt(1), sampling(seed=5))
