@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory lock clean
+.PHONY: help install demo test reference test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,6 +29,9 @@ test: install ## lint, types, layers and all tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q
+
+reference: install ## renew docs/reference.md from the code
+	$(BIN)/python docs/make_reference.py
 
 test-browser: install ## Prefect's UI and reports in a real browser (Chromium); SCREENSHOTS=folder keeps pictures
 	$(BIN)/pytest -q -m browser --timeout 600
