@@ -225,7 +225,8 @@ def kill_and_resume(
         if storage.exists("plan.json"):
             checked(storage)
             ledger.killed(storage)
-    code, stdout, err = Command(*arguments, folder=folder, environment={**environment, "SCRIPTED_DELAY_S": 0}).wait()
+    last = Command(*arguments, folder=folder, environment={**environment, "SCRIPTED_DELAY_S": 0})
+    code, stdout, err = last.wait(timeout_s=600)
     assert code == 0, err
     assert json.loads(stdout)["n_to_do"] == 0
     ledger.read()
