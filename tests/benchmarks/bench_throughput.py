@@ -342,6 +342,7 @@ def server() -> Iterator[str]:
         "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
+        "VLLM_SERVER_DEV_MODE": "1",  # it has /reset_prefix_cache
     }
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *map(str, arguments)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -363,7 +364,7 @@ def server() -> Iterator[str]:
 def on_server(endpoint: str, leg: Callable[[], Measured]) -> Measured:
     """A leg whose engine is a server: its batch, tokens and cache are read from its /metrics."""
     url = endpoint.removesuffix("/v1")
-    httpx.post(f"{url}/reset_prefix_cache")
+    httpx.post(f"{url}/reset_prefix_cache").raise_for_status()  # the leg before it had the same prompts
     before, batches, done = scrape(url), [], threading.Event()
 
     def watch() -> None:
@@ -378,8 +379,9 @@ def on_server(endpoint: str, leg: Callable[[], Measured]) -> Measured:
         done.set()
         watcher.join()
     after = scrape(url)
-    # Not the seconds before the first request, such as those of loading an encoder.
-    measured.batches = batches[next((i for i, b in enumerate(batches) if b[1]), 0) :]
+    # Not the seconds before the first request and after the last.
+    busy = [i for i, (_, n_running) in enumerate(batches) if n_running] or [0]
+    measured.batches = batches[busy[0] : busy[-1] + 1]
     measured.n_tokens = int(after["generation_tokens_total"] - before["generation_tokens_total"])
     measured.n_prompt_tokens = int(after["prefix_cache_queries_total"] - before["prefix_cache_queries_total"])
     measured.n_cached_tokens = int(after["prefix_cache_hits_total"] - before["prefix_cache_hits_total"])
