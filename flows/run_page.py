@@ -136,6 +136,9 @@ def account_rows(summary: Summary) -> list[dict[str, str]]:
         "time": str(timedelta(seconds=round(summary.seconds))),
         "parts committed": f"{summary.n_parts_committed:,} of {summary.n_parts:,}",
     }
+    if summary.cost:
+        per_million = f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens"
+        figures["cost"] = f"{summary.cost:,.2f}, {per_million}"
     return [{"figure": name, "value": value} for name, value in figures.items()]
 
 
