@@ -73,7 +73,7 @@ class Command:
         )
         self.process.start()
 
-    def wait(self, timeout_s: float = 120) -> tuple[int, str, str]:
+    def wait(self, timeout_s: float = 240) -> tuple[int, str, str]:
         """Exit code, standard output and standard error."""
         self.process.join(timeout_s)
         assert self.process.exitcode is not None, f"still running after {timeout_s} s: {self._err.read_text()}"
