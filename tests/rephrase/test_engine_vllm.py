@@ -7,7 +7,7 @@ import pytest
 
 from rephrase.engine import PoisonError, PromptTooLongError
 from rephrase.engine_vllm import VLLMEngine
-from rephrase.models import PACKAGED_MODEL
+from rephrase.models import PACKAGED_MODEL, resolve_model
 from rephrase.records import Prompt, Sampling
 from rephrase.supervision import SupervisedEngine
 from rephrase.tokenizer import HubTokenizer
@@ -115,3 +115,30 @@ async def test_a_model_that_dies_is_loaded_again_and_a_request_that_kills_it_is_
         assert 2 <= engine.n_restarts <= 6
     finally:
         await engine.close()
+
+
+async def test_it_says_how_probable_a_text_is_while_it_writes_others(engine):
+    source = "Text:\nThe capital of Peru is Lima.\n\nThe same in other words:\n"
+    right, wrong, *written = await asyncio.gather(
+        engine.logprobs(source, "Peru's capital is Lima."),
+        engine.logprobs(source, "Peru's capital is Oslo."),
+        *[engine.complete(prompt(n), sampling(n)) for n in range(4)],
+    )
+    assert all(answer.text for answer in written)
+    assert right.starts[0] == 0
+    assert len(right.starts) == len(right.logprobs) == len(engine._tokenizer.starts("Peru's capital is Lima."))
+    assert all(value <= 0 for value in right.logprobs)
+    assert sum(right.logprobs) > sum(wrong.logprobs) + 3
+    with pytest.raises(PromptTooLongError, match="to score"):
+        await engine.logprobs("word " * 2000, "text")
+
+
+async def test_transformers_and_vllm_agree_about_a_text(engine):
+    from fidelity.likelihood import CausalScorer
+
+    context, text = "Text:\nRain fell.\n\nThe same in other words:\n", "It rained in the town of Ulm."
+    (expected,) = CausalScorer(resolve_model(PACKAGED_MODEL)).score([(context, text)])
+    found = await engine.logprobs(context, text)
+    assert found.starts == expected.starts
+    # vLLM computes in bfloat16.
+    assert max(abs(a - b) for a, b in zip(found.logprobs, expected.logprobs, strict=True)) < 0.5
