@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test reference test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory lock clean
+.PHONY: help install demo test reference test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -77,6 +77,9 @@ bench-scheduler: install ## the scheduler on a simulated engine, against what no
 
 bench-memory: install ## peak memory at ten times the documents
 	$(BIN)/python tests/benchmarks/bench_memory.py
+
+bench-report: install ## time, memory and size of a report on made-up runs of up to 100,000 rewrites
+	$(BIN)/python tests/benchmarks/bench_report.py
 
 lock: ## renew requirements.lock from pyproject.toml
 	$(PIP) install -q uv

@@ -512,7 +512,7 @@ app.command()(with_options_of(rephrase, use_of_options))
 
 def run(values: dict[str, Any], json_output: bool) -> None:
     """Validate the options, run the flow with a progress line, print the account."""
-    from flows.inspection import summary_table
+    from flows.inspection import print_summary
     from flows.local import run_locally
 
     with explained():
@@ -520,8 +520,10 @@ def run(values: dict[str, Any], json_output: bool) -> None:
         if json_output:
             print_json(dataclasses.asdict(summary))
         else:
-            out.print(summary_table(summary))
-            out.print(f"[dim]look at it: palimpsest inspect {summary.output}[/dim]")
+            print_summary(out, summary)
+            out.print(
+                f"[dim]look at it: palimpsest inspect {summary.output}, or palimpsest report {summary.output}[/dim]"
+            )
 
 
 def print_json(value: object) -> None:

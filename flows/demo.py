@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.inspection import accepted_examples, rejected_examples, summary_table
+from flows.inspection import accepted_examples, print_example, print_summary, rejected_examples
 from flows.local import run_locally
 from rephrase.rows import Row
 from rephrase.shards import read_rewrites
@@ -75,18 +75,18 @@ def run_demo(output: str, out: Console, err: Console) -> None:
     )
     storage = Storage(summary.output)
     out.print()
-    out.print(summary_table(summary))
+    print_summary(out, summary)
     n_rows = sum(table.num_rows for table in read_rewrites(storage, ["id", "text"]))
     out.print(f"\nread back: {n_rows} rewrites from {summary.n_parts_committed} committed shards\n")
     out.print("[bold]Two rewrites that were accepted[/bold], each beside the chunk it came from:")
-    for panel in accepted_examples(storage, 2):
-        out.print(panel)
+    for example in accepted_examples(storage, 2):
+        print_example(out, example)
     out.print("[bold]One that was refused[/bold], kept with its reason in rejects/:")
-    for panel in rejected_examples(storage, 1):
-        out.print(panel)
+    for example in rejected_examples(storage, 1):
+        print_example(out, example)
     out.print(
         f"The model is small and often wrong, also where it was accepted: real corpora want 1B and more.\n"
-        f"See more:      palimpsest inspect {summary.output} --examples 10\n"
+        f"See more:      palimpsest report {summary.output}\n"
         f"Your corpus:   palimpsest rephrase corpus.jsonl out --variants 3\n"
         f"In Python:     datasets.load_dataset('parquet', data_files='{summary.output}/rewrites/*.parquet')"
     )

@@ -1,68 +1,111 @@
 """Look at what a run wrote: the account, and rewrites beside their sources."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 import pyarrow as pa
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fidelity.diversity import distinct_n, template_collapse
-from fidelity.form import copied_share
+from flows.report.variety import measure_variety
 from flows.summary import Summary
+from flows.words import ACCEPTED, COLOURS, REJECTED, TO_DO, Outcome, meaning, plain, visible
 from rephrase.routing import PASS_THROUGH
 from rephrase.rows import Row
 from rephrase.shards import read_rejects, read_rewrites
 from rephrase.storage import Storage
 
-ACCEPTED, REJECTED = "green", "red"
 N_LOOKED_AT = 200
-N_MEASURED = 10_000
+BAR_WIDTH = 72
 
 
-def summary_table(summary: Summary) -> Table:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the account: a name, a number, and a word about it."""
+
+    name: str
+    value: str
+    note: str = ""
+    style: str | None = None
+
+
+def summary_figures(summary: Summary) -> list[Figure]:
     """The account of a run: what came in is accepted, rejected, not yet done or not selected."""
-    table = Table(title=summary.output, title_justify="left", show_header=False, box=None, pad_edge=False)
+    goes_on = "run the same command again, with a larger --target-tokens or none" if summary.n_to_do else ""
+    beyond = "beyond --limit" if summary.n_not_selected else ""
+    figures = [
+        Figure("records read", f"{summary.n_read:,}"),
+        Figure("  accepted", f"{summary.n_accepted:,}", "at least one chunk of one variant", ACCEPTED),
+        Figure("  rejected", f"{summary.n_rejected:,}", "", REJECTED if summary.n_rejected else None),
+        Figure("  to do", f"{summary.n_to_do:,}", goes_on, TO_DO if summary.n_to_do else None),
+        Figure("  not selected", f"{summary.n_not_selected:,}", beyond),
+    ]
+    if summary.skipped_files:
+        shown = ", ".join(summary.skipped_files[:3])
+        figures.append(
+            Figure("files skipped", f"{len(summary.skipped_files):,}", f"of a format that is not read: {shown}")
+        )
+    for route, count in summary.routes.items():
+        how = "left as they are" if route == PASS_THROUGH else route.replace("+", " → ")
+        figures.append(Figure("route", f"{count:,}", how))
+    share = summary.n_chunks_accepted / summary.n_chunks if summary.n_chunks else 0.0
+    figures += [
+        Figure("chunks", f"{summary.n_chunks:,}"),
+        Figure("  accepted", f"{summary.n_chunks_accepted:,}", f"{share:.0%}", ACCEPTED),
+    ]
+    for reason, count in summary.rejects_by_reason.items():
+        figures.append(Figure("  rejected", f"{count:,}", f"{plain(reason)}: {meaning(reason)}", REJECTED))
+    figures.append(Figure("tokens accepted", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites"))
+    if len(summary.usage) > 1:
+        for recipe, usage in summary.usage.items():
+            figures.append(Figure(f"  {recipe.replace('+', ' → ')}", f"{usage['n_tokens']:,}", _per_token(usage)))
+    hits = summary.n_cached_tokens / summary.n_prompt_tokens if summary.n_prompt_tokens else 0.0
+    speed = f"{summary.tokens_per_s:,.0f} a second, refused tries included"
+    figures += [
+        Figure("tokens generated", f"{summary.n_completion_tokens:,}", speed),
+        Figure("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache"),
+    ]
+    if summary.cost:
+        per_million = f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens"
+        figures.append(Figure("cost", f"{summary.cost:,.2f}", per_million))
+    if summary.n_engine_restarts:
+        repeated = "it died; what it was working on was repeated"
+        figures.append(Figure("engine restarts", f"{summary.n_engine_restarts:,}", repeated))
+    figures.append(Figure("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet"))
+    return figures
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """The account as a table with a bar; where nobody watches, plain lines of name, number and note between tabs."""
+    figures = summary_figures(summary)
+    if not console.is_terminal:
+        print_plain(console, summary.output)
+        for figure in figures:
+            line = "\t".join((figure.name, figure.value, figure.note)).rstrip()
+            print_plain(console, line)
+        return
+    table = Table(title=Text(summary.output), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    table.add_row("records read", f"{summary.n_read:,}", "")
-    table.add_row("  accepted", f"{summary.n_accepted:,}", "at least one chunk of one variant", style=ACCEPTED)
-    table.add_row("  rejected", f"{summary.n_rejected:,}", "")
-    goes_on = "run the same command again, with a larger --target-tokens or none" if summary.n_to_do else ""
-    table.add_row("  to do", f"{summary.n_to_do:,}", goes_on)
-    table.add_row("  not selected", f"{summary.n_not_selected:,}", "beyond --limit" if summary.n_not_selected else "")
-    if summary.skipped_files:
-        shown = ", ".join(summary.skipped_files[:3])
-        table.add_row("files skipped", f"{len(summary.skipped_files):,}", f"of a format that is not read: {shown}")
-    for route, count in summary.routes.items():
-        table.add_row("route", f"{count:,}", "left as they are" if route == PASS_THROUGH else route.replace("+", " → "))
-    table.add_row("chunks", f"{summary.n_chunks:,}", "")
-    share = summary.n_chunks_accepted / summary.n_chunks if summary.n_chunks else 0.0
-    table.add_row("  accepted", f"{summary.n_chunks_accepted:,}", f"{share:.0%}", style=ACCEPTED)
-    for reason, count in summary.rejects_by_reason.items():
-        table.add_row("  rejected", f"{count:,}", reason, style=REJECTED)
-    table.add_row("tokens accepted", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites")
-    if len(summary.usage) > 1:
-        for recipe, usage in summary.usage.items():
-            table.add_row(f"  {recipe.replace('+', ' → ')}", f"{usage['n_tokens']:,}", _per_token(usage))
-    speed = f"{summary.tokens_per_s:,.0f} a second, refused tries included"
-    table.add_row("tokens generated", f"{summary.n_completion_tokens:,}", speed)
-    hits = summary.n_cached_tokens / summary.n_prompt_tokens if summary.n_prompt_tokens else 0.0
-    table.add_row("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache")
-    if summary.cost:
-        table.add_row(
-            "cost", f"{summary.cost:,.2f}", f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens"
-        )
-    if summary.n_engine_restarts:
-        table.add_row(
-            "engine restarts", f"{summary.n_engine_restarts:,}", "it died; what it was working on was repeated"
-        )
-    table.add_row("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet")
-    return table
+    for figure in figures:
+        table.add_row(figure.name, figure.value, Text(figure.note), style=figure.style)
+    console.print(table)
+    console.print(account_bar(summary, min(console.width, BAR_WIDTH)))
+
+
+def account_bar(summary: Summary, width: int) -> Text:
+    """The records as one bar, in the colours of the report; what there is of each shows, however little it is."""
+    counts = (summary.n_accepted, summary.n_rejected, summary.n_to_do, summary.n_not_selected)
+    total = max(sum(counts), 1)
+    bar = Text()
+    for count, outcome in zip(counts, Outcome, strict=True):
+        bar.append("━" * (max(1, round(width * count / total)) if count else 0), style=COLOURS[outcome].terminal)
+    return bar
 
 
 def _per_token(usage: Row) -> str:
@@ -73,7 +116,18 @@ def _per_token(usage: Row) -> str:
     return f"{took}, cost {usage['cost']:,.2f}" if usage["cost"] else took
 
 
-def accepted_examples(storage: Storage, n: int) -> list[RenderableType]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A chunk beside what became of it."""
+
+    heading: str
+    source: str
+    rewrite: str
+    scores: str
+    style: str
+
+
+def accepted_examples(storage: Storage, n: int) -> list[Example]:
     """Accepted chunks beside their sources: for each way of writing, the one most new and close."""
     best: dict[tuple[str, str], tuple[float, Row, Row]] = {}
     for row in islice(_rows(storage, read_rewrites), N_LOOKED_AT):
@@ -84,47 +138,57 @@ def accepted_examples(storage: Storage, n: int) -> list[RenderableType]:
                 key = (row["style"], row["perspective"])
                 if key not in best or merit > best[key][0]:
                     best[key] = (merit, row, chunk)
-    panels = []
-    for _, row, chunk in sorted(best.values(), key=lambda found: -found[0])[:n]:
-        heading = f"{row['title'] or row['document_id']} · {row['recipe']}: {row['style']} for {row['perspective']}"
-        source = row["source_text"][chunk["start"] : chunk["end"]]
-        rewrite = row["text"][chunk["text_start"] : chunk["text_end"]]
-        panels.append(_side_by_side(heading, source, rewrite, _scores(chunk["scores"]), ACCEPTED))
-    return panels
+    return [
+        Example(
+            heading=f"{row['title'] or row['document_id']} · {row['recipe']}: {row['style']} for {row['perspective']}",
+            # After earlier steps a chunk is one of what the last of them wrote.
+            source=(row["steps"][-1]["text"] if row["steps"] else row["source_text"])[chunk["start"] : chunk["end"]],
+            rewrite=row["text"][chunk["text_start"] : chunk["text_end"]],
+            scores=_scores(chunk["scores"]),
+            style=ACCEPTED,
+        )
+        for _, row, chunk in sorted(best.values(), key=lambda found: -found[0])[:n]
+    ]
 
 
 def diversity_rows(storage: Storage) -> list[Row]:
-    """For each recipe, over its first rewrites: do they all begin alike, repeat each other, or copy their sources?"""
-    texts: dict[str, list[tuple[str, str]]] = {}
-    for row in islice(_rows(storage, read_rewrites), N_MEASURED):
-        texts.setdefault(row["recipe"] or "unchanged", []).append((row["text"], row["source_text"]))
-    found = []
-    for recipe, pairs in sorted(texts.items()):
-        rewrites = [text for text, _ in pairs]
-        share, opening = template_collapse(rewrites)
-        found.append(
-            {
-                "recipe": recipe,
-                "n_rewrites": len(pairs),
-                "commonest_opening": opening,
-                "commonest_opening_share": share,
-                "distinct_3": distinct_n(rewrites, 3),
-                "source_overlap": sum(copied_share(source, text) for text, source in pairs) / len(pairs),
-            }
+    """For each recipe: do its rewrites all begin alike, repeat each other, or copy their sources?"""
+    return [
+        {
+            "recipe": found.recipe,
+            "n_rewrites": found.n_rewrites,
+            "commonest_opening": found.openings[0][0],
+            "commonest_opening_share": found.openings[0][1],
+            "distinct_3": found.distinct_3,
+            "source_overlap": found.source_overlap,
+        }
+        for found in measure_variety(storage)
+    ]
+
+
+def print_diversity(console: Console, rows: list[Row]) -> None:
+    names = ("recipe", "rewrites", "commonest opening", "distinct 3-grams", "copied 8-grams")
+    lines = [
+        (
+            row["recipe"],
+            f"{row['n_rewrites']:,}",
+            f"{row['commonest_opening_share']:.0%} {row['commonest_opening']!r}",
+            f"{row['distinct_3']:.0%}",
+            f"{row['source_overlap']:.0%}",
         )
-    return found
+        for row in rows
+    ]
+    if not console.is_terminal:
+        for line in [names, *lines]:
+            print_plain(console, "\t".join(line))
+        return
+    table = Table(*names, box=None)
+    for line in lines:
+        table.add_row(*map(Text, line))
+    console.print(table)
 
 
-def diversity_table(rows: list[Row]) -> Table:
-    table = Table("recipe", "rewrites", "commonest opening", "distinct 3-grams", "copied 8-grams", box=None)
-    for row in rows:
-        opening = f"{row['commonest_opening_share']:.0%} {row['commonest_opening']!r}"
-        shares = (f"{row[name]:.0%}" for name in ("distinct_3", "source_overlap"))
-        table.add_row(row["recipe"], f"{row['n_rewrites']:,}", Text(opening), *shares)
-    return table
-
-
-def rejected_examples(storage: Storage, n: int) -> list[RenderableType]:
+def rejected_examples(storage: Storage, n: int) -> list[Example]:
     """One rejected chunk or record for each of the first `n` reasons."""
     by_reason: dict[str, Row] = {}
     for row in _rows(storage, read_rejects):
@@ -132,25 +196,45 @@ def rejected_examples(storage: Storage, n: int) -> list[RenderableType]:
         if len(by_reason) == n:
             break
     return [
-        _side_by_side(
-            f"{row['title'] or row['document_id']} · {reason}: {row['detail']}",
-            row["source_text"] or "(no document)",
-            row["text"],
-            _scores(row["scores"] or []),
-            REJECTED,
+        Example(
+            heading=f"{row['title'] or row['document_id']} · {plain(reason)}: {row['detail'] or meaning(reason)}",
+            source=row["source_text"] or "(no document)",
+            rewrite=row["text"] or "",
+            scores=_scores(row["scores"] or []),
+            style=REJECTED,
         )
         for reason, row in by_reason.items()
     ]
 
 
 def print_inspection(console: Console, storage: Storage, summary: Summary, n_examples: int) -> None:
-    console.print(summary_table(summary))
+    print_summary(console, summary)
     if rows := diversity_rows(storage):
-        console.print(diversity_table(rows))
-    for panel in accepted_examples(storage, n_examples):
-        console.print(panel)
-    for panel in rejected_examples(storage, n_examples):
-        console.print(panel)
+        print_diversity(console, rows)
+    for example in [*accepted_examples(storage, n_examples), *rejected_examples(storage, n_examples)]:
+        print_example(console, example)
+
+
+def print_example(console: Console, example: Example) -> None:
+    """Side by side in the colour of its outcome; where nobody watches, one after the other."""
+    heading, source, rewrite = map(visible, (example.heading, _shorten(example.source), _shorten(example.rewrite)))
+    if not console.is_terminal:
+        for line in ("", f"== {heading}", "-- source", source, "-- rewrite", rewrite, f"-- {example.scores}"):
+            print_plain(console, line)
+        return
+    # Text, not markup: a document may hold [bold] or anything else.
+    table = Table.grid(expand=True, padding=(0, 1))
+    table.add_column(ratio=1)
+    table.add_column(ratio=1)
+    table.add_row(Text("source", style="bold"), Text("rewrite", style=f"bold {example.style}"))
+    table.add_row(Text(source), Text(rewrite))
+    scores = Columns([Text(example.scores, style="dim")])
+    console.print(Panel(Group(table, scores), title=Text(heading), title_align="left", border_style=example.style))
+
+
+def print_plain(console: Console, line: str) -> None:
+    """One line as it is: no markup, no colour, no wrapping."""
+    console.file.write(f"{line}\n")
 
 
 def example_rows(storage: Storage, n: int) -> dict[str, list[Row]]:
@@ -170,18 +254,6 @@ def _rows(storage: Storage, read: Callable[[Storage], Iterator[pa.Table]]) -> It
 
 def _scores(scores: list[Row]) -> str:
     return " · ".join(f"{score['name']} {score['value']:.2f}" for score in scores)
-
-
-def _side_by_side(heading: str, source: str, rewrite: str, scores: str, style: str) -> RenderableType:
-    # Text, not markup: a document may hold [bold] or anything else.
-    table = Table.grid(expand=True, padding=(0, 1))
-    table.add_column(ratio=1)
-    table.add_column(ratio=1)
-    table.add_row(Text("source", style="bold"), Text("rewrite", style=f"bold {style}"))
-    table.add_row(Text(_shorten(source)), Text(_shorten(rewrite)))
-    return Panel(
-        Group(table, Columns([Text(scores, style="dim")])), title=Text(heading), title_align="left", border_style=style
-    )
 
 
 def _shorten(text: str, n_characters: int = 900) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from flows.words import duration
+from flows.words import ACCEPTED, TO_DO, duration
 from rephrase.parts import Progress
 
 REFRESH_S = 0.5
@@ -75,11 +75,11 @@ async def _show_live(line: ProgressLine, console: Console) -> None:
         try:
             while True:
                 for note in line.new_notes():
-                    live.console.print(note, style="yellow", markup=False, highlight=False)
-                live.update(Text(line.text(), style="cyan"), refresh=True)
+                    live.console.print(note, style=TO_DO, markup=False, highlight=False)
+                live.update(Text(line.text(), style=ACCEPTED), refresh=True)
                 await asyncio.sleep(REFRESH_S)
         finally:
-            live.update(Text(line.text(), style="cyan"), refresh=True)
+            live.update(Text(line.text(), style=ACCEPTED), refresh=True)
 
 
 async def _show_plain(line: ProgressLine, console: Console) -> None:

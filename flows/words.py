@@ -4,6 +4,7 @@ The colours are blue-green and vermilion, which colour-blind readers tell apart,
 light pages, one for dark pages and one for terminals of either kind.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,6 +85,12 @@ SCORES = {
 }
 
 
+# Signs that cannot be seen, that turn the text around them, or that a terminal obeys; `report.js` names the same ones.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
 def plain(name: str) -> str:
     """A name from the data as words: "wrong_language" is "wrong language"."""
     return name.replace("_", " ")
@@ -100,3 +107,8 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def visible(text: object) -> str:
+    """Text in which signs that cannot be seen are named: a right-to-left override is shown, not obeyed."""
+    return _HIDDEN.sub(lambda match: f"U+{ord(match.group()):04X}", str(text))

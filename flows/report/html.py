@@ -6,7 +6,6 @@ by a mistake of ours could not run.
 
 import base64
 import hashlib
-import re
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.words import COLOURS, INK, PAPER, Outcome
+from flows.words import COLOURS, INK, PAPER, Outcome, visible
 
 _NAMES = {
     Outcome.ACCEPTED: "accepted",
@@ -22,19 +21,10 @@ _NAMES = {
     Outcome.TO_DO: "todo",
     Outcome.NOT_SELECTED: "not-selected",
 }
-# Signs that cannot be seen or that turn the text around them; `report.js` names the same ones.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
 
 
 def css_class(outcome: Outcome) -> str:
     return _NAMES[outcome]
-
-
-def visible(text: object) -> str:
-    """Text in which signs that cannot be seen are named: a right-to-left override is shown, not obeyed."""
-    return _HIDDEN.sub(lambda match: f"U+{ord(match.group()):04X}", str(text))
 
 
 def render(template: str, **values: Any) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from fidelity.sentences import POINTED_OUT, SentenceReport, compare_sentences
 
 from fidelity.encoder import Encoder
 from flows.report.pairs import Pair
-from flows.report.sentences import POINTED_OUT, SentenceReport, compare_sentences
 
 # The cosine of shared words is lower than that of meanings.
 POINTED_OUT_BY_WORDS = 0.15

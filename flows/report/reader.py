@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from fidelity.sentences import Match, SentenceReport, Sentences, Span
+
 from flows.report.links import Links
 from flows.report.pairs import Pair
-from flows.report.sentences import Match, SentenceReport, Sentences, Span
 
 # What could end the element that holds the JSON, or not be a character at all.
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")

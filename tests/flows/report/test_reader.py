@@ -5,10 +5,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.report.html import render, visible
+from flows.report.html import render
 from flows.report.links import SharedWords, link
 from flows.report.pairs import Pair
 from flows.report.reader import item, script_json, segments, side
+from flows.words import visible
 from rephrase.records import Discrepancy
 
 anything = st.text(st.characters(exclude_categories=()))

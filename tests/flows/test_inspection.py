@@ -1,0 +1,71 @@
+"""What `inspect` and the end of a run print: for people with colours, for pipes plain, and hostile text as text."""
+
+import io
+
+import pytest
+from rich.console import Console
+from synthetic_run import documents, write_run
+
+from flows.inspection import print_inspection, summary_figures
+from flows.report.html import palette
+from flows.summary import summarize
+from flows.words import COLOURS, INK, PAPER, REASONS, meaning, plain
+from rephrase.storage import Storage
+
+HOSTILE = "[bold red]Not markup[/] \x1b[31m and no order to the terminal. The bridge of the old town stands. " * 4
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Storage:
+    records = [{"id": "h", "title": "[link=x]t\x1b[0m", "text": HOSTILE}, *documents(20), {"id": "e", "text": ""}]
+    return write_run(tmp_path_factory.mktemp("run") / "out", records)
+
+
+def printed(run: Storage, terminal: bool) -> str:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, color_system="truecolor", width=150)
+    print_inspection(console, run, summarize(run), 50)
+    return file.getvalue()
+
+
+def test_a_pipe_gets_lines_with_tabs_and_nothing_but_text(run):
+    text = printed(run, terminal=False)
+    assert "\x1b" not in text
+    assert "records read\t22\n" in text
+    assert "  rejected\t1\tempty text: there is nothing but white space in it\n" in text
+    assert "[bold red]Not markup[/] U+001B[31m and no order" in text
+    assert "== [link=x]tU+001B[0m" in text
+    for figure in summary_figures(summarize(run)):
+        assert figure.value in text
+
+
+def test_a_terminal_gets_the_colours_of_the_report(run):
+    text = printed(run, terminal=True)
+    css = palette()
+    for outcome, shades in COLOURS.items():
+        assert shades.light in css
+        assert shades.dark in css
+        if outcome in ("accepted", "rejected"):
+            red, green, blue = bytes.fromhex(shades.terminal[1:])
+            assert f"38;2;{red};{green};{blue}" in text
+    assert "\x1b[31m and no order" not in text
+    assert "[bold red]Not markup[/]" in text.replace("\n", "")
+
+
+def luminance(colour: str) -> float:
+    """Of WCAG 2."""
+    channels = [value / 255 for value in bytes.fromhex(colour[1:])]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("shade", ["light", "dark"])
+def test_text_in_every_colour_is_legible_on_its_paper(shade):
+    for shades in [*COLOURS.values(), INK]:
+        pair = sorted(luminance(getattr(s, shade)) for s in (shades, PAPER))
+        assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5
+
+
+def test_reasons_have_words():
+    assert meaning("truncated") == REASONS["truncated"]
+    assert meaning("a_reason_of_tomorrow") == "a reason of tomorrow" == plain("a_reason_of_tomorrow")
