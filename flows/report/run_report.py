@@ -11,6 +11,7 @@ from markupsafe import Markup
 from fidelity.encoder import PACKAGED_ENCODER, Encoder
 from fidelity.form import MAX_COPIED
 from flows.report import svg
+from flows.report.facts import with_facts
 from flows.report.html import css_class, render
 from flows.report.links import link
 from flows.report.pairs import Pair, read_pairs
@@ -70,7 +71,7 @@ def run_report(
     note(f"counting the rows of {summary.n_parts_committed:,} parts …")
     counted = tally(storage, n_sample, seed)
     places = counted.candidates.draw()
-    pairs = sorted(read_pairs(storage, places), key=_place_in_corpus)
+    pairs = with_facts(sorted(read_pairs(storage, places), key=_place_in_corpus))
     encoder = None
     if any(pair.source and pair.rewrite for pair in pairs):
         note(f"linking the sentences of {len(pairs):,} pairs …")

@@ -96,6 +96,8 @@ def line_chart(
     ys = [y for line in lines.values() for _, y in line]
     ys += [limit[0]] if limit else []
     ys += [0.0] if from_zero or filled else []
+    if not any(ys):
+        ys = [0.0, 1.0]  # nothing happened: the line lies on the floor
     (x_low, x_high), (y_low, y_high) = _widened(xs), _widened(ys)
     x_of, y_of = Scale(x_low, x_high, LEFT, width - RIGHT), Scale(y_low, y_high, height - BOTTOM, TOP)
     parts = [

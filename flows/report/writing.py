@@ -4,12 +4,14 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import fsspec
 
 from fidelity.encoder import Encoder, open_encoder
 from flows.data_card import write_data_card
 from flows.report.run_report import run_report
+from flows.report.training_report import RUN_NAME, training_report
 from flows.summary import summarize
 from rephrase.plan import PLAN_NAME, load_plan
 from rephrase.storage import Storage
@@ -49,7 +51,13 @@ def write_report(
     """
     storage = Storage(folder)
     if not storage.exists(PLAN_NAME):
-        raise FileNotFoundError(f"{folder} holds no run: there is no {PLAN_NAME} in it")
+        if not storage.is_local or not storage.exists(RUN_NAME):
+            raise FileNotFoundError(
+                f"{folder} holds no run: neither the {PLAN_NAME} of a rewriting run nor the {RUN_NAME} of a training "
+                "run is in it"
+            )
+        html = training_report(Path(storage.root), _command()).encode()
+        return Written(path=_save(html, out, storage), n_bytes=len(html), n_shown=0, n_rows=0)
 
     def find_encoder(name: str) -> Encoder | None:
         if not links:

@@ -47,6 +47,7 @@ def test_a_prompt_is_shown_for_a_real_document(tmp_path):
         (("recipes", "--recipes", "none.toml"), "'none.toml' cannot be read"),
         (("inspect", "nothing-here"), "holds no run"),
         (("utility", "nothing-here"), "written when a training run ends"),
+        (("report", "nothing-here"), "holds no run"),
     ],
 )
 def test_what_is_not_there_is_said(arguments, message, tmp_path, monkeypatch):
@@ -84,6 +85,10 @@ def test_shards_are_trained_on_exported_and_their_utility_is_told(tmp_path):
     run("train", tmp_path / "out", tmp_path / "run", *options, "--held-out-share", "0.1", "--align-every", "2")
     assert "lecture" in run("utility", tmp_path / "run")
     assert (tmp_path / "run" / "mixture.json").exists()
+    page = tmp_path / "page.html"
+    run("report", tmp_path / "run", "--out", page)
+    assert "Report of a training run" in page.read_text()
+    assert "lecture" in page.read_text()
     run("export", tmp_path / "run", tmp_path / "model")
 
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -64,6 +64,7 @@
     const support = Object.values(pair.support);
     pair.least = support.length ? Math.min(...support.map((match) => match[2])) : null;
     pair.unsupported = support.some((match) => !match[3]);
+    pair.differs = pair.facts.some(([, problem]) => problem !== "missing");
     pair.name = pair.title || pair.id || "(without a title)";
   }
 
@@ -100,7 +101,7 @@
         return value !== undefined && (low === null || value >= low) && (high === null || value <= high);
       },
       (pair) => !field("unsupported").checked || pair.unsupported,
-      (pair) => !field("facts").checked || pair.facts.length > 0,
+      (pair) => !field("facts").checked || pair.differs,
     ];
     const found = pairs.filter((pair) => tests.every((test) => test(pair)));
     const last = (value) => (value === null || value === undefined ? Infinity : value);
@@ -213,9 +214,18 @@
 
   const span = ([first, last]) => (first === last ? `${first + 1}` : `${first + 1}–${last + 1}`);
 
-  const facts = (pair) => make("section", { class: "facts" }, make("h4", {}, "Facts that differ"),
-    make("ul", {}, ...pair.facts.map(([kind, problem, detail]) =>
-      make("li", {}, make("mark", { class: `fact ${problem}` }, `${plainText(words(kind))} ${problem}`), " ", visible(detail)))));
+  const factLine = ([kind, problem, detail]) =>
+    make("li", {}, make("mark", { class: `fact ${problem}` }, `${plainText(words(kind))} ${problem}`), " ", visible(detail));
+  const facts = (pair) => {
+    const differing = pair.facts.filter(([, problem]) => problem !== "missing");
+    const missing = pair.facts.filter(([, problem]) => problem === "missing");
+    return make("section", { class: "facts" },
+      differing.length ? make("h4", {}, "Facts that differ from the source's") : null,
+      make("ul", {}, ...differing.map(factLine)),
+      missing.length ? make("details", {}, make("summary", {},
+        `${missing.length} ${missing.length === 1 ? "fact" : "facts"} of the source not said again`),
+        make("ul", {}, ...missing.map(factLine))) : null);
+  };
 
   const details = (pair) => make("details", { class: "provenance" }, make("summary", {}, "how it was made"),
     make("dl", {}, ...Object.entries(pair.details).flatMap(([name, value]) =>

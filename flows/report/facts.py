@@ -1,0 +1,26 @@
+"""Facts of a rewrite that are not those of its source, for the pairs that a reader shows."""
+
+from dataclasses import replace
+
+from fidelity.facts.compare import compare_facts
+from flows.report.pairs import Pair
+from rephrase.recipes import load_recipes
+from rephrase.records import Check, Discrepancy
+
+# In the order in which a reader wants to hear of them.
+PROBLEMS = ("changed", "unsupported", "missing")
+
+
+def with_facts(pairs: list[Pair]) -> list[Pair]:
+    """The pairs with what differs between their two texts; sentences without their like are the links' business."""
+    mathematics = {name for name, recipe in load_recipes().items() if Check.FORMULAS in recipe.checks}
+    return [replace(pair, discrepancies=_facts(pair, pair.recipe in mathematics)) for pair in pairs]
+
+
+def _facts(pair: Pair, mathematics: bool) -> tuple[Discrepancy, ...]:
+    if not pair.source or not pair.rewrite:
+        return ()
+    found = compare_facts(
+        pair.source, pair.rewrite, source_language=pair.language or "en", mathematics=mathematics
+    ).discrepancies
+    return tuple(sorted((f for f in found if f.kind != "sentence"), key=lambda fact: PROBLEMS.index(fact.problem)))

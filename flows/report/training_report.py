@@ -1,0 +1,206 @@
+"""The report of a training run: loss, attention logits, experts, and what each kind of text taught."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from markupsafe import Markup
+
+from flows.report import svg
+from flows.report.html import render
+from flows.words import duration
+from training.telemetry import read_metrics
+
+SECTIONS = (("training", "Training"), ("stability", "Stability"), ("utility", "What taught most"))
+RUN_NAME = "run.json"
+# So many lines a chart can name before it is a tangle.
+MAX_LINES = 7
+# The weight of the past in the smoothed loss.
+SMOOTHING = 0.9
+
+Row = dict[str, Any]
+Points = list[tuple[float, float]]
+
+
+def training_report(run: Path, command: str) -> str:
+    """The page about the training run in a local folder.
+
+    Raises:
+        FileNotFoundError: it has not taken a step yet.
+    """
+    options = json.loads((run / RUN_NAME).read_text("utf-8"))
+    rows = list(read_metrics(run))
+    steps = [row for row in rows if row["kind"] == "train"]
+    if not steps:
+        raise FileNotFoundError(f"{run} holds no figures yet: metrics.jsonl has no step in it")
+    held_out = [row for row in rows if row["kind"] == "held_out"]
+    utility = pq.read_table(run / "utility.parquet").to_pylist() if (run / "utility.parquet").exists() else []
+    last = steps[-1]
+    return render(
+        "training.html.j2",
+        title=f"Palimpsest · {run.name}",
+        sections=SECTIONS,
+        command=command,
+        name=run.name,
+        headline=_headline(options, steps, held_out, utility),
+        complete=last["step"] >= options["n_steps"],
+        progress=f"step {last['step']:,} of {options['n_steps']:,}",
+        made_with=(
+            f"preset {options['preset']} · peak learning rate {options['lr']:g}, schedule {options['schedule']} · "
+            f"QK-Clip at {options['clip_threshold']:g} · seed {options['seed']}"
+        ),
+        figures=_figures(steps, held_out),
+        loss=_loss(steps, held_out),
+        held_out=svg.line_chart(_held_out_lines(held_out), "step", "held-out loss in nats per token", width=svg.WIDE),
+        lr=_line(steps, "lr", "learning rate", from_zero=True),
+        speed=_line(steps, "tokens_per_s", "tokens a second", from_zero=True),
+        grad_norm=_line(steps, "grad_norm", "norm of the gradient", from_zero=True),
+        max_logits=_max_logits(steps, options["clip_threshold"]),
+        clipped=svg.line_chart(
+            {"share": [(row["step"], 100 * row["share_clipped"]) for row in steps]},
+            "step",
+            "share of heads clipped, %",
+            filled=True,
+        ),
+        expert_load=_line(steps, "expert_load", "load relative to the mean", limit=(1.0, "balanced")),
+        value=_value(utility),
+        repetition=_repetition(utility),
+        utility=_utility_rows(utility),
+    )
+
+
+def _headline(options: Row, steps: Sequence[Row], held_out: Sequence[Row], utility: Sequence[Row]) -> str:
+    n_tokens = sum(row["n_tokens"] for row in steps)
+    text = f"{len(steps):,} steps on {n_tokens:,} tokens brought the loss from {steps[0]['loss']:.2f} to "
+    text += f"{_mean_of_last(steps):.2f} nats per token."
+    largest = max((row["max_logit"] for row in steps if math.isfinite(row["max_logit"])), default=None)
+    if largest is not None:
+        n_clipped = sum(row["share_clipped"] > 0 for row in steps)
+        text += f" The largest attention logit was {largest:.1f}; " + (
+            f"heads were clipped in {n_clipped:,} steps." if n_clipped else "no head had to be clipped."
+        )
+    firsts = [row for row in utility if row["value"] is not None and row["repetition"] == 0]
+    if firsts:
+        best = max(firsts, key=lambda row: row["value"])
+        text += f" A token of {_stream(best)} taught most."
+    return text
+
+
+def _mean_of_last(steps: Sequence[Row]) -> float:
+    last = steps[-max(1, len(steps) // 10) :]
+    return sum(row["loss"] for row in last) / len(last)
+
+
+def _figures(steps: Sequence[Row], held_out: Sequence[Row]) -> list[tuple[str, str, str]]:
+    n_tokens = sum(row["n_tokens"] for row in steps)
+    seconds = sum(row["n_tokens"] / row["tokens_per_s"] for row in steps if row["tokens_per_s"])
+    losses = _losses(held_out[-1]) if held_out else {}
+    mean = f"{sum(losses.values()) / len(losses):.3f}" if losses else "–"
+    return [
+        ("loss", f"{_mean_of_last(steps):.3f}", "nats per token, mean of the last tenth of the steps"),
+        ("held-out loss", mean, f"mean over {len(losses)} streams" if losses else "not evaluated"),
+        ("tokens", f"{n_tokens:,}", f"in {duration(seconds)} of steps"),
+        ("speed", f"{n_tokens / seconds:,.0f}" if seconds else "–", "tokens a second"),
+    ]
+
+
+def _loss(steps: Sequence[Row], held_out: Sequence[Row]) -> Markup:
+    smoothed: Points = []
+    for row in steps:
+        before = smoothed[-1][1] if smoothed else row["loss"]
+        smoothed.append((row["step"], SMOOTHING * before + (1 - SMOOTHING) * row["loss"]))
+    means = [(row["step"], sum(losses.values()) / len(losses)) for row in held_out if (losses := _losses(row))]
+    lines = {"of each step": [(row["step"], row["loss"]) for row in steps], "smoothed": smoothed, "held out": means}
+    return svg.line_chart(lines, "step", "loss in nats per token", width=svg.WIDE)
+
+
+def _losses(row: Row) -> dict[str, float]:
+    """By stream, of a row of held-out losses."""
+    return {name: value for name, value in row.items() if name not in ("step", "kind")}
+
+
+def _held_out_lines(held_out: Sequence[Row]) -> dict[str, Points]:
+    """The streams with the highest and lowest last loss, when there are more than a chart can name."""
+    lines: dict[str, Points] = {}
+    for row in held_out:
+        for name, value in _losses(row).items():
+            lines.setdefault(name, []).append((row["step"], value))
+    ordered = sorted(lines.items(), key=lambda line: -line[1][-1][1])
+    if len(ordered) > MAX_LINES:
+        ordered = [*ordered[:3], *ordered[-3:]]
+    return dict(ordered)
+
+
+def _max_logits(steps: Sequence[Row], threshold: float) -> Markup:
+    """The largest logit of each layer; with many layers, of those that came highest."""
+    lines: dict[str, Points] = {}
+    for row in steps:
+        for layer, heads in enumerate(row["max_logits"]):
+            lines.setdefault(f"layer {layer}", []).append((row["step"], max(heads)))
+    highest = sorted(lines.items(), key=lambda line: -max(y for _, y in line[1]))[:MAX_LINES]
+    return svg.line_chart(
+        dict(sorted(highest)),
+        "step",
+        "largest attention logit",
+        limit=(threshold, f"clipped above {threshold:g}"),
+    )
+
+
+def _line(
+    steps: Sequence[Row], name: str, words: str, limit: svg.Limit | None = None, from_zero: bool = False
+) -> Markup:
+    points = [(row["step"], row[name]) for row in steps]
+    return svg.line_chart({words: points}, "step", words, limit=limit, from_zero=from_zero)
+
+
+def _value(utility: Sequence[Row]) -> Markup:
+    rows = [row for row in utility if row["value"] is not None and row["repetition"] == 0]
+    ordered = sorted(rows, key=lambda row: -row["value"])
+    return svg.whiskers(
+        [(_stream(row), row["value"], row["value_error"]) for row in ordered],
+        "value of a token at first sight, relative to the run's average",
+        (1.0, "average"),
+    )
+
+
+def _repetition(utility: Sequence[Row]) -> Markup:
+    """The loss by how often a text was seen before, over all tokens of a recipe."""
+    lines: dict[str, Points] = {}
+    ordered = sorted(utility, key=lambda row: (row["recipe"], row["repetition"]))
+    for (recipe, repetition), group in groupby(ordered, key=lambda row: (row["recipe"], row["repetition"])):
+        rows = list(group)
+        loss = sum(row["loss"] * row["n_tokens"] for row in rows) / sum(row["n_tokens"] for row in rows)
+        lines.setdefault(recipe, []).append((repetition, loss))
+    return svg.line_chart(dict(list(lines.items())[:MAX_LINES]), "times seen before", "mean loss in nats per token")
+
+
+def _utility_rows(utility: Sequence[Row]) -> list[dict[str, str]]:
+    ordered = sorted(utility, key=lambda row: (-(row["value"] or -math.inf), row["repetition"]))
+    return [
+        {
+            "source": row["source"],
+            "recipe": row["recipe"],
+            "style": row["style"],
+            "repetition": str(row["repetition"]),
+            "n_tokens": f"{row['n_tokens']:,}",
+            "loss": f"{row['loss']:.3f}",
+            "value": _with_error(row, "value"),
+            "learning_speed": _with_error(row, "learning_speed"),
+        }
+        for row in ordered
+    ]
+
+
+def _stream(row: Mapping[str, Any]) -> str:
+    return " · ".join(dict.fromkeys(part for part in (row["recipe"], row["style"], row["source"]) if part))
+
+
+def _with_error(row: Row, name: str) -> str:
+    value, error = row[name], row[f"{name}_error"]
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if error is None else f"{value:.2f} ± {error:.2f}"

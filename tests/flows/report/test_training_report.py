@@ -1,0 +1,85 @@
+"""The report of a training run, from the figures that the trainer's own writers left."""
+
+import json
+import re
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from browser import open_browser
+
+from flows.report.training_report import training_report
+from training.run import RunOptions
+from training.telemetry import Telemetry
+from training.utility.report import SCHEMA
+
+N_STEPS = 30
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Logits that rise over the threshold, a stream with a hostile name, and one that teaches more than the other."""
+    folder = tmp_path / "run"
+    telemetry = Telemetry(folder, 0, N_STEPS)
+    options = replace(RunOptions(preset="nano", tokenizer="t", n_steps=N_STEPS), clip_threshold=10.0)
+    (folder / "run.json").write_text(json.dumps(options.to_json()))
+    for step in range(1, N_STEPS + 1):
+        figures = {"loss": 10 - step / 5, "lr": 1e-3, "grad_norm": 1.0, "n_tokens": 1000, "tokens_per_s": 500.0}
+        logits = {"max_logit": step / 2, "share_clipped": float(step > 20), "max_logits": [[step / 2, 1.0], [2.0, 3.0]]}
+        telemetry.write(step, "train", {**figures, **logits, "expert_load": 1.5})
+        if step % 10 == 0:
+            telemetry.write(
+                step, "held_out", {"<script>a</script> · rephrase · lecture": 9.0, "b · rephrase · faq": 7.0}
+            )
+    telemetry.close()
+    shared = {"recipe": "rephrase", "loss": 5.0, "last_loss": 4.0, "n_tokens": 100, "learning_speed": None}
+    rows = [
+        {**shared, "source": "a", "style": "lecture", "repetition": 0, "value": 1.5, "value_error": 0.1},
+        {**shared, "source": "a", "style": "faq", "repetition": 0, "value": 0.5, "value_error": None},
+        {**shared, "source": "a", "style": "faq", "repetition": 1, "value": None, "value_error": None, "loss": 3.0},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "utility.parquet")
+    return folder
+
+
+def test_it_says_how_the_run_went_and_what_taught_most(run):
+    page = training_report(run, "palimpsest report run")
+    assert "30 steps on 30,000 tokens brought the loss from 9.80 to 4.20 nats per token" in page
+    assert "The largest attention logit was 15.0; heads were clipped in 10 steps." in page
+    assert "A token of rephrase · lecture · a taught most" in page
+    assert "clipped above 10" in page
+    assert "under way" not in page
+    assert "<script>a" not in page
+    assert page.index("lecture · a: 1.50 ± 0.10") < page.index("faq · a: 0.50")
+
+
+def test_a_run_under_way_has_a_report_without_utility(run):
+    (run / "utility.parquet").unlink()
+    options = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**options, "n_steps": 100}))
+    page = training_report(run, "palimpsest report run")
+    assert "under way, step 30 of 100" in page
+    assert "The run has not ended yet." in page
+
+
+def test_a_run_without_a_step_is_refused(run):
+    (run / "metrics.jsonl").write_text("")
+    with pytest.raises(FileNotFoundError, match="holds no figures yet"):
+        training_report(run, "")
+
+
+def test_its_charts_stay_within_their_paper_in_a_browser(run, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(training_report(run, ""), "utf-8")
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 400, "height": 800})
+        problems: list[str] = []
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(path.as_uri())
+        assert page.locator("svg.chart").count() >= 9
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        for box in page.locator("svg.chart path").evaluate_all("ps => ps.map(p => p.getAttribute('d'))"):
+            assert not re.search("nan|inf", box)
+        assert problems == []
