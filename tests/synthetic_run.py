@@ -112,11 +112,14 @@ def _chunks(document: Document, variant: int) -> Iterable[ChunkRewrite]:
         yield ChunkRewrite(
             chunk=chunk,
             text=rewritten,
-            verdict=Verdict(accepted=accepted, reason=reason, detail=f"seen: {text[:30]}", scores=scores),
+            verdict=Verdict(
+                accepted=accepted, reason=reason, detail=f"seen: {text[:30]}", scores=scores, probability=similarity
+            ),
             finish_reason="stop",
             seed=draw.getrandbits(31),
             n_attempts=1 if accepted else 3,
             n_sentences_removed=0,
+            source_kept=False,
             max_tokens=400,
             n_tokens=max(1, len(rewritten) // 5),
             n_prompt_tokens=100,

@@ -82,7 +82,7 @@ def _accepted(row: Row, chunk: Row) -> Pair:
         reason=None,
         detail="",
         **_texts(source, rewrite),
-        scores=_scores(chunk["scores"]),
+        scores=_scores(chunk),
         details=_details({**row, **{name: chunk[name] for name in CHUNK_DETAILS}, "seed": chunk["seed"]}),
     )
 
@@ -96,7 +96,7 @@ def _refused(row: Row) -> Pair:
         reason=row["reason"] or "",
         detail=row["detail"] or "",
         **_texts(row["source_text"], row["text"] or ""),
-        scores=_scores(row["scores"]),
+        scores=_scores(row),
         details=_details(row),
     )
 
@@ -122,8 +122,12 @@ def _texts(source: str | None, rewrite: str) -> dict[str, Any]:
     }
 
 
-def _scores(scores: Sequence[Row] | None) -> dict[str, float]:
-    return {score["name"]: score["value"] for score in scores or () if score["value"] is not None}
+def _scores(found: Row) -> dict[str, float]:
+    """The scores of a chunk or a reject, and its probability, which older versions did not write."""
+    scores = {score["name"]: score["value"] for score in found["scores"] or () if score["value"] is not None}
+    if found.get("probability") is not None:
+        scores["probability"] = found["probability"]
+    return scores
 
 
 def _details(row: Row) -> dict[str, Any]:

@@ -22,6 +22,7 @@ REWRITE_COLUMNS = [
 ]
 REJECT_COLUMNS = [
     *("stage", "reason", "recipe", "style", "perspective", "n_source_tokens", "n_tokens", "n_attempts", "scores"),
+    "probability",
 ]
 UNCHANGED = "unchanged"
 ACCEPTED = ""  # where a reason would stand
@@ -135,7 +136,10 @@ def _add_figures(
     """Scores by name and recipe, growth in tokens, and tries."""
 
     def column(name: str) -> np.ndarray:
-        values = pc.struct_field(rows, name) if isinstance(rows, pa.StructArray) else rows[name]
+        is_struct = isinstance(rows, pa.StructArray)
+        if name not in (rows.type.names if is_struct else rows.column_names):
+            return np.full(len(rows), np.nan)  # written by an older version
+        values = pc.struct_field(rows, name) if is_struct else rows[name]
         return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -144,15 +148,19 @@ def _add_figures(
     for attempt, count in zip(attempts.tolist(), counts.tolist(), strict=True):
         if np.isfinite(attempt):
             found.attempts[accepted][int(attempt)] += count
+    groups: dict[tuple[str, str], list[float]] = {}
+    for recipe, probability in zip(recipe_of, column("probability").tolist(), strict=True):
+        groups.setdefault(("probability", recipe), []).append(probability)
     owner = pc.list_parent_indices(scores).to_numpy()
     flat = scores.flatten()
     names = pc.struct_field(flat, "name").to_pylist()
-    values = np.asarray(pc.struct_field(flat, "value").to_numpy(zero_copy_only=False), dtype=np.float64)
-    groups: dict[tuple[str, str], list[int]] = {}
-    for index, (name, row) in enumerate(zip(names, owner.tolist(), strict=True)):
-        groups.setdefault((name, recipe_of[row]), []).append(index)
-    for key, indices in groups.items():
-        found.scores.setdefault(key, Histogram()).add(values[indices], accepted)
+    values = pc.struct_field(flat, "value").to_pylist()
+    for name, row, value in zip(names, owner.tolist(), values, strict=True):
+        groups.setdefault((name, recipe_of[row]), []).append(value)
+    for key, group in groups.items():
+        numbers = np.array(group, dtype=np.float64)
+        if np.isfinite(numbers).any():
+            found.scores.setdefault(key, Histogram()).add(numbers, accepted)
 
 
 def _earlier_steps(table: pa.Table) -> Iterator[tuple[Way, int]]:

@@ -149,6 +149,6 @@ def test_the_figures_say_what_the_run_came_to(page, report):
     account = f"48 records read = {run.n_accepted} accepted + {run.n_rejected} rejected + 0 to do + 0 not selected"
     assert page.locator("#account .equation").inner_text() == account
     assert f"{run.n_chunks_accepted:,} of {run.n_chunks:,}" in page.locator("#account").inner_text()
-    assert page.locator("#scores svg.chart").count() == 3
+    assert page.locator("#scores svg.chart").count() == 4  # copied, probability, similarity, length
     assert "accepted from 0.7" in page.locator("#scores").text_content()
     assert f"All {written['n_rows']} accepted chunks and rejects" in page.locator("#read .about").inner_text()
