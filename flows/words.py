@@ -67,21 +67,37 @@ REASONS = {
     "wrong_language": "it is not in the language it should be in",
     "formula_lost": "a formula of the source is not there",
     "formula_changed": "a formula of the source is not there as it was",
-    "number_changed": "a number of the source is not there",
+    "number_changed": "a number is not that of the source",
     "answer_lost": "the final answer of the source is not there",
     "dissimilar": "its meaning is too far from its source's",
+    "unfaithful": "it is probably not what its source says",
+    "unsupported_sentence": "a sentence has nothing behind it in the source",
+    "missing_sentence": "a sentence of the source is not said again",
+    "number_missing": "a number of the source is not there",
+    "date_changed": "a date is not that of the source",
+    "date_missing": "a date of the source is not there",
+    "name_changed": "a name is not that of the source",
+    "name_missing": "a name of the source is not there",
+    "negation_changed": "it denies what the source says, or the reverse",
+    "quantifier_changed": "all became some, or the reverse",
+    "direction_changed": "what rises in the source falls in it, or the reverse",
+    "modality_changed": "what may be in the source is in it, or the reverse",
+    "formula_missing": "a formula of the source is not there",
+    "literal_changed": "a link, a path or code is not that of the source",
+    "literal_missing": "a link, a path or code of the source is not there",
     "obeyed_document": "it follows an order that stands in the document",
     "near_duplicate": "it repeats another variant of its document",
     "prompt_too_long": "the prompt is longer than the model reads",
     "request_refused": "the server would not take the prompt",
 }
 
+# The scores that people are meant to read, in the order in which they are shown; there are many more for the verdict.
 SCORES = {
+    "probability": "calibrated probability that the rewrite is faithful to its source",
     "similarity": "cosine similarity of the embeddings of chunk and rewrite",
+    "support_min": "how near the least supported sentence of the rewrite is to anything in the source",
+    "coverage_min": "how near the least covered sentence of the source is to anything in the rewrite",
     "copied": "share of the rewrite's 8-word sequences that stand in its source",
-    "probability": "calibrated probability that the rewrite is faithful",
-    "support": "how well the least supported sentence is backed by the source",
-    "coverage": "how much of the source is still there",
 }
 
 

@@ -42,6 +42,16 @@ class Histogram:
     def n_rejected(self) -> int:
         return self.rejected.total()
 
+    @property
+    def separation(self) -> float | None:
+        """How far the means of accepted and rejected values lie apart, in standard deviations of all; None without."""
+        if not self.accepted or not self.rejected:
+            return None
+        (a, mean_a, square_a), (r, mean_r, square_r) = _moments(self.accepted), _moments(self.rejected)
+        mean = (a * mean_a + r * mean_r) / (a + r)
+        variance = (a * square_a + r * square_r) / (a + r) - mean**2
+        return abs(mean_a - mean_r) / variance**0.5 if variance > 0 else None
+
     def _widen(self) -> None:
         self.width *= 2
         for counts in (self.accepted, self.rejected):
@@ -50,3 +60,9 @@ class Histogram:
                 merged[index // 2] += count
             counts.clear()
             counts.update(merged)
+
+
+def _moments(counts: Counter[int]) -> tuple[int, float, float]:
+    """Number, mean and mean square, in bins."""
+    n = counts.total()
+    return n, sum(i * c for i, c in counts.items()) / n, sum(i * i * c for i, c in counts.items()) / n

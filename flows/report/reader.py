@@ -11,9 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 from fidelity.sentences import Match, SentenceReport, Sentences, Span
-
 from flows.report.links import Links
 from flows.report.pairs import Pair
+from flows.words import SCORES
 
 # What could end the element that holds the JSON, or not be a character at all.
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
@@ -49,7 +49,7 @@ def item(pair: Pair, links: Links | None) -> dict[str, Any]:
         "chunk": pair.chunk,
         "n_chunks": pair.n_chunks,
         "language": pair.language,
-        "scores": {name: round(value, 4) for name, value in pair.scores.items()},
+        "scores": {name: round(pair.scores[name], 4) for name in SCORES if name in pair.scores},
         "source": None if pair.source is None else side(pair.source, report.source.spans, [fact[3] for fact in facts]),
         "rewrite": side(pair.rewrite, report.rewrite.spans, [fact[4] for fact in facts]),
         "support": matches(report.support, links),

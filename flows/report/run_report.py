@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from fidelity.calibration import Kind, load_calibration
+from fidelity.checker import kind_of
 from fidelity.encoder import PACKAGED_ENCODER, Encoder
 from fidelity.form import MAX_COPIED
 from flows.report import svg
@@ -35,6 +37,17 @@ SECTIONS = (
     ("variety", "Variety"),
     ("read", "Read it"),
 )
+
+
+# Of the scores that people are not meant to read, so many that tell accepted from rejected chunks best.
+N_MORE_SCORES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    title: str
+    caption: str
+    svg: Markup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +92,7 @@ def run_report(
     linked = link(pairs, encoder)
     items = [item(pair, links) for pair, links in zip(pairs, linked, strict=True)]
     reasons = {pair.reason for pair in pairs if pair.reason}
-    thresholds = _Thresholds(plan.config)
-    charts = _score_charts(counted, thresholds)
+    charts, more_charts = _score_charts(counted, _Thresholds(plan.config))
     html = render(
         "run.html.j2",
         title=f"Palimpsest · {_name(summary.output)}",
@@ -97,8 +109,8 @@ def run_report(
         reasons=_reasons(counted),
         lost_later=_lost_later(summary, counted),
         groups=_groups(counted),
-        scores=[chart for chart in charts if chart["first"]],
-        more_scores=[chart for chart in charts if not chart["first"]],
+        scores=charts,
+        more_scores=more_charts,
         ratios=svg.histogram(counted.ratios, "tokens of the rewrite / tokens of the source", [(1.0, "as long")]),
         costs=_costs(summary),
         flow=_flow(summary, counted),
@@ -121,14 +133,22 @@ class _Thresholds:
 
     def __call__(self, score: str, recipe: str) -> list[svg.Limit]:
         checks = self._checks.get(recipe, ())
-        if score == "similarity":
-            name = "min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity"
-        elif score == "copied":
+        if score == "copied":
             return [(MAX_COPIED, f"refused above {MAX_COPIED:g}")] if Check.NEW_WORDING in checks else []
+        if score == "similarity":
+            limit = self._fidelity.get("min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity")
+        elif score == "probability" and Check.FACTS in checks:
+            limit = self._fidelity.get("min_probability") or self._calibrated(kind_of(checks))
         else:
-            name = f"min_{score}"
-        limit = self._fidelity.get(name)
-        return [] if limit is None else [(limit, f"accepted from {limit:g}")]
+            limit = None
+        return [] if limit is None else [(limit, f"accepted from {limit:.2g}")]
+
+    def _calibrated(self, kind: Kind) -> float | None:
+        """What the weights say without the help of further models; None where the weights are gone."""
+        try:
+            return load_calibration(self._fidelity.get("calibration")).model(kind, ()).threshold
+        except (OSError, ValueError, KeyError):
+            return None
 
 
 def _place_in_corpus(pair: Pair) -> tuple[str, int, int, int]:
@@ -270,21 +290,28 @@ def _of(way: Way, column: str) -> str:
     return str(getattr(way, column))
 
 
-def _score_charts(counted: Tally, thresholds: _Thresholds) -> list[dict[str, Any]]:
-    """A chart for each score and recipe; those with a threshold come first."""
+def _score_charts(counted: Tally, thresholds: _Thresholds) -> tuple[list[Chart], list[Chart]]:
+    """A chart for each score that people are meant to read, by recipe, and those others that tell most."""
     several = len({recipe for _, recipe in counted.scores}) > 1
-    charts = []
-    for (score, recipe), found in sorted(counted.scores.items()):
+    first, more = [], []
+    for (score, recipe), found in sorted(counted.scores.items(), key=lambda entry: _rank(entry[0])):
         limits = thresholds(score, recipe)
-        charts.append(
-            {
-                "first": bool(limits) or score in SCORES,
-                "title": plain(score).capitalize() + (f", {recipe}" if several else ""),
-                "caption": SCORES.get(score, "").capitalize(),
-                "svg": svg.histogram(found, plain(score), limits),
-            }
+        chart = Chart(
+            title=plain(score).capitalize() + (f", {recipe}" if several else ""),
+            caption=SCORES.get(score, "").capitalize(),
+            svg=svg.histogram(found, plain(score), limits),
         )
-    return sorted(charts, key=lambda chart: not chart["first"])
+        if limits or score in SCORES:
+            first.append(chart)
+        elif found.separation is not None:
+            more.append((found.separation, chart))
+    telling = sorted(more, key=lambda entry: -entry[0])[:N_MORE_SCORES]
+    return first, [chart for _, chart in telling]
+
+
+def _rank(key: tuple[str, str]) -> tuple[int, str, str]:
+    names = list(SCORES)
+    return (names.index(key[0]) if key[0] in names else len(names), *key)
 
 
 def _costs(summary: Summary) -> list[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ WIDTH, LEFT, RIGHT, TOP, BOTTOM = 380, 42, 12, 26, 36
 WIDE = 560
 MAX_POINTS = 300
 N_COLOURS = 7
+MAX_NAME = 36
 
 Points = Sequence[tuple[float, float]]
 # A value to compare with, and what it is.
@@ -146,7 +147,7 @@ def whiskers(rows: Sequence[tuple[str, float, float | None]], x_name: str, zero:
     """A dot with an error bar for each (name, value, standard error)."""
     if not rows:
         return empty(f"no {x_name} was measured")
-    left, row_height = 190, 24
+    left, row_height = 235, 24
     height = TOP + row_height * len(rows) + BOTTOM
     ends = [end for _, value, error in rows for end in (value - (error or 0), value + (error or 0))]
     low, high = _widened([*ends, *([zero[0]] if zero else [])])
@@ -157,7 +158,7 @@ def whiskers(rows: Sequence[tuple[str, float, float | None]], x_name: str, zero:
         parts.append(_text(x_of(zero[0]), TOP - 10, zero[1], "limit-name", "middle"))
     for index, (name, value, error) in enumerate(rows):
         y = TOP + row_height * (index + 0.5)
-        shown = name if len(name) <= 30 else f"{name[:29]}…"
+        shown = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
         label = Markup("<g><title>{}</title>{}</g>").format(name, _text(left - 10, y + 4, shown, "row-name", "end"))
         parts += [_line("grid", left, y, WIDE - RIGHT, y), label]
         if error:

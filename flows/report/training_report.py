@@ -19,6 +19,7 @@ SECTIONS = (("training", "Training"), ("stability", "Stability"), ("utility", "W
 RUN_NAME = "run.json"
 # So many lines a chart can name before it is a tangle.
 MAX_LINES = 7
+MAX_STREAMS = 20
 # The weight of the past in the smoothed loss.
 SMOOTHING = 0.9
 
@@ -98,11 +99,13 @@ def _mean_of_last(steps: Sequence[Row]) -> float:
 def _figures(steps: Sequence[Row], held_out: Sequence[Row]) -> list[tuple[str, str, str]]:
     n_tokens = sum(row["n_tokens"] for row in steps)
     seconds = sum(row["n_tokens"] / row["tokens_per_s"] for row in steps if row["tokens_per_s"])
-    losses = _losses(held_out[-1]) if held_out else {}
-    mean = f"{sum(losses.values()) / len(losses):.3f}" if losses else "–"
+    means = [(row["step"], sum(losses.values()) / len(losses)) for row in held_out if (losses := _losses(row))]
+    lowest = min(means, key=lambda mean: mean[1], default=None)
+    mean = f"{means[-1][1]:.3f}" if means else "–"
+    least = f"mean over streams; lowest {lowest[1]:.3f} at step {lowest[0]:,}" if lowest else "not evaluated"
     return [
         ("loss", f"{_mean_of_last(steps):.3f}", "nats per token, mean of the last tenth of the steps"),
-        ("held-out loss", mean, f"mean over {len(losses)} streams" if losses else "not evaluated"),
+        ("held-out loss", mean, least),
         ("tokens", f"{n_tokens:,}", f"in {duration(seconds)} of steps"),
         ("speed", f"{n_tokens / seconds:,.0f}" if seconds else "–", "tokens a second"),
     ]
@@ -158,11 +161,20 @@ def _line(
 
 
 def _value(utility: Sequence[Row]) -> Markup:
-    rows = [row for row in utility if row["value"] is not None and row["repetition"] == 0]
-    ordered = sorted(rows, key=lambda row: -row["value"])
+    """Of each stream at the earliest sight that was measured; in a long run first sights may be over too soon."""
+    earliest: dict[str, Row] = {}
+    for row in sorted(utility, key=lambda row: row["repetition"]):
+        if row["value"] is not None:
+            earliest.setdefault(f"{row['style'] or row['recipe']} · {row['source']}", row)
+    ordered = sorted(earliest.items(), key=lambda entry: -entry[1]["value"])
+    if len(ordered) > MAX_STREAMS:
+        ordered = [*ordered[: MAX_STREAMS // 2], *ordered[-MAX_STREAMS // 2 :]]
     return svg.whiskers(
-        [(_stream(row), row["value"], row["value_error"]) for row in ordered],
-        "value of a token at first sight, relative to the run's average",
+        [
+            (name + (f" ({row['repetition']}× seen)" if row["repetition"] else ""), row["value"], row["value_error"])
+            for name, row in ordered
+        ],
+        "value of a token, relative to the run's average",
         (1.0, "average"),
     )
 
@@ -175,7 +187,9 @@ def _repetition(utility: Sequence[Row]) -> Markup:
         rows = list(group)
         loss = sum(row["loss"] * row["n_tokens"] for row in rows) / sum(row["n_tokens"] for row in rows)
         lines.setdefault(recipe, []).append((repetition, loss))
-    return svg.line_chart(dict(list(lines.items())[:MAX_LINES]), "times seen before", "mean loss in nats per token")
+    return svg.line_chart(
+        dict(list(lines.items())[:MAX_LINES]), "times seen before", "mean loss in nats per token", width=svg.WIDE
+    )
 
 
 def _utility_rows(utility: Sequence[Row]) -> list[dict[str, str]]:
