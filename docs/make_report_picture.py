@@ -26,20 +26,22 @@ def main(out: str) -> None:
         page.goto(page_file.as_uri())
         PICTURES.mkdir(exist_ok=True)
         page.screenshot(path=PICTURES / "report.png")
-        page.get_by_label("changed facts").check()
-        show_a_link(page)
-        page.evaluate("document.querySelector('.filters').scrollIntoView()")
+        show_a_changed_fact(page)
         page.screenshot(path=PICTURES / "report-reader.png")
         browser.close()
 
 
-def show_a_link(page: Page) -> None:
-    """Open the first pair in which a sentence with a changed fact is linked, and point at that sentence."""
+def show_a_changed_fact(page: Page) -> None:
+    """Open a pair refused for a changed number, whose sentence has its like in the source; point at that sentence."""
+    page.select_option("select[name=reason]", "number_changed")
+    page.evaluate("document.querySelector('.filters').scrollIntoView()")
     for number in range(page.locator("#list button").count()):
         page.locator("#list button").nth(number).click()
         sentences = page.locator(".side.rewrite .sentence:not(.unsupported):has(mark.changed)")
-        if sentences.count():
+        if sentences.count() and page.locator(".side.source mark.changed").count():
             sentences.first.click()
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(500)  # colours fade in
             return
 
 

@@ -522,7 +522,8 @@ def run(values: dict[str, Any], json_output: bool) -> None:
         else:
             print_summary(out, summary)
             out.print(
-                f"[dim]look at it: palimpsest inspect {summary.output}, or palimpsest report {summary.output}[/dim]"
+                f"[dim]look at it: palimpsest report {summary.output} (or inspect, in the terminal)[/dim]",
+                soft_wrap=True,
             )
 
 

@@ -135,11 +135,18 @@
     return make("li", {}, button);
   };
 
+  // Scrolls the box and never the page: scrollIntoView would take a reader of the figures away from them.
+  const reveal = (box, node) => {
+    const outer = box.getBoundingClientRect(), inner = node.getBoundingClientRect();
+    if (inner.top < outer.top) box.scrollTop -= outer.top - inner.top;
+    else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
+  };
+
   // ---- one pair -------------------------------------------------------------------------------------------------
 
   const mark = () => {
     for (const pair of shown) pair.button.setAttribute("aria-current", pair === current ? "true" : "false");
-    if (current) current.button.scrollIntoView({ block: "nearest" });
+    if (current) reveal(list, current.button);
   };
 
   const open = (pair) => {
@@ -250,7 +257,7 @@
         if (at >= match[0] && at <= match[1]) { other.classList.add("lit"); }
       }
       const lit = article.querySelector(".lit");
-      if (lit) lit.scrollIntoView({ block: "nearest" });
+      if (lit) reveal(article, lit);
       line.textContent = backed
         ? `Backed by sentence ${span(match)} of the source: similarity ${match[2].toFixed(2)}.`
         : `Nothing in the source stands behind this sentence: the nearest, ${span(match)}, has similarity ${match[2].toFixed(2)}.`;

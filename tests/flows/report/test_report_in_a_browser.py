@@ -94,14 +94,14 @@ def test_filters_find_what_they_name(page, report):
     assert entries(page).count() == written["n_shown"] == written["n_rows"]
     page.locator("label.rejected").click()
     assert entries(page).count() == len(rejects)
-    assert "accepted" not in page.locator("#list").inner_text()
+    assert "accepted" not in page.locator("#list").text_content()
     page.select_option("select[name=reason]", "truncated")
     assert entries(page).count() == sum(row["reason"] == "truncated" for row in rejects) > 0
     assert "it was cut off before its end" in page.locator("#pair .verdict").inner_text()
     page.get_by_role("button", name="clear").click()
     page.fill("input[name=low]", "0.9")
     wait_for_fewer(page, written["n_shown"])
-    similar = page.locator(".entry-way").all_inner_texts()
+    similar = page.locator(".entry-way").all_text_contents()
     assert similar
     assert all(float(text.split(" · ")[-1]) >= 0.9 for text in similar)
     page.keyboard.press("Escape")
@@ -115,9 +115,17 @@ def wait_for_fewer(page, n):
     page.wait_for_function(f"document.querySelectorAll('#list button').length < {n}")
 
 
+def test_it_opens_at_its_top_and_its_list_scrolls_alone(page):
+    assert page.evaluate("scrollY") == 0
+    for _ in range(30):
+        page.keyboard.press("j")
+    assert page.evaluate("scrollY") == 0
+    assert page.evaluate("document.querySelector('#list').scrollTop") > 0
+
+
 def test_a_pair_is_read_by_keyboard_sentence_by_sentence(page):
     page.keyboard.press("a")
-    titles = page.locator(".entry-title").all_inner_texts()
+    titles = page.locator(".entry-title").all_text_contents()
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("k")
