@@ -53,6 +53,9 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     data.add_argument("--seed", type=int, default=0, help="of weights and order of documents (default: %(default)s)")
     o = p.add_argument_group("optimization")
     o.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default: %(default)s)")
+    o.add_argument(
+        "--momentum", type=float, default=0.95, help="Muon's; less in runs of some hundred steps (default: %(default)s)"
+    )
     o.add_argument("--schedule", default="wsd", choices=SCHEDULES, help="of the learning rate (default: %(default)s)")
     o.add_argument("--n-warmup", type=int, default=20, help="warm-up steps (default: %(default)s)")
     o.add_argument("--weight-decay", type=float, default=0.1, help="decoupled (default: %(default)s)")

@@ -1,8 +1,9 @@
 """Muon against tuned AdamW on real text: how many of AdamW's steps does MuonClip need for the same held-out loss?
 
-Both sweep their learning rate at the full length, over the same grid, extended until the best lies inside it. AdamW
-then trains with three seeds; MuonClip trains with the same seeds for shorter and shorter runs, each with a complete
-schedule of its own, and the share at which it equals AdamW is interpolated.
+Both sweep their learning rate at the full length, over the same grid, extended until the best lies inside it, and then
+their momentum (AdamW's first beta) over one grid: in runs of some hundred steps K2's 0.95 averages over too many of
+them. AdamW then trains with three seeds; MuonClip trains with the same seeds for shorter and shorter runs, each with a
+complete schedule of its own, and the share at which it equals AdamW is interpolated.
 
     python tests/benchmarks/bench_muon.py DATA [--steps 400]
 """
@@ -33,23 +34,26 @@ from training.schedule import wsd
 from training.token_store import TokenStore
 
 ROW_LENGTH, ROWS, HELD_OUT = 256, 8, 0.08
-SHARES = (0.5, 0.7)
+SHARES = (0.4, 0.55, 0.7)
+LRS, FIRST_MOMENTUM, OTHER_MOMENTA = [2e-3, 4e-3, 8e-3], 0.9, (0.95, 0.85, 0.8, 0.7)
 
-Make = Callable[[Decoder, float], torch.optim.Optimizer]
+Make = Callable[[Decoder, float, float], torch.optim.Optimizer]
 
 
-def muon_clip(model: Decoder, lr: float) -> torch.optim.Optimizer:
+def muon_clip(model: Decoder, lr: float, momentum: float) -> torch.optim.Optimizer:
     clip = QKClip(latent_attention_layers(model))
-    return MuonClip(model.named_parameters(), deepseek_rules(model.config), MuonClipConfig(lr=lr), clip)
+    config = MuonClipConfig(lr=lr, momentum=momentum)
+    return MuonClip(model.named_parameters(), deepseek_rules(model.config), config, clip)
 
 
-def adamw(model: Decoder, lr: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+def adamw(model: Decoder, lr: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=lr, betas=(momentum, 0.95), weight_decay=0.1, fused=True)
 
 
 def final_loss(
     make: Make,
     lr: float,
+    momentum: float,
     seed: int,
     n_steps: int,
     config: ModelConfig,
@@ -57,7 +61,7 @@ def final_loss(
 ) -> float:
     """Held-out loss in nats per token after a whole run."""
     model = Decoder(config).initialise(seed).train()
-    optimizer, schedule = make(model, lr), wsd(n_steps, n_warmup=n_steps // 12, decay_share=0.4)
+    optimizer, schedule = make(model, lr, momentum), wsd(n_steps, n_warmup=n_steps // 12, decay_share=0.4)
     loader = Loader(
         store, Mixture(), LoaderConfig(row_length=ROW_LENGTH, rows_per_step=ROWS, seed=seed, held_out_share=HELD_OUT)
     )
@@ -79,15 +83,20 @@ def final_loss(
     return statistics.fmean(losses.values())
 
 
-def sweep(make: Make, run: Callable[..., float]) -> tuple[float, float]:
-    """The best learning rate of a grid of factors of two, and its loss; the grid grows until the best is inside it."""
-    lrs = [2e-3, 4e-3, 8e-3]
-    losses = {lr: run(make, lr, 0) for lr in lrs}
-    while (best := min(losses, key=losses.__getitem__)) in (min(losses), max(losses)):
-        lr = best / 2 if best == min(losses) else best * 2
-        losses[lr] = run(make, lr, 0)
-    print(f"  {make.__name__:9}", "  ".join(f"{lr:.1e}: {losses[lr]:.4f}" for lr in sorted(losses)), flush=True)
-    return best, losses[best]
+def sweep(make: Make, run: Callable[..., float]) -> tuple[float, float, float]:
+    """The best learning rate of a grid of factors of two, which grows until the best is inside it; then the best
+    momentum; and the loss with both."""
+    losses = {lr: run(make, lr, FIRST_MOMENTUM, 0) for lr in LRS}
+    while (lr := min(losses, key=losses.__getitem__)) in (min(losses), max(losses)):
+        further = lr / 2 if lr == min(losses) else lr * 2
+        losses[further] = run(make, further, FIRST_MOMENTUM, 0)
+    print(f"  {make.__name__:9}", "  ".join(f"lr {x:.1e}: {losses[x]:.4f}" for x in sorted(losses)), flush=True)
+    by_momentum = {FIRST_MOMENTUM: losses[lr]}
+    by_momentum |= {momentum: run(make, lr, momentum, 0) for momentum in OTHER_MOMENTA}
+    momentum = min(by_momentum, key=by_momentum.__getitem__)
+    line = "  ".join(f"momentum {x}: {by_momentum[x]:.4f}" for x in sorted(by_momentum))
+    print(f"  {'':9} {line}", flush=True)
+    return lr, momentum, by_momentum[momentum]
 
 
 def main() -> None:
@@ -105,16 +114,17 @@ def main() -> None:
         n_tokens, n_parameters = store.length_D.sum(), config.n_parameters() / 1e6
         print(f"{len(documents)} documents, {n_tokens} tokens, {n_parameters:.1f} M parameters")
 
-        def run(make: Make, lr: float, seed: int, share: float = 1.0) -> float:
-            return final_loss(make, lr, seed, round(options.steps * share), config, store)
+        def run(make: Make, lr: float, momentum: float, seed: int, share: float = 1.0) -> float:
+            return final_loss(make, lr, momentum, seed, round(options.steps * share), config, store)
 
-        print(f"held-out loss after {options.steps} steps of {ROWS * ROW_LENGTH} tokens, by learning rate:", flush=True)
-        (adamw_lr, adamw_first), (muon_lr, muon_first) = sweep(adamw, run), sweep(muon_clip, run)
-        adamw_losses = [adamw_first, *(run(adamw, adamw_lr, seed) for seed in (1, 2))]
+        print(f"held-out loss after {options.steps} steps of {ROWS * ROW_LENGTH} tokens, with seed 0:", flush=True)
+        *adamw_best, adamw_first = sweep(adamw, run)
+        *muon_best, muon_first = sweep(muon_clip, run)
+        adamw_losses = [adamw_first, *(run(adamw, *adamw_best, seed) for seed in (1, 2))]
         shares = []
         for seed, target in enumerate(adamw_losses):
-            curve = [(share, run(muon_clip, muon_lr, seed, share)) for share in SHARES]
-            curve.append((1.0, muon_first if seed == 0 else run(muon_clip, muon_lr, seed)))
+            curve = [(share, run(muon_clip, *muon_best, seed, share)) for share in SHARES]
+            curve.append((1.0, muon_first if seed == 0 else run(muon_clip, *muon_best, seed)))
             shares.append(crossing(curve, target))
             points = "  ".join(f"{share:.2f}: {loss:.4f}" for share, loss in curve)
             print(f"  seed {seed}: AdamW {target:.4f}; MuonClip {points}; equal at {shares[-1]:.2f}", flush=True)
