@@ -72,22 +72,31 @@ async def shown(progress: Progress, console: Console) -> AsyncIterator[None]:
 
 async def _show_live(line: ProgressLine, console: Console) -> None:
     with Live(Text(line.text()), console=console, auto_refresh=False) as live:
+
+        def show_notes() -> None:
+            for note in line.new_notes():
+                live.console.print(note, style=TO_DO, markup=False, highlight=False)
+
         try:
             while True:
-                for note in line.new_notes():
-                    live.console.print(note, style=TO_DO, markup=False, highlight=False)
+                show_notes()
                 live.update(Text(line.text(), style=ACCEPTED), refresh=True)
                 await asyncio.sleep(REFRESH_S)
         finally:
+            show_notes()
             live.update(Text(line.text(), style=ACCEPTED), refresh=True)
 
 
 async def _show_plain(line: ProgressLine, console: Console) -> None:
+    def show_notes() -> None:
+        for note in line.new_notes():
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+
     try:
         while True:
-            for note in line.new_notes():
-                console.print(note, markup=False, highlight=False, soft_wrap=True)
+            show_notes()
             console.print(line.text(), highlight=False, soft_wrap=True)
             await asyncio.sleep(PLAIN_LINE_EVERY_S)
     finally:
+        show_notes()
         console.print(line.text(), highlight=False, soft_wrap=True)

@@ -1,35 +1,65 @@
-"""An S3 server on loopback (moto's), with the faults that a real one has."""
+"""An S3 server on loopback (moto's), with the faults that a real one has.
+
+It is a process of its own: vLLM looks at every name of every module when it loads a model, and those of Flask, on which
+moto rests, raise when they are looked at outside a request.
+"""
 
 import contextlib
+import multiprocessing
 import os
 import random
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import Synchronized
 
 import fsspec
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 SECRET = "wJalrXUtnFEMIaK7MDENG"
 BUCKET = "corpus-bucket"
+_CONTEXT = multiprocessing.get_context("spawn")
 
 
-@dataclass
 class S3Server:
     """`share_busy` of the requests are answered 503, and each PUT takes `put_s` longer."""
 
-    environment: dict[str, str] = field(default_factory=dict)
-    share_busy: float = 0.0
-    put_s: float = 0.0
-    n_busy: int = 0
-    _random: random.Random = field(default_factory=lambda: random.Random(0))
+    def __init__(self) -> None:
+        self.environment: dict[str, str] = {}
+        self._share_busy: Synchronized[float] = _CONTEXT.Value("d", 0.0)
+        self._put_s: Synchronized[float] = _CONTEXT.Value("d", 0.0)
+        self._n_busy: Synchronized[int] = _CONTEXT.Value("i", 0)
+        self.port: Synchronized[int] = _CONTEXT.Value("i", 0)
+
+    @property
+    def share_busy(self) -> float:
+        return self._share_busy.value
+
+    @share_busy.setter
+    def share_busy(self, share: float) -> None:
+        self._share_busy.value = share
+
+    @property
+    def put_s(self) -> float:
+        return self._put_s.value
+
+    @put_s.setter
+    def put_s(self, seconds: float) -> None:
+        self._put_s.value = seconds
+
+    @property
+    def n_busy(self) -> int:
+        return self._n_busy.value
+
+    @n_busy.setter
+    def n_busy(self, number: int) -> None:
+        self._n_busy.value = number
 
     def app(self, inner):
+        draw = random.Random(0)
+
         def answer(environ, start_response):
-            if self._random.random() < self.share_busy:
-                self.n_busy += 1
+            if draw.random() < self.share_busy:
+                with self._n_busy.get_lock():
+                    self._n_busy.value += 1
                 body = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce</Message></Error>"
                 headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
                 start_response("503 Slow Down", headers)
@@ -41,33 +71,45 @@ class S3Server:
         return answer
 
 
-class _Quiet(WSGIRequestHandler):
-    def log_request(self, *_):
-        pass
+def _serve(server: S3Server) -> None:
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        def log_request(self, *_):
+            pass
+
+    app = server.app(DomainDispatcherApplication(create_backend_app))
+    http = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    server.port.value = http.server_port
+    http.serve_forever()
 
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[S3Server]:
     """A server with an empty bucket; the environment variables by which a user would name it are set."""
     server = S3Server()
-    app = server.app(DomainDispatcherApplication(create_backend_app))
-    http = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    process = _CONTEXT.Process(target=_serve, args=(server,), daemon=True)
+    process.start()
+    until = time.monotonic() + 60
+    while not server.port.value:
+        assert process.is_alive(), "the S3 server did not start"
+        assert time.monotonic() < until, "the S3 server did not start within 60 s"
+        time.sleep(0.05)
     server.environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{http.server_port}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port.value}",
         "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     before = {name: os.environ.get(name) for name in server.environment}
     os.environ.update(server.environment)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
     fsspec.filesystem("s3", skip_instance_cache=True).mkdir(BUCKET)
     try:
         yield server
     finally:
-        http.shutdown()
-        thread.join()
+        process.terminate()
+        process.join()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
         fsspec.get_filesystem_class("s3").clear_instance_cache()

@@ -1,15 +1,13 @@
 """The real model in the real vLLM, inside this process."""
 
 import asyncio
-import itertools
 
 import pytest
 
-from rephrase.engine import PoisonError, PromptTooLongError
+from rephrase.engine import PromptTooLongError
 from rephrase.engine_vllm import VLLMEngine
 from rephrase.models import PACKAGED_MODEL, resolve_model
 from rephrase.records import Prompt, Sampling
-from rephrase.supervision import SupervisedEngine
 from rephrase.tokenizer import HubTokenizer
 
 pytestmark = pytest.mark.model
@@ -89,32 +87,6 @@ def test_info_names_model_and_revision(engine):
 def test_a_model_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="'/no/such/model'"):
         VLLMEngine("/no/such/model")
-
-
-async def test_a_model_that_dies_is_loaded_again_and_a_request_that_kills_it_is_refused(monkeypatch):
-    from vllm.v1.engine.llm_engine import LLMEngine
-
-    step, n_steps = LLMEngine.step, itertools.count()
-
-    def mortal(engine):
-        states = engine.output_processor.request_states.values()
-        if next(n_steps) == 5 or any(len(state.prompt_token_ids) > 200 for state in states):
-            raise RuntimeError("device lost")
-        return step(engine)
-
-    monkeypatch.setattr(LLMEngine, "step", mortal)
-    engine = await asyncio.to_thread(SupervisedEngine, lambda: VLLMEngine(max_context_tokens=1024, max_num_seqs=8))
-    try:
-        prompts = [prompt(n) for n in range(6)] + [Prompt(system="s", user="word " * 300)]
-        answers = await asyncio.gather(
-            *[engine.complete(p, sampling(n)) for n, p in enumerate(prompts)], return_exceptions=True
-        )
-        assert all(answer.text.strip() for answer in answers[:6])
-        assert isinstance(answers[6], PoisonError)
-        assert "RuntimeError: device lost" in str(answers[6])
-        assert 2 <= engine.n_restarts <= 6
-    finally:
-        await engine.close()
 
 
 async def test_it_says_how_probable_a_text_is_while_it_writes_others(engine):
