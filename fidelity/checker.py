@@ -25,7 +25,7 @@ from fidelity.encoder import (
     EntailmentModel,
     open_encoder,
 )
-from fidelity.form import FORM_CHECKS, Finding, copied_share, near_copy, truncated
+from fidelity.form import FORM_CHECKS, Finding, copied_share, length_ratio, near_copy, truncated
 from fidelity.judge import Evidence, Judge, Pair
 from fidelity.language import not_english, other_language
 from fidelity.likelihood import contexts, likelihood_scores
@@ -87,7 +87,7 @@ def check_form(source: str, completion: Completion, checks: Collection[Check]) -
     """Refuses what can be seen without a model: first what is wrong with any rewrite, then what the recipe asks for."""
     rewrite = completion.text.strip()
     finding = next((found for check in FORM_CHECKS if (found := check(source, rewrite))), None)
-    finding = finding or truncated(completion.finish_reason, rewrite)
+    finding = finding or truncated(completion.finish_reason, rewrite) or length_ratio(source, rewrite)
     finding = finding or next(
         (found for name, check in RECIPE_CHECKS.items() if name in checks and (found := check(source, rewrite))), None
     )

@@ -4,7 +4,9 @@ Each check takes the source and the rewrite and returns what it found, or None. 
 the first finding ends the matter.
 """
 
+import functools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
@@ -34,6 +36,24 @@ _ECHO = re.compile(
         | ^the\ (?:passage|text)\ is\ (?:part\ of|from)\b | \b(?:input|original)\ text\b""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
+_POSTSCRIPT = re.compile(
+    r"""^\W*(?: I\ hope\ (?:this|that|it)\b | let\ me\ know\b | (?:please\ )?feel\ free\ to\b
+        | (?:would|do)\ you\ (?:like|want|need)\ (?:me|any|a|another|further)\b | is\ there\ anything\ else\b
+        | (?:please\ )?note(?:\ that|:)[^\n]{0,80}\b(?:rewrit\w*|rephras\w*|paraphras\w*|translat\w*|original|version)\b
+        | (?:this|the)\ (?:rewritten|rephrased|paraphrased|revised)\b
+        | (?:in\ this|this)\ (?:version|rewrite|rephrasing|translation)\b
+        | word\ count\s*: | \W*end\ of\ (?:the\ )?(?:passage|text|rewrite|translation)\b )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# Pairs of signs of which a text has as many openings as closings.
+_MARKUP = (
+    (r"```", None),
+    (r"(?<!\\)\$\$", None),
+    (r"\\begin\{", r"\\end\{"),
+    (r"\\\[", r"\\\]"),
+    (r"\\\(", r"\\\)"),
+    (r"\\left\b", r"\\right\b"),
+)
 # A full stop of any script, or what may follow the last sentence: a formula, a bracket, a quotation mark, code.
 _SENTENCE_END = re.compile(r"""[.!?…。！？।॥؟۔:;)\]}$|`*_"'”’»」』]\s*\Z""")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*#>|•]|\d+[.)]|\w+:)[^\n]*\Z")
@@ -45,6 +65,24 @@ MAX_COPIED = 0.8
 COPY_WORDS = 8
 LOOP_WORDS = 6
 MAX_LOOPED = 0.3
+# A stray word may be a name in its own letters; from here on the model has drifted.
+MAX_FOREIGN = 0.02
+MIN_FOREIGN_WORDS = 4
+# English words and mathematics stand in texts of every script.
+_AT_HOME = {
+    "LATIN",
+    "GREEK",
+    "MICRO",
+    "MATHEMATICAL",
+    "DOUBLE-STRUCK",
+    "SCRIPT",
+    "BLACK-LETTER",
+    "FEMININE",
+    "MASCULINE",
+}
+# A note on a short problem may be several times as long, a summary a tenth; what is beyond is something else.
+MAX_TIMES, MAX_MORE_WORDS = 6, 100
+MIN_TIMES, MIN_SOURCE_WORDS = 0.08, 60
 
 
 def empty(source: str, rewrite: str) -> Finding | None:
@@ -63,6 +101,13 @@ def preamble(source: str, rewrite: str) -> Finding | None:
     return ("preamble", match.group().strip()) if match and not _PREAMBLE.match(source) else None
 
 
+def postscript(source: str, rewrite: str) -> Finding | None:
+    """The model speaks to its reader, or of the task, when it is done."""
+    end = rewrite.rstrip().rsplit("\n", 1)
+    match = _POSTSCRIPT.match(end[-1]) if len(end) > 1 else None
+    return ("postscript", match.group().strip()) if match and not _POSTSCRIPT.search(source) else None
+
+
 def prompt_echo(source: str, rewrite: str) -> Finding | None:
     """Pieces of the instruction stand in the text."""
     match = _ECHO.search(rewrite)
@@ -75,6 +120,49 @@ def repetition(source: str, rewrite: str) -> Finding | None:
     if share <= MAX_LOOPED or share <= 2 * looped_share(source):
         return None
     return "repetition", f"{share:.0%} of the {LOOP_WORDS}-word sequences stand there before"
+
+
+def script_drift(source: str, rewrite: str) -> Finding | None:
+    """Words in a script that the source does not have: a model slips into another language it was trained on.
+
+    A text that is foreign as a whole is a matter of language.
+    """
+    known = _AT_HOME | {script(char) for char in set(source) if char.isalpha()}
+    words = [word for word in _WORD.findall(rewrite) if word[0].isalpha()]
+    foreign = [word for word in words if script(word[0]) not in known]
+    if len(foreign) < MIN_FOREIGN_WORDS or not MAX_FOREIGN * len(words) < len(foreign) < len(words) / 2:
+        return None
+    return "script_drift", f"{len(foreign)} words in {script(foreign[0][0]).title()} letters, none in the source"
+
+
+@functools.lru_cache(maxsize=4096)
+def script(letter: str) -> str:
+    """The first word of its Unicode name, which for letters is the script: LATIN, CYRILLIC, CJK, …"""
+    return unicodedata.name(letter, "UNKNOWN").split(" ", 1)[0]
+
+
+def markup_damage(source: str, rewrite: str) -> Finding | None:
+    """Code fences, displayed formulas or LaTeX environments that are opened and not closed, though the source's are."""
+    for opening, closing in _MARKUP:
+        if not _balanced(rewrite, opening, closing) and _balanced(source, opening, closing):
+            sign = next(iter(re.findall(opening, rewrite) or re.findall(closing or opening, rewrite)))
+            return "markup_damage", f"{sign!r} without its other half"
+    return None
+
+
+def _balanced(text: str, opening: str, closing: str | None) -> bool:
+    n_opened = len(re.findall(opening, text))
+    return n_opened % 2 == 0 if closing is None else n_opened == len(re.findall(closing, text))
+
+
+def length_ratio(source: str, rewrite: str) -> Finding | None:
+    """Far longer or far shorter than any rewrite of such a source is."""
+    n_source, n_rewrite = len(_WORD.findall(source)), len(_WORD.findall(rewrite))
+    if n_rewrite > MAX_TIMES * n_source + MAX_MORE_WORDS:
+        return "too_long", f"{n_rewrite} words for {n_source}"
+    if n_source >= MIN_SOURCE_WORDS and n_rewrite < MIN_TIMES * n_source:
+        return "too_short", f"{n_rewrite} words for {n_source}"
+    return None
 
 
 def near_copy(source: str, rewrite: str) -> Finding | None:
@@ -91,8 +179,11 @@ FORM_CHECKS: tuple[Callable[[str, str], Finding | None], ...] = (
     empty,
     refusal,
     preamble,
+    postscript,
     prompt_echo,
     repetition,
+    script_drift,
+    markup_damage,
 )
 
 

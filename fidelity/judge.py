@@ -46,6 +46,8 @@ class Evidence:
     scores: Mapping[str, float]
     discrepancies: tuple[Discrepancy, ...]
     tiers: frozenset[str] = frozenset()
+    # What went wrong when the facts were compared: such a pair has no probability and is refused.
+    failure: str = ""
 
     def with_tier(
         self, tier: str, scores: Mapping[str, float], discrepancies: tuple[Discrepancy, ...] = ()
@@ -109,7 +111,15 @@ class Judge:
         )
         evidence = []
         for pair, language, report, cosine in zip(pairs, languages, reports, similarity, strict=True):
-            facts = compare_facts(pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math")
+            try:
+                facts = compare_facts(
+                    pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math"
+                )
+            except Exception as error:
+                # One text that the readers of facts stumble over must not end a run of millions.
+                failure = f"the facts could not be compared: {type(error).__name__}: {error}"
+                evidence.append(Evidence(pair=pair, sentences=report, scores={}, discrepancies=(), failure=failure))
+                continue
             scores = {
                 "similarity": float(cosine),
                 "copied": copied_share(pair.source, pair.rewrite),
@@ -156,13 +166,19 @@ class Judge:
         )
 
     def undecided(self, evidence: Sequence[Evidence]) -> list[int]:
-        return [i for i, found in enumerate(evidence) if self.calibration.is_undecided(self.probability(found))]
+        return [
+            i
+            for i, found in enumerate(evidence)
+            if not found.failure and self.calibration.is_undecided(self.probability(found))
+        ]
 
     def probability(self, evidence: Evidence) -> float:
         model = self.calibration.model(evidence.pair.kind, evidence.tiers)
         return float(model.probabilities([evidence.scores])[0])
 
     def decide(self, evidence: Evidence) -> Verdict:
+        if evidence.failure:
+            return Verdict(accepted=False, reason="check_failed", detail=evidence.failure[:DETAIL_CHARACTERS])
         probability = self.probability(evidence)
         model = self.calibration.model(evidence.pair.kind, evidence.tiers)
         threshold = model.threshold if self._min_probability is None else self._min_probability

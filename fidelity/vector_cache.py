@@ -7,8 +7,8 @@ import numpy as np
 
 from fidelity.encoder import Encoder
 
-# Vectors of 384 float32: 50,000 of them are 77 MB.
-MAX_VECTORS = 50_000
+# Enough for the chunks of some hundred documents under way; of 384 float32 each, with their texts, 20 MB.
+MAX_VECTORS = 10_000
 
 
 class CachedEncoder:
@@ -31,7 +31,8 @@ class CachedEncoder:
             else:
                 self._vectors.move_to_end(text)
                 rows.append(self._vectors[text])
-        self._vectors.update(fresh)
+        # Copies: a row of a batch would keep the whole batch in memory.
+        self._vectors.update((text, row.copy()) for text, row in fresh.items())
         while len(self._vectors) > self._max_vectors:
             self._vectors.popitem(last=False)
         return np.stack(rows) if rows else np.zeros((0, 0), np.float32)

@@ -15,21 +15,11 @@ from fidelity.calibration import Kind
 from fidelity.form import FORM_CHECKS, Finding
 from fidelity.judge import BASE_SCORES, TIER_SCORES, Judge, Pair
 from rephrase.records import Discrepancy, Verdict
+from rephrase.rows import discrepancy_row
+from rephrase.schema import DISCREPANCIES
 
 # All scores that a row may have; those of a tier that did not run are null.
 SCORE_NAMES = (*BASE_SCORES, *(name for names in TIER_SCORES.values() for name in names))
-
-DISCREPANCY = pa.struct(
-    [
-        ("kind", pa.string()),
-        ("problem", pa.string()),
-        ("source_start", pa.int32()),
-        ("source_end", pa.int32()),
-        ("rewrite_start", pa.int32()),
-        ("rewrite_end", pa.int32()),
-        ("detail", pa.string()),
-    ]
-)
 
 # What is added to the columns of the input. A column of the input with such a name gives way.
 VERDICT_COLUMNS: tuple[pa.Field, ...] = (
@@ -38,7 +28,7 @@ VERDICT_COLUMNS: tuple[pa.Field, ...] = (
     pa.field("reason", pa.string()),
     pa.field("detail", pa.string()),
     pa.field("tiers", pa.list_(pa.string())),  # that were asked besides embeddings and facts
-    pa.field("discrepancies", pa.list_(DISCREPANCY)),
+    pa.field("discrepancies", DISCREPANCIES),
     *(pa.field(f"score_{name}", pa.float64()) for name in SCORE_NAMES),
 )
 
@@ -104,19 +94,6 @@ def _columns(
         "tiers": list(tiers),
         "discrepancies": [discrepancy_row(found) for found in discrepancies],
         **{f"score_{name}": scores.get(name) for name in SCORE_NAMES},
-    }
-
-
-def discrepancy_row(found: Discrepancy) -> dict[str, Any]:
-    source, rewrite = found.source or (None, None), found.rewrite or (None, None)
-    return {
-        "kind": found.kind,
-        "problem": found.problem,
-        "source_start": source[0],
-        "source_end": source[1],
-        "rewrite_start": rewrite[0],
-        "rewrite_end": rewrite[1],
-        "detail": found.detail,
     }
 
 

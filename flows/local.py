@@ -1,7 +1,8 @@
 """Run the flow in this process, with a progress line and no server to start."""
 
 import asyncio
-from typing import Any
+import signal
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -17,7 +18,7 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     Raises:
         pydantic.ValidationError: an option is wrong.
         ValueError, FileNotFoundError, RuntimeError: what the flow raises.
-        KeyboardInterrupt: the user stopped it; the same call goes on.
+        KeyboardInterrupt, prefect.exceptions.TerminationSignal: it was stopped; the same call goes on.
     """
     config = RephraseConfig.model_validate(values)
     # What is wrong with the options is said before Prefect and the models are loaded, which takes seconds.
@@ -26,8 +27,16 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     config.read_options  # noqa: B018  raises when a field is no expression
     from flows.prefect_server import prefect_api
 
+    # Once the flow has closed, Prefect sends SIGTERM again to whoever handled it before; by default that is a kill.
+    signal.signal(signal.SIGTERM, _terminate)
     with prefect_api():
         return asyncio.run(_run(config, console))
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    from prefect.exceptions import TerminationSignal
+
+    raise TerminationSignal(number)
 
 
 async def _run(config: RephraseConfig, console: Console) -> Summary:

@@ -17,7 +17,7 @@ from flows.engine_slot import engine_slot
 from flows.metrics import metrics_served
 from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
 from flows.run_page import run_page
-from flows.run_process import prepare_process
+from flows.run_process import prepare_process, stopping_in_order
 from flows.run_secrets import load_secrets
 from flows.summary import Summary, summarize
 from rephrase.journal import remove_leftovers
@@ -56,7 +56,7 @@ async def rephrase(config: RephraseConfig) -> Summary:
     await load_secrets()
     storage = Storage(config.output)
     progress = _progress()
-    with contextlib.ExitStack() as stack:
+    with stopping_in_order(), contextlib.ExitStack() as stack:
         # In a thread: on an object store it may wait for a minute.
         await asyncio.to_thread(stack.enter_context, storage.locked(note))
         job = await open_job(config, storage)

@@ -59,6 +59,11 @@ REASONS = {
     "empty": "there is no word in it",
     "refusal": "the model refused, or spoke of itself",
     "preamble": "the model spoke of its task before it began",
+    "postscript": "the model spoke to its reader when it was done",
+    "script_drift": "it slips into letters that the source does not have",
+    "markup_damage": "a code block or a formula is opened and not closed",
+    "too_long": "it is far longer than a rewrite of such a source is",
+    "too_short": "it is far shorter than a rewrite of such a source is",
     "prompt_echo": "pieces of the instruction stand in it",
     "repetition": "it runs in a loop",
     "truncated": "it was cut off before its end",
@@ -82,6 +87,11 @@ REASONS = {
     "quantifier_changed": "all became some, or the reverse",
     "direction_changed": "what rises in the source falls in it, or the reverse",
     "modality_changed": "what may be in the source is in it, or the reverse",
+    "antonym_changed": "a word became its opposite",
+    "swap_changed": "two names or two numbers have changed places",
+    "step_changed": "a step of the calculation is wrong",
+    "answer_changed": "the final answer is not that of the source",
+    "answer_missing": "the final answer of the source is not there",
     "formula_missing": "a formula of the source is not there",
     "literal_changed": "a link, a path or code is not that of the source",
     "literal_missing": "a link, a path or code of the source is not there",
@@ -89,6 +99,9 @@ REASONS = {
     "near_duplicate": "it repeats another variant of its document",
     "prompt_too_long": "the prompt is longer than the model reads",
     "request_refused": "the server would not take the prompt",
+    "engine_killed": "the engine died of its prompt, each time",
+    "check_failed": "a check stumbled over it",
+    "chunk_refused": "one of its chunks was refused, and --on-reject is document",
 }
 
 # The scores that people are meant to read, in the order in which they are shown; there are many more for the verdict.

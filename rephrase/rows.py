@@ -126,7 +126,7 @@ def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: Mode
             "n_cached_tokens": part.n_cached_tokens,
             "scores": _scores(part),
             "probability": part.verdict.probability,
-            "discrepancies": [_discrepancy(found) for found in part.verdict.discrepancies],
+            "discrepancies": [discrepancy_row(found) for found in part.verdict.discrepancies],
         }
         for part in rewrite.chunks
         if not part.verdict.accepted
@@ -217,7 +217,7 @@ def _step(rewrite: Rewrite, recipe: Recipe) -> Row:
     }
 
 
-def _discrepancy(found: Discrepancy) -> Row:
+def discrepancy_row(found: Discrepancy) -> Row:
     source, rewrite = found.source or (None, None), found.rewrite or (None, None)
     return {
         "kind": found.kind,

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -61,8 +62,16 @@ class Served:
         data = None if method == "GET" else json.dumps(body or {}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/api{path}", data=data, headers=headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read() or "null")
+        for _ in range(10):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.loads(answer.read() or "null")
+            except urllib.error.HTTPError as refusal:
+                # SQLite was locked by another request: the server asks to come again, as Prefect's own client does.
+                if refusal.code != 503:
+                    raise
+                time.sleep(1)
+        raise AssertionError(f"{path}: 503 for ten seconds")
 
     def deployment(self, name: str) -> Any:
         return next(found for found in self.api("/deployments/filter") if found["name"] == name)

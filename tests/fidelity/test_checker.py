@@ -9,6 +9,7 @@ from scripted import BagOfWords, lenient
 
 from fidelity.checker import Checker, FidelityConfig, similarities
 from fidelity.encoder import SentenceEncoder
+from fidelity.facts.compare import compare_facts
 from rephrase.records import Check, Chunk, Completion
 
 SOURCE = "The treaty was signed in Paris in 1783 and ended the war between Britain and its colonies."
@@ -80,6 +81,23 @@ async def test_an_encoder_that_fails_is_heard_of_and_the_next_batch_works():
         await checker(chunk(SOURCE), completion(REWRITE), SIMILAR)
     encoder.broken = False
     assert (await checker(chunk(SOURCE), completion(REWRITE), SIMILAR)).accepted
+
+
+async def test_a_text_that_the_reader_of_facts_stumbles_over_is_refused_and_its_batch_goes_on(monkeypatch):
+    def stumbles(source, rewrite, **options):
+        if "Paris" not in rewrite:
+            raise RecursionError("too deep")
+        return compare_facts(source, rewrite, **options)
+
+    monkeypatch.setattr("fidelity.judge.compare_facts", stumbles)
+    checker = Checker(BagOfWords(), FidelityConfig(), calibration=lenient())
+    good, bad = await asyncio.gather(
+        checker(chunk(SOURCE), completion(REWRITE), {Check.FACTS}),
+        checker(chunk(SOURCE), completion("The war of the colonies ended in 1783."), {Check.FACTS}),
+    )
+    assert good.accepted
+    assert (bad.accepted, bad.reason, bad.probability) == (False, "check_failed", None)
+    assert "RecursionError: too deep" in bad.detail
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,15 @@ def reason(rewrite: str, finish_reason="stop", source=SOURCE):
         ("Here is a rewritten version of the passage:\n\n" + FAITHFUL, "preamble"),
         ("Here's the text in a more concise version: " + FAITHFUL, "preamble"),
         ("Rewritten passage: " + FAITHFUL, "preamble"),
+        (FAITHFUL + "\n\nI hope this helps!", "postscript"),
+        (FAITHFUL + "\n\nLet me know if you want it shorter.", "postscript"),
+        (FAITHFUL + "\n\n(Note: this version keeps the numbers of the original.)", "postscript"),
+        (FAITHFUL + " 许多文化一直在华沙共存。", "script_drift"),
+        (FAITHFUL + "\n\n```\ncount = 711988", "markup_damage"),
+        (FAITHFUL + " $$a + b", "markup_damage"),
+        (FAITHFUL + " \\begin{equation} a = b.", "markup_damage"),
+        (" ".join(f"{FAITHFUL} It is year {i}, and {i * 7} more came." for i in range(20)), "repetition"),
+        (" ".join(f"w{i} x{i} y{i}" for i in range(120)) + ".", "too_long"),
         (FAITHFUL + "\n\nRewrite the passage as an encyclopedia article.", "prompt_echo"),
         ("The text is part of Warsaw. " + FAITHFUL, "prompt_echo"),
         ("Topic: Warsaw\n\n" + FAITHFUL, "prompt_echo"),
@@ -63,10 +72,31 @@ def test_a_text_the_engine_stopped_is_truncated(finish_reason):
         "১৯০১ সালে শহরে অনেক মানুষ ছিল।",
         "เมืองนี้มีผู้คนมากมาย",
         "| year | people |\n| 1901 | 711,988 |",
+        "Many cultures lived there.\n\nLet us count: in 1901 there were 711,988 people.",
+        "Warsaw (Варшава to the Russians) had 711,988 inhabitants in 1901, said the count.",
+        "It costs $5 to see the census of 1901.",
+        "The set \\[a, b\\] and the sum \\(\\left(a + b\\right)\\) hold.",
     ],
 )
 def test_good_text_is_not_refused(rewrite):
     assert reason(rewrite) is None
+
+
+def test_a_summary_of_a_tenth_is_good_and_of_a_hundredth_is_not():
+    source = " ".join(f"In the year {1000 + i} the city had {i * 317} inhabitants." for i in range(40))
+    assert (
+        reason(
+            "The city grew from nothing to some twelve thousand inhabitants in forty years, by steady steps over "
+            "the whole time, without a single year in which their number would have fallen.",
+            source=source,
+        )
+        is None
+    )
+    assert reason("The city grew.", source=source) == "too_short"
+
+
+def test_what_is_broken_in_the_source_may_be_broken_in_its_rewrite():
+    assert reason(FAITHFUL + " \\begin{proof} It is so.", source=SOURCE + " \\begin{proof}") is None
 
 
 def test_a_loop_that_stands_in_the_source_is_no_fault():

@@ -1,0 +1,48 @@
+"""A run that is told to stop does, wherever its event loop happens to be."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+from prefect.exceptions import TerminationSignal
+
+from flows.run_process import stopping_in_order
+
+
+async def work(sent_from):
+    """Waits for a helper that never ends; the signal comes while a callback, or the helper, is running."""
+    closed = []
+
+    async def helper():
+        if sent_from == "helper":
+            os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(3600)
+
+    with pytest.raises(TerminationSignal), stopping_in_order():
+        if sent_from == "callback":
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(helper())
+        finally:
+            closed.append(True)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("sent_from", ["callback", "helper"])
+def test_sigterm_ends_what_is_inside_and_closes_it(sent_from):
+    before = signal.getsignal(signal.SIGTERM)
+    asyncio.run(asyncio.wait_for(work(sent_from), 20))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_another_cancellation_stays_what_it_is():
+    async def cancelled():
+        with stopping_in_order():
+            asyncio.current_task().cancel()
+            await asyncio.sleep(3600)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
