@@ -11,7 +11,7 @@ import numpy as np
 from fidelity.calibration import Kind, Model, Tree, rising
 
 # Small trees that change their mind slowly: some thousand rows, and other texts than these will come.
-N_TREES = 80
+N_TREES = 250
 MAX_LEAVES = 5
 LEARNING_RATE = 0.06
 MIN_ROWS_IN_LEAF = 25

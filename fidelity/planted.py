@@ -72,6 +72,8 @@ _NUMBER_PLACES = re.compile(
     rf"(?<![\w$€£.,/\\^_{{#-])(?:(?P<money>[$€£])\s?)?(?P<digits>\d+(?:,\d{{3}})*(?:\.\d+)?)(?![\w^_]|[.,:/]\d)"
     rf"|\b(?P<word>{'|'.join(NUMBER_WORDS)})\b(?!-)"
 )
+# Numbers that say nothing: of a list, of a reference.
+_MARKER = re.compile(r"^\s*\(?\d+[.)]\s|\[\d+\]|\]\([^)]*\)", re.MULTILINE)
 _NAME = re.compile(r"[A-Z][a-zà-ÿ]+(?:\s(?:of\s(?:the\s)?)?[A-Z][a-zà-ÿ]+)*(?:\s[A-Z][a-zà-ÿ]+)*")
 _AUXILIARY = re.compile(
     r"\b(?:is|was|were|are|has been|have been|had been|can|could|will|would|should|must|did|does)\b"
@@ -102,9 +104,10 @@ def plant(kind: PlantedKind, text: str, rng: random.Random, *, neighbour: str | 
 
 
 def _number(text: str, rng: random.Random, neighbour: str | None) -> Edit | None:
+    found = _MARKER.sub(lambda marker: " " * len(marker.group()), prose(text))
     places = [
         match
-        for match in _NUMBER_PLACES.finditer(prose(text))
+        for match in _NUMBER_PLACES.finditer(found)
         if match.group("word") or match.group("money") or not re.fullmatch(_YEAR, match.group("digits"))
     ]
     if not places:

@@ -12,7 +12,7 @@ from fidelity.planted import PlantedKind, faithful, plant
 
 # About what a recipe cuts: 256 tokens.
 CHUNK_CHARACTERS = 1100
-N_DOCUMENTS = 40
+N_DOCUMENTS = 120
 # Errors of so many kinds, drawn for each document, so that no document counts for much more than another.
 N_ERRORS = 7
 

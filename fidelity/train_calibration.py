@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fidelity.calibration import FORMAT, Calibration, Model, save_calibration
 from fidelity.fitting import Example, fit_model, header
-from fidelity.judge import LACK_SCORES, TIER_SCORES
+from fidelity.judge import DERIVED_SCORES, TIER_SCORES
 from fidelity.labelled_sets import LabelledPair, labelled_pairs, translation_pairs
 from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
@@ -20,7 +20,7 @@ from fidelity.score_cache import ScoreCache
 # Beyond these a further tier would hardly change the verdict.
 UNDECIDED = (0.1, 0.9)
 # A rewrite that is refused wrongly is written again; one that is accepted wrongly is trained on.
-MAX_FALSE_REJECTS = 0.3
+MAX_FALSE_REJECTS = 0.15
 # Its right answers end without a full stop and its wrong ones with one: fitted to it, a model learns just that.
 LEFT_OUT = {"HaluEval QA"}
 # Which of a kind's models are fitted.
@@ -44,10 +44,11 @@ _FACTS = (
     "quantifier_mismatch",
 )
 _WORDS = ("content_support", "content_support_min", "content_novel", "content_exchanged")
+_WHOLE = ("sentence_dropped", "sentence_added", "end_cut", *DERIVED_SCORES)
 _STEPS = ("step_errors", "step_support", "answer_mismatch", "answer_missing", "number_support", "number_coverage")
 FEATURES: dict[str, tuple[str, ...]] = {
-    "knowledge": ("support_min", "support_p10", *_WORDS, *_FACTS, "end_cut", *LACK_SCORES),
-    "math": ("support_min", *_WORDS, *_FACTS, *_STEPS, "end_cut", *LACK_SCORES),
+    "knowledge": ("support_min", "support_p10", *_WORDS, *_FACTS, *_WHOLE),
+    "math": ("support_min", *_WORDS, *_FACTS, *_STEPS, *_WHOLE),
     "translation": (
         "similarity",
         "support_min",

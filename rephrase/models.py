@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -31,17 +32,22 @@ def packaged_model() -> Path:
             "or name another with --model (a hub id such as HuggingFaceTB/SmolLM2-1.7B-Instruct, or a folder)"
         )
     (gguf,) = Path(spec.origin).parent.glob("*.gguf")
+    return unpacked_once(f"{PACKAGED_MODEL}-{gguf.stat().st_size}", lambda folder: convert_gguf(gguf, folder))
+
+
+def unpacked_once(name: str, write: Callable[[Path], None]) -> Path:
+    """The folder `name` in the user's cache or in PALIMPSEST_CACHE; `write` fills it once, however many ask at once."""
     cache = Path(os.environ.get("PALIMPSEST_CACHE") or platformdirs.user_cache_dir("palimpsest"))
-    folder = cache / f"{PACKAGED_MODEL}-{gguf.stat().st_size}"
+    folder = cache / name
     if folder.exists():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{folder.name}.lock").open("w") as lock:
+    with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache))
+            temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=cache))
             try:
-                convert_gguf(gguf, temporary)
+                write(temporary)
                 temporary.chmod(0o755)
                 temporary.rename(folder)
             finally:

@@ -30,7 +30,7 @@ from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
 from fidelity.sentences import SENTENCE_SCORES
 from fidelity.train_calibration import FEATURES, LEFT_OUT, MAX_FALSE_REJECTS, features_of
-from rephrase.models import PACKAGED_MODEL, resolve_model
+from rephrase.models import PACKAGED_MODEL
 
 N_RESAMPLES = 1000
 
@@ -162,7 +162,7 @@ def main() -> None:
     began = time.monotonic()
     cache = ScoreCache(arguments.cache)
     if not arguments.only_cached:
-        model = resolve_model(arguments.likelihood) if arguments.likelihood else None
+        model = arguments.likelihood if arguments.likelihood else None
         cache.fill(pairs, likelihood_model=model, entailment_model=arguments.entailment, on_progress=print)
     tiers: list[tuple[str, ...]] = [()]
     tiers += [("likelihood",)] if arguments.likelihood else []

@@ -19,14 +19,18 @@ async def work(sent_from):
             os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.sleep(3600)
 
-    with pytest.raises(TerminationSignal), stopping_in_order():
-        if sent_from == "callback":
-            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(helper())
-        finally:
-            closed.append(True)
+    async def run():
+        with stopping_in_order():
+            if sent_from == "callback":
+                asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(helper())
+            finally:
+                closed.append(True)
+
+    with pytest.raises(TerminationSignal):
+        await run()
     assert closed == [True]
 
 
