@@ -10,7 +10,7 @@ from fidelity.calibration import Calibration, Model
 from fidelity.encoder import PACKAGED_ENTAILMENT, CrossEncoderEntailment, SentenceEncoder, open_encoder
 from fidelity.entailment import score_entailment
 from fidelity.judge import Evidence, Judge, Pair, derived_scores
-from fidelity.labelled_sets import LabelledPair
+from fidelity.labelled_sets import LEFT_OUT, LabelledPair
 from fidelity.likelihood import CausalScorer, TokenScorer, score_likelihood
 from fidelity.vector_cache import CachedEncoder
 from rephrase.models import resolve_model
@@ -46,7 +46,7 @@ class ScoreCache:
         entailment_model: str | None = None,
         on_progress: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Compute what is not there yet: embeddings and facts for all, the dear tiers for the pairs of `is_for_dear`."""
+        """Compute what is not there yet: embeddings and facts for all, the dear tiers where `is_for_dear`."""
         judge: Judge | None = None
 
         def opened() -> Judge:
@@ -101,10 +101,11 @@ class ScoreCache:
 
 
 def is_for_dear(pair: LabelledPair) -> bool:
-    """English prose no longer than a chunk; of the planted pairs those of every sixth document."""
+    """English prose to fit to, no longer than a chunk; of the planted pairs those of every sixth document."""
     planted = pair.dataset.startswith("planted")
     return (
         pair.kind == "knowledge"
+        and pair.dataset not in LEFT_OUT
         and len(pair.source) <= MAX_DEAR_CHARACTERS
         and not (planted and int(pair.group) % DEAR_EVERY)
     )

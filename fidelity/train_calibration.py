@@ -13,7 +13,7 @@ from pathlib import Path
 from fidelity.calibration import FORMAT, Calibration, Model, save_calibration
 from fidelity.fitting import Example, fit_model, header
 from fidelity.judge import DERIVED_SCORES, TIER_SCORES
-from fidelity.labelled_sets import LabelledPair, labelled_pairs, translation_pairs
+from fidelity.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
 from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
 
@@ -21,8 +21,6 @@ from fidelity.score_cache import ScoreCache
 UNDECIDED = (0.1, 0.9)
 # A rewrite that is refused wrongly is written again; one that is accepted wrongly is trained on.
 MAX_FALSE_REJECTS = 0.15
-# Its right answers end without a full stop and its wrong ones with one: fitted to it, a model learns just that.
-LEFT_OUT = {"HaluEval QA"}
 # Which of a kind's models are fitted.
 TIERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "knowledge": ((), ("likelihood",), ("entailment",), ("likelihood", "entailment")),

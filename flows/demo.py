@@ -1,5 +1,6 @@
 """The demo: real documents that ship inside installed packages, found when it runs, through the whole pipeline."""
 
+import importlib
 import importlib.resources
 import inspect
 import json
@@ -14,37 +15,59 @@ from rephrase.rows import Row
 from rephrase.shards import read_rewrites
 from rephrase.storage import Storage
 
-# Short enough that the demo ends within minutes on two cores.
-MAX_CHARACTERS = 4000
 N_VARIANTS = 2
 
+MODULES = ("scipy.cluster.vq", "scipy.stats.qmc", "networkx.algorithms.summarization")
 MPMATH_FUNCTIONS = ("zeta", "gamma", "erf", "lambertw", "agm", "bernoulli", "polylog", "besselj")
+MIN_PARAGRAPH_CHARACTERS = 150
 
 
 def packaged_documents() -> list[Row]:
-    """scikit-learn's descriptions of its data sets and what mpmath says of some functions, as records.
+    """Prose from the documentation of scikit-learn's data sets and of some of SciPy, NetworkX and mpmath, as records.
 
     Raises:
         ValueError: these packages are not installed.
     """
     try:
         folder = importlib.resources.files("sklearn.datasets.descr")
+        modules = [importlib.import_module(name) for name in MODULES]
         from mpmath import function_docs
     except ModuleNotFoundError as error:
         raise ValueError(
             f"the demo reads the documentation of packages that `make install` installs: {error}"
         ) from error
-    records = []
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        text = file.read_text("utf-8") if file.name.endswith(".rst") else ""
-        text = re.sub(r"^\.\. .*\n", "", text, flags=re.MULTILINE).strip()  # labels and other directives
-        if 0 < len(text) <= MAX_CHARACTERS:
-            records.append({"id": f"sklearn/{file.name}", "title": text.splitlines()[0], "text": text})
-    for name in MPMATH_FUNCTIONS:
-        # The explanation; the examples after it are code.
-        text = inspect.cleandoc(getattr(function_docs, name)).split("**Examples**")[0].split(">>>")[0].strip()
-        records.append({"id": f"mpmath/{name}", "title": f"The function {name}", "text": text[:MAX_CHARACTERS]})
-    return records
+    found = [
+        (f"sklearn/{file.name}", file.read_text("utf-8"))
+        for file in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if file.name.endswith(".rst")
+    ]
+    found += [(module.__name__, module.__doc__ or "") for module in modules]
+    found += [(f"mpmath/{name}", inspect.cleandoc(getattr(function_docs, name))) for name in MPMATH_FUNCTIONS]
+    records = ({"id": name, "title": _title(name), "text": prose(text)} for name, text in found)
+    return [record for record in records if record["text"]]
+
+
+def _title(name: str) -> str:
+    """ "sklearn/breast_cancer.rst" is the breast cancer data set."""
+    package, _, rest = name.partition("/")
+    words = rest.removesuffix(".rst").replace("_", " ")
+    return {"sklearn": f"The data set {words}", "mpmath": f"The function {words}"}.get(package, name)
+
+
+def prose(text: str) -> str:
+    """The paragraphs that are sentences: a small model only stumbles over tables, signatures and examples."""
+    paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text))
+    return "\n\n".join(p for p in paragraphs if len(p) >= MIN_PARAGRAPH_CHARACTERS and _is_prose(p))
+
+
+def _is_prose(paragraph: str) -> bool:
+    n_letters = sum(char.isalpha() or char.isspace() for char in paragraph)
+    return (
+        n_letters > 0.9 * len(paragraph)
+        and paragraph[0].isupper()
+        and paragraph[-1] in ".!?"
+        and not re.search(r">>>|::|:math:|--|https?:", paragraph)
+    )
 
 
 def run_demo(output: str, out: Console, err: Console) -> None:
@@ -57,18 +80,18 @@ def run_demo(output: str, out: Console, err: Console) -> None:
         source.write_text(lines, "utf-8")
     out.print(
         f"[bold]Palimpsest demo[/bold]\n"
-        f"{len(records)} documents from the documentation of scikit-learn and mpmath are cut into chunks of at most "
-        f"256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each document in "
-        f"{N_VARIANTS} styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a copy, chatter) "
-        f"or when its embedding (all-MiniLM-L6-v2) is too far from the source's; it is then tried once more. "
-        f"It takes a few minutes.\n"
+        f"{len(records)} documents from the documentation of scikit-learn, SciPy, NetworkX and mpmath are cut into "
+        f"chunks of at most 256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each "
+        f"document in {N_VARIANTS} styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a "
+        f"copy, chatter), when its meaning is too far from its source's (all-MiniLM-L6-v2), or when its facts are not "
+        f"those of its source; it is then tried up to twice more, with the fact named. It takes a few minutes.\n"
     )
     summary = run_locally(
         {
             "source": str(source),
             "output": str(Path(output) / "shards"),
             "n_variants": N_VARIANTS,
-            "n_retries": 1,
+            "n_retries": 2,
             "part_bytes": 16_000,
         },
         err,

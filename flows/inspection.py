@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flows.report.variety import measure_variety
 from flows.summary import Summary
-from flows.words import ACCEPTED, COLOURS, REJECTED, TO_DO, Outcome, meaning, plain, visible
+from flows.words import ACCEPTED, COLOURS, REJECTED, SCORES, TO_DO, Outcome, meaning, plain, visible
 from rephrase.routing import PASS_THROUGH
 from rephrase.rows import Row
 from rephrase.shards import read_rejects, read_rewrites
@@ -128,13 +128,14 @@ class Example:
 
 
 def accepted_examples(storage: Storage, n: int) -> list[Example]:
-    """Accepted chunks beside their sources: for each way of writing, the one most new and close."""
+    """Accepted chunks beside their sources: for each way of writing, the one most new and sure."""
     best: dict[tuple[str, str], tuple[float, Row, Row]] = {}
     for row in islice(_rows(storage, read_rewrites), N_LOOKED_AT):
         for chunk in row["chunks"]:
             if chunk["accepted"]:
                 scores = {score["name"]: score["value"] for score in chunk["scores"]}
-                merit = scores.get("similarity", 0.0) - scores.get("copied", 0.0)
+                sure = scores.get("similarity", 0.0) if chunk["probability"] is None else chunk["probability"]
+                merit = sure - scores.get("copied", 0.0)
                 key = (row["style"], row["perspective"])
                 if key not in best or merit > best[key][0]:
                     best[key] = (merit, row, chunk)
@@ -144,7 +145,7 @@ def accepted_examples(storage: Storage, n: int) -> list[Example]:
             # After earlier steps a chunk is one of what the last of them wrote.
             source=(row["steps"][-1]["text"] if row["steps"] else row["source_text"])[chunk["start"] : chunk["end"]],
             rewrite=row["text"][chunk["text_start"] : chunk["text_end"]],
-            scores=_scores(chunk["scores"]),
+            scores=_scores(chunk["probability"], chunk["scores"]),
             style=ACCEPTED,
         )
         for _, row, chunk in sorted(best.values(), key=lambda found: -found[0])[:n]
@@ -200,7 +201,7 @@ def rejected_examples(storage: Storage, n: int) -> list[Example]:
             heading=f"{row['title'] or row['document_id']} · {plain(reason)}: {row['detail'] or meaning(reason)}",
             source=row["source_text"] or "(no document)",
             rewrite=row["text"] or "",
-            scores=_scores(row["scores"] or []),
+            scores=_scores(row["probability"], row["scores"] or []),
             style=REJECTED,
         )
         for reason, row in by_reason.items()
@@ -252,8 +253,10 @@ def _rows(storage: Storage, read: Callable[[Storage], Iterator[pa.Table]]) -> It
             yield from batch.to_pylist()
 
 
-def _scores(scores: list[Row]) -> str:
-    return " · ".join(f"{score['name']} {score['value']:.2f}" for score in scores)
+def _scores(probability: float | None, scores: list[Row]) -> str:
+    """Those that people are meant to read; all of them are in the shards."""
+    known = {score["name"]: score["value"] for score in scores} | {"probability": probability}
+    return " · ".join(f"{name} {known[name]:.2f}" for name in SCORES if known.get(name) is not None)
 
 
 def _shorten(text: str, n_characters: int = 900) -> str:

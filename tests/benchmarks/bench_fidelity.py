@@ -25,11 +25,11 @@ from fidelity.fitting import (
     out_of_fold_odds,
 )
 from fidelity.judge import TIER_SCORES
-from fidelity.labelled_sets import LabelledPair, labelled_pairs, translation_pairs
+from fidelity.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
 from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
 from fidelity.sentences import SENTENCE_SCORES
-from fidelity.train_calibration import FEATURES, LEFT_OUT, MAX_FALSE_REJECTS, features_of
+from fidelity.train_calibration import FEATURES, MAX_FALSE_REJECTS, features_of
 from rephrase.models import PACKAGED_MODEL
 
 N_RESAMPLES = 1000
