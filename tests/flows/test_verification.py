@@ -7,9 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scripted import BagOfWords, lenient
+from synthetic_run import documents, write_run
 
 import flows.verification
+from fidelity.calibration import load_calibration
 from fidelity.verify import SCORE_NAMES
+from flows.calibrating import calibrate_pairs
 from flows.config import VerifyConfig
 from flows.verification import verify_pairs
 
@@ -96,3 +99,70 @@ def test_what_cannot_work_is_said(tmp_path):
         verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet", source_field="text"))
     with pytest.raises(FileNotFoundError, match=r"plan\.json"):
         verify_pairs(config(tmp_path, None, is_run=True))
+
+
+def test_a_finished_run_is_judged_anew_chunk_by_chunk(tmp_path):
+    storage = write_run(tmp_path / "out", documents(12))
+    found = verify_pairs(VerifyConfig(source=storage.url, is_run=True))
+    rows = pq.read_table(tmp_path / "out" / "scored.parquet").to_pylist()
+    assert found.n_pairs == len(rows) == 24
+    texts = {record["id"]: record["text"] for record in documents(12)}
+    assert {(row["document_id"], row["chunk_index"]) for row in rows} == {(name, i) for name in texts for i in (0, 1)}
+    for row in rows:
+        assert row["source"] in texts[row["document_id"]]
+        # Both hold the same words: the made-up rewrites are the sentences from last to first.
+        assert sorted(row["rewrite"].replace(".", "").split()) == sorted(row["source"].replace(".", "").split())
+        assert row["score_similarity"] > 0.99
+        assert row["accepted_before"] == (row["reason_before"] is None)
+    assert 0 < sum(row["accepted_before"] for row in rows) < 24
+    assert found.n_accepted == 24
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no finished run"):
+        verify_pairs(VerifyConfig(source=str(tmp_path), is_run=True))
+
+
+def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, monkeypatch):
+    monkeypatch.setattr("fidelity.score_cache.SentenceEncoder", BagOfWords)
+    rows = []
+    for i in range(60):
+        source = f"The bridge of town {i} was built in {1800 + i} by {i + 3} masons. It still stands."
+        rows.append(
+            {"source": source, "rewrite": f"In {1800 + i} {i + 3} masons built the bridge of town {i}.", "ok": True}
+        )
+        rows.append(
+            {"source": source, "rewrite": f"In {1700 + i} {i + 9} masons built the bridge of town {i}.", "ok": 0}
+        )
+    (tmp_path / "labelled.jsonl").write_text(lines([*rows, {"source": "x", "ok": True}]))
+    said = []
+    options = {
+        "source_field": "source",
+        "rewrite_field": "rewrite",
+        "kind": "knowledge",
+        "likelihood": None,
+        "entailment": None,
+        "max_false_rejects": 0.2,
+        "plant": False,
+        "log": said.append,
+    }
+    out = tmp_path / "weights.json"
+    figures = calibrate_pairs(str(tmp_path / "labelled.jsonl"), out, label_field="ok", **options)
+    assert (figures["rows"], figures["faithful"]) == (120, 60)
+    assert figures["auroc"] > 0.95
+    assert (tmp_path / "weights.svg").read_text().startswith("<svg")
+    assert any("row 120" in line and "left out" in line for line in said)
+    fitted = load_calibration(str(out))
+    assert {model.kind for model in fitted.models} == {"knowledge", "math", "translation"}
+    assert [model.tiers for model in fitted.models if model.kind == "knowledge"] == [()]
+
+    monkeypatch.setattr(flows.verification, "load_calibration", load_calibration)
+    (tmp_path / "new.jsonl").write_text(lines([{"article": r["source"], "summary": r["rewrite"]} for r in rows[:20]]))
+    verify_pairs(config(tmp_path / "new.jsonl", tmp_path / "s.parquet", calibration=str(out)))
+    accepted = pq.read_table(tmp_path / "s.parquet")["accepted"].to_pylist()
+    assert sum(accepted[0::2]) >= 9
+    assert sum(accepted[1::2]) <= 1
+
+    (tmp_path / "bad.jsonl").write_text(lines([rows[0] | {"ok": "maybe"}]))
+    with pytest.raises(ValueError, match="row 0: 'ok' is 'maybe'"):
+        calibrate_pairs(str(tmp_path / "bad.jsonl"), out, label_field="ok", **options)

@@ -5,7 +5,7 @@ from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
 
 from rephrase.engine import EngineError, PromptTooLongError, RequestRefusedError
 from rephrase.recipes import load_recipes
-from rephrase.records import Chunk, Completion, Document, Variant, Verdict
+from rephrase.records import Chunk, Completion, Discrepancy, Document, Variant, Verdict
 from rephrase.rewriting import Tools, rewrite_document
 from rephrase.rows import ModelInfo, reject_rows, rewrite_row
 
@@ -23,9 +23,9 @@ def chunks_of(*texts: str) -> tuple[Document, list[Chunk]]:
     return document, chunks
 
 
-async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0, recipe=RECIPE):
+async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0, recipe=RECIPE, **options):
     document, chunks = chunks_of(*texts)
-    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=seed)
+    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=seed, **options)
     return await rewrite_document(document, chunks, VARIANT, recipe, tools)
 
 
@@ -67,6 +67,44 @@ async def test_a_refused_chunk_is_tried_again_with_another_seed_and_left_out():
         "Two. ",
     )
     assert row["n_completion_tokens"] == 1 + 3 + 1
+
+
+async def test_the_source_may_stand_in_the_place_of_a_refused_chunk():
+    result = await rewrite(ScriptedEngine(), "One. ", "Two. ", "Three.", check=refuse_second, on_reject="keep")
+    row = rewrite_row(result.document, [(result, RECIPE)], INFO)
+    assert row["text"] == "ONE.\n\nTwo.\n\nTHREE."
+    kept = row["chunks"][1]
+    assert (kept["accepted"], kept["source_kept"], kept["reason"]) == (False, True, "dissimilar")
+    assert row["text"][kept["text_start"] : kept["text_end"]] == "Two."
+    assert row["n_chunks_accepted"] == 2
+    assert [reject["reason"] for reject in reject_rows(result.document, result, RECIPE, INFO)] == ["dissimilar"]
+
+
+async def test_a_refused_chunk_may_end_its_document():
+    engine = ScriptedEngine()
+    result = await rewrite(engine, "One. ", "Two. ", "Three.", check=refuse_second, on_reject="document", n_retries=0)
+    assert [part.verdict.accepted for part in result.chunks] == [True, False]
+    assert [passage(prompt) for prompt in engine.prompts] == ["One.", "Two."]
+
+
+async def test_the_next_try_is_told_what_the_last_one_lost():
+    async def misses_the_year(chunk: Chunk, completion: Completion, checks) -> Verdict:
+        if "1783" in completion.text:
+            return Verdict(accepted=True)
+        start = chunk.text.index("1783")
+        lost = Discrepancy(
+            kind="date",
+            problem="missing",
+            source=(start, start + 4),
+            rewrite=None,
+            detail="1783 of the source is missing",
+        )
+        return Verdict(accepted=False, reason="date_missing", discrepancies=(lost,))
+
+    engine = ScriptedEngine(lambda prompt, _: "IN 1783." if "Keep exactly: 1783" in prompt.user else "LONG AGO.")
+    result = await rewrite(engine, "It was signed in 1783.", check=misses_the_year)
+    assert [prompt.user.rsplit("</text>", 1)[1].strip() for prompt in engine.prompts] == ["", "Keep exactly: 1783."]
+    assert (result.chunks[0].text, result.chunks[0].n_attempts) == ("IN 1783.", 2)
 
 
 async def test_the_same_run_draws_the_same_seeds_and_another_run_others():
