@@ -17,6 +17,8 @@ import fsspec
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rephrase.records import digest
+
 FORMAT = 1
 SHIPPED = "weights.json"
 
@@ -156,12 +158,23 @@ def load_calibration(path: str | None = None) -> Calibration:
     return _shipped() if path is None else parse_calibration(_read(path), path)
 
 
+def calibration_hash(path: str | None = None) -> str:
+    """What tells two files of weights apart, wherever they lie.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return digest(_read(path))
+
+
 @functools.cache
 def _shipped() -> Calibration:
-    return parse_calibration(resources.files("fidelity").joinpath(SHIPPED).read_text("utf-8"), SHIPPED)
+    return parse_calibration(_read(None), SHIPPED)
 
 
-def _read(path: str) -> str:
+def _read(path: str | None) -> str:
+    if path is None:
+        return resources.files("fidelity").joinpath(SHIPPED).read_text("utf-8")
     with fsspec.open(path, "r", encoding="utf-8") as file:
         return str(file.read())
 

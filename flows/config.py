@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fidelity.calibration import Kind
+from fidelity.calibration import Kind, calibration_hash
 from fidelity.checker import FidelityConfig
 from fidelity.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL
 from rephrase.cost import Prices
@@ -161,6 +161,7 @@ class RephraseConfig(BaseModel):
             "tokenizer": self.engine.tokenizer,
             "model": model,
             "model_revision": model_revision,
+            "weights of the verdict": calibration_hash(self.fidelity.calibration),
             **hashes,
         }
 
