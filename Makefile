@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test reference test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test reference test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,6 +57,9 @@ weights: install ## fit the calibration that ships; DATA=folder
 
 bench-injection: install ## are orders in documents obeyed; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)
+
+bench-hints: install ## what a hint is worth to a second try; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_hints.py $(DATA)
 
 bench-train: install ## training speed, loader speed; DATA=folder with documents/*.jsonl
 	$(BIN)/python tests/benchmarks/bench_train.py

@@ -1,0 +1,79 @@
+"""Does it help to name the fact that was lost? Refused chunks written a second time, with the hint and without it.
+
+    python tests/benchmarks/bench_hints.py DATA [--chunks 150] [--model MODEL]
+
+DATA holds documents/xquad_en.jsonl. Both second tries have the same seed; only the hint tells them apart.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+from pathlib import Path
+
+from fidelity.checker import Checker, FidelityConfig
+from fidelity.encoder import SentenceEncoder
+from fidelity.labelled_sets import read_rows
+from rephrase.chunking import chunk_document
+from rephrase.context import make_context
+from rephrase.engine_vllm import VLLMEngine
+from rephrase.hints import make_hint
+from rephrase.models import PACKAGED_MODEL
+from rephrase.recipes import draw_variants, load_recipes
+from rephrase.records import Chunk, Document, Sampling, Verdict
+from rephrase.rewriting import attempt_seed
+from rephrase.tokenizer import HubTokenizer
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--chunks", type=int, default=150)
+    parser.add_argument("--model", default=PACKAGED_MODEL)
+    arguments = parser.parse_args()
+    path = arguments.data / "documents" / "xquad_en.jsonl"
+    if not path.is_file():
+        parser.error(f"there is no {path}: name the folder with the data")
+    engine = VLLMEngine(arguments.model)
+    check = Checker(SentenceEncoder(), FidelityConfig())
+    tokenizer, recipe = HubTokenizer(engine.info.tokenizer), load_recipes()["rephrase"]
+    texts = list(dict.fromkeys(row["context"] for row in read_rows(path)))[: arguments.chunks]
+
+    async def attempt(document: Document, chunk: Chunk, number: int, hint: str) -> Verdict:
+        variant = draw_variants(recipe, document.id, 1, 0)[0]
+        context = make_context(document.text, chunk, "", {}, tokenizer, recipe.context_tokens)
+        sampling = Sampling(
+            temperature=recipe.sampling.temperature,
+            top_p=recipe.sampling.top_p,
+            max_tokens=recipe.max_output_tokens(chunk),
+            seed=attempt_seed(0, chunk, variant, number),
+        )
+        prompt = recipe.render(document, chunk, variant, context, chunk.text.strip(), hint)
+        completion = await engine.complete(prompt, sampling)
+        return await check(chunk, dataclasses.replace(completion, text=completion.text.strip()), recipe.checks)
+
+    async def one(number: int, text: str) -> tuple[bool, bool, bool] | None:
+        """Accepted at first; and with the hint, and without it, where there was one to give."""
+        document = Document(id=f"d{number}", text=text, source="xquad", detected_language="en")
+        chunk = chunk_document(document, tokenizer, recipe.chunk_tokens)[0]
+        first = await attempt(document, chunk, 0, "")
+        hint = make_hint(first, chunk)
+        if first.accepted or not hint:
+            return (first.accepted, False, False) if first.accepted else None
+        told, untold = await asyncio.gather(attempt(document, chunk, 1, hint), attempt(document, chunk, 1, ""))
+        return (False, told.accepted, untold.accepted)
+
+    found = await asyncio.gather(*(one(number, text) for number, text in enumerate(texts)))
+    known = [result for result in found if result is not None]
+    refused = [result for result in known if not result[0]]
+    told, untold = sum(r[1] for r in refused), sum(r[2] for r in refused)
+    print(
+        f"{engine.info.model}: of {len(texts)} chunks {len(known) - len(refused)} accepted at the first try, "
+        f"{len(refused)} refused with a hint to give\n"
+        f"second try: {told} accepted with the hint, {untold} without it"
+    )
+    check.close()
+    await engine.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
