@@ -20,7 +20,7 @@ from fidelity.score_cache import ScoreCache
 # Beyond these a further tier would hardly change the verdict.
 UNDECIDED = (0.1, 0.9)
 # A rewrite that is refused wrongly is written again; one that is accepted wrongly is trained on.
-MAX_FALSE_REJECTS = 0.15
+MAX_FALSE_REJECTS = 0.2
 # Which of a kind's models are fitted.
 TIERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "knowledge": ((), ("likelihood",), ("entailment",), ("likelihood", "entailment")),

@@ -101,7 +101,7 @@ def calibrate(
     entailment: EntailmentOption = None,
     max_false_rejects: Annotated[
         float, typer.Option(min=0, max=1, help="The threshold refuses at most this share of faithful rewrites.")
-    ] = 0.15,
+    ] = 0.2,
     plant: Annotated[
         bool, typer.Option("--plant", help="Also plant errors in the sources, for what the labels do not show.")
     ] = False,
