@@ -13,7 +13,6 @@ from fidelity.judge import Evidence, Judge, Pair, derived_scores
 from fidelity.labelled_sets import LEFT_OUT, LabelledPair
 from fidelity.likelihood import CausalScorer, TokenScorer, score_likelihood
 from fidelity.vector_cache import CachedEncoder
-from rephrase.models import resolve_model
 
 BATCH = 64
 # The dear tiers see chunks, never whole articles; and of the planted pairs, which are many and alike, these are enough.
@@ -68,7 +67,7 @@ class ScoreCache:
                 on_progress,
             )
         if likelihood_model:
-            scorer: TokenScorer = CausalScorer(resolve_model(likelihood_model))
+            scorer: TokenScorer = CausalScorer(likelihood_model)
             self._compute(
                 "likelihood",
                 prose,

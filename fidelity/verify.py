@@ -15,8 +15,7 @@ from fidelity.calibration import Kind
 from fidelity.form import FORM_CHECKS, Finding
 from fidelity.judge import BASE_SCORES, TIER_SCORES, Judge, Pair
 from rephrase.records import Discrepancy, Verdict
-from rephrase.rows import discrepancy_row
-from rephrase.schema import DISCREPANCIES
+from rephrase.schema import DISCREPANCIES, discrepancy_row
 
 # All scores that a row may have; those of a tier that did not run are null.
 SCORE_NAMES = (*BASE_SCORES, *(name for names in TIER_SCORES.values() for name in names))

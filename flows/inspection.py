@@ -128,14 +128,14 @@ class Example:
 
 
 def accepted_examples(storage: Storage, n: int) -> list[Example]:
-    """Accepted chunks beside their sources: for each way of writing, the one most new and sure."""
+    """Accepted chunks beside their sources: for each way of writing, the surest and newest one."""
     best: dict[tuple[str, str], tuple[float, Row, Row]] = {}
     for row in islice(_rows(storage, read_rewrites), N_LOOKED_AT):
         for chunk in row["chunks"]:
             if chunk["accepted"]:
                 scores = {score["name"]: score["value"] for score in chunk["scores"]}
                 sure = scores.get("similarity", 0.0) if chunk["probability"] is None else chunk["probability"]
-                merit = sure - scores.get("copied", 0.0)
+                merit = sure - 0.5 * scores.get("copied", 0.0)
                 key = (row["style"], row["perspective"])
                 if key not in best or merit > best[key][0]:
                     best[key] = (merit, row, chunk)

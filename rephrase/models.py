@@ -1,15 +1,10 @@
 """Where a model's files are: a hub id, a folder, or the small model that ships inside a Python package."""
 
-import fcntl
 import hashlib
 import importlib.util
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
+from rephrase.unpacking import unpacked_once
 
 PACKAGED_MODEL = "SmolLM2-135M-Instruct"
 
@@ -33,26 +28,6 @@ def packaged_model() -> Path:
         )
     (gguf,) = Path(spec.origin).parent.glob("*.gguf")
     return unpacked_once(f"{PACKAGED_MODEL}-{gguf.stat().st_size}", lambda folder: convert_gguf(gguf, folder))
-
-
-def unpacked_once(name: str, write: Callable[[Path], None]) -> Path:
-    """The folder `name` in the user's cache or in PALIMPSEST_CACHE; `write` fills it once, however many ask at once."""
-    cache = Path(os.environ.get("PALIMPSEST_CACHE") or platformdirs.user_cache_dir("palimpsest"))
-    folder = cache / name
-    if folder.exists():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=cache))
-            try:
-                write(temporary)
-                temporary.chmod(0o755)
-                temporary.rename(folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-    return folder
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

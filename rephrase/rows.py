@@ -7,7 +7,7 @@ from typing import Any
 
 from rephrase import schema
 from rephrase.recipes import Recipe
-from rephrase.records import ChunkRewrite, Discrepancy, Document, Rewrite, UnreadableRecord, Variant, digest
+from rephrase.records import ChunkRewrite, Document, Rewrite, UnreadableRecord, Variant, digest
 
 Row = dict[str, Any]
 
@@ -126,7 +126,7 @@ def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: Mode
             "n_cached_tokens": part.n_cached_tokens,
             "scores": _scores(part),
             "probability": part.verdict.probability,
-            "discrepancies": [discrepancy_row(found) for found in part.verdict.discrepancies],
+            "discrepancies": [schema.discrepancy_row(found) for found in part.verdict.discrepancies],
         }
         for part in rewrite.chunks
         if not part.verdict.accepted
@@ -214,19 +214,6 @@ def _step(rewrite: Rewrite, recipe: Recipe) -> Row:
         "n_tokens": sum(part.n_standing_tokens for part in rewrite.chunks),
         "n_chunks": len(rewrite.chunks),
         "n_chunks_accepted": sum(part.verdict.accepted for part in rewrite.chunks),
-    }
-
-
-def discrepancy_row(found: Discrepancy) -> Row:
-    source, rewrite = found.source or (None, None), found.rewrite or (None, None)
-    return {
-        "kind": found.kind,
-        "problem": found.problem,
-        "source_start": source[0],
-        "source_end": source[1],
-        "rewrite_start": rewrite[0],
-        "rewrite_end": rewrite[1],
-        "detail": found.detail,
     }
 
 

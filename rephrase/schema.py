@@ -4,7 +4,11 @@ A version is never changed, only followed by the next one. Nested scores are a l
 which Hugging Face datasets does not read.
 """
 
+from typing import Any
+
 import pyarrow as pa
+
+from rephrase.records import Discrepancy
 
 # 2: probability, discrepancies, what became of a refused chunk.
 VERSION = 2
@@ -25,6 +29,21 @@ DISCREPANCIES = pa.list_(
         ]
     )
 )
+
+
+def discrepancy_row(found: Discrepancy) -> dict[str, Any]:
+    """The record as the columns of DISCREPANCIES."""
+    source, rewrite = found.source or (None, None), found.rewrite or (None, None)
+    return {
+        "kind": found.kind,
+        "problem": found.problem,
+        "source_start": source[0],
+        "source_end": source[1],
+        "rewrite_start": rewrite[0],
+        "rewrite_end": rewrite[1],
+        "detail": found.detail,
+    }
+
 
 # What became of one chunk of the source inside a rewritten document.
 CHUNK = pa.struct(

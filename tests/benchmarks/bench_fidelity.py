@@ -30,7 +30,7 @@ from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
 from fidelity.sentences import SENTENCE_SCORES
 from fidelity.train_calibration import FEATURES, MAX_FALSE_REJECTS, features_of
-from rephrase.models import PACKAGED_MODEL
+from rephrase.models import PACKAGED_MODEL, resolve_model
 
 N_RESAMPLES = 1000
 
@@ -163,6 +163,7 @@ def main() -> None:
     cache = ScoreCache(arguments.cache)
     if not arguments.only_cached:
         model = arguments.likelihood if arguments.likelihood else None
+        model = resolve_model(arguments.likelihood) if arguments.likelihood else None
         cache.fill(pairs, likelihood_model=model, entailment_model=arguments.entailment, on_progress=print)
     tiers: list[tuple[str, ...]] = [()]
     tiers += [("likelihood",)] if arguments.likelihood else []
