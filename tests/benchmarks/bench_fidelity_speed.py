@@ -21,6 +21,7 @@ from fidelity.checker import check_form
 from fidelity.encoder import CrossEncoderEntailment, SentenceEncoder
 from fidelity.entailment import score_entailment
 from fidelity.facts.compare import compare_facts
+from fidelity.facts.parsed import parse
 from fidelity.planted import faithful
 from fidelity.planted_pairs import chunk_of
 from fidelity.sentences import compare_sentences, split_sentences
@@ -105,10 +106,15 @@ def main() -> None:
         cached.encode([text for pair in pairs for text in pair])
         compare_sentences(pairs, cached)
 
+    def read_facts() -> None:
+        parse.cache_clear()  # in a run, texts are new
+        for chunk, rewrite in pairs:
+            compare_facts(chunk, rewrite)
+
     tiers: dict[str, Callable[[], Any]] = {
         "form": lambda: [check_form(c, d, ()) for c, d in zip(chunks, done, strict=True)],
         "embedding": embed,
-        "facts": lambda: [compare_facts(c, r) for c, r in pairs],
+        "facts": read_facts,
     }
     if arguments.entailment:
         model = CrossEncoderEntailment(arguments.entailment)
