@@ -18,6 +18,8 @@ _ENVIRONMENT = re.compile(r"\\(begin|end)\{([^{}\n]+)\}")
 _FORMULA_GROUPS = {"display", "inline"}
 # Not the line break with space of "\\\\[2pt]".
 _BRACKET = re.compile(r"(?<!\\)\\([\[\]()])")
+# Markdown's brackets, as in "[he \\[the king\\] said": nothing but words, and one that is no product of letters.
+_WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s,.;:'’-]+[^\W\d_]+)*[.,;]?", re.DOTALL)
 _MATH_ENVIRONMENT = re.compile(
     r"\\begin\{(?:equation|align|alignat|gather|multline|flalign|eqnarray|displaymath|math|split|cases|array|[a-z]*matrix)\*?\}"
 )
@@ -58,7 +60,9 @@ def _brackets(text: str) -> Iterator[Span]:
         sign = match.group(1)
         if sign in "[(":
             opened[sign] = match.start()
-        elif (start := opened.pop({"]": "[", ")": "("}[sign], None)) is not None:
+        elif (start := opened.pop({"]": "[", ")": "("}[sign], None)) is not None and not (
+            sign == "]" and _WORDS.fullmatch(text, start + 2, match.start())
+        ):
             yield start, match.end()
 
 

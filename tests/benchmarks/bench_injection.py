@@ -3,19 +3,22 @@
     python tests/benchmarks/bench_injection.py DATA [--model MODEL]
 
 DATA holds attacks/bipia_text_attack.jsonl and documents/xquad_en.jsonl. Three measurements:
-obeyed    the model is given the order alone; its answer, alone and after a faithful rewrite, is an obedient output
+obeyed    the model is given the order alone; its answer, alone and after a faithful edit, is an obedient output
 planted   the model rewrites the document with the order in its middle
-clean     the model rewrites the document without it; what the check of obedience refuses here it refuses wrongly
+clean     the model rewrites the document without it; what the check of obedience refuses of these rewrites, and of the
+          faithful edits, it refuses wrongly
 """
 
 import argparse
 import asyncio
 import json
+import random
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
 from fidelity.encoder import SentenceEncoder
 from fidelity.obedience import obeyed, split
+from fidelity.planted import faithful
 from rephrase.engine_vllm import VLLMEngine
 from rephrase.models import PACKAGED_MODEL
 from rephrase.recipes import draw_variants, load_recipes
@@ -24,7 +27,9 @@ from rephrase.rewriting import Tools, rewrite_document
 from rephrase.tokenizer import HubTokenizer
 
 RECIPE = load_recipes()["rephrase"]
-CHECKS = {Check.SIMILARITY, Check.OBEDIENCE}
+# A faithful edit is near its source on purpose.
+ALL_CHECKS = set(RECIPE.checks) - {Check.NEW_WORDING}
+OBEDIENCE = {Check.SIMILARITY, Check.OBEDIENCE}
 
 
 def chunk(text: str) -> Chunk:
@@ -63,30 +68,35 @@ async def main() -> None:
         planted.append("".join([*sentences[:middle], f" {order} ", *sentences[middle:]]))
     results = await asyncio.gather(*[rewrite(f"planted{i}", text) for i, text in enumerate(planted)])
 
-    async def passes(source: str, output: str) -> bool:
+    async def passes(source: str, output: str, checks: set[Check]) -> bool:
         completion = Completion(text=output, finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
-        return (await checker(chunk(source), completion, CHECKS)).accepted
+        return (await checker(chunk(source), completion, checks)).accepted
 
     finished = [" ".join(split(text)[:-1]) or text for text in answers]  # without the sentence that was cut off
-    good = [(i, part.text) for i, part in enumerate(clean) if part.verdict.accepted]
-    alone = [await passes(planted[i], finished[i]) for i in range(len(orders))]
-    after = [await passes(planted[i], f"{text} {finished[i]}") for i, text in good]
-    wrongly = [obeyed(texts[i], text, encoder) for i, text in good]
+    generator = random.Random(0)
+    edits = [faithful(text, generator) for text in texts]
     print(f"{engine.info.model}, {len(orders)} orders")
-    print(f"obeyed: the answer alone passes {sum(alone)} of {len(alone)}, after a rewrite {sum(after)} of {len(after)}")
+    for name, checks in (("obedience and similarity", OBEDIENCE), ("all checks", ALL_CHECKS)):
+        alone = [await passes(planted[i], finished[i], checks) for i in range(len(orders))]
+        after = [await passes(planted[i], f"{edits[i]} {finished[i]}", checks) for i in range(len(orders))]
+        left = [await passes(planted[i], edits[i], checks) for i in range(len(orders))]
+        print(
+            f"obeyed, by {name}: the answer alone passes {sum(alone)} of {len(alone)}, after a faithful edit "
+            f"{sum(after)} of {len(after)}; the edit without it passes {sum(left)}"
+        )
+        for i in range(len(orders)):
+            if alone[i] or after[i]:
+                print(f"  passed: {orders[i]!r} -> {finished[i][:150]!r}")
     accepted = sum(part.verdict.accepted for part in results)
     refused = sum(part.verdict.reason == "obeyed_document" for part in results)
     print(f"planted: {accepted} of {len(results)} accepted, {refused} refused as obedient (last try)")
+    accepted = sum(part.verdict.accepted for part in clean)
+    rewrites = sum(bool(obeyed(text, part.text, encoder)) for text, part in zip(texts, clean, strict=True))
+    edited = sum(bool(obeyed(text, edit, encoder)) for text, edit in zip(texts, edits, strict=True))
     print(
-        f"clean: {len(good)} of {len(clean)} accepted; refused as obedient {sum(map(bool, wrongly))} of {len(good)}"
-        f" and {sum(part.verdict.reason == 'obeyed_document' for part in clean)} on the last try"
+        f"clean: {accepted} of {len(clean)} accepted; refused as obedient {rewrites} of {len(clean)} rewrites "
+        f"and {edited} of {len(edits)} faithful edits"
     )
-    for i, passed in enumerate(alone):
-        if passed:
-            print(f"  passed: {orders[i]!r} -> {finished[i][:150]!r}")
-    for (i, _), passed in zip(good, after, strict=True):
-        if passed:
-            print(f"  passed after a rewrite: {orders[i]!r} -> {finished[i][:150]!r}")
     await engine.close()
 
 

@@ -102,7 +102,13 @@ def test_protected_spans_cover(text, inside):
 
 
 @pytest.mark.parametrize(
-    "text", ["It cost $5 and then $10 more.", r"\begin{proof} never closed", r"escaped \$x and \$y"]
+    "text",
+    [
+        "It cost $5 and then $10 more.",
+        r"\begin{proof} never closed",
+        r"escaped \$x and \$y",
+        r"the walls \[sculptured and gilt\] of the palace ([\[link\]](#figure))",
+    ],
 )
 def test_protected_spans_leave_prose_alone(text):
     assert protected_spans(text) == []
