@@ -42,7 +42,7 @@ _POSTSCRIPT = re.compile(
         | (?:please\ )?note(?:\ that|:)[^\n]{0,80}\b(?:rewrit\w*|rephras\w*|paraphras\w*|translat\w*|original|version)\b
         | (?:this|the)\ (?:rewritten|rephrased|paraphrased|revised)\b
         | (?:in\ this|this)\ (?:version|rewrite|rephrasing|translation)\b
-        | word\ count\s*: | \W*end\ of\ (?:the\ )?(?:passage|text|rewrite|translation)\b )""",
+        | word\ count\s*: | end\ of\ (?:the\ )?(?:passage|text|rewrite|translation)\b )""",
     re.IGNORECASE | re.VERBOSE,
 )
 # Pairs of signs of which a text has as many openings as closings.

@@ -138,7 +138,8 @@ class _Thresholds:
         if score == "similarity":
             limit = self._fidelity.get("min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity")
         elif score == "probability" and Check.FACTS in checks:
-            limit = self._fidelity.get("min_probability") or self._calibrated(kind_of(checks))
+            given = self._fidelity.get("min_probability")
+            limit = self._calibrated(kind_of(checks)) if given is None else given
         else:
             limit = None
         return [] if limit is None else [(limit, f"accepted from {limit:.2g}")]
