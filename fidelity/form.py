@@ -105,7 +105,9 @@ def postscript(source: str, rewrite: str) -> Finding | None:
     """The model speaks to its reader, or of the task, when it is done."""
     end = rewrite.rstrip().rsplit("\n", 1)
     match = _POSTSCRIPT.match(end[-1]) if len(end) > 1 else None
-    return ("postscript", match.group().strip()) if match and not _POSTSCRIPT.search(source) else None
+    if not match or any(_POSTSCRIPT.match(line) for line in source.splitlines()):
+        return None
+    return "postscript", match.group().strip()
 
 
 def prompt_echo(source: str, rewrite: str) -> Finding | None:

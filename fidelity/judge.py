@@ -33,6 +33,8 @@ TIER_SCORES: dict[str, tuple[str, ...]] = {
 }
 # A reason must fit into a table; the rest is in the discrepancies.
 DETAIL_CHARACTERS = 300
+# The reason for a pair over which a check stumbled.
+CHECK_FAILED = "check_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +188,7 @@ class Judge:
 
     def decide(self, evidence: Evidence) -> Verdict:
         if evidence.failure:
-            return Verdict(accepted=False, reason="check_failed", detail=evidence.failure[:DETAIL_CHARACTERS])
+            return Verdict(accepted=False, reason=CHECK_FAILED, detail=evidence.failure[:DETAIL_CHARACTERS])
         probability = self.probability(evidence)
         model = self.calibration.model(evidence.pair.kind, evidence.tiers)
         threshold = model.threshold if self._min_probability is None else self._min_probability

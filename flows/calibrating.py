@@ -13,7 +13,7 @@ from fidelity.fitting import Example, fit_model, header, out_of_fold_odds
 from fidelity.labelled_sets import LabelledPair
 from fidelity.planted_pairs import plant_in
 from fidelity.reliability import reliability_svg
-from fidelity.score_cache import ScoreCache
+from fidelity.score_cache import MAX_DEAR_CHARACTERS, ScoreCache
 from fidelity.train_calibration import examples_of, features_of
 from flows.pair_reading import list_pair_files, read_pairs
 from rephrase.models import resolve_model
@@ -38,8 +38,11 @@ def calibrate_pairs(
     """Write the weights and, beside them, a reliability diagram; returns figures of unseen rows.
 
     Raises:
-        ValueError: a label is neither true nor false, or there are too few rows.
+        ValueError: a label is neither true nor false, there are too few rows, or a tier does not look at this kind.
     """
+    tiers = tuple(name for name, model in (("likelihood", likelihood), ("entailment", entailment)) if model)
+    if tiers and kind != "knowledge":
+        raise ValueError(f"--{tiers[0]} looks at prose of the kind knowledge only, not at {kind}: leave it out")
     pairs = []
     for number, row in enumerate(read_pairs(list_pair_files(path))):
         source, rewrite = row.get(source_field), row.get(rewrite_field)
@@ -58,7 +61,11 @@ def calibrate_pairs(
     if plant:
         texts = list(dict.fromkeys(pair.source for pair in pairs))
         pairs += plant_in(texts, "own", kind, random.Random(0))
-    tiers = tuple(name for name, model in (("likelihood", likelihood), ("entailment", entailment)) if model)
+    if tiers and (n_long := sum(len(pair.source) > MAX_DEAR_CHARACTERS for pair in pairs)):
+        log(
+            f"{n_long} pairs whose source has more than {MAX_DEAR_CHARACTERS:,} characters are left out where "
+            f"{' and '.join(tiers)} are fitted"
+        )
     with tempfile.TemporaryDirectory() as folder:
         scores = ScoreCache(Path(folder) / "scores.jsonl")
         scores.fill(

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from fidelity.calibration import Kind, load_calibration
 from fidelity.encoder import CrossEncoderEntailment, open_encoder
-from fidelity.judge import Judge
+from fidelity.judge import CHECK_FAILED, Judge
 from fidelity.likelihood import CausalScorer
 from fidelity.vector_cache import CachedEncoder
 from fidelity.verify import batched, scored_schema, verdict_rows, whole_file
@@ -57,7 +57,7 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
                 table.append({**fitted(row, columns), **verdict})
                 counts["pairs"] += 1
                 counts["accepted"] += verdict["accepted"]
-                counts["unreadable"] += verdict["probability"] is None
+                counts["unreadable"] += verdict["probability"] is None and verdict["reason"] != CHECK_FAILED
                 if verdict["reason"]:
                     reasons[verdict["reason"]] = reasons.get(verdict["reason"], 0) + 1
             writer.write_table(pa.Table.from_pylist(table, schema=schema))

@@ -22,11 +22,12 @@ from openai import (
 from rephrase.breaker import Breaker
 from rephrase.engine import EngineError, EngineInfo, EngineLoad, PoisonError, PromptTooLongError, RequestRefusedError
 from rephrase.records import Completion, FinishReason, Prompt, Sampling, TokenLogprobs
+from rephrase.server_load import ServerLoad
 
 Answer = TypeVar("Answer")
 
 DEFAULT_CONTEXT_TOKENS = 4096
-# A server does not say how many requests it runs at once: begin with some, double while that brings more.
+# A server does not say beforehand how many requests it runs at once: begin with some, double while that brings more.
 IN_FLIGHT_PER_ENDPOINT = 256
 FIRST_IN_FLIGHT_PER_ENDPOINT = 64
 # A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
@@ -80,6 +81,7 @@ class OpenAIEngine:
         self._n_under_way = [0] * len(self._clients)
         self._n_answers = self._n_first_refusals = self._n_overloads = 0
         self._breakers = [Breaker() for _ in self._clients]
+        self._loads = [ServerLoad(endpoint, key) for endpoint in endpoints]
         served = _served_models(endpoints, key, give_up_after_s)
         names = list(dict.fromkeys(entry["id"] for entry in served))
         if model is None and len(names) > 1:
@@ -102,8 +104,16 @@ class OpenAIEngine:
         return self._info
 
     def load(self) -> EngineLoad:
-        """How often a server was asked for too much; what it runs and what waits there, it does not say."""
-        return EngineLoad(n_overloads=self._n_overloads)
+        """How often a server was asked for too much; and what runs and waits there, if all endpoints tell."""
+        told = [load.value for load in self._loads if load.value]
+        if len(told) < len(self._loads):
+            return EngineLoad(n_overloads=self._n_overloads)
+        return EngineLoad(
+            n_running=sum(load.n_running for load in told),
+            n_waiting=sum(load.n_waiting for load in told),
+            kv_cache_use=max(load.kv_cache_use for load in told),
+            n_overloads=self._n_overloads + sum(load.n_overloads for load in told),
+        )
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         return await self._persistently(lambda client: self._ask(client, prompt, sampling))
@@ -145,6 +155,8 @@ class OpenAIEngine:
     async def close(self) -> None:
         for client in self._clients:
             await client.close()
+        for load in self._loads:
+            await load.close()
 
     def _refused(self, error: APIStatusError) -> RequestRefusedError | EngineError:
         self._n_first_refusals += self._n_answers == 0
@@ -190,6 +202,7 @@ class OpenAIEngine:
         else:
             breaker.succeeded()
             self._n_answers += 1
+            self._loads[number].refresh()
             return answer
         finally:
             self._n_under_way[number] -= 1

@@ -1,20 +1,28 @@
 """How many requests an engine has at once: additive increase, multiplicative decrease.
 
 As in TCP (Chiu and Jain 1989), with the signs of too much that an engine gives: requests that were refused (429), that
-timed out or that were preempted for want of KV cache, and a queue longer than the batch that runs. An engine that
-tells nothing of itself gets as many as it says it takes.
+timed out or that were preempted for want of KV cache, and a queue that never empties. An engine that tells nothing of
+itself gets as many as it says it takes.
 """
+
+import math
 
 from rephrase.engine import EngineLoad
 
-# Behind the running batch so many more may wait, so that a place that becomes free is taken in the next step.
-WAITING_SHARE = 1 / 8
+# Behind the running batch so many more may wait, so that a place that becomes free is taken in the next step. In a step
+# about one request in 150 comes to its end, and whoever waits in the engine's line, however urgent, waits its turn.
+WAITING_SHARE = 1 / 32
 DECREASE = 0.75
 # Of the KV cache; above it another request would soon push one out.
 FULL_CACHE = 0.95
-# A server does not show its queue. Where many more requests brought less than this, it is full.
+# Not every server shows its queue. Where many more requests brought less than this, it is full.
 LEAST_GAIN = 0.05
 GROWTH_TO_JUDGE = 1.25
+
+
+def with_waiting(n_running: int) -> int:
+    """Requests to send to an engine that runs so many at once."""
+    return n_running + math.ceil(n_running * WAITING_SHARE)
 
 
 class Limit:
@@ -25,6 +33,7 @@ class Limit:
         self._value = float(min(initial or maximum, maximum))
         self._n_overloads = 0
         self._n_until_decrease = 0  # one bad moment is seen by many answers and counts once
+        self._queue: list[int] = []  # as each answer of this round saw it
         self._probing = initial is not None  # doubling each round, until the first sign of too much
         self._round = _Round(self._value)
         self._before: _Round | None = None
@@ -38,19 +47,33 @@ class Limit:
         self._n_until_decrease -= 1
         overloaded = load.n_overloads > self._n_overloads
         self._n_overloads = load.n_overloads
-        if overloaded or (load.n_running and load.n_waiting > load.n_running):
-            self._probing = False
+        if overloaded:
             if self._n_until_decrease <= 0:
-                self._value = max(1.0, self._value * DECREASE)
+                self._decrease_to(self._value * DECREASE)
                 self._n_until_decrease = self.value
-                self._before, self._round = None, _Round(self._value)
+            return
+        allowed = max(1.0, load.n_running * WAITING_SHARE)
+        if (too_many := self._standing_queue(load.n_waiting) - allowed) > 0:
+            self._decrease_to(max(self._value * DECREASE, self._value - too_many))
             return
         if (before := self._as_fast_before(n_tokens, now_s)) is not None:
             self._probing, self._value = False, before
             return
-        queue_is_short = load.n_waiting <= max(1.0, load.n_running * WAITING_SHARE)
-        if all_taken and queue_is_short and load.kv_cache_use < FULL_CACHE:
+        if all_taken and load.n_waiting <= allowed and load.kv_cache_use < FULL_CACHE:
             self._value = min(float(self.maximum), self._value + (1.0 if self._probing else 1.0 / self._value))
+
+    def _standing_queue(self, n_waiting: int) -> int:
+        """At the end of each round, the shortest the queue was in it, as in CoDel: a burst leaves none."""
+        self._queue.append(n_waiting)
+        if len(self._queue) < self._value:
+            return 0
+        shortest = min(self._queue)
+        self._queue.clear()
+        return shortest
+
+    def _decrease_to(self, value: float) -> None:
+        self._value = max(1.0, value)
+        self._probing, self._before, self._round = False, None, _Round(self._value)
 
     def _as_fast_before(self, n_tokens: int, now_s: float) -> float | None:
         """While probing: the number before the last growth, if it brought as many tokens per second."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rephrase.engine import EngineInfo, EngineLoad
+from rephrase.limit import with_waiting
 from rephrase.part_order import order_parts
 from rephrase.plan import Part
 from rephrase.reading import Position
@@ -76,7 +77,7 @@ class SimulatedEngine:
             model_revision="",
             tokenizer="",
             max_context_tokens=1 << 30,
-            max_in_flight=self._n_slots + -(-self._n_slots // 8),
+            max_in_flight=with_waiting(self._n_slots),
         )
         # Steps since the start; a request that begins at step s ends at step s + n, whatever comes and goes meanwhile.
         self._steps = 0.0
@@ -166,7 +167,7 @@ def run_in_virtual_time(main: Callable[[asyncio.AbstractEventLoop], Coroutine[An
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """`bound_s` is what no schedule can beat: all work at the full batch's speed, or the longest chain alone."""
+    """`bound_s` is what no schedule can beat: see `lower_bound_s`."""
 
     makespan_s: float
     bound_s: float
@@ -174,13 +175,17 @@ class Simulated:
     n_tokens: int
 
 
-def lower_bound_s(chains: Iterable[Chain], speed: BatchSpeed, n_slots: int, n_engines: int = 1) -> float:
-    n_tokens = longest = 0
+def lower_bound_s(
+    chains: Iterable[Chain], speed: BatchSpeed, n_slots: int, *, n_engines: int = 1, check_s: float = 0.0
+) -> float:
+    """All work at the speed of full batches, or the chain that takes longest, alone, each chunk with its check."""
+    n_tokens = 0
+    longest_s = 0.0
     for chain in chains:
         n = sum(chain)
         n_tokens += n
-        longest = max(longest, n)
-    return max(n_tokens / (speed.tokens_per_s(n_slots) * n_engines), longest * speed.step_s(1))
+        longest_s = max(longest_s, n * speed.step_s(1) + len(chain) * check_s)
+    return max(n_tokens / (speed.tokens_per_s(n_slots) * n_engines), longest_s)
 
 
 def simulate(
@@ -242,7 +247,9 @@ def simulate(
 
     return Simulated(
         makespan_s=run_in_virtual_time(main),
-        bound_s=lower_bound_s((chain for chains in parts for chain in chains), speed, n_slots, n_engines),
+        bound_s=lower_bound_s(
+            (chain for chains in parts for chain in chains), speed, n_slots, n_engines=n_engines, check_s=check_s
+        ),
         n_chunks=sum(len(chain) for chains in parts for chain in chains),
         n_tokens=sum(sum(chain) for chains in parts for chain in chains),
     )

@@ -26,6 +26,7 @@ from fidelity.fitting import (
 )
 from fidelity.judge import TIER_SCORES
 from fidelity.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
+from fidelity.packaged_entailment import PACKAGED_ENTAILMENT
 from fidelity.planted_pairs import planted_pairs
 from fidelity.score_cache import ScoreCache
 from fidelity.sentences import SENTENCE_SCORES
@@ -150,7 +151,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "bench-fidelity-scores.jsonl")
     parser.add_argument("--likelihood", help=f"language model for that tier, such as {PACKAGED_MODEL}")
-    parser.add_argument("--entailment", help="cross-encoder for that tier; 'packaged' for the packaged one")
+    parser.add_argument("--entailment", help=f"cross-encoder for that tier; {PACKAGED_ENTAILMENT} is the packaged one")
     parser.add_argument("--only-cached", action="store_true", help="leave out what is not in the cache")
     arguments = parser.parse_args()
     pairs, missing = labelled_pairs(arguments.data)

@@ -1,6 +1,6 @@
 """How near the whole flow comes to the bare engine, and to datatrove's inference runner on the same server.
 
-    python tests/benchmarks/bench_throughput.py DATA [--documents 72] [--characters 1100] [--legs bare,flow]
+    python tests/benchmarks/bench_throughput.py DATA [--documents 128] [--characters 600] [--legs bare,flow]
 
 DATA holds documents/*.jsonl. Each leg generates with the packaged model; the texts are cut to between one and five
 chunks, all legs see the same ones:
@@ -11,9 +11,9 @@ chunks, all legs see the same ones:
     server     the flow on a vLLM server on the loopback interface
     datatrove  datatrove's InferenceRunner on that server, with the same chains of the same prompts
 
-A leg of its own, `speeds`, prints the engine's speed by the number of requests at once.
-
-Legs may be run one at a time: what they measured is kept in --out, and the table is made of all that is there.
+The legs of an engine in the process take turns of some seconds, and so do those on a server, each with one of its own:
+a machine that others use too gives all of them the same drift. A leg of its own, `speeds`, prints the engine's speed by
+the number of requests at once.
 """
 
 import argparse
@@ -37,6 +37,7 @@ import httpx
 import numpy as np
 import psutil
 from rich.console import Console
+from turns import clock, take_turns
 
 import flows.rephrasing
 import flows.resources
@@ -45,7 +46,7 @@ from flows.local import run_locally
 from rephrase.chunking import chunk_document
 from rephrase.context import make_context
 from rephrase.engine import EngineInfo
-from rephrase.engine_vllm import MAX_NUM_SEQS_CPU, VLLMEngine
+from rephrase.engine_vllm import CPU_BLOCK_TOKENS, MAX_NUM_SEQS_CPU, VLLMEngine
 from rephrase.journal import Journal
 from rephrase.models import PACKAGED_MODEL, resolve_model
 from rephrase.recipes import draw_variants, load_recipes
@@ -131,9 +132,9 @@ class Watch:
             step = engine._engine.step
 
             def timed() -> Any:
-                began = time.perf_counter()
+                began = clock()
                 outputs = step()
-                seconds = time.perf_counter() - began
+                seconds = clock() - began
                 self.measured.batches.append((seconds, engine.load().n_running))
                 self._add("generation", seconds)
                 return outputs
@@ -141,17 +142,17 @@ class Watch:
             engine._engine.step = timed
 
     def start(self) -> None:
-        self._first_s, self._others_s, self._own_s = time.perf_counter(), children_cpu_s(), time.process_time()
+        self._first_s, self._others_s, self._own_s = clock(), children_cpu_s(), time.process_time()
 
     def time_calls(self, owner: Any, name: str, stage: str) -> None:
         call = getattr(owner, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
+            began = clock()
             try:
                 return call(*arguments, **named)
             finally:
-                self._add(stage, time.perf_counter() - began)
+                self._add(stage, clock() - began)
 
         setattr(owner, name, timed)
 
@@ -162,7 +163,7 @@ class Watch:
 
     def stop(self) -> Measured:
         """The last call counts."""
-        self.measured.seconds = time.perf_counter() - self._first_s
+        self.measured.seconds = clock() - self._first_s
         self.measured.cpu_s = time.process_time() - self._own_s + children_cpu_s() - self._others_s
         return self.measured
 
@@ -224,15 +225,15 @@ def speeds(data: Path, n_characters: int) -> None:
 
     async def keep_full(n_at_once: int) -> float:
         """Tokens a second while `n_at_once` requests run."""
-        n_tokens, began, todo = 0, time.perf_counter(), iter(prompts * 10)
+        n_tokens, began, todo = 0, clock(), iter(prompts * 10)
 
         async def one_after_the_other() -> None:
             nonlocal n_tokens
-            while time.perf_counter() - began < SPEED_S:
+            while clock() - began < SPEED_S:
                 n_tokens += (await engine.complete(*next(todo))).n_completion_tokens
 
         await asyncio.gather(*[one_after_the_other() for _ in range(n_at_once)])
-        return n_tokens / (time.perf_counter() - began)
+        return n_tokens / (clock() - began)
 
     async def measure() -> None:
         for n_at_once in (1, 2, 4, 8, 16, 32):
@@ -279,18 +280,18 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
     watch.time_calls(Journal, "write", "journal")
 
     async def timed_part(part: Any, workshop: Any) -> Any:
-        began = time.perf_counter()
+        began = clock()
         try:
             return await run_part(part, workshop)
         finally:
-            spans[str(part.index)] = time.perf_counter() - began
+            spans[str(part.index)] = clock() - began
 
     run_task = flows.rephrasing._run_task
 
     async def timed_task(part: Any, plan: Any) -> None:
-        began = time.perf_counter()
+        began = clock()
         await run_task(part, plan)
-        watch._add("Prefect: around the tasks", time.perf_counter() - began - spans[str(part.index)])
+        watch._add("Prefect: around the tasks", clock() - began - spans[str(part.index)])
 
     flows.rephrasing.run_part = timed_part
     flows.rephrasing._run_task = timed_task
@@ -333,7 +334,7 @@ def server() -> Iterator[str]:
         port = found.getsockname()[1]
     arguments = ["--model", resolve_model(PACKAGED_MODEL), "--host", "127.0.0.1", "--port", port, "--enforce-eager"]
     arguments += ["--max-model-len", CONTEXT_TOKENS, "--max-num-seqs", MAX_NUM_SEQS_CPU, "--no-enable-chunked-prefill"]
-    arguments += ["--max-num-batched-tokens", 4096, "--disable-uvicorn-access-log"]
+    arguments += ["--max-num-batched-tokens", 4096, "--block-size", CPU_BLOCK_TOKENS, "--disable-uvicorn-access-log"]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("VLLM_", "OMP_"))},
         "VLLM_CPU_KVCACHE_SPACE": "2",
@@ -488,8 +489,8 @@ def table(rows: dict[str, dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--documents", type=int, default=72)
-    parser.add_argument("--characters", type=int, default=1100, help="the texts have one to five times as many")
+    parser.add_argument("--documents", type=int, default=128)
+    parser.add_argument("--characters", type=int, default=600, help="the texts have one to five times as many")
     parser.add_argument("--legs", default=",".join(LEGS))
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "bench-throughput")
     arguments = parser.parse_args()
@@ -500,31 +501,25 @@ def main() -> None:
     legs = arguments.legs.split(",")
     if legs == ["speeds"]:
         speeds(arguments.data, arguments.characters)
-        return
-    if len(legs) > 1:  # each in a process of its own, so that none finds the caches of another
-        for group in [[leg] for leg in legs if leg in LEGS[:3]] + [[leg for leg in legs if leg in LEGS[3:]]]:
-            if group:
-                command = [sys.executable, __file__, str(arguments.data), "--documents", str(arguments.documents)]
-                command += ["--characters", str(arguments.characters)]
-                group_name = "+".join(group)
-                subprocess.run([*command, "--legs", group_name, "--out", str(arguments.out)], check=True)
+    elif len(legs) > 1:
+        # Each in a process of its own, so that none finds the caches of another; those that are compared take turns.
+        for group in (LEGS[:3], LEGS[3:]):
+            command = [sys.executable, __file__, str(arguments.data), "--documents", str(arguments.documents)]
+            command += ["--characters", str(arguments.characters), "--out", str(arguments.out), "--legs"]
+            take_turns([[*command, leg] for leg in group if leg in legs])
+        table({leg: json.loads((arguments.out / f"{leg}.json").read_text()) for leg in legs})
     else:
-        with contextlib.ExitStack() as stack:
-            on_servers = [leg for leg in legs[0].split("+") if leg in LEGS[3:]]
-            endpoint = stack.enter_context(server()) if on_servers else ""
-            for leg in legs[0].split("+"):
-                measured = {
-                    "bare": lambda: bare(arguments.data, documents, arguments.characters),
-                    "flow": lambda: flow(documents, checked=False),
-                    "checked": lambda: flow(documents, checked=True),
-                    "server": lambda: on_server(endpoint, lambda: flow(documents, checked=False, endpoint=endpoint)),
-                    "datatrove": lambda: on_server(endpoint, lambda: datatrove(documents, endpoint, arguments.out)),
-                }[leg]()
-                (arguments.out / f"{leg}.json").write_text(json.dumps(measured.row()))
-                print(leg, json.dumps(measured.row()), flush=True)
-    if len(legs) > 1 or "+" in legs[0]:
-        rows = {path.stem: json.loads(path.read_text()) for path in arguments.out.glob("*.json")}
-        table(rows)
+        (leg,) = legs
+        with server() if leg in LEGS[3:] else contextlib.nullcontext("") as endpoint:
+            measured = {
+                "bare": lambda: bare(arguments.data, documents, arguments.characters),
+                "flow": lambda: flow(documents, checked=False),
+                "checked": lambda: flow(documents, checked=True),
+                "server": lambda: on_server(endpoint, lambda: flow(documents, checked=False, endpoint=endpoint)),
+                "datatrove": lambda: on_server(endpoint, lambda: datatrove(documents, endpoint, arguments.out)),
+            }[leg]()
+        (arguments.out / f"{leg}.json").write_text(json.dumps(measured.row()))
+        print(leg, json.dumps(measured.row()), flush=True)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,13 @@ def test_each_fault_has_its_name(rewrite, expected):
     assert reason(rewrite) == expected
 
 
+def test_a_closing_word_of_the_source_is_no_postscript():
+    letter = f"{SOURCE}\n\nLet me know when you arrive."
+    closing = "\n\nLet me know as soon as you are there."
+    assert reason(FAITHFUL + closing, source=letter) is None
+    assert reason(FAITHFUL + closing) == "postscript"
+
+
 @pytest.mark.parametrize("finish_reason", ["length", "abort", "content_filter"])
 def test_a_text_the_engine_stopped_is_truncated(finish_reason):
     assert reason(FAITHFUL, finish_reason) == "truncated"

@@ -65,6 +65,17 @@ def test_rows_come_out_in_order_with_their_columns_and_verdicts(tmp_path):
     assert heard[-1] == (7, 7)
 
 
+def test_a_pair_that_a_check_stumbles_over_was_read(tmp_path, monkeypatch):
+    def stumbles(source, rewrite, **options):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr("fidelity.judge.compare_facts", stumbles)
+    (tmp_path / "pairs.jsonl").write_text(lines(ROWS[:2]))
+    found = verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet"))
+    assert (found.n_pairs, found.n_accepted, found.n_unreadable) == (2, 0, 0)
+    assert found.reasons == {"check_failed": 2}
+
+
 def test_what_is_wrong_is_shown_where_it_stands(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(lines(ROWS[1:2]))
     verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet"))
@@ -166,3 +177,5 @@ def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, mon
     (tmp_path / "bad.jsonl").write_text(lines([rows[0] | {"ok": "maybe"}]))
     with pytest.raises(ValueError, match="row 0: 'ok' is 'maybe'"):
         calibrate_pairs(str(tmp_path / "bad.jsonl"), out, label_field="ok", **options)
+    with pytest.raises(ValueError, match=r"--likelihood looks at prose .* not at math"):
+        calibrate_pairs("labelled.jsonl", out, label_field="ok", **options | {"kind": "math", "likelihood": "model"})

@@ -37,13 +37,14 @@ class Server:
     An answer may be a function of the request.
     """
 
-    def __init__(self, *answers, models=("m",), delay_s=0.0, headers=(), port=0):
+    def __init__(self, *answers, models=("m",), delay_s=0.0, headers=(), port=0, metrics=""):
         self.requests = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                self.reply(200, json.dumps({"data": [{"id": m, "root": "r", "max_model_len": 999} for m in models]}))
+                served = {"data": [{"id": m, "root": "r", "max_model_len": 999} for m in models]}
+                self.reply(200, metrics if self.path == "/metrics" else json.dumps(served))
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -160,6 +161,24 @@ async def test_requests_spread_over_the_endpoints(serve):
     engine = await asyncio.to_thread(OpenAIEngine, [first.url, second.url])
     await asyncio.gather(*[engine.complete(PROMPT, SAMPLING) for _ in range(6)])
     assert (len(first.requests), len(second.requests)) == (3, 3)
+
+
+async def test_the_load_is_that_of_all_endpoints_or_unknown(serve):
+    one, two = (
+        "".join(f"vllm:num_requests_{name} {n}\n" for name, n in loads)
+        for loads in (
+            (("running", 8), ("waiting", 2)),
+            (("running", 5), ("waiting", 0)),
+        )
+    )
+    for metrics, expected in (((one, two), (13, 2)), ((one, ""), (0, 0))):
+        servers = [serve(GOOD, metrics=page, delay_s=0.1) for page in metrics]
+        engine = await asyncio.to_thread(OpenAIEngine, [server.url for server in servers])
+        assert (engine.load().n_running, engine.load().n_waiting) == (0, 0)
+        for _ in range(2):
+            await asyncio.gather(*[engine.complete(PROMPT, SAMPLING) for _ in range(2)])
+        assert (engine.load().n_running, engine.load().n_waiting) == expected
+        await engine.close()
 
 
 @pytest.mark.parametrize("gone", [0, 1])

@@ -1,5 +1,7 @@
 """The number of requests at once follows what an engine says of itself."""
 
+import dataclasses
+
 from rephrase.engine import EngineLoad
 from rephrase.limit import Limit
 
@@ -17,7 +19,7 @@ def answers(limit, n, load, *, tokens_per_s=100.0, start_s=0.0):
 
 def test_it_stays_at_its_maximum_while_all_is_well():
     limit = Limit(36)
-    answers(limit, 200, EngineLoad(n_running=32, n_waiting=4, kv_cache_use=0.5))
+    answers(limit, 200, EngineLoad(n_running=32, n_waiting=1, kv_cache_use=0.5))
     assert limit.value == 36
 
 
@@ -45,18 +47,24 @@ def test_preemption_after_preemption_brings_it_down_but_never_to_nothing():
 
 
 def test_a_full_cache_or_a_queue_stops_its_growth():
-    for load in (EngineLoad(n_running=8, kv_cache_use=0.97), EngineLoad(n_running=8, n_waiting=3)):
+    for full in (EngineLoad(n_running=8, kv_cache_use=0.97), EngineLoad(n_running=8, n_waiting=3)):
         limit = Limit(100)
-        answers(limit, 1, EngineLoad(n_running=8, n_overloads=1))
-        before = limit.value
-        answers(limit, 500, EngineLoad(**{**{name: getattr(load, name) for name in load.__slots__}, "n_overloads": 1}))
-        assert limit.value == before
+        answers(limit, 1, EngineLoad(n_overloads=1))
+        assert limit.value == 75
+        answers(limit, 74, dataclasses.replace(full, n_overloads=1))
+        assert limit.value == 75
 
 
-def test_a_queue_longer_than_the_batch_brings_it_down():
-    limit = Limit(100)
-    answers(limit, 2000, lambda limit: EngineLoad(n_running=20, n_waiting=max(0, limit.value - 20)))
-    assert 20 <= limit.value <= 41
+def test_what_always_waits_is_taken_back_and_a_burst_is_not():
+    limit, sizes = Limit(256, initial=64), []
+    for _ in range(4):
+        answers(limit, limit.value, lambda limit: EngineLoad(n_running=32, n_waiting=limit.value - 32))
+        sizes.append(limit.value)
+    assert sizes == [48, 36, 33, 33]
+    for _ in range(10):
+        answers(limit, limit.value - 1, EngineLoad(n_running=32, n_waiting=20))
+        answers(limit, 1, EngineLoad(n_running=32, n_waiting=0))
+    assert limit.value >= 33
 
 
 def test_at_a_server_it_doubles_while_that_brings_more_and_stops_when_it_does_not():

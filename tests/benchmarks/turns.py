@@ -1,0 +1,102 @@
+"""Commands that take turns on the machine, so that its drift meets all of them alike.
+
+A machine that others use too changes its speed by a quarter from one minute to the next: what ran one after the other
+cannot be compared. Here one command runs for TURN_S while the others are stopped (SIGSTOP, with all their processes),
+and so on until the last one has ended. Meanwhile a stopped command's `clock` stands still.
+"""
+
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+TURN_S = 4.0
+_STOPPED_S = "BENCH_STOPPED_S"  # names the file with the seconds for which a command was stopped
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._stopped: mmap.mmap | None = None
+        if path := os.environ.get(_STOPPED_S):
+            with Path(path).open("r+b") as file:
+                self._stopped = mmap.mmap(file.fileno(), 8)
+
+    def __call__(self) -> float:
+        """Seconds for which this process ran, or could have run."""
+        stopped_s: float = struct.unpack("d", self._stopped[:])[0] if self._stopped else 0.0
+        return time.perf_counter() - stopped_s
+
+
+clock = _Clock()
+
+
+class _Command:
+    def __init__(self, command: Sequence[str], file: Path) -> None:
+        file.write_bytes(struct.pack("d", 0.0))
+        with file.open("r+b") as opened:
+            self._stopped = mmap.mmap(opened.fileno(), 8)
+        self._stopped_s = 0.0
+        self._stopped_at = time.perf_counter()
+        self.process = subprocess.Popen(command, env={**os.environ, _STOPPED_S: str(file)})
+        self.stop()
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def stop(self) -> None:
+        self._stopped_at = time.perf_counter()
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._stopped_s += time.perf_counter() - self._stopped_at
+        self._stopped[:] = struct.pack("d", self._stopped_s)
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        """To the process, before it can start others, and then to those it has started."""
+        if self.ended:
+            return
+        process = psutil.Process(self.process.pid)
+        process.send_signal(number)
+        for child in process.children(recursive=True):
+            try:
+                child.send_signal(number)
+            except psutil.NoSuchProcess:
+                continue
+
+
+def take_turns(commands: Sequence[Sequence[str]]) -> None:
+    """
+    Raises:
+        SystemExit: one of them failed; the others are killed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        running: list[_Command] = []
+        try:
+            for number, command in enumerate(commands):
+                running.append(_Command(command, Path(folder) / str(number)))
+            while running:
+                for turn in tuple(running):
+                    turn.go_on()
+                    try:
+                        turn.process.wait(TURN_S)
+                    except subprocess.TimeoutExpired:
+                        turn.stop()
+                        continue
+                    running.remove(turn)
+                    if turn.process.returncode:
+                        raise SystemExit(f"{turn.process.args} failed with {turn.process.returncode}")
+        finally:
+            for turn in running:
+                turn.kill()
