@@ -86,6 +86,21 @@ def test_a_corpus_comes_near_what_no_schedule_can_beat(n_slots):
     assert 1 <= result.makespan_s / result.bound_s < 1.05
 
 
+def test_a_long_chain_does_not_wait_in_the_line_of_the_engine(monkeypatch):
+    """It takes as long as all others together, so each wait shows. With an eighth of the batch in line it is 1.1."""
+    chains = [[100] * 60, *[[100] * 6] * 600]
+    long = simulate([chains], ALONE, n_slots=64)
+    assert long.bound_s == 6000
+    assert long.makespan_s / long.bound_s < 1.04
+    monkeypatch.setattr("rephrase.limit.WAITING_SHARE", 1 / 8)
+    assert simulate([chains], ALONE, n_slots=64).makespan_s > long.makespan_s
+
+
+def test_the_bound_counts_the_checks_of_the_longest_chain():
+    result = simulate([[[10] * 20, [10]]], ALONE, n_slots=8, check_s=3.0)
+    assert result.bound_s == result.makespan_s == 20 * 13
+
+
 def test_checks_do_not_idle_the_engine():
     """A check takes as long as a chunk, and the engine is full all the same."""
     result = simulate([[[10] * 6] * 96], ALONE, n_slots=4, check_s=10.0)
