@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 
 DEFAULT_CONTEXT_TOKENS = 4096
 # A server does not say beforehand how many requests it runs at once: begin with some, double while that brings more.
-IN_FLIGHT_PER_ENDPOINT = 256
+IN_FLIGHT_PER_ENDPOINT = 1000  # the client has no more connections
 FIRST_IN_FLIGHT_PER_ENDPOINT = 64
 # A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
 MAX_FIRST_REFUSALS = 20
