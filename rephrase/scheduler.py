@@ -20,6 +20,7 @@ import asyncio
 import heapq
 import itertools
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -96,7 +97,7 @@ class Scheduler:
         self._going_on: _Waiting = []
         self._beginning: _Waiting = []
         self._room = asyncio.Event()
-        self._opened: dict[int, asyncio.Event] = {}
+        self._opened: weakref.WeakValueDictionary[int, asyncio.Event] = weakref.WeakValueDictionary()
         # Time since the start, each moment divided by the requests that shared it: see `_advance`.
         self._share_s = 0.0
         self._advanced_at = clock()
@@ -112,7 +113,10 @@ class Scheduler:
         return self._due
 
     def opened(self, part: int) -> asyncio.Event:
-        """Set when a part is read and its chains wait in line: then the next part may be read."""
+        """Set when a part is read and its chains wait in line: then the next part may be read.
+
+        It lives for as long as somebody waits for it.
+        """
         return self._opened.setdefault(part, asyncio.Event())
 
     async def room(self) -> None:
@@ -181,7 +185,6 @@ class Scheduler:
     def reopen(self) -> None:
         """Chains may be handed in again."""
         self.closed = False
-        self._opened.clear()
         self._dispatch()
 
     async def _wait(self, line: _Waiting, turn: Turn) -> None:

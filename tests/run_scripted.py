@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import sys
+from collections import deque
 
 from scripted import BagOfWords, ScriptedEngine, WordTokenizer, lenient, passage, reverse
 
@@ -23,9 +24,13 @@ from rephrase.engine import Engine, EngineError
 
 
 class LoggedEngine(ScriptedEngine):
-    """Writes down each request when it begins: the document, the seed, the tokens of the answer."""
+    """Writes down each request when it begins: the document, the seed, the tokens of the answer; keeps none."""
 
     dead = False
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.prompts = deque(maxlen=0)
 
     async def complete(self, prompt, sampling):
         if path := os.environ.get("SCRIPTED_LOG"):

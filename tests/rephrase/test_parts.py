@@ -185,9 +185,10 @@ async def test_a_torn_journal_entry_is_written_again(tmp_path, damage):
 
 async def test_the_next_part_may_be_read_when_all_chains_wait_in_line(tmp_path):
     shop = workshop(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
-    assert not shop.scheduler.opened(0).is_set()
+    opened = shop.scheduler.opened(0)
+    assert not opened.is_set()
     await run(shop)
-    assert shop.scheduler.opened(0).is_set()
+    assert opened.is_set()
 
 
 async def test_running_a_part_again_writes_the_same_rows(tmp_path):
