@@ -22,9 +22,7 @@ SCORE_NAMES = (*BASE_SCORES, *(name for names in TIER_SCORES.values() for name i
 
 # What is added to the columns of the input. A column of the input with such a name gives way.
 VERDICT_COLUMNS: tuple[pa.Field, ...] = (
-    pa.field(
-        "probability", pa.float64()
-    ),  # of being faithful; null for a pair that could not be read, or a check stumbled over
+    pa.field("probability", pa.float64()),  # of being faithful; null where the two could not be compared
     pa.field("accepted", pa.bool_()),
     pa.field("reason", pa.string()),
     pa.field("detail", pa.string()),

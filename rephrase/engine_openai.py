@@ -105,14 +105,15 @@ class OpenAIEngine:
 
     def load(self) -> EngineLoad:
         """How often a server was asked for too much; and what runs and waits there, if all endpoints tell."""
+        n_overloads = self._n_overloads + sum(load.n_preemptions for load in self._loads)
         told = [load.value for load in self._loads if load.value]
         if len(told) < len(self._loads):
-            return EngineLoad(n_overloads=self._n_overloads)
+            return EngineLoad(n_overloads=n_overloads)
         return EngineLoad(
             n_running=sum(load.n_running for load in told),
             n_waiting=sum(load.n_waiting for load in told),
             kv_cache_use=max(load.kv_cache_use for load in told),
-            n_overloads=self._n_overloads + sum(load.n_overloads for load in told),
+            n_overloads=n_overloads,
         )
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:

@@ -1,6 +1,8 @@
 """What a vLLM server says of its batch and its queue, in the metrics that it has for Prometheus.
 
-vllm:num_requests_running{engine="0",model_name="..."} 32.0
+    vllm:num_requests_running{engine="0",model_name="..."} 32.0
+
+The engines behind one server count together.
 """
 
 import asyncio
@@ -20,7 +22,10 @@ _KV_CACHE, _PREEMPTIONS = "vllm:kv_cache_usage_perc", "vllm:num_preemptions_tota
 
 
 class ServerLoad:
-    """The load of one endpoint; `value` is None where it does not tell, which is not asked again."""
+    """The load of one endpoint; `value` is None while it is not known. One that does not tell is not asked again.
+
+    `n_preemptions` are those since the first time that it was heard of.
+    """
 
     def __init__(self, endpoint: str, key: str) -> None:
         """
@@ -28,6 +33,8 @@ class ServerLoad:
             endpoint: base URL that ends in `/v1`.
         """
         self.value: EngineLoad | None = None
+        self.n_preemptions = 0
+        self._n_preemptions_told: int | None = None
         self._url = endpoint.rstrip("/").removesuffix("/v1") + "/metrics"
         self._client = httpx.AsyncClient(timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {key}"})
         self._asked_at = float("-inf")
@@ -53,12 +60,18 @@ class ServerLoad:
         except httpx.HTTPError:  # it is busy or away, and will be heard of otherwise
             self.value = None
             return
-        self.value = parse_load(answer.text) if answer.is_success else None
-        self._tells = self.value is not None or answer.status_code >= 500
+        found = parse_load(answer.text) if answer.is_success else None
+        self.value = found
+        self._tells = found is not None or answer.status_code >= 500
+        if found:
+            # It counts since it was started, for whatever run.
+            if self._n_preemptions_told is not None:
+                self.n_preemptions += max(0, found.n_overloads - self._n_preemptions_told)
+            self._n_preemptions_told = found.n_overloads
 
 
 def parse_load(metrics: str) -> EngineLoad | None:
-    """The load in a page of metrics, of all engines behind the server; None where it is not there."""
+    """The load in a page of metrics, `n_overloads` its preemptions; None where it is not there."""
     lines = [line for line in metrics.splitlines() if line.startswith((_RUNNING, _WAITING, _KV_CACHE, _PREEMPTIONS))]
     found: dict[str, list[float]] = {}
     try:

@@ -94,12 +94,15 @@ async def test_it_is_asked_beside_the_v1_path_and_followed(serve):
     pages, load = serve(200, METRICS)
     assert load.value is None
     assert await told(load) == LOAD
-    pages.text = METRICS.replace(" 30.0", " 2.0")
+    assert load.n_preemptions == 0  # whatever it counted before
+    pages.text = METRICS.replace(" 30.0", " 2.0").replace(" 3.0", " 8.0")
     assert (await told(load)).n_running == 34
+    assert load.n_preemptions == 5
     pages.status = 503
     assert await told(load) is None
-    pages.status = 200
+    pages.status, pages.text = 200, pages.text.replace(" 8.0", " 1.0")  # it was started anew
     assert (await told(load)).n_running == 34
+    assert load.n_preemptions == 5
     assert pages.paths == ["/metrics"] * 4
     await load.close()
 
