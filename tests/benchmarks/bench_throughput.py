@@ -9,7 +9,7 @@ chunks, all legs see the same ones:
     flow       palimpsest rephrase: autoregressive, Parquet, Prefect; every rewrite is accepted unseen
     checked    the same with all checks
     server     the flow on a vLLM server on the loopback interface
-    datatrove  datatrove's InferenceRunner on that server, with the same chains of the same prompts
+    datatrove  datatrove's InferenceRunner on such a server, with the same chains of the same prompts
 
 The legs of an engine in the process take turns of some seconds, and so do those on a server, each with one of its own:
 a machine that others use too gives all of them the same drift. A leg of its own, `speeds`, prints the engine's speed by
@@ -343,7 +343,6 @@ def server() -> Iterator[str]:
         "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
-        "VLLM_SERVER_DEV_MODE": "1",  # it has /reset_prefix_cache
     }
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *map(str, arguments)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -367,7 +366,6 @@ def on_server(endpoint: str, leg: Callable[[], Measured]) -> Measured:
     url = endpoint.removesuffix("/v1")
     # One for all: opening one costs as much CPU as a second of the flow.
     client = httpx.Client(base_url=url)
-    client.post("/reset_prefix_cache").raise_for_status()  # the leg before it had the same prompts
     before, batches, done = scrape(client), [], threading.Event()
 
     def watch() -> None:

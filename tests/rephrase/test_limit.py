@@ -47,12 +47,22 @@ def test_preemption_after_preemption_brings_it_down_but_never_to_nothing():
 
 
 def test_a_full_cache_or_a_queue_stops_its_growth():
-    for full in (EngineLoad(n_running=8, kv_cache_use=0.97), EngineLoad(n_running=8, n_waiting=3)):
+    # What waits for a whole round is taken back: see below.
+    for full, n_answers in (
+        (EngineLoad(n_running=8, kv_cache_use=0.97), 500),
+        (EngineLoad(n_running=8, n_waiting=3), 74),
+    ):
         limit = Limit(100)
-        answers(limit, 1, EngineLoad(n_overloads=1))
+        answers(limit, 1, EngineLoad(n_running=8, n_overloads=1))
         assert limit.value == 75
-        answers(limit, 74, dataclasses.replace(full, n_overloads=1))
+        answers(limit, n_answers, dataclasses.replace(full, n_overloads=1))
         assert limit.value == 75
+
+
+def test_a_queue_longer_than_the_batch_brings_it_down():
+    limit = Limit(100)
+    answers(limit, 2000, lambda limit: EngineLoad(n_running=20, n_waiting=max(0, limit.value - 20)))
+    assert 20 <= limit.value <= 22
 
 
 def test_what_always_waits_is_taken_back_and_a_burst_is_not():
