@@ -53,8 +53,8 @@ bench-fidelity-speed: install ## what each tier of the verdict costs; DATA=folde
 	$(BIN)/python tests/benchmarks/bench_fidelity_speed.py $(DATA)
 
 weights: install ## fit the calibration that ships; DATA=folder
-	$(BIN)/python -m fidelity.train_calibration $(DATA) $(ARGS) \
-		--likelihood-model "$$($(BIN)/python -c 'from rephrase.models import packaged_model; print(packaged_model())')"
+	$(BIN)/python -m fidelity.fitting.train_calibration $(DATA) $(ARGS) \
+		--likelihood-model "$$($(BIN)/python -c 'from rephrase.models.resolve import packaged_model; print(packaged_model())')"
 
 bench-injection: install ## are orders in documents obeyed; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)

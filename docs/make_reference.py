@@ -13,10 +13,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from fidelity.checker import FidelityConfig
-from flows.cli import app
-from flows.config import EngineConfig, RephraseConfig, VerifyConfig
-from flows.train_config import TrainConfig
-from rephrase.schema import REJECTS, REWRITES
+from flows.cli.app import app
+from flows.config import RephraseConfig
+from flows.verification.config import VerifyConfig
+from rephrase.dataset.schema import REJECTS, REWRITES
+from rephrase.engines.opening import EngineConfig
+from training.train_config import TrainConfig
 
 PATH = Path(__file__).with_name("reference.md")
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from fidelity.calibration import Calibration, Kind, load_calibration
-from fidelity.diversity import near_duplicate
-from fidelity.encoder import (
+from fidelity.calibration.calibration import Calibration, Kind, load_calibration
+from fidelity.checks.diversity import near_duplicate
+from fidelity.checks.encoder import (
     PACKAGED_ENCODER,
     PACKAGED_MULTILINGUAL,
     CrossEncoderEntailment,
@@ -25,14 +25,15 @@ from fidelity.encoder import (
     EntailmentModel,
     open_encoder,
 )
-from fidelity.form import FORM_CHECKS, Finding, copied_share, length_ratio, near_copy, truncated
+from fidelity.checks.form import FORM_CHECKS, Finding, copied_share, length_ratio, near_copy, truncated
+from fidelity.checks.language import not_english, other_language
+from fidelity.checks.likelihood import contexts, likelihood_scores
+from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
+from fidelity.checks.prompt_injection import obeyed
+from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import Evidence, Judge, Pair
-from fidelity.language import not_english, other_language
-from fidelity.likelihood import contexts, likelihood_scores
-from fidelity.obedience import obeyed
-from fidelity.preserve import lost_answer, lost_formula, lost_number
-from fidelity.vector_cache import CachedEncoder
 from rephrase.records import Check, Chunk, Completion, Discrepancy, TokenLogprobs, Verdict
+from rephrase.settings import Settings
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -41,10 +42,8 @@ Answer = TypeVar("Answer")
 Logprobs = Callable[[str, str], Awaitable[TokenLogprobs | None]]
 
 
-class FidelityConfig(BaseModel):
+class FidelityConfig(Settings):
     """Which models compare, and from when on a rewrite is accepted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str = Field(PACKAGED_ENCODER, description="Embedding model: packaged name, hub id or folder.")
     min_similarity: float = Field(
@@ -192,7 +191,7 @@ class Checker:
         self._multilingual: CachedEncoder | None = None
         self._open_multilingual = open_multilingual
         self._logprobs = logprobs if config.likelihood else None
-        self._asks_entailment = entailment is not None or config.entailment is not None
+        self._has_entailment = entailment is not None or config.entailment is not None
         if entailment is None and config.entailment is not None:
             entailment = CrossEncoderEntailment(config.entailment)
         self.judge = Judge(
@@ -223,7 +222,7 @@ class Checker:
         verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
         if found.evidence is not None:
             # What another check refuses is refused; its probability is told, but no dear tier is spent on it.
-            evidence = found.evidence if found.finding else await self._doubt(found.evidence)
+            evidence = found.evidence if found.finding else await self._escalate(found.evidence)
             judged = self.judge.decide(evidence)
             verdict = dataclasses.replace(
                 judged,
@@ -234,7 +233,7 @@ class Checker:
             return dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
         return verdict
 
-    async def _doubt(self, evidence: Evidence) -> Evidence:
+    async def _escalate(self, evidence: Evidence) -> Evidence:
         asks = self._logprobs is not None and self.judge.uses("likelihood", evidence)
         if self._logprobs is not None and asks and self.judge.undecided([evidence]):
             self.n_seen["likelihood"] += 1
@@ -243,7 +242,7 @@ class Checker:
             with_source, without = await asyncio.gather(self._logprobs(given, rewrite), self._logprobs(alone, rewrite))
             if with_source is not None and without is not None:
                 evidence = evidence.with_tier("likelihood", likelihood_scores(rewrite, with_source, without))
-        if self._asks_entailment and self.judge.undecided([evidence]):
+        if self._has_entailment and self.judge.undecided([evidence]):
             evidence = await self._entail.ask(evidence)
         return evidence
 
@@ -285,8 +284,17 @@ class Checker:
         return self._multilingual
 
     def near_duplicates(self, variants: Sequence[str]) -> dict[int, tuple[int, str]]:
-        """See `fidelity.diversity.near_duplicate`; blocks."""
+        """See `fidelity.checks.diversity.near_duplicate`; blocks."""
         return self._thread.submit(near_duplicate, variants, self._encoder).result()
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def open_checker(config: FidelityConfig, logprobs: Logprobs | None = None) -> Checker:
+    """Load the models that the configuration names; the multilingual one is loaded with the first translation.
+
+    Raises:
+        ValueError: a model or the calibration cannot be loaded.
+    """
+    return Checker(open_encoder(config.encoder), config, logprobs=logprobs)

@@ -5,15 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fidelity.calibration import Calibration, Kind
-from fidelity.encoder import EntailmentModel
-from fidelity.entailment import ENTAILMENT_SCORES, score_entailment
-from fidelity.facts.compare import FACT_SCORES, compare_facts
-from fidelity.form import copied_share
-from fidelity.likelihood import LIKELIHOOD_SCORES, TokenScorer, score_likelihood
-from fidelity.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences, whole
-from fidelity.vector_cache import CachedEncoder
-from rephrase.language import detect_language
+from fidelity.calibration.calibration import Calibration, Kind
+from fidelity.checks.encoder import EntailmentModel
+from fidelity.checks.entailment import ENTAILMENT_SCORES, score_entailment
+from fidelity.checks.form import copied_share
+from fidelity.checks.likelihood import LIKELIHOOD_SCORES, TokenScorer, score_likelihood
+from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences, whole
+from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.facts.comparing.compare import FACT_SCORES, compare_facts
+from rephrase.corpus.language import detect_language
 from rephrase.records import Discrepancy, Verdict
 
 # What is missing, weighed by how much a rewrite of its length should hold (a summary leaves out on purpose), and how
@@ -98,7 +98,7 @@ class Judge:
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """All tiers that there are, in order; each sees only what those before left undecided."""
-        return [self.decide(evidence) for evidence in self.doubt(self.examine(pairs))]
+        return [self.decide(evidence) for evidence in self.escalate(self.examine(pairs))]
 
     def examine(self, pairs: Sequence[Pair]) -> list[Evidence]:
         """Embeddings and typed facts."""
@@ -146,7 +146,7 @@ class Judge:
             )
         return evidence
 
-    def doubt(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+    def escalate(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """Likelihood, then entailment, each for what is undecided when its turn comes."""
         found = list(evidence)
         chosen = [i for i in self.undecided(found) if self.uses("likelihood", found[i])]

@@ -11,11 +11,11 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from fidelity.calibration import Kind
-from fidelity.form import FORM_CHECKS, Finding
+from fidelity.calibration.calibration import Kind
+from fidelity.checks.form import FORM_CHECKS, Finding
 from fidelity.judge import BASE_SCORES, TIER_SCORES, Judge, Pair
+from rephrase.dataset.schema import DISCREPANCIES, discrepancy_row
 from rephrase.records import Discrepancy, Verdict
-from rephrase.schema import DISCREPANCIES, discrepancy_row
 
 # All scores that a row may have; those of a tier that did not run are null.
 SCORE_NAMES = (*BASE_SCORES, *(name for names in TIER_SCORES.values() for name in names))

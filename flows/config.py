@@ -3,54 +3,21 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from fidelity.calibration import Kind, calibration_hash
+from fidelity.calibration.calibration import calibration_hash
 from fidelity.checker import FidelityConfig
-from fidelity.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL
-from rephrase.cost import Prices
-from rephrase.models import PACKAGED_MODEL
-from rephrase.reading import Fields, ReadOptions
-from rephrase.recipes import Recipe, load_recipes
+from rephrase.corpus.reading import Fields, ReadOptions
+from rephrase.engines.opening import EngineConfig
+from rephrase.prompting.recipes import Recipe
 from rephrase.records import Domain
 from rephrase.rewriting import OnReject
-from rephrase.routing import AUTOMATIC, PASS_THROUGH, require_recipes
+from rephrase.scheduling.cost import Prices
+from rephrase.settings import Settings
 
 
-def form_title(name: str, _: object) -> str:
-    """What stands over a field in the form of Prefect's UI: `n_variants` is shown as "Variants"."""
-    return name.removeprefix("n_").replace("_", " ").capitalize()
-
-
-class EngineConfig(BaseModel):
-    """Which language model rewrites, and where it runs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)
-
-    kind: Literal["vllm", "openai"] = Field("vllm", description="vllm: in this process; openai: a server.")
-    model: str | None = Field(
-        None, description=f"Hub id or folder. vllm: {PACKAGED_MODEL} by default; openai: what the server serves."
-    )
-    tokenizer: str | None = Field(None, description="openai: hub id or folder that counts tokens, if not the model.")
-    endpoints: tuple[str, ...] = Field((), description="openai: base URLs such as http://localhost:8000/v1.")
-    max_context_tokens: int = Field(4096, ge=256, description="vllm: prompt and completion together.")
-    max_in_flight: int | None = Field(None, ge=1, description="Requests at once; by default what the engine takes.")
-    timeout_s: float = Field(300, gt=0, description="openai: for one request.")
-    stall_s: float = Field(900, gt=0, description="vllm: an engine that answers nothing for so long hangs.")
-
-    @model_validator(mode="after")
-    def _endpoints_fit_the_kind(self) -> "EngineConfig":
-        if self.kind == "openai" and not self.endpoints:
-            raise ValueError("the openai engine needs at least one endpoint, such as http://localhost:8000/v1")
-        if self.kind == "vllm" and self.endpoints:
-            raise ValueError("endpoints are for the openai engine; the vllm engine runs in this process")
-        return self
-
-
-class RayConfig(BaseModel):
+class RayConfig(Settings):
     """Where the Ray cluster is, and what of it one part takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str | None = Field(
         None, description="Of the cluster's head, such as 10.0.0.1:6379; without one, Ray runs on this machine."
@@ -59,10 +26,8 @@ class RayConfig(BaseModel):
     gpus_per_part: float = Field(0, ge=0, description="GPUs of a worker: 1 for a vLLM in each worker.")
 
 
-class RephraseConfig(BaseModel):
+class RephraseConfig(Settings):
     """Everything a rephrase run needs to know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)
 
     # In the order of the form in Prefect's UI: what is changed most comes first.
     source: str = Field(description="File, folder or glob, on any fsspec filesystem.")
@@ -164,36 +129,3 @@ class RephraseConfig(BaseModel):
             "weights of the verdict": calibration_hash(self.fidelity.calibration),
             **hashes,
         }
-
-
-class VerifyConfig(BaseModel):
-    """Everything that giving verdicts on pairs of texts needs to know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str = Field(description="Parquet or JSON Lines of pairs, or the folder of a finished run.")
-    output: str | None = Field(None, description="Parquet file to write; for a run, scored.parquet in it by default.")
-    source_field: str = Field("source", description="Field that holds the source.")
-    rewrite_field: str = Field("rewrite", description="Field that holds the rewrite.")
-    is_run: bool = Field(False, description="The source is a finished run: its chunks are the pairs.")
-    kind: Kind = Field("knowledge", description="What the pairs are; chunks of a run are what their recipe makes.")
-    encoder: str = Field(PACKAGED_ENCODER, description="Embedding model: packaged name, hub id or folder.")
-    multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="The same for translations.")
-    likelihood: str | None = Field(None, description="Language model for undecided pairs: hub id or folder; or none.")
-    entailment: str | None = Field(None, description="Cross-encoder for undecided pairs: hub id or folder; or none.")
-    calibration: str | None = Field(None, description="Weights that `palimpsest calibrate` wrote.")
-    min_probability: float | None = Field(None, ge=0, le=1, description="Instead of the calibration's thresholds.")
-    batch_rows: int = Field(256, ge=1, description="Rows checked and written at once.")
-
-
-def choose_recipes(config: RephraseConfig) -> dict[str, Recipe]:
-    """The recipes that this run may use, by name.
-
-    Raises:
-        ValueError: one is named that there is not, or a recipe file is wrong.
-    """
-    recipes = load_recipes(config.recipe_files)
-    require_recipes(config.recipe, recipes)
-    if config.recipe in (AUTOMATIC, PASS_THROUGH):
-        return recipes
-    return {name: recipes[name] for name in config.recipe.split("+")}

@@ -18,11 +18,11 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from fidelity.encoder import open_encoder
-from flows.config import EngineConfig
-from rephrase.models import PACKAGED_MODEL, n_parameters, resolve_model
+from fidelity.checks.encoder import open_encoder
+from rephrase.engines.opening import EngineConfig, open_engine
+from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model
 from rephrase.records import Prompt, Sampling
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 MIN_FREE_BYTES = 5 << 30
 MIN_MEMORY_BYTES = 4 << 30  # the packaged model with its KV cache and the embedding model
@@ -253,7 +253,7 @@ def check_encoder(questions: Questions) -> Finding:
 def check_model(questions: Questions) -> Finding:
     if questions.engine.kind == "openai":
         return _skipped("the server has it")
-    from rephrase.tokenizer import HubTokenizer
+    from rephrase.models.tokenizer import HubTokenizer
 
     model = questions.engine.model or PACKAGED_MODEL
     folder = resolve_model(model)
@@ -266,8 +266,6 @@ def check_model(questions: Questions) -> Finding:
 def check_engine(questions: Questions) -> Finding:
     """One real completion."""
     import asyncio
-
-    from flows.resources import open_engine
 
     if questions.engine.kind == "vllm" and not questions.deep:
         return _skipped("--deep loads the model and asks it for a completion")

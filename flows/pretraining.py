@@ -7,16 +7,16 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
-from flows.engine_slot import engine_slot
 from flows.rephrasing import rephrase
-from flows.run_process import prepare_process
-from flows.train_config import TrainConfig
+from flows.running.engine_slot import engine_slot
+from flows.running.process import prepare_process
+from training.train_config import TrainConfig
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {config.preset} on {shards}")
 def train_model(shards: str, run: str, config: TrainConfig) -> dict[str, Any]:
     """Train in the folder `run`; a run that was stopped goes on from its newest checkpoint."""
-    from training.run import train
+    from training.loop.run import train
 
     summary = train(shards, run, config.options())
     return {

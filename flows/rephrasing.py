@@ -11,32 +11,35 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
-from flows.data_card import write_data_card
-from flows.distributed import rewrite_on_ray
-from flows.engine_slot import engine_slot
-from flows.metrics import metrics_served
-from flows.resources import open_job, open_workshop, progress_of_this_run, workshop_of_this_run
-from flows.run_page import run_page
-from flows.run_process import prepare_process, stopping_in_order
-from flows.run_secrets import load_secrets
-from flows.summary import Summary, summarize
-from rephrase.journal import remove_leftovers
-from rephrase.part_order import order_parts
-from rephrase.parts import Progress, Workshop, run_part
-from rephrase.plan import Part, Plan
-from rephrase.rows import Row
-from rephrase.scheduler import run_parts
-from rephrase.shards import part_name, read_commits
-from rephrase.storage import Storage
-from rephrase.target import Target
+from flows.results.data_card import write_data_card
+from flows.results.summary import Summary, summarize
+from flows.running.engine_slot import engine_slot
+from flows.running.metrics import metrics_served
+from flows.running.process import graceful_stop, prepare_process
+from flows.running.ray_runner import rewrite_on_ray
+from flows.running.run_artifacts import run_page
+from flows.running.run_setup import current_progress, current_run, open_job, open_run
+from flows.running.secret_blocks import load_secrets
+from rephrase.dataset.journal import remove_leftovers
+from rephrase.dataset.plan import Part, Plan
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import part_name, read_commits
+from rephrase.parts import run_part
+from rephrase.progress import Progress
+from rephrase.run_context import RunContext
+from rephrase.scheduling.part_order import order_parts
+from rephrase.scheduling.scheduler import run_parts
+from rephrase.scheduling.target import Target
+from rephrase.storage.lock import locked
+from rephrase.storage.storage import Storage
 
 
 # A retry inside Prefect would start while the engine is still broken; a run is resumed by running it again.
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def rewrite_part(index: int) -> dict[str, int]:
     """Rewrite and commit one part of the corpus of this run; nothing is returned of one in which nothing began."""
-    workshop = workshop_of_this_run.get()
-    commit = await run_part(workshop.plan.parts[index], workshop)
+    run = current_run.get()
+    commit = await run_part(run.plan.parts[index], run)
     if commit is None:
         return {}
     get_run_logger().info(describe_commit(commit))
@@ -56,9 +59,9 @@ async def rephrase(config: RephraseConfig) -> Summary:
     await load_secrets()
     storage = Storage(config.output)
     progress = _progress()
-    with stopping_in_order(), contextlib.ExitStack() as stack:
+    with graceful_stop(), contextlib.ExitStack() as stack:
         # In a thread: on an object store it may wait for a minute.
-        await asyncio.to_thread(stack.enter_context, storage.locked(note))
+        await asyncio.to_thread(stack.enter_context, locked(storage, notify))
         job = await open_job(config, storage)
         committed = await asyncio.to_thread(read_commits, storage)
         todo = _todo(job.plan, committed)
@@ -73,11 +76,11 @@ async def rephrase(config: RephraseConfig) -> Summary:
                 await rewrite_on_ray(config, todo, progress, names)
             elif todo and not target.reached:
                 in_process = config.engine.kind == "vllm"
-                async with engine_slot(in_process), open_workshop(job, progress, target) as workshop:
-                    info = workshop.tools.engine.info
+                async with engine_slot(in_process), open_run(job, progress, target) as run:
+                    info = run.tools.engine.info
                     log.info("%s is ready and takes %d requests at once", info.model, info.max_in_flight)
-                    with metrics_served(progress, workshop.scheduler, log.warning):
-                        await _rewrite(todo, workshop)
+                    with metrics_served(progress, run.scheduler, log.warning):
+                        await _rewrite(todo, run)
             else:
                 await job.close()
     summary = summarize(storage)
@@ -99,27 +102,27 @@ async def rephrase(config: RephraseConfig) -> Summary:
 
 def _progress() -> Progress:
     # Not in the flow itself: it is sent to Ray with what it names, and a context variable cannot be sent.
-    return progress_of_this_run.get() or Progress()
+    return current_progress.get() or Progress()
 
 
-def note(message: str) -> None:
+def notify(message: str) -> None:
     """Tell the user of the command."""
-    if progress := progress_of_this_run.get():
-        progress.notes.append(message)
+    if progress := current_progress.get():
+        progress.notices.append(message)
 
 
-async def _rewrite(todo: Sequence[Part], workshop: Workshop) -> None:
+async def _rewrite(todo: Sequence[Part], run: RunContext) -> None:
     """Until all is done or the target is reached, which shows in the commits: they refuse variants that repeat."""
-    workshop_of_this_run.set(workshop)
-    target, scheduler = workshop.target, workshop.scheduler
+    current_run.set(run)
+    target, scheduler = run.target, run.scheduler
     while todo and not target.reached:
         scheduler.reopen()
-        parts = order_parts(todo, workshop.tools.engine.info.max_in_flight)
-        await run_parts(parts, lambda part: _run_task(part, workshop.plan), scheduler)
-        committed = await asyncio.to_thread(read_commits, workshop.storage)
+        parts = order_parts(todo, run.tools.engine.info.max_in_flight)
+        await run_parts(parts, lambda part: _run_task(part, run.plan), scheduler)
+        committed = await asyncio.to_thread(read_commits, run.storage)
         for index, commit in committed.items():
             target.set_part(index, commit["n_tokens"])
-        todo = _todo(workshop.plan, committed)
+        todo = _todo(run.plan, committed)
 
 
 def _todo(plan: Plan, committed: Mapping[int, Row]) -> list[Part]:

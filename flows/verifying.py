@@ -2,8 +2,8 @@
 
 from prefect import flow, get_run_logger
 
-from flows.config import VerifyConfig
-from flows.verification import Verification, verify_pairs
+from flows.verification.config import VerifyConfig
+from flows.verification.verify_pairs import Verification, verify_pairs
 
 
 @flow(name="verify", flow_run_name="verify {config.source}", persist_result=False, validate_parameters=True)

@@ -13,14 +13,14 @@ import dataclasses
 import json
 import time
 
-from rephrase.engine import Engine, EngineInfo
-from rephrase.journal import Journal, Key
+from rephrase.dataset.journal import Journal, Key
+from rephrase.engines.engine import Engine, EngineInfo
 from rephrase.records import Completion, Prompt, Sampling, digest
 
 SAVE_EVERY_S = 60.0
 
 
-class RememberingEngine:
+class CompletionCache:
     """The engine of one chain, which answers what was answered before."""
 
     def __init__(self, engine: Engine, journal: Journal, key: Key) -> None:

@@ -8,18 +8,28 @@ import asyncio
 import dataclasses
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from rephrase.chunking import chunk_document
-from rephrase.cost import Prices, total_usage
-from rephrase.engine import Engine, EngineError
-from rephrase.journal import Entry, Journal, Key
-from rephrase.language import detect_language
-from rephrase.memory import RememberingEngine
-from rephrase.part_reader import PartReader
-from rephrase.plan import Part, Plan
-from rephrase.recipes import Recipe, draw_variants
+from rephrase.completion_cache import CompletionCache
+from rephrase.corpus.chunking import chunk_document
+from rephrase.corpus.language import detect_language
+from rephrase.dataset.journal import Entry, Journal, Key
+from rephrase.dataset.plan import Part
+from rephrase.dataset.rows import (
+    Row,
+    refused_variant_row,
+    reject_rows,
+    rewrite_row,
+    stitch,
+    unchanged_row,
+    unreadable_row,
+)
+from rephrase.dataset.shards import commit_part, read_commit
+from rephrase.engines.engine import Engine, EngineError
+from rephrase.progress import Progress
+from rephrase.prompting.recipes import Recipe, draw_variants
+from rephrase.prompting.routing import Route, route_document
 from rephrase.records import (
     Check,
     Chunk,
@@ -31,88 +41,13 @@ from rephrase.records import (
     Variant,
     Verdict,
 )
-from rephrase.rewriting import Checker, Tools, rewrite_document
-from rephrase.routing import Route, route_document
-from rephrase.rows import (
-    ModelInfo,
-    Row,
-    refused_variant_row,
-    reject_rows,
-    rewrite_row,
-    stitch,
-    unchanged_row,
-    unreadable_row,
-)
-from rephrase.scheduler import DocumentTurn, NotBegunError, ScheduledEngine, Scheduler, Turn
-from rephrase.shards import commit_part, read_commit
-from rephrase.storage import Storage
-from rephrase.target import Target
+from rephrase.rewriting import Checker, rewrite_document
+from rephrase.run_context import RunContext
+from rephrase.scheduling.cost import total_usage
+from rephrase.scheduling.scheduler import DocumentSlot, NotBegunError, ScheduledEngine, SchedulingSlot
 
 # What left as it is stands under in the account by recipe.
 UNCHANGED = "unchanged"
-
-
-@dataclass(slots=True)
-class Progress:
-    """Live counts of a run, and notes to the user, read by whoever shows them."""
-
-    n_records: int = 0
-    n_records_done: int = 0
-    n_documents_accepted: int = 0
-    n_bytes: int = 0  # of source text, once for each variant
-    n_bytes_done: int = 0
-    n_chunks_accepted: int = 0
-    n_chunks_rejected: int = 0
-    n_prompt_tokens: int = 0
-    n_completion_tokens: int = 0
-    n_cached_tokens: int = 0
-    n_tokens: int = 0  # of finished and accepted rewrites, those of earlier sessions included
-    cost: float = 0.0  # likewise
-    target_tokens: int | None = None
-    n_journal_pending: int = 0  # finished, and not yet on the disk
-    n_journal_entries: int = 0
-    journal_s: float = 0.0
-    n_engine_restarts: int = 0
-    n_restarts_committed: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    def take_engine_restarts(self) -> int:
-        """Those since the last call: each stands in one commit."""
-        n_new = self.n_engine_restarts - self.n_restarts_committed
-        self.n_restarts_committed += n_new
-        return n_new
-
-    def count_part(self, part: Part, n_variants: int, commit: Row, sign: int = 1) -> None:
-        """Count, or with sign -1 no longer count, what was committed of a part."""
-        share = commit["n_records"] / part.n_records
-        self.n_records_done += sign * commit["n_records"]
-        self.n_documents_accepted += sign * commit["n_documents_accepted"]
-        self.n_bytes_done += sign * round(share * part.n_bytes * n_variants)
-        self.n_tokens += sign * commit["n_tokens"]
-        self.cost += sign * commit.get("cost", 0.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
-    """All that rewriting a part needs besides its documents."""
-
-    storage: Storage
-    plan: Plan
-    reader: PartReader
-    recipes: Mapping[str, Recipe]
-    recipe_choice: str
-    n_variants: int
-    tools: Tools
-    near_duplicates: Callable[[Sequence[str]], dict[int, tuple[int, str]]]
-    scheduler: Scheduler
-    progress: Progress
-    target: Target = field(default_factory=Target)
-    prices: Prices = field(default_factory=Prices)
-
-    @property
-    def info(self) -> ModelInfo:
-        info = self.tools.engine.info
-        return ModelInfo(model=info.model, model_revision=info.model_revision, engine=info.engine, seed=self.tools.seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +61,7 @@ class Chain:
     chunks: list[Chunk]  # of the document, for the first recipe of the route
 
 
-async def run_part(part: Part, workshop: Workshop) -> Row | None:
+async def run_part(part: Part, run: RunContext) -> Row | None:
     """Rewrite what the journal does not have yet, commit the part and return its commit.
 
     When the scheduler is closed before all chains have begun, what is finished is committed and the rest is left for
@@ -136,31 +71,29 @@ async def run_part(part: Part, workshop: Workshop) -> Row | None:
         EngineError: the engine no longer answers; what was finished is in the journal.
     """
     started_at = time.time()
-    journal = Journal(workshop.storage, part.index)
+    journal = Journal(run.storage, part.index)
     entries = await asyncio.to_thread(journal.read)
-    committed = await asyncio.to_thread(read_commit, workshop.storage, part.index)  # when a target was reached in it
-    records, chains = await asyncio.to_thread(_open, part, entries, workshop)
+    committed = await asyncio.to_thread(read_commit, run.storage, part.index)  # when a target was reached in it
+    records, chains = await asyncio.to_thread(_open, part, entries, run)
     n_open = Counter(chain.key[0] for chain in chains)
-    _count_opened(part, records, chains, entries, n_open, workshop, committed)
-    scheduler = workshop.scheduler
+    _count_opened(part, records, chains, entries, n_open, run, committed)
+    scheduler = run.scheduler
     due = scheduler.due(sum(_n_chunks(chain) for chain in chains))
-    turns: defaultdict[int, DocumentTurn] = defaultdict(DocumentTurn)
+    slots: defaultdict[int, DocumentSlot] = defaultdict(DocumentSlot)
     for position, _ in entries:
-        turns[position].begun = True
+        slots[position].begun = True
     try:
         async with asyncio.TaskGroup() as group:
             for chain in sorted(chains, key=_n_chunks, reverse=True):
-                turn = Turn(due=due, n_left=_n_chunks(chain), document=turns[chain.key[0]])
-                group.create_task(_run_chain(part, chain, turn, journal, entries, n_open, workshop))
+                slot = SchedulingSlot(due=due, n_left=_n_chunks(chain), document=slots[chain.key[0]])
+                group.create_task(_run_chain(part, chain, slot, journal, entries, n_open, run))
             scheduler.opened(part.index).set()
     except* EngineError as errors:
         raise errors.exceptions[0] from None
     left = {position for position, n_chains in n_open.items() if n_chains}
     if left and not entries:
         return None
-    commit = await asyncio.to_thread(
-        _commit, part, records, entries, left, workshop, started_at, journal.n_tokens_resumed
-    )
+    commit = await asyncio.to_thread(_commit, part, records, entries, left, run, started_at, journal.n_tokens_resumed)
     if not left:
         await asyncio.to_thread(journal.remove)
     return commit
@@ -172,38 +105,36 @@ def _n_chunks(chain: Chain) -> int:
 
 
 def _open(
-    part: Part, entries: Mapping[Key, Entry], workshop: Workshop
+    part: Part, entries: Mapping[Key, Entry], run: RunContext
 ) -> tuple[list[Document | UnreadableRecord], list[Chain]]:
     """Read and cut a part, in a thread: it takes the time of some steps of the engine."""
     records = [
         record
         if isinstance(record, UnreadableRecord)
         else dataclasses.replace(record, detected_language=detect_language(record.text))
-        for record in workshop.reader.read(part)
+        for record in run.reader.read(part)
     ]
-    return records, _open_chains(records, entries, workshop)
+    return records, _open_chains(records, entries, run)
 
 
 def _open_chains(
-    records: Sequence[Document | UnreadableRecord], entries: Mapping[Key, Entry], workshop: Workshop
+    records: Sequence[Document | UnreadableRecord], entries: Mapping[Key, Entry], run: RunContext
 ) -> list[Chain]:
     chains = []
     for position, document in enumerate(records):
         if isinstance(document, UnreadableRecord):
             continue
-        route = route_document(document, workshop.recipe_choice)
+        route = route_document(document, run.recipe_choice)
         if not route:
             continue
         open_variants = [
             variant
-            for variant in draw_variants(
-                workshop.recipes[route[-1]], document.id, workshop.n_variants, workshop.tools.seed
-            )
+            for variant in draw_variants(run.recipes[route[-1]], document.id, run.n_variants, run.tools.seed)
             if (position, variant.index) not in entries
         ]
         if open_variants:
-            first = workshop.recipes[route[0]]
-            chunks = chunk_document(document, workshop.tools.tokenizer, first.chunk_tokens)
+            first = run.recipes[route[0]]
+            chunks = chunk_document(document, run.tools.tokenizer, first.chunk_tokens)
             chains += [
                 Chain(key=(position, variant.index), document=document, route=route, variant=variant, chunks=chunks)
                 for variant in open_variants
@@ -217,55 +148,55 @@ def _count_opened(
     chains: Sequence[Chain],
     entries: Mapping[Key, Entry],
     n_open: Counter[int],
-    workshop: Workshop,
+    run: RunContext,
     committed: Row | None,
 ) -> None:
     """Count what earlier runs have done of a part: by its journal, no longer by what they committed of it."""
-    progress = workshop.progress
+    progress = run.progress
     if committed:
-        progress.count_part(part, workshop.n_variants, committed, sign=-1)
+        progress.count_part(part, run.n_variants, committed, sign=-1)
     open_bytes = sum(len(chain.document.text.encode()) for chain in chains)
-    progress.n_bytes_done += part.n_bytes * workshop.n_variants - open_bytes
+    progress.n_bytes_done += part.n_bytes * run.n_variants - open_bytes
     n_tokens = sum(entry.n_tokens for entry in entries.values())
     progress.n_tokens += n_tokens
     progress.cost += sum(entry.cost for entry in entries.values())
-    workshop.target.set_part(part.index, n_tokens)
+    run.target.set_part(part.index, n_tokens)
     for position in range(len(records)):
         if not n_open[position]:
-            _count_record(position, entries, workshop)
+            _count_record(position, entries, run)
 
 
 async def _run_chain(
     part: Part,
     chain: Chain,
-    turn: Turn,
+    slot: SchedulingSlot,
     journal: Journal,
     entries: dict[Key, Entry],
     n_open: Counter[int],
-    workshop: Workshop,
+    run: RunContext,
 ) -> None:
     async def work() -> Entry:
-        engine = ScheduledEngine(workshop.tools.engine.info, workshop.scheduler, turn)
-        memory = RememberingEngine(engine, journal, chain.key)
+        engine = ScheduledEngine(run.tools.engine.info, run.scheduler, slot)
+        memory = CompletionCache(engine, journal, chain.key)
         await memory.load()
-        entry = await _follow_route(chain, turn, memory, workshop)
-        await _write_down(chain, entry, journal, workshop.progress)
+        entry = await _follow_route(chain, slot, memory, run)
+        await _write_down(chain, entry, journal, run.progress)
         journal.n_tokens_resumed += memory.n_tokens_resumed
         # Before the next chain is chosen: whether one may begin depends on what is finished.
-        workshop.target.add(part.index, entry.n_tokens)
+        run.target.add(part.index, entry.n_tokens)
         return entry
 
     try:
-        entry = await workshop.scheduler.run_chain(turn, work)
+        entry = await run.scheduler.run_chain(slot, work)
     except NotBegunError:
         return
     entries[chain.key] = entry
-    workshop.progress.n_tokens += entry.n_tokens
-    workshop.progress.cost += entry.cost
+    run.progress.n_tokens += entry.n_tokens
+    run.progress.cost += entry.cost
     position = chain.key[0]
     n_open[position] -= 1
     if not n_open[position]:
-        _count_record(position, entries, workshop)
+        _count_record(position, entries, run)
 
 
 async def _write_down(chain: Chain, entry: Entry, journal: Journal, progress: Progress) -> None:
@@ -279,29 +210,29 @@ async def _write_down(chain: Chain, entry: Entry, journal: Journal, progress: Pr
     progress.n_journal_entries += 1
 
 
-async def _follow_route(chain: Chain, turn: Turn, engine: Engine, workshop: Workshop) -> Entry:
+async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run: RunContext) -> Entry:
     """Through all recipes of the route, or until one of them accepts nothing."""
-    progress, scheduler, info = workshop.progress, workshop.scheduler, workshop.info
+    progress, scheduler, info = run.progress, run.scheduler, run.info
     tools = dataclasses.replace(
-        workshop.tools,
+        run.tools,
         engine=engine,
-        check=_counting(workshop.tools.check, progress),
+        check=_counting(run.tools.check, progress),
     )
     document, chunks = chain.document, chain.chunks
     steps: list[tuple[Rewrite, Recipe]] = []
     rejects: list[Row] = []
     for number, name in enumerate(chain.route):
-        recipe, last = workshop.recipes[name], number == len(chain.route) - 1
+        recipe, last = run.recipes[name], number == len(chain.route) - 1
 
         def count_chunk(part: ChunkRewrite, number: int = number, last: bool = last) -> None:
             # The bytes of a document count once, in its first step; what the last one accepts is what the route brings.
             progress.n_bytes_done += len(part.chunk.text.encode()) if number == 0 else 0
-            workshop.target.saw_chunk(part.n_tokens if last and part.verdict.accepted else 0)
-            scheduler.chunks_left(turn, max(0, turn.n_left - 1))
+            run.target.saw_chunk(part.n_tokens if last and part.verdict.accepted else 0)
+            scheduler.chunks_left(slot, max(0, slot.n_left - 1))
             progress.n_chunks_accepted += part.verdict.accepted
             progress.n_chunks_rejected += not part.verdict.accepted
 
-        variant = chain.variant if last else draw_variants(recipe, document.id, 1, workshop.tools.seed)[0]
+        variant = chain.variant if last else draw_variants(recipe, document.id, 1, run.tools.seed)[0]
         rewrite = await rewrite_document(document, chunks, variant, recipe, tools, count_chunk)
         steps.append((rewrite, recipe))
         rejects += reject_rows(chain.document, rewrite, recipe, info)
@@ -310,9 +241,9 @@ async def _follow_route(chain: Chain, turn: Turn, engine: Engine, workshop: Work
         if last or refused or not text:
             break
         document = dataclasses.replace(document, text=text, language="en", detected_language="en")
-        next_recipe = workshop.recipes[chain.route[number + 1]]
-        chunks = await asyncio.to_thread(chunk_document, document, workshop.tools.tokenizer, next_recipe.chunk_tokens)
-        scheduler.chunks_left(turn, len(chunks) * (len(chain.route) - number - 1))
+        next_recipe = run.recipes[chain.route[number + 1]]
+        chunks = await asyncio.to_thread(chunk_document, document, run.tools.tokenizer, next_recipe.chunk_tokens)
+        scheduler.chunks_left(slot, len(chunks) * (len(chain.route) - number - 1))
     row = rewrite_row(chain.document, steps, info) if len(steps) == len(chain.route) else None
     if row and refused:
         rejects.append(refused_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
@@ -328,9 +259,9 @@ async def _follow_route(chain: Chain, turn: Turn, engine: Engine, workshop: Work
         n_completion_tokens=n_completion_tokens,
         n_cached_tokens=sum(part.n_cached_tokens for part in written),
         route="+".join(chain.route),
-        engine_s=turn.engine_s,
-        cost=workshop.prices.cost(
-            engine_s=turn.engine_s, n_prompt_tokens=n_prompt_tokens, n_completion_tokens=n_completion_tokens
+        engine_s=slot.engine_s,
+        cost=run.prices.cost(
+            engine_s=slot.engine_s, n_prompt_tokens=n_prompt_tokens, n_completion_tokens=n_completion_tokens
         ),
     )
 
@@ -347,11 +278,11 @@ def _counting(check: Checker, progress: Progress) -> Checker:
     return counting
 
 
-def _count_record(position: int, entries: Mapping[Key, Entry], workshop: Workshop) -> None:
-    workshop.progress.n_records_done += 1
-    keys = [(position, variant) for variant in range(workshop.n_variants)]
+def _count_record(position: int, entries: Mapping[Key, Entry], run: RunContext) -> None:
+    run.progress.n_records_done += 1
+    keys = [(position, variant) for variant in range(run.n_variants)]
     if any(key in entries and entries[key].rewrite for key in keys):
-        workshop.progress.n_documents_accepted += 1
+        run.progress.n_documents_accepted += 1
 
 
 def _commit(
@@ -359,7 +290,7 @@ def _commit(
     records: Sequence[Document | UnreadableRecord],
     entries: Mapping[Key, Entry],
     left: Collection[int],
-    workshop: Workshop,
+    run: RunContext,
     started_at: float,
     n_tokens_resumed: int,
 ) -> Row:
@@ -377,12 +308,12 @@ def _commit(
         if isinstance(record, UnreadableRecord):
             rejects.append(unreadable_row(record))
             continue
-        if not route_document(record, workshop.recipe_choice):
-            n_tokens = len(workshop.tools.tokenizer.starts(record.text))
-            kept = [unchanged_row(record, n_tokens, workshop.info)]
+        if not route_document(record, run.recipe_choice):
+            n_tokens = len(run.tools.tokenizer.starts(record.text))
+            kept = [unchanged_row(record, n_tokens, run.info)]
             refused: list[Row] = []
         else:
-            kept, refused = _different([entry.rewrite for entry in found[position] if entry.rewrite], workshop)
+            kept, refused = _different([entry.rewrite for entry in found[position] if entry.rewrite], run)
             rejects += [row for entry in found[position] for row in entry.rejects]
         rewrites += kept
         rejects += refused
@@ -390,7 +321,7 @@ def _commit(
     usage_by_route = _usage([entry for done in found.values() for entry in done], rewrites)
     usage = total_usage(usage_by_route.values())
     return commit_part(
-        workshop.storage,
+        run.storage,
         part.index,
         rewrites,
         rejects,
@@ -401,7 +332,7 @@ def _commit(
         **{name: usage[name] for name in usage if name not in ("n_rewrites", "n_tokens")},
         usage=usage_by_route,
         n_tokens_resumed=n_tokens_resumed,
-        n_engine_restarts=workshop.progress.take_engine_restarts(),
+        n_engine_restarts=run.progress.take_engine_restarts(),
         started_at=started_at,
         ended_at=time.time(),
     )
@@ -427,11 +358,11 @@ def _usage(entries: Sequence[Entry], rewrites: Sequence[Row]) -> dict[str, Row]:
     return {recipe: total_usage(usage[recipe]) for recipe in sorted(usage)}
 
 
-def _different(variants: list[Row], workshop: Workshop) -> tuple[list[Row], list[Row]]:
+def _different(variants: list[Row], run: RunContext) -> tuple[list[Row], list[Row]]:
     """The variants of a document that differ, and a reject row for each that repeats an earlier one."""
     if len(variants) < 2:
         return variants, []
-    repeated = workshop.near_duplicates([row["text"] for row in variants])
+    repeated = run.near_duplicates([row["text"] for row in variants])
     return (
         [row for i, row in enumerate(variants) if i not in repeated],
         [

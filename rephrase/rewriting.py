@@ -7,16 +7,16 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from rephrase.context import Context, make_context
-from rephrase.engine import Engine, PromptTooLongError, RequestRefusedError
-from rephrase.glossary import ask_for_glossary
-from rephrase.hints import make_hint
-from rephrase.masking import MarkError, Masked, mask
-from rephrase.recipes import Recipe, fence
+from rephrase.dataset.rows import CHUNK_SEPARATOR
+from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.models.tokenizer import Tokenizer
+from rephrase.prompting.boundaries import join_at_boundary, restart
+from rephrase.prompting.context import Context, make_context
+from rephrase.prompting.glossary import request_glossary
+from rephrase.prompting.hints import make_hint
+from rephrase.prompting.masking import MarkError, Masked, mask
+from rephrase.prompting.recipes import Recipe, delimiter
 from rephrase.records import Check, Chunk, ChunkRewrite, Completion, Document, Rewrite, Sampling, Variant, Verdict
-from rephrase.rows import SEAM
-from rephrase.seams import repair_seam, restart
-from rephrase.tokenizer import Tokenizer
 
 
 class Checker(Protocol):
@@ -63,11 +63,11 @@ async def rewrite_document(
     for chunk in chunks:
         if not chunk.text.strip():
             continue  # white space needs no rewriting
-        written = SEAM.join(part.text for part in done if part.verdict.accepted)
+        written = CHUNK_SEPARATOR.join(part.text for part in done if part.verdict.accepted)
         context = make_context(document.text, chunk, written, glossary, tools.tokenizer, recipe.context_tokens)
         part = await rewrite_chunk(document, chunk, variant, recipe, context, written, tools)
         if part.verdict.accepted and chunk is not chunks[-1]:
-            terms, part = await ask_for_glossary(part, recipe, tools.engine)
+            terms, part = await request_glossary(part, recipe, tools.engine)
             glossary |= terms
         elif not part.verdict.accepted and tools.on_reject == "keep":
             part = dataclasses.replace(part, source_kept=True)
@@ -113,7 +113,7 @@ async def rewrite_chunk(
         usage["n_prompt_tokens"] += completion.n_prompt_tokens
         usage["n_completion_tokens"] += completion.n_completion_tokens
         usage["n_cached_tokens"] += completion.n_cached_tokens
-        text, n_removed = repair_seam(written, _without_fence(completion.text, chunk))
+        text, n_removed = join_at_boundary(written, _without_delimiter(completion.text, chunk))
         try:
             text = masked.restore(text)
         except MarkError as error:
@@ -143,9 +143,9 @@ async def rewrite_chunk(
     )
 
 
-def _without_fence(text: str, chunk: Chunk) -> str:
+def _without_delimiter(text: str, chunk: Chunk) -> str:
     """Some models repeat the border that was set around the passage."""
-    return re.sub(rf"<text id={fence(chunk)}>|</text>", "", text).strip()
+    return re.sub(rf"<text id={delimiter(chunk)}>|</text>", "", text).strip()
 
 
 def attempt_seed(seed: int, chunk: Chunk, variant: Variant, attempt: int) -> int:

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.prefect_server import READY
-from rephrase.audit import Audit, audit
-from rephrase.journal import Journal
-from rephrase.shards import read_commits, read_rejects, read_rewrites
-from rephrase.storage import Storage
+from flows.running.prefect_server import READY
+from rephrase.dataset.audit import Audit, audit
+from rephrase.dataset.journal import Journal
+from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
+from rephrase.storage.storage import Storage
 
 TESTS = Path(__file__).parent
 
@@ -34,7 +34,7 @@ def command_server() -> Iterator[Path]:
         path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
         settings = {"PREFECT_HOME": home, "PREFECT_LOGGING_LEVEL": "CRITICAL", "PYTHONPATH": path}
         server = subprocess.Popen(
-            [sys.executable, "-m", "flows.prefect_server"],
+            [sys.executable, "-m", "flows.running.prefect_server"],
             env={**os.environ, **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -49,7 +49,7 @@ def command_server() -> Iterator[Path]:
             len(READY) :
         ].strip()
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["run_scripted", "flows.cli", "flows.prefect_server"])
+        context.set_forkserver_preload(["run_scripted", "flows.cli.app", "flows.running.prefect_server"])
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
         try:

@@ -12,6 +12,6 @@ os.environ.update(
 )
 os.environ.pop("PREFECT_API_URL", None)
 
-from rephrase.engine_vllm import set_environment  # noqa: E402  before torch is imported
+from rephrase.engines.vllm_engine import set_environment  # noqa: E402  before torch is imported
 
 set_environment()

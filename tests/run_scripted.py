@@ -16,11 +16,11 @@ from collections import deque
 
 from scripted import BagOfWords, ScriptedEngine, WordTokenizer, lenient, passage, reverse
 
-import flows.local
-import flows.resources
-from flows.config import EngineConfig
-from rephrase import memory
-from rephrase.engine import Engine, EngineError
+import flows.running.run_setup
+from fidelity.checker import Checker
+from rephrase import completion_cache
+from rephrase.engines.engine import Engine, EngineError
+from rephrase.engines.opening import EngineConfig
 
 
 class LoggedEngine(ScriptedEngine):
@@ -45,7 +45,7 @@ class LoggedEngine(ScriptedEngine):
         return answer
 
 
-real_open_engine = flows.resources.open_engine
+real_open_engine = flows.running.run_setup.open_engine
 
 
 def open_engine(config: EngineConfig) -> Engine:
@@ -72,10 +72,11 @@ def fill_disk(n_writes: int) -> None:
     os.fsync = full
 
 
-flows.resources.open_engine = open_engine
-flows.resources.open_calibration = lenient
-flows.resources.open_encoder = lambda model: BagOfWords()
-flows.resources.HubTokenizer = lambda model: WordTokenizer()
+flows.running.run_setup.open_engine = open_engine
+flows.running.run_setup.open_checker = lambda config, logprobs: Checker(
+    BagOfWords(), config, calibration=lenient(), logprobs=logprobs
+)
+flows.running.run_setup.HubTokenizer = lambda model: WordTokenizer()
 
 
 def import_me() -> None:
@@ -86,16 +87,17 @@ def main(arguments: list[str]) -> None:
     if n_writes := os.environ.get("SCRIPTED_N_WRITES"):
         fill_disk(int(n_writes))
     if save_every_s := os.environ.get("SCRIPTED_SAVE_EVERY_S"):
-        memory.SAVE_EVERY_S = float(save_every_s)
+        completion_cache.SAVE_EVERY_S = float(save_every_s)
     if "serve" in arguments:
         import dataclasses
 
-        import flows.deployments
+        import flows.serving.deployments
 
-        flows.deployments.SERVED = [
-            dataclasses.replace(served, entrypoint=f"run_scripted.{served.name}") for served in flows.deployments.SERVED
+        flows.serving.deployments.SERVED = [
+            dataclasses.replace(served, entrypoint=f"run_scripted.{served.name}")
+            for served in flows.serving.deployments.SERVED
         ]
-    from flows.cli import main
+    from flows.cli.app import main
 
     sys.argv = ["palimpsest", *arguments]
     main()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from fidelity.calibration import Calibration, Model
-from rephrase.engine import EngineInfo
+from fidelity.calibration.calibration import Calibration, Model
+from rephrase.engines.engine import EngineInfo
 from rephrase.records import Check, Chunk, Completion, Prompt, Sampling, Verdict
 
 

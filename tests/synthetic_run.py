@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from rephrase.part_reader import PartReader
-from rephrase.plan import make_plan, save_plan
-from rephrase.reading import ReadOptions
-from rephrase.recipes import Recipe, draw_variants, load_recipes
+from rephrase.corpus.reading import ReadOptions
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import make_plan, save_plan
+from rephrase.dataset.rows import ModelInfo, Row, reject_rows, rewrite_row, unreadable_row
+from rephrase.dataset.shards import commit_part
+from rephrase.prompting.recipes import Recipe, draw_variants, load_recipes
 from rephrase.records import Chunk, ChunkRewrite, Document, Rewrite, UnreadableRecord, Verdict
-from rephrase.rows import ModelInfo, Row, reject_rows, rewrite_row, unreadable_row
-from rephrase.shards import commit_part
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 MODEL = ModelInfo(model="made-up", model_revision="1", engine="none", seed=0)
 REASONS = ("repetition", "truncated", "near_copy", "dissimilar")

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from training.loss_guard import TrainingStoppedError
-from training.mixture import Mixture
-from training.presets import PRESETS
-from training.qk_clip import THRESHOLD
-from training.run import RunOptions, train
-from training.schedule import SCHEDULES
-from training.trainer import Precision
+from training.data.mixture import Mixture
+from training.loop.loss_guard import TrainingStoppedError
+from training.loop.run import RunOptions, train
+from training.loop.trainer import Precision
+from training.model.presets import PRESETS
+from training.optimizer.qk_clip import THRESHOLD
+from training.optimizer.schedule import SCHEDULES
 
 DESCRIPTION = """\
 Train a mixture-of-experts model with MuonClip on the committed shards in SHARDS.

@@ -16,11 +16,11 @@ from transformers import AttentionInterface, PreTrainedModel, Trainer
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from training.attention import LogitMaxima
 from training.huggingface import from_hf_config
-from training.muon_clip import MuonClip, MuonClipConfig
-from training.parameter_rules import Rule, deepseek_rules, llama_rules
-from training.qk_clip import THRESHOLD, ClippedLayer, HeadRows, QKClip, latent_rows
+from training.model.attention import LogitMaxima
+from training.optimizer.muon_clip import MuonClip, MuonClipConfig
+from training.optimizer.parameter_rules import Rule, deepseek_rules, llama_rules
+from training.optimizer.qk_clip import THRESHOLD, ClippedLayer, HeadRows, QKClip, latent_rows
 
 ATTENTION = "palimpsest_max_logits"
 QUERY_BLOCK = 256

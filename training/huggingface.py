@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, DeepseekV3Config, DeepseekV3ForCausalLM
 
-from training.config import ModelConfig
-from training.model import Decoder
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
 
 
 def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV3Config:

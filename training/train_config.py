@@ -4,21 +4,19 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from flows.config import form_title
-from rephrase.models import PACKAGED_MODEL, resolve_model
+from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+from rephrase.settings import Settings
 
 if TYPE_CHECKING:
-    from training.run import RunOptions
+    from training.loop.run import RunOptions
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Settings):
     """What `palimpsest train` takes as options."""
 
     # Loading torch to show a form would take ten seconds: the choices stand here too, and a test compares them.
-    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)
-
     n_steps: int = Field(500, ge=1, description="Optimizer steps.")
     preset: Literal["nano", "micro", "mini", "deepseek_v3", "kimi_k2"] = Field(
         "nano", description="Shape of the model; nano trains in minutes on two cores. `palimpsest presets` lists them."
@@ -52,8 +50,8 @@ class TrainConfig(BaseModel):
         Raises:
             ValueError, OSError: the tokenizer or the mixture cannot be found or read.
         """
-        from training.mixture import Mixture
-        from training.run import RunOptions
+        from training.data.mixture import Mixture
+        from training.loop.run import RunOptions
 
         values = self.model_dump()
         values["tokenizer"] = resolve_model(self.tokenizer)

@@ -2,7 +2,7 @@
 
 One model for each domain and each set of tiers that may have run, so a tier that did not run leaves no hole. The trees
 are monotone: a better score never makes a rewrite less probable (see `rising`), which keeps what was learnt on one kind
-of text from turning absurd on another. Fitting is in `fidelity.fitting`; here is only numpy.
+of text from turning absurd on another. Fitting is in `fidelity.fitting.fitting`; here is only numpy.
 """
 
 import functools
@@ -174,7 +174,7 @@ def _shipped() -> Calibration:
 
 def _read(path: str | None) -> str:
     if path is None:
-        return resources.files("fidelity").joinpath(SHIPPED).read_text("utf-8")
+        return resources.files("fidelity.calibration").joinpath(SHIPPED).read_text("utf-8")
     with fsspec.open(path, "r", encoding="utf-8") as file:
         return str(file.read())
 

@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fidelity.encoder import Encoder
-from fidelity.form import COPY_WORDS, copied_share, sequences
+from fidelity.checks.encoder import Encoder
+from fidelity.checks.form import COPY_WORDS, copied_share, sequences
 
 # Two variants of one document are the same when one is mostly a copy of the other, word for word or in meaning.
 MAX_SHARED = 0.6

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fidelity.packaged_entailment import PACKAGED_ENTAILMENT, packaged_entailment
+from fidelity.checks.packaged_entailment import PACKAGED_ENTAILMENT, packaged_entailment
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 PACKAGED_MULTILINGUAL = "multilingual-e5-small"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fidelity.encoder import EntailmentModel
-from fidelity.sentences import Match, SentenceReport
+from fidelity.checks.encoder import EntailmentModel
+from fidelity.checks.sentences import Match, SentenceReport
 from rephrase.records import Discrepancy
 
 ENTAILMENT_SCORES = ("entailment_min", "entailment_mean", "entailment_p10")

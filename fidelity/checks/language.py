@@ -1,7 +1,7 @@
 """Is a rewrite in the language it should be in? Found offline, by py3langid."""
 
-from fidelity.form import Finding
-from rephrase.language import detect_language
+from fidelity.checks.form import Finding
+from rephrase.corpus.language import detect_language
 
 # In fewer characters than this a language cannot be told.
 MIN_CHARACTERS = 120

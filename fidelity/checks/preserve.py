@@ -6,11 +6,11 @@ What the rewrite has besides is no business of these checks: a learning note wor
 import re
 from collections.abc import Iterator
 
-from fidelity.facts.mathematics import final_answer, normal_form, plain_formula, without_delimiters
-from fidelity.facts.number_words import readings
-from fidelity.facts.parsed import parse
-from fidelity.form import Finding
-from rephrase.protected import formula_spans
+from fidelity.checks.form import Finding
+from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, without_delimiters
+from fidelity.facts.reading.number_words import readings
+from fidelity.facts.reading.parsed import parse
+from rephrase.corpus.protected import formula_spans
 
 # Digits with separators of thousands and a fraction; not the 2 of x_2 or of H2O.
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_.^\\])\d+(?:[.,\u202f\u00a0 ]\d{3})*(?:[.,]\d+)?(?!\w*[\\^_{])")

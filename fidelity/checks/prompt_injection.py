@@ -10,8 +10,8 @@ import re
 import numpy as np
 import sentencex
 
-from fidelity.encoder import Encoder
-from fidelity.form import Finding
+from fidelity.checks.encoder import Encoder
+from fidelity.checks.form import Finding
 
 # How near to the rest of its text a sentence is when it belongs there: cosines with all-MiniLM-L6-v2.
 OFF_TOPIC = 0.35

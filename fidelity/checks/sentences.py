@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import sentencex
 
-from fidelity.encoder import Encoder
+from fidelity.checks.encoder import Encoder
 from rephrase.records import Discrepancy
 
 Span = tuple[int, int]

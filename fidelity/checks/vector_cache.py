@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fidelity.encoder import Encoder
+from fidelity.checks.encoder import Encoder
 
 # Enough for the chunks of some hundred documents under way; of 384 float32 each, with their texts, 20 MB.
 MAX_VECTORS = 10_000

@@ -1,1 +1,1 @@
-"""Typed facts: what a cosine cannot see. Numbers, dates, names, polarity, mathematics and literals of two texts."""
+"""Typed facts: extracted from both texts in `reading`, compared in `comparing`. No model is needed."""

@@ -1,4 +1,4 @@
-"""Fit the calibration: boosted trees of scikit-learn, turned into the records of `fidelity.calibration`."""
+"""Fit the calibration: boosted trees of scikit-learn, turned into the records of `fidelity.calibration.calibration`."""
 
 import datetime
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fidelity.calibration import Kind, Model, Tree, rising
+from fidelity.calibration.calibration import Kind, Model, Tree, rising
 
 # Small trees that change their mind slowly: some thousand rows, and other texts than these will come.
 N_TREES = 250

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fidelity.calibration import Kind
-from fidelity.planted import PlantedKind, plant
+from fidelity.calibration.calibration import Kind
+from fidelity.planting.planted import PlantedKind, plant
 
 TRANSLATED_FROM = ("es", "fr", "de", "ru", "zh", "ja", "th", "sw", "bn", "te")
 

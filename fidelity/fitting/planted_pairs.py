@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fidelity.calibration import Kind
-from fidelity.labelled_sets import LabelledPair, read_rows
-from fidelity.planted import PlantedKind, faithful, plant
+from fidelity.calibration.calibration import Kind
+from fidelity.fitting.labelled_sets import LabelledPair, read_rows
+from fidelity.planting.planted import PlantedKind, faithful, plant
 
 # About what a recipe cuts: 256 tokens.
 CHUNK_CHARACTERS = 1100

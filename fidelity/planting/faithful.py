@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import sentencex
 
-from fidelity.edits import MONTHS, Edit, apply_edits, prose
-from fidelity.faithful_words import CONTRACTIONS, GIVEN_NAMES, OPENINGS, SYNONYMS
-from fidelity.planted_words import NUMBER_WORDS
+from fidelity.planting.edits import MONTHS, Edit, apply_edits, prose
+from fidelity.planting.faithful_words import CONTRACTIONS, GIVEN_NAMES, OPENINGS, SYNONYMS
+from fidelity.planting.planted_words import NUMBER_WORDS
 
 _MONTH = "|".join(MONTHS)
 _SMALL = {value: word for word, value in NUMBER_WORDS.items()}

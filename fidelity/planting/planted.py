@@ -13,9 +13,9 @@ from enum import StrEnum
 
 import sentencex
 
-from fidelity.edits import MONTHS, Edit, prose
-from fidelity.faithful import faithful
-from fidelity.planted_words import (
+from fidelity.planting.edits import MONTHS, Edit, prose
+from fidelity.planting.faithful import faithful
+from fidelity.planting.planted_words import (
     ANTONYMS,
     COMPARATIVES,
     FORMULA_SIGNS,
@@ -23,7 +23,7 @@ from fidelity.planted_words import (
     NUMBER_WORDS,
     UNITS,
 )
-from rephrase.protected import formula_spans
+from rephrase.corpus.protected import formula_spans
 
 Span = tuple[int, int]
 

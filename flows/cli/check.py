@@ -1,14 +1,51 @@
 """`palimpsest check`: is a dataset what its commits say?"""
 
-from rich.console import Console
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 from rich.table import Table
 
-from rephrase.audit import Audit, Finding
+from flows.cli.console import err, out, print_json, readable_errors
+from flows.cli.run_options import Output
+
+if TYPE_CHECKING:
+    from rephrase.dataset.audit import Audit, Finding
 
 N_SHOWN = 50
 
 
-def print_audit(console: Console, audit: Audit) -> None:
+def check(
+    output: Output,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Verify a whole dataset; the exit code is 1 when something is wrong, and it says what to do.
+
+    Every file is read: checksums, schema and counts of each commit; no id and no record twice; accepted + rejected +
+    to do = input; no file that belongs to nothing. What a killed run left behind and the next one puts in order is a
+    note, not an error.
+
+    Examples:
+
+        palimpsest check out
+
+        palimpsest check s3://bucket/out --json
+    """
+    from rephrase.dataset.audit import audit
+    from rephrase.storage.storage import Storage
+
+    with readable_errors():
+        with err.status("reading …") as status:
+            found = audit(Storage(output), lambda done, of: status.update(f"{done:,} of {of:,} parts"))
+        if json_output:
+            print_json(dataclasses.asdict(found))
+        else:
+            print_audit(found)
+        if found.problems:
+            raise typer.Exit(1)
+
+
+def print_audit(audit: "Audit") -> None:
     """What was counted, and each finding with what to do about it."""
     table = Table(title=audit.output, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
@@ -25,19 +62,19 @@ def print_audit(console: Console, audit: Audit) -> None:
         table.add_row(name, f"{count:,}")
     table.add_row("parts committed", f"{audit.n_parts_committed:,} of {audit.n_parts:,}")
     table.add_row("MB read", f"{audit.n_bytes_read / 1e6:,.1f}")
-    console.print(table)
-    _print_findings(console, "note", "yellow", audit.notes)
-    _print_findings(console, "wrong", "red", audit.problems)
+    out.print(table)
+    _print_findings("note", "yellow", audit.notes)
+    _print_findings("wrong", "red", audit.problems)
     if audit.problems:
-        console.print(f"{len(audit.problems):,} things are wrong", style="bold red")
+        out.print(f"{len(audit.problems):,} things are wrong", style="bold red")
     else:
-        console.print("nothing is wrong", style="bold green")
+        out.print("nothing is wrong", style="bold green")
 
 
-def _print_findings(console: Console, label: str, style: str, findings: list[Finding]) -> None:
+def _print_findings(label: str, style: str, findings: "list[Finding]") -> None:
     for finding in findings[:N_SHOWN]:
-        console.print(f"{label}:", style=f"bold {style}", end=" ")
+        out.print(f"{label}:", style=f"bold {style}", end=" ")
         text = f"{finding.file}: {finding.problem}; {finding.remedy}"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
     if len(findings) > N_SHOWN:
-        console.print(f"{label}: and {len(findings) - N_SHOWN:,} more (--json lists all)", style=style)
+        out.print(f"{label}: and {len(findings) - N_SHOWN:,} more (--json lists all)", style=style)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows.cli.console import out, print_json, readable_errors
+
 if TYPE_CHECKING:
     from flows.doctor import Finding
 
@@ -39,11 +41,10 @@ def doctor(
     """
     import dataclasses
 
-    from flows.cli import explained, out, print_json
-    from flows.config import EngineConfig
     from flows.doctor import Questions, examine
+    from rephrase.engines.opening import EngineConfig
 
-    with explained():
+    with readable_errors():
         engine_config = EngineConfig(kind=engine, model=model, endpoints=tuple(endpoint or ()), timeout_s=60)
         questions = Questions(output=output, engine=engine_config, encoder=encoder, deep=deep)
         findings = []
@@ -64,8 +65,6 @@ def doctor(
 
 def _show(finding: "Finding") -> None:
     from rich.markup import escape
-
-    from flows.cli import out
 
     out.print(f"{SIGNS[finding.state]} [bold]{finding.check:<16}[/bold]{escape(finding.detail)}", highlight=False)
     if finding.remedy:

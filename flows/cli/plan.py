@@ -1,36 +1,24 @@
 """`palimpsest plan`: what a run will take, before a token is generated."""
 
 import dataclasses
-import inspect
-from collections.abc import Callable
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from rephrase.corpus_sample import CorpusSample
-    from rephrase.estimate import Estimate, TimeAndCost
+from flows.cli.console import out, print_json, readable_errors
+from flows.cli.run_options import WRITING, with_run_options
 
-UseOfOptions = ContextVar[Callable[[dict[str, Any], bool], None] | None]
+if TYPE_CHECKING:
+    from rephrase.corpus.sampling import CorpusSample
+    from rephrase.scheduling.estimate import Estimate, TimeAndCost
 
 # vLLM's default on a GPU.
 REQUESTS_PER_ENGINE = 256
 PLAN = "Plan"
-# Options of `rephrase` that have no meaning here.
-LEFT_OUT = {"output", "target_tokens", "new_files", "metrics_port"}
-
-Like = Annotated[
-    str | None,
-    typer.Option(rich_help_panel=PLAN, help="Output folder of an earlier run: its acceptance, lengths and speed."),
-]
-Engines = Annotated[int, typer.Option(rich_help_panel=PLAN, min=1, help="How many engines share the work.")]
-TokensPerS = Annotated[
-    float | None,
-    typer.Option(rich_help_panel=PLAN, min=0.001, help="That one full engine generates; by default as in --like."),
-]
+# Options of a run that have no meaning here.
+WITHOUT = ("output", "target_tokens", "new_files")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,50 +43,41 @@ class RunPlan:
         }
 
 
-def with_options_of(rephrase: Callable[..., None], use_of_options: UseOfOptions) -> Callable[..., None]:
-    """The command `plan`: the options of `rephrase`, and its own."""
+def estimate_run(
+    values: dict[str, Any],
+    like: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=PLAN, help="Output folder of an earlier run: its acceptance, lengths and speed."),
+    ] = None,
+    engines: Annotated[int, typer.Option(rich_help_panel=PLAN, min=1, help="How many engines share the work.")] = 1,
+    tokens_per_s: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=PLAN, min=0.001, help="That one full engine generates; by default as in --like."),
+    ] = None,
+    json_output: Annotated[
+        bool, typer.Option("--json", rich_help_panel=WRITING, help="Print the summary as JSON.")
+    ] = False,
+) -> None:
+    """Say what a run would take before it begins: documents, chunks, tokens, time and cost.
 
-    def plan(
-        *,
-        like: Like = None,
-        engines: Engines = 1,
-        tokens_per_s: TokensPerS = None,
-        **options: Any,
-    ) -> None:
-        """Say what a run would take before it begins: documents, chunks, tokens, time and cost.
+    Takes the options of `rephrase` and loads no model; a large corpus is sampled. What earlier runs came to is
+    learnt from `--like`; time needs `--tokens-per-s` or `--like`. `--price-per-hour` is here of one engine.
 
-        Takes the options of `rephrase` and loads no model; a large corpus is sampled. What earlier runs came to is
-        learnt from `--like`; time needs `--tokens-per-s` or `--like`. `--price-per-hour` is here of one engine.
+    Examples:
 
-        Examples:
+        palimpsest plan corpus.jsonl --like out --engines 4 --price-per-hour 2.5
 
-            palimpsest plan corpus.jsonl --like out --engines 4 --price-per-hour 2.5
+        palimpsest plan 's3://bucket/in/*.parquet' --model Qwen/Qwen3-4B-Instruct-2507 --tokens-per-s 8000
+    """
+    with readable_errors():
+        found = make_run_plan(values, like=like, n_engines=engines, tokens_per_s=tokens_per_s)
+        if json_output:
+            print_json(found.as_json())
+        else:
+            print_run_plan(out, found)
 
-            palimpsest plan 's3://bucket/in/*.parquet' --model Qwen/Qwen3-4B-Instruct-2507 --tokens-per-s 8000
-        """
 
-        def reckon(values: dict[str, Any], json_output: bool) -> None:
-            from flows.cli import explained, out, print_json
-
-            with explained():
-                found = make_run_plan(values, like=like, n_engines=engines, tokens_per_s=tokens_per_s)
-                if json_output:
-                    print_json(found.as_json())
-                else:
-                    print_run_plan(out, found)
-
-        token = use_of_options.set(reckon)
-        try:
-            rephrase(output="", **options)
-        finally:
-            use_of_options.reset(token)
-
-    mine = [p for p in inspect.signature(plan).parameters.values() if p.kind != inspect.Parameter.VAR_KEYWORD]
-    theirs = [p for p in inspect.signature(rephrase).parameters.values() if p.name not in LEFT_OUT]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*theirs[:1], *mine, *theirs[1:])]
-    plan.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    plan.__annotations__ = {p.name: p.annotation for p in parameters}
-    return plan
+plan = with_run_options(estimate_run, without=WITHOUT, own_first=True)
 
 
 def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, tokens_per_s: float | None) -> RunPlan:
@@ -106,18 +85,18 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     Raises:
         ValueError, FileNotFoundError: an option is wrong, there is nothing to read, or no run at `like`.
     """
-    from flows.config import RephraseConfig, choose_recipes
-    from flows.resources import too_small
-    from rephrase.corpus_sample import N_PLACES, sample_corpus
-    from rephrase.estimate import ASSUMED_GROWTH, estimate, learn, time_and_cost
-    from rephrase.models import PACKAGED_MODEL, n_parameters, resolve_model
-    from rephrase.reading import list_inputs
-    from rephrase.shards import read_commits
-    from rephrase.storage import Storage
-    from rephrase.tokenizer import HubTokenizer
+    from flows.config import RephraseConfig
+    from rephrase.corpus.reading import list_inputs
+    from rephrase.corpus.sampling import N_PLACES, sample_corpus
+    from rephrase.dataset.shards import read_commits
+    from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model
+    from rephrase.models.tokenizer import HubTokenizer
+    from rephrase.prompting.routing import model_size_notices, open_recipes
+    from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, learn, time_and_cost
+    from rephrase.storage.storage import Storage
 
     config = RephraseConfig.model_validate(values)
-    recipes = choose_recipes(config)
+    recipes = open_recipes(config.recipe, config.recipe_files)
     files, _ = list_inputs(config.source)
     experience = learn(read_commits(Storage(like)).values()) if like else {}
     if like and not experience:
@@ -144,7 +123,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         seed=config.seed,
         experience=experience,
     )
-    notes += too_small(n_parameters(folder), model, recipes, [route.route for route in found.routes])
+    notes += model_size_notices(n_parameters(folder), model, recipes, [route.route for route in found.routes])
     if unknown := [route.route for route in found.routes if route.n_chunks and route.accepted_share is None]:
         said = f"{like} has none of {', '.join(unknown)}" if like else "no earlier run was named with --like"
         notes.append(
@@ -167,7 +146,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
 
 
 def print_run_plan(console: Console, found: RunPlan) -> None:
-    from flows.progress import duration
+    from flows.results.display import duration
 
     about = "" if found.sample.whole else "about "
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -199,4 +178,4 @@ def print_run_plan(console: Console, found: RunPlan) -> None:
                 table.add_row("", f"{1e6 * taken.cost / n_tokens:,.2f}", "a million accepted tokens")
     console.print(table)
     for note in found.notes:
-        console.print(f"note: {note.removeprefix('note: ')}", style="yellow", markup=False, highlight=False)
+        console.print(f"notice: {note}", style="yellow", markup=False, highlight=False)

@@ -2,22 +2,69 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+import typer
 from rich.padding import Padding
 
-from rephrase.chunking import chunk_document
-from rephrase.context import make_context
-from rephrase.language import detect_language
-from rephrase.masking import mask
-from rephrase.reading import ReadOptions, list_inputs, read_file
-from rephrase.recipes import Recipe, draw_variants
-from rephrase.records import Document, Prompt, UnreadableRecord
-from rephrase.rows import Row
-from rephrase.tokenizer import Tokenizer
+from flows.cli.console import out, print_json, readable_errors
+
+if TYPE_CHECKING:
+    from rephrase.corpus.reading import ReadOptions
+    from rephrase.dataset.rows import Row
+    from rephrase.models.tokenizer import Tokenizer
+    from rephrase.prompting.recipes import Recipe
+    from rephrase.records import Document, Prompt
+
+recipes_app = typer.Typer(help="List the recipes, or show what one would say to a model.")
+RecipeFiles = Annotated[list[str] | None, typer.Option("--recipes", help="A recipe file of your own; may be repeated.")]
 
 
-def recipe_rows(recipes: Mapping[str, Recipe]) -> list[Row]:
+@recipes_app.callback(invoke_without_command=True)
+def list_recipes(
+    context: typer.Context,
+    recipes: RecipeFiles = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the recipes with their styles, perspectives and checks."""
+    if context.invoked_subcommand:
+        return
+    from rephrase.prompting.recipes import load_recipes
+
+    with readable_errors():
+        rows = recipe_rows(load_recipes(recipes or ()))
+        if json_output:
+            print_json(rows)
+        else:
+            print_recipes(rows)
+
+
+@recipes_app.command("show")
+def show_recipe(
+    name: Annotated[str, typer.Argument(help="The recipe.")],
+    on: Annotated[str, typer.Option(help="A corpus; its first document is shown.")],
+    text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
+    recipes: RecipeFiles = None,
+    chunks: Annotated[int, typer.Option(min=1, help="Prompts for so many chunks.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="As for rephrase.")] = 0,
+    model: Annotated[str, typer.Option(help="Whose tokenizer cuts the chunks.")] = "SmolLM2-135M-Instruct",
+) -> None:
+    """Print the exact prompts for a real document, without running a model."""
+    from rephrase.corpus.reading import Fields, ReadOptions
+    from rephrase.models.resolve import resolve_model
+    from rephrase.models.tokenizer import HubTokenizer
+    from rephrase.prompting.routing import open_recipes
+
+    with readable_errors():
+        found = open_recipes(name, recipes or ())
+        document = first_document(on, ReadOptions(fields=Fields(text=text_field)))
+        for prompt in show_prompts(found[name], document, HubTokenizer(resolve_model(model)), chunks, seed):
+            for role, text in (("system", prompt.system), ("user", prompt.user)):
+                out.print(f"[bold cyan]── {role} ──[/bold cyan]")
+                out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def recipe_rows(recipes: "Mapping[str, Recipe]") -> "list[Row]":
     return [
         {
             "name": recipe.name,
@@ -36,9 +83,9 @@ def recipe_rows(recipes: Mapping[str, Recipe]) -> list[Row]:
     ]
 
 
-def print_recipes(console: Console, rows: Sequence[Row]) -> None:
+def print_recipes(rows: "Sequence[Row]") -> None:
     for row in rows:
-        console.print(f"[bold]{row['name']}[/bold] {row['version']}: {row['description']}")
+        out.print(f"[bold]{row['name']}[/bold] {row['version']}: {row['description']}")
         for label, value in [
             ("for", f"{', '.join(row['domain'])} in {', '.join(row['languages']).replace('*', 'any language')}"),
             ("model", f"{row['smallest_model']} parameters or more"),
@@ -46,14 +93,17 @@ def print_recipes(console: Console, rows: Sequence[Row]) -> None:
             ("perspectives", f"{len(row['perspectives'])}: {', '.join(row['perspectives'])}"),
             ("checks", ", ".join(row["checks"])),
         ]:
-            console.print(Padding(f"[dim]{label}[/dim] {value}", (0, 0, 0, 2)), highlight=False)
+            out.print(Padding(f"[dim]{label}[/dim] {value}", (0, 0, 0, 2)), highlight=False)
 
 
-def first_document(source: str, options: ReadOptions) -> Document:
+def first_document(source: str, options: "ReadOptions") -> "Document":
     """
     Raises:
         FileNotFoundError, ValueError: there is none.
     """
+    from rephrase.corpus.reading import list_inputs, read_file
+    from rephrase.records import UnreadableRecord
+
     reasons = []
     for file in list_inputs(source)[0]:
         for record, _ in read_file(file, options):
@@ -64,11 +114,19 @@ def first_document(source: str, options: ReadOptions) -> Document:
     raise ValueError(f"there is no document in {source!r}: {'; '.join(reasons[:3])}")
 
 
-def show_prompts(recipe: Recipe, document: Document, tokenizer: Tokenizer, n_chunks: int, seed: int) -> list[Prompt]:
+def show_prompts(
+    recipe: "Recipe", document: "Document", tokenizer: "Tokenizer", n_chunks: int, seed: int
+) -> "list[Prompt]":
     """The prompts for the first chunks of a document, as a run would send them.
 
     What the model wrote before is not known without running it: the source stands in its place.
     """
+    from rephrase.corpus.chunking import chunk_document
+    from rephrase.corpus.language import detect_language
+    from rephrase.prompting.context import make_context
+    from rephrase.prompting.masking import mask
+    from rephrase.prompting.recipes import draw_variants
+
     document = dataclasses.replace(document, detected_language=detect_language(document.text))
     (variant,) = draw_variants(recipe, document.id, 1, seed)
     prompts = []

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.console import err, print_json, readable_errors
+from flows.cli.console import out as console
+
 
 def report(
     run: Annotated[str, typer.Argument(help="Output folder of `rephrase`, or folder of a training run.")],
@@ -33,11 +36,9 @@ def report(
     """
     import dataclasses
 
-    from flows.cli import err, explained, print_json
-    from flows.cli import out as console
     from flows.report.writing import write_report
 
-    with explained():
+    with readable_errors():
         written = write_report(
             run,
             out,

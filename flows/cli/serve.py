@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows.cli.console import readable_errors
+
 RUNNING = "Running"
 SCHEDULE = "Schedule of rephrase"
 
@@ -65,9 +67,8 @@ def serve(
 
         palimpsest serve --config nightly.toml --cron '0 3 * * *' --timezone Europe/Berlin --port 4300
     """
-    from flows.cli import explained
 
-    with explained():
+    with readable_errors():
         if metrics_port:
             os.environ["PALIMPSEST_METRICS_PORT"] = str(metrics_port)
         values = read_config(config) if config else {}
@@ -78,7 +79,7 @@ def serve(
             if not {"source", "output"} <= {*values}:
                 raise ValueError("a schedule needs --source and --output, or a --config that holds them")
         parameters = {"rephrase": {"config": checked(values)}} if values else {}
-        from flows.serving import run_serving
+        from flows.serving.serve import run_serving
 
         run_serving(
             parameters,

@@ -1,10 +1,11 @@
-"""`palimpsest verify` and `palimpsest calibrate`: the verdict without a run, and weights of one's own."""
+"""`palimpsest verify`: the verdict without a run."""
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from flows.cli.console import err, out, print_json, readable_errors
 
 FieldOption = Annotated[str | None, typer.Option(help="Field that holds the source; without it, PAIRS is a run.")]
 KindOption = Annotated[
@@ -53,11 +54,10 @@ def verify(
     from rich.progress import Progress
     from rich.table import Table
 
-    from flows.cli import err, explained, out, print_json
-    from flows.config import VerifyConfig
-    from flows.verification import verify_pairs
+    from flows.verification.config import VerifyConfig
+    from flows.verification.verify_pairs import verify_pairs
 
-    with explained():
+    with readable_errors():
         config = VerifyConfig(
             source=pairs,
             output=out_file,
@@ -88,54 +88,3 @@ def verify(
         )
         out.print(table)
         out.print(f"written: {found.output}", markup=False, highlight=False, soft_wrap=True)
-
-
-def calibrate(
-    pairs: Annotated[str, typer.Argument(help="Parquet or JSON Lines of pairs with a label.")],
-    label_field: Annotated[str, typer.Option(help="Field that says whether a rewrite is faithful: true or 1.")],
-    out_file: Annotated[str, typer.Option("--out", help="Weights to write; a diagram goes beside them.")],
-    source_field: Annotated[str, typer.Option(help="Field that holds the source.")] = "source",
-    rewrite_field: Annotated[str, typer.Option(help="Field that holds the rewrite.")] = "rewrite",
-    kind: KindOption = "knowledge",
-    likelihood: LikelihoodOption = None,
-    entailment: EntailmentOption = None,
-    max_false_rejects: Annotated[
-        float, typer.Option(min=0, max=1, help="The threshold refuses at most this share of faithful rewrites.")
-    ] = 0.2,
-    plant: Annotated[
-        bool, typer.Option("--plant", help="Also plant errors in the sources, for what the labels do not show.")
-    ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-) -> None:
-    """Fit the probability to labels of your own; models of other kinds are kept as they ship.
-
-    Figures are of rows that the model had not seen: five folds, cut between sources.
-
-    Example:
-
-        palimpsest calibrate labelled.jsonl --label-field faithful --out weights.json
-
-        palimpsest rephrase corpus.jsonl out --calibration weights.json
-    """
-    from flows.calibrating import calibrate_pairs
-    from flows.cli import err, explained, out, print_json
-
-    with explained():
-        figures = calibrate_pairs(
-            pairs,
-            Path(out_file),
-            source_field=source_field,
-            rewrite_field=rewrite_field,
-            label_field=label_field,
-            kind=kind,
-            likelihood=likelihood,
-            entailment=entailment,
-            max_false_rejects=max_false_rejects,
-            plant=plant,
-            log=lambda line: err.print(line, style="dim", markup=False, highlight=False),
-        )
-        if json_output:
-            print_json(figures)
-            return
-        for name, value in figures.items():
-            out.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)

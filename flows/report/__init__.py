@@ -1,1 +1,1 @@
-"""The report of a run: one HTML file that needs nothing else."""
+"""One HTML file about a run, with figures and a reader, which needs nothing else."""

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from fidelity.facts.compare import compare_facts
+from fidelity.facts.comparing.compare import compare_facts
 from flows.report.pairs import Pair
-from rephrase.recipes import load_recipes
+from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Check, Discrepancy
 
 # In the order in which a reader wants to hear of them.

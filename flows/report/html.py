@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.words import COLOURS, INK, PAPER, Outcome, visible
+from flows.results.display import COLOURS, INK, PAPER, Outcome, visible
 
 _NAMES = {
     Outcome.ACCEPTED: "accepted",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fidelity.encoder import Encoder
-from fidelity.sentences import POINTED_OUT, SentenceReport, compare_sentences
+from fidelity.checks.encoder import Encoder
+from fidelity.checks.sentences import POINTED_OUT, SentenceReport, compare_sentences
 from flows.report.pairs import Pair
 
 # The cosine of shared words is lower than that of meanings.

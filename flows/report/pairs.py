@@ -7,10 +7,10 @@ from typing import Any
 
 from flows.report.sample import Place
 from flows.report.tally import last_recipe
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import read_part
 from rephrase.records import Discrepancy
-from rephrase.rows import Row
-from rephrase.shards import read_part
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 # The texts of a pair are cut here: a refused record may be a megabyte.
 MAX_CHARACTERS = 8_000

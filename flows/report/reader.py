@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from fidelity.sentences import Match, SentenceReport, Sentences, Span
+from fidelity.checks.sentences import Match, SentenceReport, Sentences, Span
 from flows.report.links import Links
 from flows.report.pairs import Pair
-from flows.words import SCORES
+from flows.results.display import SCORES
 
 # What could end the element that holds the JSON, or not be a character at all.
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")

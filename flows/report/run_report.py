@@ -8,10 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fidelity.calibration import Kind, load_calibration
+from fidelity.calibration.calibration import Kind, load_calibration
 from fidelity.checker import kind_of
-from fidelity.encoder import PACKAGED_ENCODER, Encoder
-from fidelity.form import MAX_COPIED
+from fidelity.checks.encoder import PACKAGED_ENCODER, Encoder
+from fidelity.checks.form import MAX_COPIED
 from flows.report import svg
 from flows.report.facts import with_facts
 from flows.report.html import css_class, render
@@ -20,14 +20,14 @@ from flows.report.pairs import Pair, read_pairs
 from flows.report.reader import item, script_json
 from flows.report.tally import ACCEPTED, Tally, Way, tally
 from flows.report.throughput import throughput
-from flows.report.variety import N_MEASURED, Variety, measure_variety
-from flows.summary import Summary, summarize
-from flows.words import SCORES, Outcome, duration, meaning, plain
-from rephrase.plan import load_plan
-from rephrase.recipes import load_recipes
+from flows.results.display import SCORES, Outcome, duration, meaning, plain
+from flows.results.summary import Summary, summarize
+from flows.results.variety import N_MEASURED, Variety, measure_variety
+from rephrase.dataset.plan import load_plan
+from rephrase.dataset.shards import read_commits
+from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Check
-from rephrase.shards import read_commits
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 SECTIONS = (
     ("account", "Account"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rephrase.shards import Kind
+from rephrase.dataset.shards import Kind
 
 # A recipe and a reason; the empty reason is that of accepted chunks.
 Stratum = tuple[str, str]

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from flows.report.histogram import Histogram
 from flows.report.sample import Candidates
-from rephrase.rows import Row
-from rephrase.shards import committed_parts, read_part
-from rephrase.storage import Storage
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import committed_parts, read_part
+from rephrase.storage.storage import Storage
 
 REWRITE_COLUMNS = [
     *("recipe", "style", "perspective", "detected_language", "n_source_tokens", "n_tokens"),

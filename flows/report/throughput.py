@@ -7,7 +7,7 @@ over that span, and the spans of parts overlap. Between two sessions of a run th
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rephrase.rows import Row
+from rephrase.dataset.rows import Row
 
 N_BINS = 60
 

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from flows.report import svg
 from flows.report.html import render
-from flows.words import duration
-from training.telemetry import read_metrics
+from flows.results.display import duration
+from training.loop.telemetry import read_metrics
 
 SECTIONS = (("training", "Training"), ("stability", "Stability"), ("utility", "What taught most"))
 RUN_NAME = "run.json"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import fsspec
 
-from fidelity.encoder import Encoder, open_encoder
-from flows.data_card import write_data_card
+from fidelity.checks.encoder import Encoder, open_encoder
 from flows.report.run_report import run_report
 from flows.report.training_report import RUN_NAME, training_report
-from flows.summary import summarize
-from rephrase.plan import PLAN_NAME, load_plan
-from rephrase.storage import Storage
+from flows.results.data_card import write_data_card
+from flows.results.summary import summarize
+from rephrase.dataset.plan import PLAN_NAME, load_plan
+from rephrase.storage.storage import Storage
 
 REPORT_NAME = "report.html"
 

@@ -12,13 +12,13 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from flows.summary import Summary
-from flows.words import meaning, plain
-from rephrase.plan import Plan
-from rephrase.recipes import Recipe, load_recipes
-from rephrase.routing import PASS_THROUGH
-from rephrase.shards import committed_parts, read_rewrites
-from rephrase.storage import Storage
+from flows.results.display import meaning, plain
+from flows.results.summary import Summary
+from rephrase.dataset.plan import Plan
+from rephrase.dataset.shards import committed_parts, read_rewrites
+from rephrase.prompting.recipes import Recipe, load_recipes
+from rephrase.prompting.routing import PASS_THROUGH
+from rephrase.storage.storage import Storage
 
 CARD_NAME = "README.md"
 BEGIN, END = "<!-- palimpsest: begin -->", "<!-- palimpsest: end -->"

@@ -11,13 +11,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from flows.report.variety import measure_variety
-from flows.summary import Summary
-from flows.words import ACCEPTED, COLOURS, REJECTED, SCORES, TO_DO, Outcome, meaning, plain, visible
-from rephrase.routing import PASS_THROUGH
-from rephrase.rows import Row
-from rephrase.shards import read_rejects, read_rewrites
-from rephrase.storage import Storage
+from flows.results.display import ACCEPTED, COLOURS, REJECTED, SCORES, TO_DO, Outcome, meaning, plain, visible
+from flows.results.summary import Summary
+from flows.results.variety import measure_variety
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.prompting.routing import PASS_THROUGH
+from rephrase.storage.storage import Storage
 
 N_LOOKED_AT = 200
 BAR_WIDTH = 72

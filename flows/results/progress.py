@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from flows.words import ACCEPTED, TO_DO, duration
-from rephrase.parts import Progress
+from flows.results.display import ACCEPTED, TO_DO, duration
+from rephrase.progress import Progress
 
 REFRESH_S = 0.5
 PLAIN_LINE_EVERY_S = 15.0
@@ -28,9 +28,9 @@ class ProgressLine:
     def _of_target(self) -> str:
         return f"/{self._progress.target_tokens:,}" if self._progress.target_tokens else ""
 
-    def new_notes(self) -> list[str]:
-        notes, self._progress.notes = self._progress.notes, []
-        return notes
+    def new_notices(self) -> list[str]:
+        notices, self._progress.notices = self._progress.notices, []
+        return notices
 
     def text(self) -> str:
         p = self._progress
@@ -73,30 +73,30 @@ async def shown(progress: Progress, console: Console) -> AsyncIterator[None]:
 async def _show_live(line: ProgressLine, console: Console) -> None:
     with Live(Text(line.text()), console=console, auto_refresh=False) as live:
 
-        def show_notes() -> None:
-            for note in line.new_notes():
-                live.console.print(note, style=TO_DO, markup=False, highlight=False)
+        def show_notices() -> None:
+            for notice in line.new_notices():
+                live.console.print(f"notice: {notice}", style=TO_DO, markup=False, highlight=False)
 
         try:
             while True:
-                show_notes()
+                show_notices()
                 live.update(Text(line.text(), style=ACCEPTED), refresh=True)
                 await asyncio.sleep(REFRESH_S)
         finally:
-            show_notes()
+            show_notices()
             live.update(Text(line.text(), style=ACCEPTED), refresh=True)
 
 
 async def _show_plain(line: ProgressLine, console: Console) -> None:
-    def show_notes() -> None:
-        for note in line.new_notes():
-            console.print(note, markup=False, highlight=False, soft_wrap=True)
+    def show_notices() -> None:
+        for notice in line.new_notices():
+            console.print(f"notice: {notice}", markup=False, highlight=False, soft_wrap=True)
 
     try:
         while True:
-            show_notes()
+            show_notices()
             console.print(line.text(), highlight=False, soft_wrap=True)
             await asyncio.sleep(PLAIN_LINE_EVERY_S)
     finally:
-        show_notes()
+        show_notices()
         console.print(line.text(), highlight=False, soft_wrap=True)

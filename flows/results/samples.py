@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rephrase.rows import Row
-from rephrase.shards import part_name
-from rephrase.storage import Storage
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import part_name
+from rephrase.storage.storage import Storage
 
 N_CHARACTERS = 700
 N_COLUMNS = 88  # that the page shows

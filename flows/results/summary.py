@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rephrase.cost import total_usage
-from rephrase.plan import Plan, load_plan
-from rephrase.rows import Row
-from rephrase.shards import read_commits
-from rephrase.storage import Storage
+from rephrase.dataset.plan import Plan, load_plan
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import read_commits
+from rephrase.scheduling.cost import total_usage
+from rephrase.storage.storage import Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

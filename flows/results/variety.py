@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from fidelity.diversity import OPENING_WORDS, distinct_n
-from fidelity.form import copied_share
-from rephrase.shards import committed_parts, read_part
-from rephrase.storage import Storage
+from fidelity.checks.diversity import OPENING_WORDS, distinct_n
+from fidelity.checks.form import copied_share
+from rephrase.dataset.shards import committed_parts, read_part
+from rephrase.storage.storage import Storage
 
 N_MEASURED = 2000
 N_PARTS = 20

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rephrase.parts import Progress
-from rephrase.scheduler import Scheduler
+from rephrase.progress import Progress
+from rephrase.scheduling.scheduler import Scheduler
 
 PORT_VARIABLE = "PALIMPSEST_METRICS_PORT"
 HOST_VARIABLE = "PALIMPSEST_METRICS_HOST"  # 0.0.0.0 where Prometheus runs elsewhere

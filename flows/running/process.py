@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from prefect.exceptions import TerminationSignal
 
-from rephrase.engine_vllm import set_environment
+from rephrase.engines.vllm_engine import set_environment
 
 SERVED_BY = "PALIMPSEST_SERVED_BY"  # the process id of `palimpsest serve`, in the environment of its runs
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -25,7 +25,7 @@ def prepare_process() -> None:
 
 
 @contextlib.contextmanager
-def stopping_in_order() -> Iterator[None]:
+def graceful_stop() -> Iterator[None]:
     """SIGTERM cancels the task that is inside, and Prefect's TerminationSignal is raised when all has been closed.
 
     Prefect's own handler raises it wherever the event loop happens to be: inside a callback asyncio reports it and goes

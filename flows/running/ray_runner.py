@@ -18,13 +18,16 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.config import RephraseConfig, choose_recipes
-from flows.resources import Job, open_engine, open_workshop
-from rephrase.parts import Progress, Workshop, run_part
-from rephrase.plan import Part, load_plan
-from rephrase.rows import Row
-from rephrase.storage import Storage
-from rephrase.target import Target
+from flows.config import RephraseConfig
+from flows.running.run_setup import Job, open_engine, open_run
+from rephrase.dataset.plan import Part, load_plan
+from rephrase.dataset.rows import Row
+from rephrase.parts import run_part
+from rephrase.progress import Progress
+from rephrase.prompting.routing import open_recipes
+from rephrase.run_context import RunContext
+from rephrase.scheduling.target import Target
+from rephrase.storage.storage import Storage
 
 MAX_LOSSES = 3
 # More parts than places are handed out, so that a place that becomes free need not wait.
@@ -32,20 +35,20 @@ PARTS_PER_PLACE = 2
 
 
 class WorkerProcess:
-    """The workshop of this process and the event loop it lives in, in a thread, for as long as the process lives."""
+    """The run context of this process and the event loop it lives in, in a thread, for as long as the process lives."""
 
     def __init__(self, config: RephraseConfig) -> None:
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="workshop", daemon=True).start()
+        threading.Thread(target=self._loop.run_forever, name="run", daemon=True).start()
         self._progress = Progress()
-        self._workshop = asyncio.run_coroutine_threadsafe(self._open(config), self._loop).result()
+        self._run = asyncio.run_coroutine_threadsafe(self._open(config), self._loop).result()
 
     def write_part(self, index: int) -> Row:
         commit = asyncio.run_coroutine_threadsafe(self._write_part(index), self._loop).result()
         assert commit is not None  # without a target, all that is handed out is written
         return commit
 
-    async def _open(self, config: RephraseConfig) -> Workshop:
+    async def _open(self, config: RephraseConfig) -> RunContext:
         storage = Storage(config.output)
         plan = await asyncio.to_thread(load_plan, storage)
         if plan is None:
@@ -54,14 +57,20 @@ class WorkerProcess:
                 "that all machines share, such as s3://…"
             )
         engine = await asyncio.to_thread(open_engine, config.engine) if config.engine.kind == "openai" else None
-        job = Job(config=config, storage=storage, recipes=choose_recipes(config), plan=plan, engine=engine)
+        job = Job(
+            config=config,
+            storage=storage,
+            recipes=open_recipes(config.recipe, config.recipe_files),
+            plan=plan,
+            engine=engine,
+        )
         # It is never closed, and must not be collected: the process ends when the cluster no longer needs it.
-        self._opened = open_workshop(job, self._progress, Target())
+        self._opened = open_run(job, self._progress, Target())
         return await self._opened.__aenter__()
 
     async def _write_part(self, index: int) -> Row | None:
-        self._workshop.scheduler.reopen()
-        return await run_part(self._workshop.plan.parts[index], self._workshop)
+        self._run.scheduler.reopen()
+        return await run_part(self._run.plan.parts[index], self._run)
 
 
 @functools.lru_cache(maxsize=1)
@@ -116,7 +125,7 @@ async def rewrite_on_ray(
                     n_losses[part.index] = n_losses.get(part.index, 0) + 1
                     message = f"{name} was lost with its worker ({type(lost).__name__}) and is handed out again"
                     log.warning(message)
-                    progress.notes.append(f"note: {message}")
+                    progress.notices.append(message)
                     if n_losses[part.index] > MAX_LOSSES:
                         raise RuntimeError(
                             f"{name} was lost {n_losses[part.index]} times with its worker; the last time: {lost}"

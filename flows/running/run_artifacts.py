@@ -16,14 +16,14 @@ from prefect import get_client, get_run_logger
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.runtime import flow_run
 
-from flows.progress import ProgressLine
-from flows.samples import Sample, find_samples, samples_markdown
-from flows.summary import Summary, summarize
-from rephrase.parts import Progress
-from rephrase.plan import Plan
-from rephrase.rows import Row
-from rephrase.shards import read_commits
-from rephrase.storage import Storage
+from flows.results.progress import ProgressLine
+from flows.results.samples import Sample, find_samples, samples_markdown
+from flows.results.summary import Summary, summarize
+from rephrase.dataset.plan import Plan
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import read_commits
+from rephrase.progress import Progress
+from rephrase.storage.storage import Storage
 
 REFRESH_S = 5.0
 LOG_EVERY_S = 60.0

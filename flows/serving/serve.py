@@ -28,10 +28,10 @@ from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from prefect.states import Crashed
 from rich.console import Console
 
-from flows.deployments import make_deployments
-from flows.engine_slot import ensure_engine_limit
-from flows.prefect_server import HOST, prefect_server
-from flows.run_process import SERVED_BY
+from flows.running.engine_slot import ensure_engine_limit
+from flows.running.prefect_server import HOST, prefect_server
+from flows.running.process import SERVED_BY
+from flows.serving.deployments import make_deployments
 
 POLL_S = 3.0
 

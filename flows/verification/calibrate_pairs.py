@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from fidelity.calibration import Calibration, Kind, load_calibration, save_calibration
-from fidelity.fitting import Example, fit_model, header, out_of_fold_odds
-from fidelity.labelled_sets import LabelledPair
-from fidelity.planted_pairs import plant_in
-from fidelity.reliability import reliability_svg
-from fidelity.score_cache import MAX_DEAR_CHARACTERS, ScoreCache
-from fidelity.train_calibration import examples_of, features_of
-from flows.pair_reading import list_pair_files, read_pairs
-from rephrase.models import resolve_model
+from fidelity.calibration.calibration import Calibration, Kind, load_calibration, save_calibration
+from fidelity.fitting.fitting import Example, fit_model, header, out_of_fold_odds
+from fidelity.fitting.labelled_sets import LabelledPair
+from fidelity.fitting.planted_pairs import plant_in
+from fidelity.fitting.reliability import reliability_svg
+from fidelity.fitting.score_cache import MAX_ESCALATED_CHARACTERS, ScoreCache
+from fidelity.fitting.train_calibration import examples_of, features_of
+from flows.verification.pair_reading import list_pair_files, read_pairs
+from rephrase.models.resolve import resolve_model
 
 _YES, _NO = {"true", "1", "yes", "faithful"}, {"false", "0", "no", "unfaithful"}
 
@@ -61,9 +61,9 @@ def calibrate_pairs(
     if plant:
         texts = list(dict.fromkeys(pair.source for pair in pairs))
         pairs += plant_in(texts, "own", kind, random.Random(0))
-    if tiers and (n_long := sum(len(pair.source) > MAX_DEAR_CHARACTERS for pair in pairs)):
+    if tiers and (n_long := sum(len(pair.source) > MAX_ESCALATED_CHARACTERS for pair in pairs)):
         log(
-            f"{n_long} pairs whose source has more than {MAX_DEAR_CHARACTERS:,} characters are left out where "
+            f"{n_long} pairs whose source has more than {MAX_ESCALATED_CHARACTERS:,} characters are left out where "
             f"{' and '.join(tiers)} are fitted"
         )
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase.reading import JSONL_SUFFIXES, PARQUET_SUFFIXES, InputFile, list_inputs, read_lines
+from rephrase.corpus.reading import JSONL_SUFFIXES, PARQUET_SUFFIXES, InputFile, list_inputs, read_lines
 
 # A column for rows that are none, with what was wrong.
 UNREADABLE = "unreadable"
@@ -64,7 +64,7 @@ def _json_columns(file: InputFile) -> dict[str, pa.DataType]:
 
 
 def count_pairs(files: list[InputFile]) -> int:
-    from rephrase.reading import count_records
+    from rephrase.corpus.reading import count_records
 
     return sum(count_records(file) for file in files)
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from fidelity.calibration import Kind
+from fidelity.calibration.calibration import Kind
 from fidelity.checker import kind_of
-from rephrase.plan import PLAN_NAME
-from rephrase.recipes import load_recipes
-from rephrase.shards import read_commits, read_rejects, read_rewrites
-from rephrase.storage import Storage
+from rephrase.dataset.plan import PLAN_NAME
+from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
+from rephrase.prompting.recipes import load_recipes
+from rephrase.storage.storage import Storage
 
 RUN_COLUMNS = pa.schema(
     [

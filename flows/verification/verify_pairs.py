@@ -7,17 +7,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fidelity.calibration import Kind, load_calibration
-from fidelity.encoder import CrossEncoderEntailment, open_encoder
+from fidelity.calibration.calibration import Kind, load_calibration
+from fidelity.checks.encoder import CrossEncoderEntailment, open_encoder
+from fidelity.checks.likelihood import CausalScorer
+from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
-from fidelity.likelihood import CausalScorer
-from fidelity.vector_cache import CachedEncoder
 from fidelity.verify import batched, scored_schema, verdict_rows, whole_file
-from flows.config import VerifyConfig
-from flows.pair_reading import UNREADABLE, count_pairs, fitted, list_pair_files, pair_columns, read_pairs
-from flows.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
-from rephrase.models import resolve_model
-from rephrase.storage import Storage
+from flows.verification.config import VerifyConfig
+from flows.verification.pair_reading import UNREADABLE, count_pairs, fitted, list_pair_files, pair_columns, read_pairs
+from flows.verification.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
+from rephrase.models.resolve import resolve_model
+from rephrase.storage.storage import Storage
 
 SCORED = "scored.parquet"
 

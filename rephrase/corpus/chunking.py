@@ -17,9 +17,9 @@ from itertools import pairwise
 
 import sentencex
 
-from rephrase.protected import Span, protected_spans
+from rephrase.corpus.protected import Span, protected_spans
+from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk, Document
-from rephrase.tokenizer import Tokenizer
 
 # Strongest first. Each pattern ends where the text may be cut.
 _HEADING = re.compile(

@@ -2,7 +2,7 @@
 
 import py3langid
 
-from rephrase.protected import without_protected
+from rephrase.corpus.protected import without_protected
 
 # Enough to be sure, and quick: longer texts do not change the answer.
 MAX_CHARACTERS = 4000

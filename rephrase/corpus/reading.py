@@ -20,7 +20,7 @@ from fsspec.spec import AbstractBufferedFile
 from jmespath.parser import ParsedResult
 
 from rephrase.records import Document, Domain, UnreadableRecord, digest
-from rephrase.storage import is_passing
+from rephrase.storage.storage import is_passing
 
 TEXT_SUFFIXES = (".txt", ".md", ".tex")
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst")

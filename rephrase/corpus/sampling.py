@@ -16,7 +16,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase.reading import PARQUET_SUFFIXES, TEXT_SUFFIXES, InputFile, Position, ReadOptions, read_file
+from rephrase.corpus.reading import PARQUET_SUFFIXES, TEXT_SUFFIXES, InputFile, Position, ReadOptions, read_file
 from rephrase.records import Document, UnreadableRecord
 
 # Up to this size a corpus is read as a whole: a few seconds.

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase import schema
-from rephrase.journal import Entry
-from rephrase.plan import PLAN_NAME, Plan, load_plan
-from rephrase.rows import Row
-from rephrase.seen import SeenNames
-from rephrase.shards import part_name
-from rephrase.storage import Storage
+from rephrase.dataset import schema
+from rephrase.dataset.journal import Entry
+from rephrase.dataset.plan import PLAN_NAME, Plan, load_plan
+from rephrase.dataset.rows import Row
+from rephrase.dataset.seen import SeenNames
+from rephrase.dataset.shards import part_name
+from rephrase.storage.storage import Storage
 
 SCHEMAS = {"rewrites": schema.REWRITES, "rejects": schema.REJECTS}
 BATCH_ROWS = 256

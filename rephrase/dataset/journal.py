@@ -1,7 +1,7 @@
 """The journal of a part under way: one small file for each finished (document, variant).
 
     OUT/journal/part-00017/00000042-0.json
-    OUT/journal/part-00017/00000043-0.partial    of a document that takes long: see `rephrase.memory`
+    OUT/journal/part-00017/00000043-0.partial    of a document that takes long: see `rephrase.completion_cache`
 
 A run that was killed finds there what need not be generated again. The journal goes when the part is committed.
 """
@@ -12,9 +12,9 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rephrase.rows import Row
-from rephrase.shards import part_name
-from rephrase.storage import Storage
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import part_name
+from rephrase.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ Key = tuple[int, int]
 class Entry:
     """What one variant of one document came to: its row, if there is one, and its refused chunks, of all steps.
 
-    `route` names the recipes, joined with +; `engine_s` is its share of the engine's time (see `rephrase.scheduler`).
+    `route` names the recipes, joined with +; `engine_s` is its share of the engine's time (see
+    `rephrase.scheduling.scheduler`).
     """
 
     rewrite: Row | None
@@ -74,7 +75,7 @@ class Journal:
             self._storage.remove(f"{self._folder}/{partial}")
 
     def write_partial(self, key: Key, data: bytes) -> None:
-        """What is known of a document under way: see `rephrase.memory`."""
+        """What is known of a document under way: see `rephrase.completion_cache`."""
         self._storage.write(f"{self._folder}/{_name(key)}.partial", data)
         self._partial.add(f"{_name(key)}.partial")
 

@@ -11,23 +11,69 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from rephrase.part_reader import PartReader
-from rephrase.plan import (
+from rephrase.corpus.reading import InputFile, ReadOptions, list_inputs
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import (
     LATER_PLAN_NAME,
     Plan,
     cut_into_parts,
     later_plans,
     load_plan,
+    make_plan,
+    require_same,
     save_plan,
 )
-from rephrase.reading import InputFile, ReadOptions
+from rephrase.dataset.seen import SeenNames
+from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
+from rephrase.prompting.routing import AUTOMATIC
 from rephrase.records import Document
-from rephrase.routing import AUTOMATIC
-from rephrase.seen import SeenNames
-from rephrase.shards import read_commits, read_rejects, read_rewrites
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 NOT_A_DOCUMENT = "read"  # the stage of a reject that was no document
+
+
+def open_plan(
+    storage: Storage,
+    source: str,
+    options: ReadOptions,
+    config: Mapping[str, Any],
+    *,
+    limit: int | None = None,
+    new_files: bool = False,
+    part_bytes: int | None = None,
+    recipe_choice: str = AUTOMATIC,
+) -> Plan:
+    """The plan in the output folder, once it is known that this run may continue it; otherwise a new one.
+
+    Args:
+        config: what a resumed run must have in common with the one before.
+        new_files: plan files that came since as further parts.
+
+    Raises:
+        PlanMismatchError: the folder belongs to another run.
+        FileNotFoundError, ValueError: there is nothing to read.
+    """
+    plan = load_plan(storage)
+    if plan is None:
+        plan = make_plan(
+            source,
+            options,
+            config,
+            output=storage.url,
+            limit=limit,
+            part_bytes=part_bytes,
+            recipe_choice=recipe_choice,
+        )
+        save_plan(storage, plan)
+        return plan
+    found, skipped = list_inputs(source, storage.url)
+    old, new = split_new(plan, found)
+    require_same(plan, config, old if new_files else found)
+    if new_files and new:
+        plan = extend_plan(
+            storage, plan, new, skipped, options, config, part_bytes=part_bytes, recipe_choice=recipe_choice
+        )
+    return plan
 
 
 def split_new(plan: Plan, found: Sequence[InputFile]) -> tuple[list[InputFile], list[InputFile]]:

@@ -7,8 +7,8 @@ anew for each of its n parts would read it n / 2 times.
 import threading
 from collections.abc import Iterator
 
-from rephrase.plan import InputChangedError, Part, Plan
-from rephrase.reading import Position, ReadOptions, has_changed, read_file
+from rephrase.corpus.reading import Position, ReadOptions, has_changed, read_file
+from rephrase.dataset.plan import InputChangedError, Part, Plan
 from rephrase.records import Document, UnreadableRecord
 
 # The number of a file in the plan, and a position in it.

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rephrase.language import detect_language
-from rephrase.reading import (
+from rephrase.corpus.language import detect_language
+from rephrase.corpus.reading import (
     InputFile,
     Position,
     ReadOptions,
@@ -22,10 +22,10 @@ from rephrase.reading import (
     list_inputs,
     read_file,
 )
+from rephrase.dataset.seen import SeenNames
+from rephrase.prompting.routing import AUTOMATIC, PASS_THROUGH, Route, route_document
 from rephrase.records import Document, Domain, UnreadableRecord
-from rephrase.routing import AUTOMATIC, PASS_THROUGH, Route, route_document
-from rephrase.seen import SeenNames
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 PLAN_NAME = "plan.json"
 LATER_PLAN_NAME = "plan-{:04d}.json"  # beside it, for files that came later

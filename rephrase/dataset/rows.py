@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rephrase import schema
-from rephrase.recipes import Recipe
+from rephrase.dataset import schema
+from rephrase.prompting.recipes import Recipe
 from rephrase.records import ChunkRewrite, Document, Rewrite, UnreadableRecord, Variant, digest
 
 Row = dict[str, Any]
 
 # Between two rewritten chunks.
-SEAM = "\n\n"
+CHUNK_SEPARATOR = "\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ def rewrite_id(document: Document, variant: Variant, recipe: Recipe, info: Model
 
 def stitch(rewrite: Rewrite) -> str:
     """The accepted chunks joined, with the source of a refused one where it was kept."""
-    return SEAM.join(part.standing for part in rewrite.chunks if part.standing is not None)
+    return CHUNK_SEPARATOR.join(part.standing for part in rewrite.chunks if part.standing is not None)
 
 
 def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], info: ModelInfo) -> Row | None:
@@ -56,7 +56,7 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
     for part in rewrite.chunks:
         start = None
         if part.standing is not None:
-            start = end + len(SEAM) if end else 0
+            start = end + len(CHUNK_SEPARATOR) if end else 0
             end = start + len(part.standing)
         chunks.append(_chunk(part, start))
     everything = [part for step, _ in steps for part in step.chunks]

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase import schema
-from rephrase.rows import Row
-from rephrase.storage import Storage
+from rephrase.dataset import schema
+from rephrase.dataset.rows import Row
+from rephrase.storage.storage import Storage
 
 Kind = Literal["rewrites", "rejects"]
 

@@ -1,5 +1,6 @@
 """What rewriting asks of a language model: one completion for one prompt, many at a time."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -95,3 +96,20 @@ class LogprobEngine(Protocol):
             EngineError: no text can.
         """
         ...
+
+
+def logprobs_of(engine: Engine) -> Callable[[str, str], Awaitable[TokenLogprobs | None]] | None:
+    """(context, text) -> log-probabilities, or None where the engine does not score this text.
+
+    None instead of a function when the engine scores no text at all.
+    """
+    if not isinstance(engine, LogprobEngine):
+        return None
+
+    async def logprobs(context: str, text: str) -> TokenLogprobs | None:
+        try:
+            return await engine.logprobs(context, text)
+        except (PromptTooLongError, RequestRefusedError, PoisonError):
+            return None
+
+    return logprobs

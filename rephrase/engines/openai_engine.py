@@ -19,10 +19,17 @@ from openai import (
     RateLimitError,
 )
 
-from rephrase.breaker import Breaker
-from rephrase.engine import EngineError, EngineInfo, EngineLoad, PoisonError, PromptTooLongError, RequestRefusedError
+from rephrase.engines.breaker import Breaker
+from rephrase.engines.engine import (
+    EngineError,
+    EngineInfo,
+    EngineLoad,
+    PoisonError,
+    PromptTooLongError,
+    RequestRefusedError,
+)
+from rephrase.engines.server_load import ServerLoad
 from rephrase.records import Completion, FinishReason, Prompt, Sampling, TokenLogprobs
-from rephrase.server_load import ServerLoad
 
 Answer = TypeVar("Answer")
 
@@ -43,7 +50,7 @@ _TRANSIENT_STATUS = {404, 405, 408, 409, 429, 501}
 class OpenAIEngine:
     """Sends each request to the endpoint that has the fewest under way, and again, later, when one fails.
 
-    An endpoint that fails time after time is left alone for a while: see `rephrase.breaker`.
+    An endpoint that fails time after time is left alone for a while: see `rephrase.engines.breaker`.
     """
 
     def __init__(

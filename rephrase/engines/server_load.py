@@ -11,7 +11,7 @@ import time
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from rephrase.engine import EngineLoad
+from rephrase.engines.engine import EngineLoad
 
 # Answers come more often than that; a server takes some milliseconds to write its metrics.
 REFRESH_S = 2.0

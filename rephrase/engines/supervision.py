@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rephrase.engine import (
+from rephrase.engines.engine import (
     Engine,
     EngineError,
     EngineInfo,

@@ -18,11 +18,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from rephrase.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
-from rephrase.limit import with_waiting
-from rephrase.models import PACKAGED_MODEL, model_revision, resolve_model
+from rephrase.engines.concurrency_limit import with_waiting
+from rephrase.engines.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
+from rephrase.models.resolve import PACKAGED_MODEL, model_revision, resolve_model
+from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
-from rephrase.tokenizer import HubTokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from rephrase.unpacking import unpacked_once
+from rephrase.models.unpacking import unpacked_once
 
 PACKAGED_MODEL = "SmolLM2-135M-Instruct"
 

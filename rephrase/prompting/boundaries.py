@@ -18,7 +18,7 @@ _INTRODUCTION = re.compile(
 )
 
 
-def repair_seam(written: str, rewrite: str) -> tuple[str, int]:
+def join_at_boundary(written: str, rewrite: str) -> tuple[str, int]:
     """`rewrite` without the sentences at its beginning that end `written`, and how many those were.
 
         written "… The war ended. Peace came."   rewrite "Peace came. Trade grew."   ->  "Trade grew.", 1

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import sentencex
 
+from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk
-from rephrase.tokenizer import Tokenizer
 
 _HEADING = re.compile(
     r"^(?:(#{1,6})\s+(.+?)\s*#*|\\(chapter|section|subsection|subsubsection)\*?(?:\[[^\]]*\])?\{([^{}]+)\})\s*$",

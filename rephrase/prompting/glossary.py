@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
-from rephrase.engine import Engine, PromptTooLongError, RequestRefusedError
-from rephrase.recipes import Recipe
+from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.prompting.recipes import Recipe
 from rephrase.records import ChunkRewrite, Sampling
 
 MAX_TOKENS = 160
@@ -12,7 +12,7 @@ _PAIR = re.compile(r"^\W*(.+?)\s*(?:=|->|→|：|:)\s*(.+?)[\s.;,]*$", re.MULTIL
 _MAX_CHARACTERS = 60
 
 
-async def ask_for_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -> tuple[dict[str, str], ChunkRewrite]:
+async def request_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -> tuple[dict[str, str], ChunkRewrite]:
     """Which terms of a chunk became which of its translation, and the chunk with what the question cost.
 
     A glossary is a help: without one the work goes on.

@@ -6,7 +6,7 @@
 import re
 from dataclasses import dataclass
 
-from rephrase.protected import formula_spans
+from rephrase.corpus.protected import formula_spans
 
 _MARK = re.compile(r"⟦\s*(\d+)\s*⟧")
 

@@ -16,10 +16,11 @@ from typing import Annotated
 
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from rephrase.context import Context
+from rephrase.prompting.context import Context
 from rephrase.records import Check, Chunk, Document, Domain, Prompt, Variant, digest
+from rephrase.settings import Settings
 
 # The passage is a value, never part of a template, so a document cannot smuggle template code in.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -42,16 +43,12 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Instruction = Annotated[str, Field(min_length=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SamplingDefaults(_Strict):
+class SamplingDefaults(Settings):
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(gt=0, le=1)
 
 
-class PromptTemplates(_Strict):
+class PromptTemplates(Settings):
     """Jinja templates over the names in _EXAMPLE.
 
     `fence` is a random word for the border of the passage; `hint` says what was wrong with the try before.
@@ -70,7 +67,7 @@ class PromptTemplates(_Strict):
         return template
 
 
-class Recipe(_Strict):
+class Recipe(Settings):
     """How a kind of document is rewritten."""
 
     schema_version: int = Field(ge=1, le=1)
@@ -125,7 +122,7 @@ class Recipe(_Strict):
             glossary=context.glossary,
             written=context.written,
             passage=passage,
-            fence=fence(chunk),
+            fence=delimiter(chunk),
             hint=hint,
         )
 
@@ -134,7 +131,7 @@ class Recipe(_Strict):
         return _render(self.glossary, passage=source, written=rewrite) if self.glossary else None
 
 
-def fence(chunk: Chunk) -> str:
+def delimiter(chunk: Chunk) -> str:
     """A word at the border of a passage: nobody who wrote the document can have known it."""
     return digest("fence", chunk.document_id, chunk.index, chunk.text)[:6]
 
@@ -157,7 +154,7 @@ def load_recipes(files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
     Raises:
         ValueError: a file is no recipe; the message names the file, the line or field, and what is wrong with it.
     """
-    built_in = sorted(resources.files("rephrase").joinpath("recipes").iterdir(), key=lambda entry: entry.name)
+    built_in = sorted(resources.files("rephrase.prompting").joinpath("recipes").iterdir(), key=lambda entry: entry.name)
     texts = [(entry.name, entry.read_text("utf-8")) for entry in built_in if entry.name.endswith(".toml")]
     for file in files:
         try:

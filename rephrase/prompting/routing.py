@@ -1,8 +1,9 @@
 """Which recipes rewrite a document: chosen by its domain and language, or by the user."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from rephrase.recipes import Recipe
+from rephrase.prompting.recipes import Recipe, load_recipes
 from rephrase.records import Document, Domain
 
 AUTOMATIC = "auto"
@@ -42,3 +43,29 @@ def require_recipes(choice: str, recipes: Mapping[str, Recipe]) -> None:
                 f"there is no recipe {name!r}; there are {', '.join(sorted(recipes))}, several of them joined with +, "
                 f"{AUTOMATIC!r} (by domain and language) and {PASS_THROUGH!r} (leave as it is)"
             )
+
+
+def open_recipes(choice: str, files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
+    """The recipes that a run with this choice may use, by name; `files` add to the built-in ones.
+
+    Raises:
+        ValueError: the choice names a recipe that does not exist, or a recipe file is wrong.
+    """
+    recipes = load_recipes(files)
+    require_recipes(choice, recipes)
+    if choice in (AUTOMATIC, PASS_THROUGH):
+        return recipes
+    return {name: recipes[name] for name in choice.split("+")}
+
+
+def model_size_notices(
+    n_parameters: float | None, model: str, recipes: Mapping[str, Recipe], routes: Iterable[str]
+) -> list[str]:
+    """A notice for each recipe on the routes that is meant for larger models than this one."""
+    used = {name for route in routes for name in route.split("+") if name in recipes}
+    return [
+        f"the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more, "
+        f"{model} has about {n_parameters / 1e6:,.0f}M: expect many rejects"
+        for name in sorted(used)
+        if n_parameters is not None and n_parameters < recipes[name].smallest_model_parameters
+    ]

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rephrase.chunking import chunk_document
-from rephrase.context import Context, tail
-from rephrase.corpus_sample import CorpusSample
-from rephrase.cost import Prices, total_usage
-from rephrase.language import detect_language
-from rephrase.recipes import Recipe, draw_variants
+from rephrase.corpus.chunking import chunk_document
+from rephrase.corpus.language import detect_language
+from rephrase.corpus.sampling import CorpusSample
+from rephrase.models.tokenizer import Tokenizer
+from rephrase.prompting.context import Context, tail
+from rephrase.prompting.recipes import Recipe, draw_variants
+from rephrase.prompting.routing import PASS_THROUGH, route_document
 from rephrase.records import Document
-from rephrase.routing import PASS_THROUGH, route_document
-from rephrase.simulation import BatchSpeed, Chain, simulate
-from rephrase.tokenizer import Tokenizer
+from rephrase.scheduling.cost import Prices, total_usage
+from rephrase.scheduling.simulation import BatchSpeed, Chain, simulate
 
 # Without an earlier run to learn from: tokens of a rewrite for each token of its source, in one try. Nemotron-CC
 # (arXiv 2412.02595) reports 0.83 for Wikipedia style.

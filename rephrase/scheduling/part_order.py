@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rephrase.plan import Part
+from rephrase.dataset.plan import Part
 
 # How much longer a chain takes than its share of the engine's time, with some room: retries and checks are not planned.
 STRETCH = 3

@@ -25,8 +25,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from rephrase.engine import Engine, EngineInfo, EngineLoad, ReportsLoad
-from rephrase.limit import Limit
+from rephrase.engines.concurrency_limit import ConcurrencyLimit
+from rephrase.engines.engine import Engine, EngineInfo, EngineLoad, ReportsLoad
 from rephrase.records import Completion, Prompt, Sampling
 
 T = TypeVar("T")
@@ -45,29 +45,29 @@ class NotBegunError(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class DocumentTurn:
+class DocumentSlot:
     """Whether any variant of a document has begun: then all of them are finished before a run stops."""
 
     begun: bool = False
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class SchedulingSlot:
     """The place of one chain in the schedule. `n_left` chunks are still to be written."""
 
     due: float
     n_left: int
-    document: DocumentTurn = field(default_factory=DocumentTurn)
+    document: DocumentSlot = field(default_factory=DocumentSlot)
     under_way: bool = False
     engine_s: float = 0.0
-    holds_a_slot: bool = False  # it has begun and its first request need not wait
+    admitted: bool = False  # it has begun and its first request need not wait
 
     @property
     def latest_start(self) -> float:
         return self.due - TURNS_PER_CHUNK * self.n_left
 
 
-_Waiting = list[tuple[float, int, Turn, "asyncio.Future[None]"]]
+_Waiting = list[tuple[float, int, SchedulingSlot, "asyncio.Future[None]"]]
 
 
 class Scheduler:
@@ -81,7 +81,7 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`may_begin` is told how many chunks are open, and says whether a further chain may begin."""
-        self.limit = Limit(engine.info.max_in_flight, engine.info.first_in_flight)
+        self.limit = ConcurrencyLimit(engine.info.max_in_flight, engine.info.first_in_flight)
         self.closed = False
         self.n_busy = 0  # requests at the engine
         self.n_under_way = 0  # chains
@@ -123,17 +123,17 @@ class Scheduler:
         """Wait until so few chains are left to begin that the next part should be read. Returns at once when closed."""
         await self._room.wait()
 
-    async def run_chain(self, turn: Turn, work: Callable[[], Awaitable[T]]) -> T:
+    async def run_chain(self, slot: SchedulingSlot, work: Callable[[], Awaitable[T]]) -> T:
         """Wait for the chain's turn to begin, then do its work, which asks by way of a ScheduledEngine.
 
         Raises:
             NotBegunError: the scheduler was closed first.
         """
-        if self.closed and not turn.document.begun:
+        if self.closed and not slot.document.begun:
             raise NotBegunError
         self.n_to_begin += 1
         try:
-            await self._wait(self._beginning, turn)
+            await self._wait(self._beginning, slot)
         finally:
             self.n_to_begin -= 1
             self._dispatch()
@@ -141,33 +141,33 @@ class Scheduler:
             return await work()
         finally:
             self.n_under_way -= 1
-            self.n_chunks_open -= turn.n_left
-            turn.under_way = False
-            if turn.holds_a_slot:
-                self._release(turn)
+            self.n_chunks_open -= slot.n_left
+            slot.under_way = False
+            if slot.admitted:
+                self._release(slot)
             self._dispatch()
 
-    def chunks_left(self, turn: Turn, n_left: int) -> None:
+    def chunks_left(self, slot: SchedulingSlot, n_left: int) -> None:
         """A chain under way has `n_left` chunks to go."""
-        self.n_chunks_open += n_left - turn.n_left
-        turn.n_left = n_left
+        self.n_chunks_open += n_left - slot.n_left
+        slot.n_left = n_left
 
-    async def ask(self, turn: Turn, prompt: Prompt, sampling: Sampling) -> Completion:
-        """One request of a chain under way, when it is its turn."""
-        if not turn.holds_a_slot:
-            await self._wait(self._going_on, turn)
+    async def ask(self, slot: SchedulingSlot, prompt: Prompt, sampling: Sampling) -> Completion:
+        """One request of a chain under way, when it is its slot."""
+        if not slot.admitted:
+            await self._wait(self._going_on, slot)
         began = self._advance()
         completion = None
         try:
             completion = await self._engine.complete(prompt, sampling)
             return completion
         finally:
-            turn.engine_s += self._advance() - began
+            slot.engine_s += self._advance() - began
             if self._load:
                 n_tokens = completion.n_completion_tokens if completion else 0
                 all_taken = self.n_busy >= self.limit.value
                 self.limit.answered(self._load(), n_tokens, self._advanced_at, all_taken)
-            self._release(turn)
+            self._release(slot)
             self._dispatch()
 
     def close(self) -> None:
@@ -175,8 +175,8 @@ class Scheduler:
         self.closed = True
         waiting, self._beginning = self._beginning, []
         for item in waiting:
-            _, _, turn, future = item
-            if turn.document.begun:
+            _, _, slot, future = item
+            if slot.document.begun:
                 heapq.heappush(self._beginning, item)
             elif not future.done():
                 future.set_exception(NotBegunError())
@@ -187,9 +187,9 @@ class Scheduler:
         self.closed = False
         self._dispatch()
 
-    async def _wait(self, line: _Waiting, turn: Turn) -> None:
+    async def _wait(self, line: _Waiting, slot: SchedulingSlot) -> None:
         future = asyncio.get_running_loop().create_future()
-        heapq.heappush(line, (turn.latest_start, next(self._sequence), turn, future))
+        heapq.heappush(line, (slot.latest_start, next(self._sequence), slot, future))
         self._dispatch()
         try:
             await future
@@ -197,21 +197,21 @@ class Scheduler:
             if future.done() and not future.cancelled():  # given in the same moment: give it back
                 if line is self._beginning:
                     self.n_under_way -= 1
-                    self.n_chunks_open -= turn.n_left
-                self._release(turn)
+                    self.n_chunks_open -= slot.n_left
+                self._release(slot)
                 self._dispatch()
             raise
 
     def _dispatch(self) -> None:
         """Give free slots to those whose turn it is."""
         while self.n_busy < self.limit.value:
-            if turn := self._next(self._going_on):
-                self._take(turn)
-            elif self._another_may_begin() and (turn := self._next(self._beginning)):
-                self._take(turn)
+            if slot := self._next(self._going_on):
+                self._take(slot)
+            elif self._another_may_begin() and (slot := self._next(self._beginning)):
+                self._take(slot)
                 self.n_under_way += 1
-                self.n_chunks_open += turn.n_left
-                turn.under_way = turn.document.begun = True
+                self.n_chunks_open += slot.n_left
+                slot.under_way = slot.document.begun = True
             else:
                 break
         if not self.closed and not self.n_under_way and self._beginning and not self._may_begin(0):
@@ -227,23 +227,23 @@ class Scheduler:
         return self.closed or self._may_begin(self.n_chunks_open)
 
     @staticmethod
-    def _next(line: _Waiting) -> Turn | None:
+    def _next(line: _Waiting) -> SchedulingSlot | None:
         while line:
-            _, _, turn, future = heapq.heappop(line)
+            _, _, slot, future = heapq.heappop(line)
             if not future.done():  # else it was cancelled
                 future.set_result(None)
-                return turn
+                return slot
         return None
 
-    def _take(self, turn: Turn) -> None:
+    def _take(self, slot: SchedulingSlot) -> None:
         self._advance()
         self.n_busy += 1
-        turn.holds_a_slot = True
+        slot.admitted = True
 
-    def _release(self, turn: Turn) -> None:
+    def _release(self, slot: SchedulingSlot) -> None:
         self._advance()
         self.n_busy -= 1
-        turn.holds_a_slot = False
+        slot.admitted = False
 
     def _advance(self) -> float:
         """Go on with the clock that shares each moment among the requests at the engine, and read it.
@@ -260,15 +260,15 @@ class Scheduler:
 
 
 class ScheduledEngine:
-    """The engine as one chain sees it: each request waits for the chain's turn."""
+    """The engine as one chain sees it: each request waits for the chain's slot."""
 
-    def __init__(self, info: EngineInfo, scheduler: Scheduler, turn: Turn) -> None:
+    def __init__(self, info: EngineInfo, scheduler: Scheduler, slot: SchedulingSlot) -> None:
         self.info = info
         self._scheduler = scheduler
-        self._turn = turn
+        self._slot = slot
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        return await self._scheduler.ask(self._turn, prompt, sampling)
+        return await self._scheduler.ask(self._slot, prompt, sampling)
 
     async def close(self) -> None:
         """The engine is shared: whoever opened it closes it."""

@@ -12,13 +12,13 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rephrase.engine import EngineInfo, EngineLoad
-from rephrase.limit import with_waiting
-from rephrase.part_order import order_parts
-from rephrase.plan import Part
-from rephrase.reading import Position
+from rephrase.corpus.reading import Position
+from rephrase.dataset.plan import Part
+from rephrase.engines.concurrency_limit import with_waiting
+from rephrase.engines.engine import EngineInfo, EngineLoad
 from rephrase.records import Completion, Prompt, Sampling
-from rephrase.scheduler import DocumentTurn, ScheduledEngine, Scheduler, Turn, run_parts
+from rephrase.scheduling.part_order import order_parts
+from rephrase.scheduling.scheduler import DocumentSlot, ScheduledEngine, Scheduler, SchedulingSlot, run_parts
 
 T = TypeVar("T")
 
@@ -210,25 +210,25 @@ def simulate(
         scheduler = Scheduler(engine, clock=loop.time)
         on_scheduler(scheduler)
 
-        async def run_chain(chain: Chain, turn: Turn) -> None:
-            mine = ScheduledEngine(engine.info, scheduler, turn)
+        async def run_chain(chain: Chain, slot: SchedulingSlot) -> None:
+            mine = ScheduledEngine(engine.info, scheduler, slot)
 
             async def work() -> None:
                 for n_tokens in chain:
                     await mine.complete(_PROMPT, Sampling(temperature=0, top_p=1, max_tokens=n_tokens, seed=0))
-                    scheduler.chunks_left(turn, turn.n_left - 1)
+                    scheduler.chunks_left(slot, slot.n_left - 1)
                     if check_s:
                         await asyncio.sleep(check_s)
 
-            await scheduler.run_chain(turn, work)
+            await scheduler.run_chain(slot, work)
 
         async def run_part(part: Part) -> None:
             chains = sorted(parts[part.index], key=len, reverse=True)
             due = scheduler.due(sum(map(len, chains)))
             async with asyncio.TaskGroup() as group:
                 for chain in chains:
-                    turn = Turn(due=due, n_left=len(chain), document=DocumentTurn())
-                    group.create_task(run_chain(chain, turn))
+                    slot = SchedulingSlot(due=due, n_left=len(chain), document=DocumentSlot())
+                    group.create_task(run_chain(chain, slot))
                 scheduler.opened(part.index).set()
 
         sizes = [

@@ -21,11 +21,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
-if TYPE_CHECKING:
-    from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 FOLDER = "lease"
 LEASE_S = 60.0
@@ -39,7 +38,7 @@ class OutputInUseError(RuntimeError):
 class Lease:
     """The right to write to `storage`, from `acquire` to `release`."""
 
-    def __init__(self, storage: "Storage", lease_s: float | None = None) -> None:
+    def __init__(self, storage: Storage, lease_s: float | None = None) -> None:
         self._storage = storage
         self._lease_s = lease_s or float(os.environ.get("PALIMPSEST_LEASE_S", LEASE_S))
         self._holder = uuid4().hex

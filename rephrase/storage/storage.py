@@ -16,13 +16,10 @@ import stamina
 from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
 
-from rephrase.lease import Lease, OutputInUseError
-
 T = TypeVar("T")
 
-# A remote filesystem that does not answer, or answers 503, is asked again for so long.
+# How long a remote filesystem that does not answer, or answers 503, is retried.
 PATIENCE_S = 600.0
-LEASE_PATIENCE_S = 30.0
 N_READERS = 16
 # What asking again does not change.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -43,7 +40,8 @@ class Storage:
         self.fs, root = fsspec.core.url_to_fs(self.url)
         self.root = root.rstrip("/")
         self.is_local = isinstance(self.fs, LocalFileSystem)
-        self._lease: Lease | None = None
+        # Called before each write while the folder is held; raises when it no longer is.
+        self.require_held: Callable[[], None] = lambda: None
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
@@ -77,10 +75,9 @@ class Storage:
         """Write `data` under `name`, replacing what was there, in one step that a crash cannot cut in two.
 
         Raises:
-            OutputInUseError: another run has taken this folder over.
+            OutputInUseError: another run has taken over this folder, which `lock.locked` held.
         """
-        if self._lease is not None:
-            self._lease.require()
+        self.require_held()
         if not self.is_local:
             self._patiently(self.fs.pipe_file, self.path(name), data)
             return
@@ -135,39 +132,6 @@ class Storage:
         if self.is_local:
             for path in Path(self.root).rglob(".*.tmp"):
                 path.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def locked(self, on_wait: Callable[[str], None] = lambda message: None) -> Iterator[None]:
-        """Hold the folder for this process.
-
-        A local folder has a lock, which the operating system lets go of however the process ends. Elsewhere there is a
-        lease: see `rephrase.lease`. `on_wait` hears for what and how long this waits.
-
-        Raises:
-            OutputInUseError: another process holds it.
-        """
-        if not self.is_local:
-            lease = Lease(Storage(self.url, patience_s=LEASE_PATIENCE_S))
-            lease.acquire(on_wait)
-            self._lease = lease
-            try:
-                yield
-            finally:
-                self._lease = None
-                lease.release()
-            return
-        import fcntl
-
-        folder = Path(self.root)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise OutputInUseError(
-                    f"another run is writing to {self.url}; wait for it, stop it, or choose another output folder"
-                ) from error
-            yield
 
     def _patiently(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
         if self.is_local:

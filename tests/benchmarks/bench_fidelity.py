@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from fidelity.fitting import (
+from fidelity.checks.packaged_entailment import PACKAGED_ENTAILMENT
+from fidelity.checks.sentences import SENTENCE_SCORES
+from fidelity.fitting.fitting import (
     Example,
     balanced_threshold,
     balanced_weights,
@@ -24,14 +26,12 @@ from fidelity.fitting import (
     odds_after,
     out_of_fold_odds,
 )
+from fidelity.fitting.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
+from fidelity.fitting.planted_pairs import planted_pairs
+from fidelity.fitting.score_cache import ScoreCache
+from fidelity.fitting.train_calibration import FEATURES, MAX_FALSE_REJECTS, features_of
 from fidelity.judge import TIER_SCORES
-from fidelity.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
-from fidelity.packaged_entailment import PACKAGED_ENTAILMENT
-from fidelity.planted_pairs import planted_pairs
-from fidelity.score_cache import ScoreCache
-from fidelity.sentences import SENTENCE_SCORES
-from fidelity.train_calibration import FEATURES, MAX_FALSE_REJECTS, features_of
-from rephrase.models import PACKAGED_MODEL, resolve_model
+from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
 
 N_RESAMPLES = 1000
 

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from fidelity.checker import check_form
-from fidelity.encoder import CrossEncoderEntailment, SentenceEncoder
-from fidelity.entailment import score_entailment
-from fidelity.facts.compare import compare_facts
-from fidelity.facts.parsed import parse
-from fidelity.planted import faithful
-from fidelity.planted_pairs import chunk_of
-from fidelity.sentences import compare_sentences, split_sentences
-from fidelity.vector_cache import CachedEncoder
+from fidelity.checks.encoder import CrossEncoderEntailment, SentenceEncoder
+from fidelity.checks.entailment import score_entailment
+from fidelity.checks.sentences import compare_sentences, split_sentences
+from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.facts.comparing.compare import compare_facts
+from fidelity.facts.reading.parsed import parse
+from fidelity.fitting.planted_pairs import chunk_of
+from fidelity.planting.planted import faithful
 from rephrase.records import Completion, Prompt, Sampling
 
 N_ROUNDS = 3
@@ -52,7 +52,7 @@ def embedding_throughput(texts: list[str], encoder: SentenceEncoder) -> tuple[fl
 
 def generation_tokens_per_s(chunks: list[str]) -> tuple[float, float]:
     """Output tokens per second of the packaged model with all chunks at once, and tokens for each chunk."""
-    from rephrase.engine_vllm import VLLMEngine
+    from rephrase.engines.vllm_engine import VLLMEngine
 
     engine = VLLMEngine(max_context_tokens=2048)
     system = "Rewrite the input text in your own words."

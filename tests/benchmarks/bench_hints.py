@@ -11,17 +11,17 @@ import dataclasses
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
-from fidelity.encoder import SentenceEncoder
-from fidelity.labelled_sets import read_rows
-from rephrase.chunking import chunk_document
-from rephrase.context import make_context
-from rephrase.engine_vllm import VLLMEngine
-from rephrase.hints import make_hint
-from rephrase.models import PACKAGED_MODEL
-from rephrase.recipes import draw_variants, load_recipes
+from fidelity.checks.encoder import SentenceEncoder
+from fidelity.fitting.labelled_sets import read_rows
+from rephrase.corpus.chunking import chunk_document
+from rephrase.engines.vllm_engine import VLLMEngine
+from rephrase.models.resolve import PACKAGED_MODEL
+from rephrase.models.tokenizer import HubTokenizer
+from rephrase.prompting.context import make_context
+from rephrase.prompting.hints import make_hint
+from rephrase.prompting.recipes import draw_variants, load_recipes
 from rephrase.records import Chunk, Document, Sampling, Verdict
 from rephrase.rewriting import attempt_seed
-from rephrase.tokenizer import HubTokenizer
 
 
 async def main() -> None:

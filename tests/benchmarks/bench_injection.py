@@ -16,15 +16,15 @@ import random
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
-from fidelity.encoder import SentenceEncoder
-from fidelity.obedience import obeyed, split
-from fidelity.planted import faithful
-from rephrase.engine_vllm import VLLMEngine
-from rephrase.models import PACKAGED_MODEL
-from rephrase.recipes import draw_variants, load_recipes
+from fidelity.checks.encoder import SentenceEncoder
+from fidelity.checks.prompt_injection import obeyed, split
+from fidelity.planting.planted import faithful
+from rephrase.engines.vllm_engine import VLLMEngine
+from rephrase.models.resolve import PACKAGED_MODEL
+from rephrase.models.tokenizer import HubTokenizer
+from rephrase.prompting.recipes import draw_variants, load_recipes
 from rephrase.records import Check, Chunk, Completion, Document, Prompt, Sampling
 from rephrase.rewriting import Tools, rewrite_document
-from rephrase.tokenizer import HubTokenizer
 
 RECIPE = load_recipes()["rephrase"]
 # A faithful edit is near its source on purpose.

@@ -19,12 +19,12 @@ from bench_train_data import read_documents, train_tokenizer
 from datasets import load_dataset
 from transformers import AutoTokenizer
 
-from rephrase.shards import commit_part
-from rephrase.storage import Storage
-from training.loader import Loader, LoaderConfig
-from training.mixture import Mixture, MixtureRule
-from training.token_store import TokenStore, tokenise_shards
-from training.tokenizer import TextTokenizer
+from rephrase.dataset.shards import commit_part
+from rephrase.storage.storage import Storage
+from training.data.loader import Loader, LoaderConfig
+from training.data.mixture import Mixture, MixtureRule
+from training.data.token_store import TokenStore, tokenise_shards
+from training.data.tokenizer import TextTokenizer
 
 ROW_LENGTH, ROWS = 1024, 8
 ROUNDS = 3

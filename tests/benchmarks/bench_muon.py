@@ -19,19 +19,19 @@ from pathlib import Path
 import torch
 from bench_train_data import build_store, read_documents, train_tokenizer
 
-from training.config import ModelConfig
-from training.evaluation import held_out_losses
-from training.held_out import held_out_rows
-from training.loader import Loader, LoaderConfig
-from training.mixture import Mixture
-from training.model import Decoder
-from training.muon_clip import MuonClip, MuonClipConfig
+from training.data.held_out import held_out_rows
+from training.data.loader import Loader, LoaderConfig
+from training.data.mixture import Mixture
+from training.data.token_store import TokenStore
+from training.loop.evaluation import held_out_losses
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.model.presets import nano
+from training.optimizer.muon_clip import MuonClip, MuonClipConfig
+from training.optimizer.parameter_rules import deepseek_rules
+from training.optimizer.qk_clip import QKClip, latent_attention_layers
+from training.optimizer.schedule import wsd
 from training.parallel import Ranks
-from training.parameter_rules import deepseek_rules
-from training.presets import nano
-from training.qk_clip import QKClip, latent_attention_layers
-from training.schedule import wsd
-from training.token_store import TokenStore
 
 ROW_LENGTH, ROWS, HELD_OUT = 256, 8, 0.08
 SHARES = (0.4, 0.55, 0.7)

@@ -13,20 +13,20 @@ from pathlib import Path
 import torch
 from bench_train_data import build_store, read_documents, train_tokenizer
 
-from training.held_out import held_out_rows
-from training.loader import Loader, LoaderConfig
-from training.loss_guard import GuardConfig
-from training.mixture import Mixture
-from training.model import Decoder
-from training.muon_clip import MuonClip, MuonClipConfig
-from training.parameter_rules import deepseek_rules
-from training.presets import nano
-from training.qk_clip import THRESHOLD, QKClip, latent_attention_layers
-from training.schedule import constant
-from training.telemetry import read_metrics
-from training.token_store import TokenStore
-from training.trainer import Trainer, TrainerConfig
-from training.utility.report import max_logit_curves
+from training.data.held_out import held_out_rows
+from training.data.loader import Loader, LoaderConfig
+from training.data.mixture import Mixture
+from training.data.token_store import TokenStore
+from training.loop.logit_curves import max_logit_curves
+from training.loop.loss_guard import GuardConfig
+from training.loop.telemetry import read_metrics
+from training.loop.trainer import Trainer, TrainerConfig
+from training.model.decoder import Decoder
+from training.model.presets import nano
+from training.optimizer.muon_clip import MuonClip, MuonClipConfig
+from training.optimizer.parameter_rules import deepseek_rules
+from training.optimizer.qk_clip import THRESHOLD, QKClip, latent_attention_layers
+from training.optimizer.schedule import constant
 from training.utility.tracker import UtilityConfig
 
 ROW_LENGTH, ROWS, HELD_OUT = 256, 8, 0.08

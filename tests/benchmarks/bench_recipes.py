@@ -15,21 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
-from fidelity.encoder import SentenceEncoder
-from fidelity.preserve import lost_formula, lost_number
-from rephrase.engine_vllm import VLLMEngine
-from rephrase.models import PACKAGED_MODEL
-from rephrase.part_reader import PartReader
-from rephrase.parts import Progress, Workshop, run_part
-from rephrase.plan import make_plan
-from rephrase.reading import Fields, ReadOptions
-from rephrase.recipes import load_recipes
+from fidelity.checks.encoder import SentenceEncoder
+from fidelity.checks.preserve import lost_formula, lost_number
+from rephrase.corpus.reading import Fields, ReadOptions
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import make_plan
+from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.engines.vllm_engine import VLLMEngine
+from rephrase.models.resolve import PACKAGED_MODEL
+from rephrase.models.tokenizer import HubTokenizer
+from rephrase.parts import run_part
+from rephrase.progress import Progress
+from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Domain
 from rephrase.rewriting import Tools
-from rephrase.scheduler import Scheduler
-from rephrase.shards import read_rejects, read_rewrites
-from rephrase.storage import Storage
-from rephrase.tokenizer import HubTokenizer
+from rephrase.run_context import RunContext
+from rephrase.scheduling.scheduler import Scheduler
+from rephrase.storage.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ async def measure(source: Source, arguments: argparse.Namespace, tools: Tools, c
     (folder / "corpus.jsonl").write_text("\n".join(lines), encoding="utf-8")
     options = ReadOptions(fields=Fields(), domain=source.domain)
     plan = make_plan(str(folder / "corpus.jsonl"), options, {}, recipe_choice=source.choice, part_bytes=1 << 30)
-    workshop = Workshop(
+    run_context = RunContext(
         storage=Storage(folder / "out"),
         plan=plan,
         reader=PartReader(plan, options),
@@ -83,10 +85,10 @@ async def measure(source: Source, arguments: argparse.Namespace, tools: Tools, c
         progress=Progress(),
     )
     began = time.monotonic()
-    commit = await run_part(plan.parts[0], workshop)
+    commit = await run_part(plan.parts[0], run_context)
     seconds = time.monotonic() - began
-    rewrites = [row for table in read_rewrites(workshop.storage) for row in table.to_pylist()]
-    rejects = [row for table in read_rejects(workshop.storage) for row in table.to_pylist()]
+    rewrites = [row for table in read_rewrites(run_context.storage) for row in table.to_pylist()]
+    rejects = [row for table in read_rejects(run_context.storage) for row in table.to_pylist()]
     reasons = Counter(row["reason"] for row in rejects)
     similar = [
         s["value"]

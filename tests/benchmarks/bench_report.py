@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from synthetic_run import documents, write_run
 
-from flows.summary import summarize
+from flows.results.summary import summarize
 
 ROOT = Path(__file__).parent.parent.parent
 

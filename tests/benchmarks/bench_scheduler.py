@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bench_scheduler.py DATA [--documents 1000,10000,100000,1000000]
 
-The scheduler is the real one, on a simulated engine and a clock that jumps (rephrase/simulation.py). Documents are
-drawn from the US history sections and the Wikipedia articles and paragraphs of DATA/documents, with the chunks they
-really have. A chunk is tried again until it is accepted, up to three times.
+The scheduler is the real one, on a simulated engine and a clock that jumps (rephrase/scheduling/simulation.py).
+Documents are drawn from the US history sections and the Wikipedia articles and paragraphs of DATA/documents, with the
+chunks they really have. A chunk is tried again until it is accepted, up to three times.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rephrase.chunking import chunk_document
-from rephrase.models import PACKAGED_MODEL, resolve_model
-from rephrase.plan import MAX_PART_BYTES, MIN_PART_BYTES, N_PARTS
-from rephrase.recipes import load_recipes
+from rephrase.corpus.chunking import chunk_document
+from rephrase.dataset.plan import MAX_PART_BYTES, MIN_PART_BYTES, N_PARTS
+from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+from rephrase.models.tokenizer import HubTokenizer
+from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Document
-from rephrase.scheduler import Scheduler
-from rephrase.simulation import BatchSpeed, Chain, simulate
-from rephrase.tokenizer import HubTokenizer
+from rephrase.scheduling.scheduler import Scheduler
+from rephrase.scheduling.simulation import BatchSpeed, Chain, simulate
 
 # (requests at once, tokens per second): the packaged model in vLLM in the process, eager, two quiet cores, 150 tokens
 # in and up to 160 out. `python tests/benchmarks/bench_throughput.py DATA --legs speeds` measures them anew.
@@ -56,7 +56,7 @@ def chunk_lengths(data: Path, files: Sequence[str] = FILES) -> list[tuple[int, l
 
 
 def draw_parts(lengths: list[tuple[int, list[int]]], n_documents: int) -> list[list[Chain]]:
-    """Documents drawn with repetition, cut into parts by the rule of `rephrase.plan`."""
+    """Documents drawn with repetition, cut into parts by the rule of `rephrase.dataset.plan`."""
     generator = random.Random(n_documents)
     drawn = generator.choices(lengths, k=n_documents)
     part_bytes = min(max(sum(n for n, _ in drawn) // N_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)

@@ -40,19 +40,19 @@ from rich.console import Console
 from turns import clock, take_turns
 
 import flows.rephrasing
-import flows.resources
+import flows.running.run_setup
 import rephrase.parts
 from flows.local import run_locally
-from rephrase.chunking import chunk_document
-from rephrase.context import make_context
-from rephrase.engine import EngineInfo
-from rephrase.engine_vllm import CPU_BLOCK_TOKENS, MAX_NUM_SEQS_CPU, VLLMEngine
-from rephrase.journal import Journal
-from rephrase.models import PACKAGED_MODEL, resolve_model
-from rephrase.recipes import draw_variants, load_recipes
+from rephrase.corpus.chunking import chunk_document
+from rephrase.dataset.journal import Journal
+from rephrase.engines.engine import EngineInfo
+from rephrase.engines.vllm_engine import CPU_BLOCK_TOKENS, MAX_NUM_SEQS_CPU, VLLMEngine
+from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+from rephrase.models.tokenizer import HubTokenizer
+from rephrase.prompting.context import make_context
+from rephrase.prompting.recipes import draw_variants, load_recipes
 from rephrase.records import Completion, Document, Prompt, Sampling, Verdict
 from rephrase.rewriting import Tools, rewrite_document
-from rephrase.tokenizer import HubTokenizer
 
 LEGS = ("bare", "flow", "checked", "server", "datatrove")
 RECIPE = load_recipes()["rephrase"]
@@ -260,7 +260,7 @@ class AcceptAll:
 def flow(documents: list[Document], *, checked: bool, endpoint: str | None = None, prefect_home: str = "") -> Measured:
     """`palimpsest rephrase` in this process, with its ends watched."""
     watch = Watch()
-    open_engine, run_part = flows.resources.open_engine, rephrase.parts.run_part
+    open_engine, run_part = flows.running.run_setup.open_engine, rephrase.parts.run_part
     spans: dict[str, float] = {}
 
     def opened(config: Any) -> Any:
@@ -268,21 +268,21 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
         watch.watch_engine(engine)
         return engine
 
-    flows.resources.open_engine = opened
+    flows.running.run_setup.open_engine = opened
     if checked:
-        watch.time_calls(flows.resources.Checker, "_answer", "fidelity: embeddings")
+        watch.time_calls(flows.running.run_setup.Checker, "_answer", "fidelity: embeddings")
         watch.time_calls(sys.modules["fidelity.checker"], "check_form", "fidelity: form")
     else:
-        flows.resources.Checker = AcceptAll
-        flows.resources.open_encoder = lambda model: None
+        flows.running.run_setup.Checker = AcceptAll
+        flows.running.run_setup.open_encoder = lambda model: None
     watch.time_calls(rephrase.parts, "_open", "reading and chunking, ahead")
     watch.time_calls(rephrase.parts, "_commit", "commit")
     watch.time_calls(Journal, "write", "journal")
 
-    async def timed_part(part: Any, workshop: Any) -> Any:
+    async def timed_part(part: Any, run_context: Any) -> Any:
         began = clock()
         try:
-            return await run_part(part, workshop)
+            return await run_part(part, run_context)
         finally:
             spans[str(part.index)] = clock() - began
 
@@ -308,7 +308,7 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
             "recipe": "rephrase",
             "engine": engine,
         }
-        write_json = rephrase.shards.Storage.write_json
+        write_json = rephrase.dataset.shards.Storage.write_json
 
         def timed_write(storage: Any, name: str, value: object) -> None:
             write_json(storage, name, value)
@@ -319,7 +319,7 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
                 # Its start, some seconds of imports, is over before the first request.
                 watch.measured.stages_s["Prefect: its server, CPU"] = children_cpu_s() - watch._others_s
 
-        rephrase.shards.Storage.write_json = timed_write
+        rephrase.dataset.shards.Storage.write_json = timed_write
         summary = run_locally(values, Console(stderr=True))
         measured = watch.measured
         print(f"{summary.n_parts} parts, {summary.n_chunks_accepted} of {summary.n_chunks} chunks accepted")

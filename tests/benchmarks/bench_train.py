@@ -17,16 +17,16 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from training.batch import Batch
-from training.boundaries import Boundaries
+from training.data.batch import Batch
+from training.data.boundaries import Boundaries
+from training.data.token_store import Stream
 from training.huggingface import to_hf
-from training.model import Decoder
-from training.muon_clip import MuonClip
+from training.model.decoder import Decoder
+from training.model.presets import PRESETS, preset
+from training.optimizer.muon_clip import MuonClip
+from training.optimizer.parameter_rules import deepseek_rules
+from training.optimizer.qk_clip import QKClip, latent_attention_layers
 from training.parallel import Ranks
-from training.parameter_rules import deepseek_rules
-from training.presets import PRESETS, preset
-from training.qk_clip import QKClip, latent_attention_layers
-from training.token_store import Stream
 from training.utility.tracker import UtilityConfig, UtilityTracker
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

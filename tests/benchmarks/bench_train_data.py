@@ -9,9 +9,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from rephrase.records import Document
-from rephrase.storage import Storage
-from training.token_store import TokenStore, tokenise_documents
-from training.tokenizer import TextTokenizer
+from rephrase.storage.storage import Storage
+from training.data.token_store import TokenStore, tokenise_documents
+from training.data.tokenizer import TextTokenizer
 
 TEXT_FIELDS = ("text", "context", "question", "answer", "en")
 

@@ -19,20 +19,20 @@ from pathlib import Path
 from bench_train_data import read_documents, train_tokenizer
 
 from rephrase.records import Document
-from rephrase.storage import Storage
-from training.config import ModelConfig
-from training.held_out import held_out_rows
-from training.loader import Loader, LoaderConfig
-from training.mixture import Mixture, MixtureRule
-from training.model import Decoder
-from training.muon_clip import MuonClip, MuonClipConfig
-from training.parameter_rules import deepseek_rules
-from training.presets import nano
-from training.qk_clip import QKClip, latent_attention_layers
-from training.schedule import wsd
-from training.token_store import TokenStore, tokenise_documents
-from training.tokenizer import TextTokenizer
-from training.trainer import Trainer, TrainerConfig
+from rephrase.storage.storage import Storage
+from training.data.held_out import held_out_rows
+from training.data.loader import Loader, LoaderConfig
+from training.data.mixture import Mixture, MixtureRule
+from training.data.token_store import TokenStore, tokenise_documents
+from training.data.tokenizer import TextTokenizer
+from training.loop.trainer import Trainer, TrainerConfig
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.model.presets import nano
+from training.optimizer.muon_clip import MuonClip, MuonClipConfig
+from training.optimizer.parameter_rules import deepseek_rules
+from training.optimizer.qk_clip import QKClip, latent_attention_layers
+from training.optimizer.schedule import wsd
 from training.utility.tracker import UtilityConfig
 from training.utility.value import values
 

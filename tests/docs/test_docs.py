@@ -11,7 +11,7 @@ import pytest
 import typer.main
 from served import TESTS, environment
 
-from flows.cli import app
+from flows.cli.app import app
 
 ROOT = TESTS.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "infra" / "README.md"])

@@ -8,8 +8,8 @@ import pytest
 from scripted import BagOfWords, lenient
 
 from fidelity.checker import Checker, FidelityConfig, similarities
-from fidelity.encoder import SentenceEncoder
-from fidelity.facts.compare import compare_facts
+from fidelity.checks.encoder import SentenceEncoder
+from fidelity.facts.comparing.compare import compare_facts
 from rephrase.records import Check, Chunk, Completion
 
 SOURCE = "The treaty was signed in Paris in 1783 and ended the war between Britain and its colonies."

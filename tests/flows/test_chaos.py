@@ -10,7 +10,7 @@ import pytest
 from chaos import Command, check_complete, checked, kill_and_resume, write_corpus
 from chaotic_server import ChaoticServer
 
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 N_DOCUMENTS = 60
 

@@ -11,9 +11,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
 
 import flows.doctor
-from flows.cli import app
-from flows.config import EngineConfig
+from flows.cli.app import app
 from flows.doctor import Questions, examine
+from rephrase.engines.opening import EngineConfig
 
 ENGINE = EngineConfig()
 

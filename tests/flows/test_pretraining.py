@@ -6,13 +6,13 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.pretraining import pretrain
-from flows.train_config import TrainConfig
-from rephrase.shards import commit_part
-from rephrase.storage import Storage
-from training.presets import PRESETS
-from training.run import RunOptions
-from training.schedule import SCHEDULES
-from training.trainer import Precision
+from rephrase.dataset.shards import commit_part
+from rephrase.storage.storage import Storage
+from training.loop.run import RunOptions
+from training.loop.trainer import Precision
+from training.model.presets import PRESETS
+from training.optimizer.schedule import SCHEDULES
+from training.train_config import TrainConfig
 
 pytestmark = pytest.mark.model
 

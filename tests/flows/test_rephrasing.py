@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rephrase.shards import read_rejects, read_rewrites
-from rephrase.storage import Storage
+from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.storage.storage import Storage
 
 TESTS = Path(__file__).parent.parent
 N_DOCUMENTS = 24

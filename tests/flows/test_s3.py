@@ -8,7 +8,7 @@ import pytest
 from chaos import Command, check_complete, kill_and_resume, write_corpus
 from s3_server import BUCKET, SECRET, s3_server
 
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 pytestmark = pytest.mark.chaos
 N_DOCUMENTS = 25

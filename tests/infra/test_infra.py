@@ -13,14 +13,14 @@ from prefect import Flow
 from prefect.workers.base import BaseJobConfiguration
 from scripted import ScriptedEngine
 
-from flows.cli import app
+from flows.cli.app import app
+from flows.cli.serve import read_config
 from flows.config import RephraseConfig
-from flows.deployments import SERVED
-from flows.metrics import RunCollector
-from flows.run_secrets import SECRETS
-from flows.serve_commands import read_config
-from rephrase.parts import Progress
-from rephrase.scheduler import Scheduler
+from flows.running.metrics import RunCollector
+from flows.running.secret_blocks import SECRETS
+from flows.serving.deployments import SERVED
+from rephrase.progress import Progress
+from rephrase.scheduling.scheduler import Scheduler
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"

@@ -3,11 +3,11 @@
 import pytest
 from scripted import ScriptedEngine
 
-from rephrase import memory
-from rephrase.journal import Journal
-from rephrase.memory import RememberingEngine
+from rephrase import completion_cache as memory
+from rephrase.completion_cache import CompletionCache
+from rephrase.dataset.journal import Journal
 from rephrase.records import Prompt, Sampling
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 
 def prompt(i):
@@ -26,7 +26,7 @@ def storage(tmp_path):
 async def session(storage, requests):
     journal, engine = Journal(storage, 0), ScriptedEngine()
     journal.read()
-    remembering = RememberingEngine(engine, journal, (3, 1))
+    remembering = CompletionCache(engine, journal, (3, 1))
     await remembering.load()
     answers = [await remembering.complete(prompt(i), sampling(seed)) for i, seed in requests]
     return answers, engine.prompts, remembering

@@ -9,26 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import BagOfWords, ScriptedEngine, WordTokenizer, accept, passage, shout
 
-from fidelity.diversity import near_duplicate
-from rephrase.cost import Prices
-from rephrase.engine import EngineError
-from rephrase.journal import Entry, Journal
-from rephrase.part_reader import PartReader
-from rephrase.parts import Progress, Workshop, run_part
-from rephrase.plan import make_plan
-from rephrase.reading import ReadOptions
-from rephrase.recipes import load_recipes
+from fidelity.checks.diversity import near_duplicate
+from rephrase.corpus.reading import ReadOptions
+from rephrase.dataset.journal import Entry, Journal
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import make_plan
+from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
+from rephrase.engines.engine import EngineError
+from rephrase.parts import run_part
+from rephrase.progress import Progress
+from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Domain, Verdict
 from rephrase.rewriting import Tools
-from rephrase.scheduler import Scheduler
-from rephrase.shards import read_commits, read_rejects, read_rewrites
-from rephrase.storage import Storage
-from rephrase.target import Target
+from rephrase.run_context import RunContext
+from rephrase.scheduling.cost import Prices
+from rephrase.scheduling.scheduler import Scheduler
+from rephrase.scheduling.target import Target
+from rephrase.storage.storage import Storage
 
 RECIPES = {name: recipe.model_copy(update={"chunk_tokens": 16}) for name, recipe in load_recipes().items()}
 
 
-def workshop(
+def run_context(
     folder, engine, *, texts=(), check=accept, n_variants=1, n_retries=0, domain=Domain.KNOWLEDGE, choice="auto"
 ):
     corpus = folder / "corpus.jsonl"
@@ -38,7 +40,7 @@ def workshop(
     options = ReadOptions(domain=domain)
     tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=0)
     plan = make_plan(str(corpus), options, {}, recipe_choice=choice)
-    return Workshop(
+    return RunContext(
         storage=Storage(folder / "out"),
         plan=plan,
         reader=PartReader(plan, options),
@@ -70,21 +72,21 @@ def sentences(n: int, name: str) -> str:
 TEXTS = [sentences(n, f"d{i}") for i, n in enumerate([1, 9, 2, 30, 1, 5])] + ["", "  "]
 
 
-def rows(shop):
-    rewrites = [row for table in read_rewrites(shop.storage) for row in table.to_pylist()]
-    rejects = [row for table in read_rejects(shop.storage) for row in table.to_pylist()]
+def rows(context):
+    rewrites = [row for table in read_rewrites(context.storage) for row in table.to_pylist()]
+    rejects = [row for table in read_rejects(context.storage) for row in table.to_pylist()]
     return rewrites, rejects
 
 
-async def run(shop):
-    return await run_part(shop.plan.parts[0], shop)
+async def run(context):
+    return await run_part(context.plan.parts[0], context)
 
 
 async def test_rows_come_in_the_order_of_the_corpus_and_all_is_accounted_for(tmp_path):
-    shop = workshop(tmp_path, ScriptedEngine(by_variant, delay_s=0.001), texts=TEXTS, n_variants=2)
-    shop = dataclasses.replace(shop, near_duplicates=lambda texts: {})
-    commit = await run(shop)
-    rewrites, rejects = rows(shop)
+    context = run_context(tmp_path, ScriptedEngine(by_variant, delay_s=0.001), texts=TEXTS, n_variants=2)
+    context = dataclasses.replace(context, near_duplicates=lambda texts: {})
+    commit = await run(context)
+    rewrites, rejects = rows(context)
     assert [(r["document_id"], r["variant"]) for r in rewrites] == [(f"d{i}", v) for i in range(6) for v in range(2)]
     assert [(r["document_id"], r["reason"]) for r in rejects] == [("d6", "empty_text"), ("d7", "empty_text")]
     assert (commit["n_records"], commit["n_documents_accepted"], commit["n_documents_rejected"]) == (8, 6, 2)
@@ -92,22 +94,22 @@ async def test_rows_come_in_the_order_of_the_corpus_and_all_is_accounted_for(tmp
         assert sorted(row["text"].split()) == sorted(row["source_text"].split())
         assert (row["model"], row["engine"], row["recipe"]) == ("scripted", "scripted", "rephrase")
     assert len({row["id"] for row in rewrites}) == len(rewrites)
-    progress = shop.progress
+    progress = context.progress
     assert (progress.n_records_done, progress.n_documents_accepted, progress.n_chunks_rejected) == (8, 6, 0)
-    assert progress.n_bytes_done == 2 * shop.plan.parts[0].n_bytes
+    assert progress.n_bytes_done == 2 * context.plan.parts[0].n_bytes
     assert progress.n_completion_tokens == commit["n_completion_tokens"]
     assert not (tmp_path / "out" / "journal" / "part-00000").exists()
 
 
 async def test_the_engine_is_kept_full_but_not_overfull(tmp_path):
     engine = ScriptedEngine(delay_s=0.002, max_in_flight=3)
-    await run(workshop(tmp_path, engine, texts=TEXTS))
+    await run(run_context(tmp_path, engine, texts=TEXTS))
     assert engine.most_running == 3
 
 
 async def test_the_longest_chain_starts_first(tmp_path):
     engine = ScriptedEngine(max_in_flight=1)
-    await run(workshop(tmp_path, engine, texts=TEXTS))
+    await run(run_context(tmp_path, engine, texts=TEXTS))
     assert "d3 word" in engine.prompts[0].user
 
 
@@ -117,9 +119,9 @@ async def test_refused_chunks_are_among_the_rejects(tmp_path):
             return Verdict(accepted=False, reason="dissimilar")
         return await accept(chunk, completion, checks)
 
-    shop = workshop(tmp_path, ScriptedEngine(), texts=TEXTS, check=check)
-    commit = await run(shop)
-    rewrites, rejects = rows(shop)
+    context = run_context(tmp_path, ScriptedEngine(), texts=TEXTS, check=check)
+    commit = await run(context)
+    rewrites, rejects = rows(context)
     assert "d1" not in {row["document_id"] for row in rewrites}
     assert {row["reason"] for row in rejects} == {"dissimilar", "empty_text"}
     refused = [row["source_text"] for row in rejects if row["document_id"] == "d1"]
@@ -149,16 +151,16 @@ async def test_what_was_finished_before_a_stop_is_not_written_again(tmp_path_fac
         return answer
 
     for stop_after in data.draw(st.lists(st.integers(0, 40), max_size=3)):
-        shop = workshop(folder, ScriptedEngine(script(stop_after), max_in_flight=2), texts=TEXTS)
-        if not read_commits(shop.storage):
+        context = run_context(folder, ScriptedEngine(script(stop_after), max_in_flight=2), texts=TEXTS)
+        if not read_commits(context.storage):
             try:
-                await run(shop)
+                await run(context)
             except EngineError:
-                assert not read_commits(shop.storage)
-    shop = workshop(folder, ScriptedEngine(script(10**6), max_in_flight=2), texts=TEXTS)
-    if not read_commits(shop.storage):
-        await run(shop)
-    rewrites, rejects = rows(shop)
+                assert not read_commits(context.storage)
+    context = run_context(folder, ScriptedEngine(script(10**6), max_in_flight=2), texts=TEXTS)
+    if not read_commits(context.storage):
+        await run(context)
+    rewrites, rejects = rows(context)
     assert [row["document_id"] for row in rewrites] == [f"d{i}" for i in range(6)]
     assert len(rejects) == 2
     assert [row["text"].replace("\n\n", " ").lower() for row in rewrites] == [text.lower() for text in TEXTS[:6]]
@@ -168,26 +170,26 @@ async def test_what_was_finished_before_a_stop_is_not_written_again(tmp_path_fac
 
 
 async def test_a_finished_document_is_not_generated_again(tmp_path):
-    shop = workshop(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
-    Journal(shop.storage, 0).write((0, 0), EMPTY)
-    await run(shop)
-    assert [passage(prompt) for prompt in shop.tools.engine.prompts] == ["Two."]
+    context = run_context(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
+    Journal(context.storage, 0).write((0, 0), EMPTY)
+    await run(context)
+    assert [passage(prompt) for prompt in context.tools.engine.prompts] == ["Two."]
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"rewrite": {"id"', b"null", b'{"rewrite": null}'])
 async def test_a_torn_journal_entry_is_written_again(tmp_path, damage):
-    shop = workshop(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
-    shop.storage.write("journal/part-00000/00000000-0.json", damage)
-    shop.storage.write("journal/part-00000/nonsense.json", damage)
-    await run(shop)
-    assert [row["text"] for row in rows(shop)[0]] == ["ONE.", "TWO."]
+    context = run_context(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
+    context.storage.write("journal/part-00000/00000000-0.json", damage)
+    context.storage.write("journal/part-00000/nonsense.json", damage)
+    await run(context)
+    assert [row["text"] for row in rows(context)[0]] == ["ONE.", "TWO."]
 
 
 async def test_the_next_part_may_be_read_when_all_chains_wait_in_line(tmp_path):
-    shop = workshop(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
-    opened = shop.scheduler.opened(0)
+    context = run_context(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
+    opened = context.scheduler.opened(0)
     assert not opened.is_set()
-    await run(shop)
+    await run(context)
     assert opened.is_set()
 
 
@@ -195,17 +197,17 @@ async def test_running_a_part_again_writes_the_same_rows(tmp_path):
     def at_random(prompt, sampling):
         return " ".join(random.Random(sampling.seed).sample(passage(prompt).split(), len(passage(prompt).split())))
 
-    shop = workshop(tmp_path, ScriptedEngine(at_random), texts=TEXTS)
-    await run(shop)
-    first = rows(shop)
-    await run(shop)
-    assert rows(shop) == first
+    context = run_context(tmp_path, ScriptedEngine(at_random), texts=TEXTS)
+    await run(context)
+    first = rows(context)
+    await run(context)
+    assert rows(context) == first
 
 
 async def test_a_variant_that_repeats_another_is_refused_as_a_whole(tmp_path):
-    shop = workshop(tmp_path, ScriptedEngine(), texts=[sentences(2, "d0")], n_variants=3)
-    commit = await run(shop)
-    rewrites, rejects = rows(shop)
+    context = run_context(tmp_path, ScriptedEngine(), texts=[sentences(2, "d0")], n_variants=3)
+    commit = await run(context)
+    rewrites, rejects = rows(context)
     assert [row["variant"] for row in rewrites] == [0]
     assert [(row["stage"], row["reason"], row["variant"]) for row in rejects] == [
         ("variant", "near_duplicate", 1),
@@ -228,10 +230,10 @@ async def test_foreign_mathematics_is_translated_and_then_made_into_a_note(tmp_p
             return english if "Satz" in passage(prompt) else "We show this now at length."
         return passage(prompt).upper()
 
-    shop = workshop(tmp_path, ScriptedEngine(answer), texts=[german], domain=Domain.MATH)
-    assert shop.plan.routes == {"translate+learning_note": 1}
-    await run(shop)
-    ((row,), rejects) = rows(shop)
+    context = run_context(tmp_path, ScriptedEngine(answer), texts=[german], domain=Domain.MATH)
+    assert context.plan.routes == {"translate+learning_note": 1}
+    await run(context)
+    ((row,), rejects) = rows(context)
     assert rejects == []
     assert row["recipe"] == "translate+learning_note"
     assert row["detected_language"] == "de"
@@ -246,18 +248,20 @@ async def test_a_translation_that_is_refused_ends_the_route(tmp_path):
     async def check(chunk, completion, checks):
         return Verdict(accepted=False, reason="wrong_language")
 
-    shop = workshop(tmp_path, ScriptedEngine(), texts=["Eins und zwei."], check=check, choice="translate+learning_note")
-    await run(shop)
-    rewrites, rejects = rows(shop)
+    context = run_context(
+        tmp_path, ScriptedEngine(), texts=["Eins und zwei."], check=check, choice="translate+learning_note"
+    )
+    await run(context)
+    rewrites, rejects = rows(context)
     assert rewrites == []
     assert {row["recipe"] for row in rejects} == {"translate"}
 
 
 async def test_code_passes_through_as_it_is(tmp_path):
     engine = ScriptedEngine()
-    shop = workshop(tmp_path, engine, texts=["def f(x):\n    return x\n", ""], domain=Domain.CODE)
-    commit = await run(shop)
-    ((row,), (reject,)) = rows(shop)
+    context = run_context(tmp_path, engine, texts=["def f(x):\n    return x\n", ""], domain=Domain.CODE)
+    commit = await run(context)
+    ((row,), (reject,)) = rows(context)
     assert engine.prompts == []
     assert row["text"] == row["source_text"] == "def f(x):\n    return x\n"
     assert row["recipe"] is None
@@ -275,42 +279,42 @@ async def test_a_target_ends_the_run_at_the_end_of_a_document_and_a_larger_one_g
 
     def shop_for(n_tokens):
         engine = ScriptedEngine(script, max_in_flight=2)
-        shop = workshop(tmp_path, engine, texts=texts)
+        context = run_context(tmp_path, engine, texts=texts)
         target = Target(n_tokens, expected_chunk_tokens=14)
-        return dataclasses.replace(shop, target=target, scheduler=Scheduler(engine, may_begin=target.may_begin))
+        return dataclasses.replace(context, target=target, scheduler=Scheduler(engine, may_begin=target.may_begin))
 
-    shop = shop_for(150)
-    commit = await run(shop)
+    context = shop_for(150)
+    commit = await run(context)
     per_document = 48  # six sentences of seven words and a full stop
-    assert commit["n_tokens"] == shop.target.n_finished == 4 * per_document
+    assert commit["n_tokens"] == context.target.n_finished == 4 * per_document
     assert (commit["n_records"], commit["n_records_left"]) == (4, 8)
     assert (commit["n_documents_accepted"], commit["n_documents_rejected"]) == (4, 0)
-    assert (shop.progress.n_records_done, shop.progress.n_tokens) == (4, 192)
-    first = rows(shop)[0]
+    assert (context.progress.n_records_done, context.progress.n_tokens) == (4, 192)
+    first = rows(context)[0]
     assert len(first) == 4
 
-    shop = shop_for(400)
-    shop.progress.count_part(shop.plan.parts[0], 1, commit)  # as the flow does
-    commit = await run(shop)
+    context = shop_for(400)
+    context.progress.count_part(context.plan.parts[0], 1, commit)  # as the flow does
+    commit = await run(context)
     assert commit["n_tokens"] == 9 * per_document
-    assert (shop.progress.n_records_done, shop.progress.n_tokens) == (9, 9 * per_document)
-    shop = shop_for(None)
-    commit = await run(shop)
+    assert (context.progress.n_records_done, context.progress.n_tokens) == (9, 9 * per_document)
+    context = shop_for(None)
+    commit = await run(context)
     assert (commit["n_records"], commit["n_records_left"]) == (12, 0)
-    assert [row["document_id"] for row in rows(shop)[0]] == [f"d{i}" for i in range(12)]
-    assert [row for row in rows(shop)[0] if row["id"] in {r["id"] for r in first}] == first
+    assert [row["document_id"] for row in rows(context)[0]] == [f"d{i}" for i in range(12)]
+    assert [row for row in rows(context)[0] if row["id"] in {r["id"] for r in first}] == first
     assert len(generated) == len(set(generated))
     assert not (tmp_path / "out" / "journal" / "part-00000").exists()
 
 
 async def test_a_commit_says_what_each_recipe_took_and_cost(tmp_path):
-    shop = workshop(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
+    context = run_context(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
     prices = Prices(per_hour=3600, per_million_prompt_tokens=1e6, per_million_completion_tokens=2e6)
-    commit = await run(dataclasses.replace(shop, prices=prices))
+    commit = await run(dataclasses.replace(context, prices=prices))
     ((recipe, usage),) = commit["usage"].items()
     assert recipe == "rephrase"
-    assert usage["n_tokens"] == commit["n_tokens"] == sum(row["n_tokens"] for row in rows(shop)[0])
-    assert usage["engine_s"] == pytest.approx(shop.scheduler.engine_s, rel=0.1)
+    assert usage["n_tokens"] == commit["n_tokens"] == sum(row["n_tokens"] for row in rows(context)[0])
+    assert usage["engine_s"] == pytest.approx(context.scheduler.engine_s, rel=0.1)
     assert usage["engine_s"] >= 3 * 0.01  # the longest chain alone
     expected = usage["engine_s"] + usage["n_prompt_tokens"] + 2 * usage["n_completion_tokens"]
-    assert [commit["cost"], shop.progress.cost] == pytest.approx([expected, expected])
+    assert [commit["cost"], context.progress.cost] == pytest.approx([expected, expected])

@@ -3,11 +3,11 @@
 import pytest
 from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
 
-from rephrase.engine import EngineError, PromptTooLongError, RequestRefusedError
-from rephrase.recipes import load_recipes
+from rephrase.dataset.rows import ModelInfo, reject_rows, rewrite_row
+from rephrase.engines.engine import EngineError, PromptTooLongError, RequestRefusedError
+from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Chunk, Completion, Discrepancy, Document, Variant, Verdict
 from rephrase.rewriting import Tools, rewrite_document
-from rephrase.rows import ModelInfo, reject_rows, rewrite_row
 
 RECIPE = load_recipes()["rephrase"]
 VARIANT = Variant(index=0, recipe="rephrase", style="lecture", perspective="expert")

@@ -7,12 +7,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from rephrase.shards import commit_part
-from rephrase.storage import Storage
-from training.boundaries import Boundaries
-from training.config import ModelConfig
-from training.token_store import TokenStore, tokenise_shards
-from training.tokenizer import TextTokenizer
+from rephrase.dataset.shards import commit_part
+from rephrase.storage.storage import Storage
+from training.data.boundaries import Boundaries
+from training.data.token_store import TokenStore, tokenise_shards
+from training.data.tokenizer import TextTokenizer
+from training.model.config import ModelConfig
 
 
 @pytest.fixture(autouse=True)

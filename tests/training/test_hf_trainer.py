@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM, TrainingArguments
 
-from training.config import ModelConfig
 from training.hf_trainer import MuonClipTrainer, link_maxima, max_logits
 from training.huggingface import to_hf
-from training.model import Decoder
-from training.muon_clip import MuonClip
-from training.parameter_rules import Rule
-from training.qk_clip import QKClip
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.optimizer.muon_clip import MuonClip
+from training.optimizer.parameter_rules import Rule
+from training.optimizer.qk_clip import QKClip
 
 
 def llama(n_kv_heads: int, **changes: Any) -> LlamaForCausalLM:

@@ -5,9 +5,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from training.config import ModelConfig
 from training.huggingface import export, from_hf, from_hf_config, to_hf, to_hf_config
-from training.model import Decoder
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
 
 SHAPES = {
     "plain": {},

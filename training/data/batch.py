@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.boundaries import Boundaries
-from training.sampler import Piece
-from training.token_store import TokenStore
+from training.data.boundaries import Boundaries
+from training.data.sampler import Piece
+from training.data.token_store import TokenStore
 
 PADDING = -1
 

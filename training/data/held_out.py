@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from training.batch import Batch, assemble
-from training.sampler import Piece
-from training.token_store import TokenStore
+from training.data.batch import Batch, assemble
+from training.data.sampler import Piece
+from training.data.token_store import TokenStore
 
 
 def held_out_rows(store: TokenStore, held_out_share: float, row_length: int, max_rows: int) -> dict[int, Batch]:

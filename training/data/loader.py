@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from training.batch import Batch, assemble
-from training.mixture import Mixture
-from training.packing import Packer
-from training.sampler import DocumentSampler, Piece
-from training.token_store import TokenStore
+from training.data.batch import Batch, assemble
+from training.data.mixture import Mixture
+from training.data.packing import Packer
+from training.data.sampler import DocumentSampler, Piece
+from training.data.token_store import TokenStore
 
 PREFETCHED_STEPS = 2
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.token_store import Stream, TokenStore
+from training.data.token_store import Stream, TokenStore
 
 VERSION = 1
 

@@ -16,7 +16,7 @@ without cutting leaves about a tenth of the row empty.
 from collections.abc import Callable
 from typing import Any
 
-from training.sampler import Piece
+from training.data.sampler import Piece
 
 BUFFER_PIECES = 64
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.mixture import Mixture, training_tokens
-from training.token_store import TokenStore
+from training.data.mixture import Mixture, training_tokens
+from training.data.token_store import TokenStore
 
 
 class Piece(NamedTuple):

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from rephrase.dataset.shards import part_name, read_commits
 from rephrase.records import Document, digest
-from rephrase.shards import part_name, read_commits
-from rephrase.storage import Storage
-from training.tokenizer import TextTokenizer
+from rephrase.storage.storage import Storage
+from training.data.tokenizer import TextTokenizer
 
 ORIGINAL = "original"
 MAX_STREAMS = 4096

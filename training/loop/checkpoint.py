@@ -21,7 +21,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 
-from rephrase.storage import Storage, flush_folder
+from rephrase.storage.storage import Storage, flush_folder
 
 Tensors = dict[str, Tensor]
 

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from training.batch import PADDING, Batch
-from training.model import Decoder
+from training.data.batch import PADDING, Batch
+from training.model.decoder import Decoder
 from training.parallel import Ranks
 
 

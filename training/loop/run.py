@@ -9,23 +9,22 @@ from typing import Any
 import torch
 
 from rephrase.records import Document
-from rephrase.storage import Storage
-from training.checkpoint import Checkpoints
-from training.held_out import held_out_rows
-from training.huggingface import export
-from training.loader import Loader, LoaderConfig
-from training.mixture import Mixture
-from training.model import Decoder
-from training.muon_clip import MuonClip, MuonClipConfig
+from rephrase.storage.storage import Storage
+from training.data.held_out import held_out_rows
+from training.data.loader import Loader, LoaderConfig
+from training.data.mixture import Mixture
+from training.data.token_store import TokenStore, tokenise_documents, tokenise_shards
+from training.data.tokenizer import TextTokenizer
+from training.loop.logit_curves import max_logit_curves
+from training.loop.trainer import Precision, Summary, Trainer, TrainerConfig
+from training.model.decoder import Decoder
+from training.model.presets import preset
+from training.optimizer.muon_clip import MuonClip, MuonClipConfig
+from training.optimizer.parameter_rules import deepseek_rules
+from training.optimizer.qk_clip import THRESHOLD, QKClip, latent_attention_layers
+from training.optimizer.schedule import schedule
 from training.parallel import Ranks, launched
-from training.parameter_rules import deepseek_rules
-from training.presets import preset
-from training.qk_clip import THRESHOLD, QKClip, latent_attention_layers
-from training.schedule import schedule
-from training.token_store import TokenStore, tokenise_documents, tokenise_shards
-from training.tokenizer import TextTokenizer
-from training.trainer import Precision, Summary, Trainer, TrainerConfig
-from training.utility.report import max_logit_curves, write_report
+from training.utility.report import write_report
 from training.utility.tracker import UtilityConfig
 
 # Options that may differ when a run is resumed: they change what is written, not what is computed.
@@ -175,26 +174,3 @@ def pin_options(run: Path, options: RunOptions, ranks: Ranks) -> None:
     ranks.barrier()
     if ranks.is_writer:
         Storage(run).write_json("run.json", options.to_json())
-
-
-def load_model(run: str | Path) -> tuple[Decoder, RunOptions]:
-    """The model of a run's newest checkpoint, on the CPU.
-
-    Raises:
-        ValueError: the run has no checkpoint yet.
-    """
-    run = Path(run)
-    options = RunOptions.from_json(json.loads((run / "run.json").read_text()))
-    checkpoints = Checkpoints(run / "checkpoints")
-    if not checkpoints.steps():
-        raise ValueError(f"{run} holds no checkpoint yet")
-    config = preset(options.preset, TextTokenizer(options.tokenizer).vocab_size)
-    model = Decoder(config.replace(context_length=max(options.row_length or 0, config.context_length)))
-    checkpoints.load(checkpoints.steps()[-1], {f"model.{name}": t for name, t in model.state_dict().items()})
-    return model.eval(), options
-
-
-def export_run(run: str | Path, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the newest checkpoint of a run as a folder that transformers loads, with its tokenizer."""
-    model, options = load_model(run)
-    export(model, folder, options.tokenizer, dtype)

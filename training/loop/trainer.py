@@ -9,17 +9,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from training.batch import Batch
-from training.checkpoint import Checkpoints, random_state, set_random_state
-from training.evaluation import held_out_losses
-from training.loader import Loader, StepData
-from training.loss_guard import GuardConfig, LossGuard
-from training.model import Decoder
-from training.muon_clip import MuonClip
+from training.data.batch import Batch
+from training.data.loader import Loader, StepData
+from training.data.token_store import TokenStore
+from training.loop.checkpoint import Checkpoints, random_state, set_random_state
+from training.loop.evaluation import held_out_losses
+from training.loop.loss_guard import GuardConfig, LossGuard
+from training.loop.telemetry import Telemetry
+from training.model.decoder import Decoder
+from training.optimizer.muon_clip import MuonClip
+from training.optimizer.schedule import Schedule
 from training.parallel import Ranks
-from training.schedule import Schedule
-from training.telemetry import Telemetry
-from training.token_store import TokenStore
 from training.utility.tracker import UtilityConfig, UtilityTracker
 
 Precision = Literal["float32", "bfloat16", "float16"]

@@ -7,11 +7,11 @@ rotated), V components of a value head.
 import torch
 from torch import Tensor, nn
 
-from training.boundaries import Boundaries
-from training.chunked_attention import chunked_attention
-from training.config import ModelConfig
-from training.flex_attention import flex_attention_with_max
-from training.rms_norm import RMSNorm
+from training.data.boundaries import Boundaries
+from training.model.chunked_attention import chunked_attention
+from training.model.config import ModelConfig
+from training.model.flex_attention import flex_attention_with_max
+from training.model.rms_norm import RMSNorm
 
 # DeepSeek-V3 norms the latents with this, whatever the config says of the other norms.
 LATENT_NORM_EPS = 1e-6

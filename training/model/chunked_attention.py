@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.boundaries import Boundaries, Span
+from training.data.boundaries import Boundaries, Span
 
 
 def chunked_attention(

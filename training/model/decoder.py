@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.attention import LatentAttention, LogitMaxima, RotaryTable
-from training.boundaries import Boundaries
-from training.config import ModelConfig
-from training.experts import Experts
-from training.feed_forward import FeedForward
-from training.gate import Gate, sequence_balance_loss
-from training.linear_cross_entropy import linear_cross_entropy
-from training.rms_norm import RMSNorm
+from training.data.boundaries import Boundaries
+from training.model.attention import LatentAttention, LogitMaxima, RotaryTable
+from training.model.config import ModelConfig
+from training.model.experts import Experts
+from training.model.feed_forward import FeedForward
+from training.model.gate import Gate, sequence_balance_loss
+from training.model.linear_cross_entropy import linear_cross_entropy
+from training.model.rms_norm import RMSNorm
 
 
 class MixtureOfExperts(nn.Module):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.config import ModelConfig
+from training.model.config import ModelConfig
 
 
 class Experts(nn.Module):

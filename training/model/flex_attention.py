@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import AuxRequest, BlockMask, create_block_mask, flex_attention
 
-from training.boundaries import Boundaries
+from training.data.boundaries import Boundaries
 
 
 def flex_attention_with_max(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from training.config import ModelConfig
+from training.model.config import ModelConfig
 
 # The vocabulary of SmolLM2's tokenizer, which the small presets expect unless told otherwise.
 SMALL_VOCAB_SIZE = 49_152

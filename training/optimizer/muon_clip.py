@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
-from training.matrix_layout import MatrixLayout
-from training.newton_schulz import COEFFICIENTS, orthogonalise
-from training.parameter_rules import Assignment, Rule, assign
-from training.qk_clip import QKClip
+from training.optimizer.matrix_layout import MatrixLayout
+from training.optimizer.newton_schulz import COEFFICIENTS, orthogonalise
+from training.optimizer.parameter_rules import Assignment, Rule, assign
+from training.optimizer.qk_clip import QKClip
 
 UPDATE_RMS = 0.2
 # Matrices orthogonalised in one batch hold at most this many elements: 64 M take about 0.5 GB of bfloat16 work space.

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import nn
 
-from training.config import ModelConfig
-from training.matrix_layout import MatrixLayout
+from training.model.config import ModelConfig
+from training.optimizer.matrix_layout import MatrixLayout
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from training.attention import LatentAttention, LogitMaxima
+from training.model.attention import LatentAttention, LogitMaxima
 
 THRESHOLD = 100.0
 

@@ -1,1 +1,1 @@
-"""Token utility: what each source, recipe, style and repetition of the corpus teaches, measured while training."""
+"""Token utility: what each source, recipe, style and repetition was worth to the model, and the mixture to use next."""

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.batch import PADDING, Batch
-from training.model import Decoder, MixtureOfExperts
+from training.data.batch import PADDING, Batch
+from training.model.decoder import Decoder, MixtureOfExperts
 
 
 def probed_layers(model: Decoder) -> list[nn.Linear]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.mixture import Mixture, MixtureRule
-from training.token_store import Stream
+from training.data.mixture import Mixture, MixtureRule
+from training.data.token_store import Stream
 from training.utility.repetition import RepetitionDiscount
 
 # A stream's share may change by at most this factor, and none falls below the floor: one run is no proof, and a stream

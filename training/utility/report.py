@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase.storage import Storage
-from training.line_chart import line_chart
-from training.telemetry import read_metrics
-from training.token_store import ORIGINAL, Stream
+from rephrase.storage.storage import Storage
+from training.data.token_store import ORIGINAL, Stream
 from training.utility.learning_speed import learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
+from training.utility.line_chart import line_chart
 from training.utility.recommend import max_useful_epochs, recommend
 from training.utility.value import Values, values
 
@@ -135,16 +134,6 @@ def loss_curves(ledger: UtilityLedger, streams: Sequence[Stream]) -> str:
             if len(seen):
                 lines[f"{stream.recipe}/{stream.style}{name}"] = [(at_T[t], loss_T[t] / n_T[t]) for t in seen]
     return line_chart("Training loss by stream", "tokens of the run", "nats per token", lines)
-
-
-def max_logit_curves(run: Path, threshold: float | None = None) -> str:
-    """The largest attention logit of each head over a run's steps, unclamped, against QK-Clip's threshold."""
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for row in read_metrics(run, "train"):
-        for layer, heads in enumerate(row["max_logits"]):
-            for head, logit in enumerate(heads):
-                lines.setdefault(f"layer {layer}, head {head}", []).append((row["step"], logit))
-    return line_chart("Largest attention logit of each head", "step", "logit", lines, threshold)
 
 
 def markdown(rows: Sequence[dict[str, Any]], found: Sequence[Answer], measured: Values) -> str:

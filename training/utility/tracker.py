@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from training.batch import Batch
-from training.model import Decoder
+from training.data.batch import Batch
+from training.data.token_store import Stream
+from training.model.decoder import Decoder
 from training.parallel import Ranks
-from training.token_store import Stream
 from training.utility.alignment import probed_layers, scoring, target_gradients
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
 from training.utility.value import values

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fidelity.facts.words import Sentence
+from fidelity.facts.reading.words import Sentence
 
 MAX_COVER = 3
 # A further sentence is taken when it adds at least this share of the words.

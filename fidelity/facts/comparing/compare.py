@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from fidelity.facts.formal import compare_formulas, compare_literals, compare_steps
-from fidelity.facts.pairing import Pairing
-from fidelity.facts.parsed import Parsed, parse
-from fidelity.facts.sentences import compare_content, compare_order, compare_polarity, ends_unfinished
-from fidelity.facts.translation import compare_translated_numbers
-from fidelity.facts.typed import compare_dates, compare_names, compare_numbers
-from rephrase.language import detect_language
+from fidelity.facts.comparing.formal import compare_formulas, compare_literals, compare_steps
+from fidelity.facts.comparing.pairing import Pairing
+from fidelity.facts.comparing.sentences import compare_content, compare_order, compare_polarity, ends_unfinished
+from fidelity.facts.comparing.translation import compare_translated_numbers
+from fidelity.facts.comparing.typed import compare_dates, compare_names, compare_numbers
+from fidelity.facts.reading.parsed import Parsed, parse
+from rephrase.corpus.language import detect_language
 from rephrase.records import Discrepancy
 
 # Always there, for every pair. Shares (support, coverage) are 1 and counts 0 where a text has no such fact.

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from fidelity.facts.literals import Literal
-from fidelity.facts.mathematics import (
+from fidelity.facts.comparing.pairing import Pairing, exchanged
+from fidelity.facts.comparing.typed import Findings, discrepancies, shares
+from fidelity.facts.reading.literals import Literal
+from fidelity.facts.reading.mathematics import (
     MAX_SYMBOLIC_CALLS,
     Answer,
     Formula,
@@ -13,9 +15,7 @@ from fidelity.facts.mathematics import (
     normal_form,
     without_delimiters,
 )
-from fidelity.facts.pairing import Pairing, exchanged
-from fidelity.facts.parsed import Parsed
-from fidelity.facts.typed import Findings, discrepancies, shares
+from fidelity.facts.reading.parsed import Parsed
 from rephrase.records import Discrepancy
 
 # Two formulas with at least this share of common pairs of characters may be one that was changed.

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from fidelity.facts.alignment import Aligned, align, word_weights
-from fidelity.facts.parsed import Parsed
-from fidelity.facts.words import Sentence, Word
+from fidelity.facts.comparing.alignment import Aligned, align, word_weights
+from fidelity.facts.reading.parsed import Parsed
+from fidelity.facts.reading.words import Sentence, Word
 
 # Below this share of common words two sentences are not held to say the same.
 MIN_ALIGNED = 0.35

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from fidelity.facts import polarity
-from fidelity.facts.alignment import Aligned
-from fidelity.facts.pairing import MIN_ALIGNED, Pairing
-from fidelity.facts.typed import Findings
-from fidelity.facts.words import STOP_WORDS, Sentence, Span, Word
+from fidelity.facts.comparing.alignment import Aligned
+from fidelity.facts.comparing.pairing import MIN_ALIGNED, Pairing
+from fidelity.facts.comparing.typed import Findings
+from fidelity.facts.reading import polarity
+from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word
 from rephrase.records import Discrepancy
 
 # A sentence of which less than this is found on the other side is reported as unsupported or missing.

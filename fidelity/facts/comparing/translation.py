@@ -6,11 +6,11 @@ Each number of the one side stands for one of the other, so that "3, 3, 4" is no
 import dataclasses
 from collections.abc import Sequence
 
-from fidelity.facts.number_words import foreign_numbers
-from fidelity.facts.numbers import Number, same_number
-from fidelity.facts.pairing import Exchanged, Pairing
-from fidelity.facts.parsed import Parsed
-from fidelity.facts.typed import Findings, discrepancies, shares
+from fidelity.facts.comparing.pairing import Exchanged, Pairing
+from fidelity.facts.comparing.typed import Findings, discrepancies, shares
+from fidelity.facts.reading.number_words import foreign_numbers
+from fidelity.facts.reading.numbers import Number, same_number
+from fidelity.facts.reading.parsed import Parsed
 
 
 def compare_translated_numbers(pairing: Pairing, language: str) -> Findings:

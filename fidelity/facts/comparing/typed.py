@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from fidelity.facts.dates import Date, inside
-from fidelity.facts.names import Name, NameIndex, english_names, recombined, unsupported_parts
-from fidelity.facts.numbers import Number, same_number, same_value
-from fidelity.facts.pairing import Exchanged, F, Pairing, exchanged
-from fidelity.facts.parsed import Parsed
-from fidelity.facts.words import stem
+from fidelity.facts.comparing.pairing import Exchanged, F, Pairing, exchanged
+from fidelity.facts.reading.dates import Date, inside
+from fidelity.facts.reading.names import Name, NameIndex, english_names, recombined, unsupported_parts
+from fidelity.facts.reading.numbers import Number, same_number, same_value
+from fidelity.facts.reading.parsed import Parsed
+from fidelity.facts.reading.words import stem
 from rephrase.records import Discrepancy
 
 Findings = tuple[dict[str, float], list[Discrepancy]]

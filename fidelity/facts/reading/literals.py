@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rephrase.protected import code_spans
+from rephrase.corpus.protected import code_spans
 
 _PATTERN = re.compile(
     r"""

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fidelity.facts.numbers import MAX_DIGITS
-from rephrase.protected import formula_spans
+from fidelity.facts.reading.numbers import MAX_DIGITS
+from rephrase.corpus.protected import formula_spans
 
 MAX_SYMBOLIC_CHARACTERS = 60
 # Comparisons by SymPy for one pair of texts; each takes 20 to 160 ms.

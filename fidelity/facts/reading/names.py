@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fidelity.facts.words import STOP_WORDS, Sentence, Word, fold
+from fidelity.facts.reading.words import STOP_WORDS, Sentence, Word, fold
 
 _CONNECTORS = frozenset("of de la du del der van von da dos di bin ibn al el le the and &".split())
 _TITLES = frozenset(

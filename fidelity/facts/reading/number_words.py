@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fidelity.facts.numbers import MAX_DIGITS, Number
-from fidelity.facts.units import PERCENT
+from fidelity.facts.reading.numbers import MAX_DIGITS, Number
+from fidelity.facts.reading.units import PERCENT
 
 # Languages that write no spaces between words.
 _UNSPACED = frozenset({"th", "lo", "km", "my"})

@@ -11,8 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fidelity.facts.units import PERCENT, SHORT, UNITS, Unit
-from fidelity.facts.words import Span, Word
+from fidelity.facts.reading.units import PERCENT, SHORT, UNITS, Unit
+from fidelity.facts.reading.words import Span, Word
 
 # Two sizes are one when a conversion between units, rounded by hand, lies between them.
 CONVERSION_TOLERANCE = 0.03

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fidelity.facts.dates import Date, english_dates
-from fidelity.facts.literals import Literal, literals
-from fidelity.facts.mathematics import Answer, Formula, Step, final_answer, formulas, steps
-from fidelity.facts.numbers import Number, english_numbers
-from fidelity.facts.words import Sentence, Span, Word, sentences, words
+from fidelity.facts.reading.dates import Date, english_dates
+from fidelity.facts.reading.literals import Literal, literals
+from fidelity.facts.reading.mathematics import Answer, Formula, Step, final_answer, formulas, steps
+from fidelity.facts.reading.numbers import Number, english_numbers
+from fidelity.facts.reading.words import Sentence, Span, Word, sentences, words
 
 # Commands of LaTeX, what GSM8K writes for a calculator, keys of labels: no words of the text.
 _NO_WORDS = re.compile(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fidelity.facts.words import Word, stem
+from fidelity.facts.reading.words import Word, stem
 
 _NEGATORS = frozenset(
     "not no never none nobody nothing neither nor without cannot can't nowhere hardly scarcely barely non".split()

@@ -2,7 +2,7 @@
 
 from scripted import BagOfWords
 
-from fidelity.diversity import distinct_n, near_duplicate, template_collapse
+from fidelity.checks.diversity import distinct_n, near_duplicate, template_collapse
 
 ONE = "The treaty ended the long war between the two powers and brought peace to all of their many colonies."
 OTHER = "Peace came at last when both countries signed, after years of fighting at sea and on land."

@@ -3,7 +3,7 @@
 import pytest
 
 from fidelity.checker import check_form
-from fidelity.form import copied_share, looped_share
+from fidelity.checks.form import copied_share, looped_share
 from rephrase.records import Check, Completion
 
 SOURCE = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fidelity.preserve import formulas, lost_answer, lost_formula, lost_number, numbers
+from fidelity.checks.preserve import formulas, lost_answer, lost_formula, lost_number, numbers
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 from scripted import BagOfWords
 
-from fidelity.sentences import compare_sentences, split_sentences, whole, window_vectors
+from fidelity.checks.sentences import compare_sentences, split_sentences, whole, window_vectors
 
 SOURCE = "The treaty was signed in Paris in 1783. It ended a long and bitter war. Britain lost thirteen colonies by it."
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scripted import BagOfWords
 
-from fidelity.vector_cache import CachedEncoder
+from fidelity.checks.vector_cache import CachedEncoder
 
 
 class Counting(BagOfWords):

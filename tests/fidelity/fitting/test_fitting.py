@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from fidelity.calibration import Calibration, load_calibration, parse_calibration, rising, save_calibration
-from fidelity.fitting import Example, _boosted, balanced_weights, fit_model, matrix, out_of_fold_odds
+from fidelity.calibration.calibration import Calibration, load_calibration, parse_calibration, rising, save_calibration
+from fidelity.fitting.fitting import Example, _boosted, balanced_weights, fit_model, matrix, out_of_fold_odds
 
 FEATURES = ("support_min", "number_unsupported", "content_novel")
 

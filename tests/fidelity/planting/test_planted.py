@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from fidelity.facts.compare import compare_facts
-from fidelity.planted import PlantedKind, faithful, plant
+from fidelity.facts.comparing.compare import compare_facts
+from fidelity.planting.planted import PlantedKind, faithful, plant
 
 PROSE = (
     "John Smith was born in Boston on July 4, 1876. In 1901, the company bought 1,200,000 acres of land in Nebraska. "

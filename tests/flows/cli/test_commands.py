@@ -6,9 +6,9 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from rephrase.shards import commit_part
-from rephrase.storage import Storage
+from flows.cli.app import app
+from rephrase.dataset.shards import commit_part
+from rephrase.storage.storage import Storage
 
 CHUNK = {"index": 0, "start": 0, "end": 20, "text_start": 0, "text_end": 20, "accepted": True, "scores": []}
 runner = CliRunner()

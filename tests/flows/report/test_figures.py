@@ -12,10 +12,10 @@ from flows.report.histogram import MAX_BINS, Histogram
 from flows.report.sample import level
 from flows.report.tally import ACCEPTED, tally
 from flows.report.throughput import throughput
-from flows.report.variety import measure_variety
-from rephrase.rows import Row
-from rephrase.shards import commit_part, read_rejects, read_rewrites
-from rephrase.storage import Storage
+from flows.results.variety import measure_variety
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import commit_part, read_rejects, read_rewrites
+from rephrase.storage.storage import Storage
 
 
 @pytest.fixture(scope="module")

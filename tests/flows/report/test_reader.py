@@ -9,7 +9,7 @@ from flows.report.html import render
 from flows.report.links import SharedWords, link
 from flows.report.pairs import Pair
 from flows.report.reader import item, script_json, segments, side
-from flows.words import visible
+from flows.results.display import visible
 from rephrase.records import Discrepancy
 
 anything = st.text(st.characters(exclude_categories=()))

@@ -7,10 +7,10 @@ from browser import open_browser
 from synthetic_run import documents, write_run
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.summary import summarize
-from rephrase.shards import read_rejects
-from rephrase.storage import Storage
+from flows.cli.app import app
+from flows.results.summary import summarize
+from rephrase.dataset.shards import read_rejects
+from rephrase.storage.storage import Storage
 
 HOSTILE = {
     "script": "<script>window.pwned = 1</script> A river stands. </script><img src=x onerror='pwned=2'>",

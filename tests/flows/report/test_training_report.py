@@ -10,8 +10,8 @@ import pytest
 from browser import open_browser
 
 from flows.report.training_report import training_report
-from training.run import RunOptions
-from training.telemetry import Telemetry
+from training.loop.run import RunOptions
+from training.loop.telemetry import Telemetry
 from training.utility.report import SCHEMA
 
 N_STEPS = 30

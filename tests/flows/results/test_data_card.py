@@ -5,12 +5,12 @@ from datasets import load_dataset
 from huggingface_hub import DatasetCard
 from synthetic_run import documents, write_run
 
-from flows.data_card import BEGIN, CARD_NAME, END, write_data_card
-from flows.summary import summarize
-from rephrase.audit import audit
-from rephrase.plan import load_plan
-from rephrase.shards import read_rejects, read_rewrites
-from rephrase.storage import Storage
+from flows.results.data_card import BEGIN, CARD_NAME, END, write_data_card
+from flows.results.summary import summarize
+from rephrase.dataset.audit import audit
+from rephrase.dataset.plan import load_plan
+from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.storage.storage import Storage
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 from synthetic_run import documents, write_run
 
-from flows.inspection import print_inspection, summary_figures
 from flows.report.html import palette
-from flows.summary import summarize
-from flows.words import COLOURS, INK, PAPER, REASONS, meaning, plain
-from rephrase.storage import Storage
+from flows.results.display import COLOURS, INK, PAPER, REASONS, meaning, plain
+from flows.results.inspection import print_inspection, summary_figures
+from flows.results.summary import summarize
+from rephrase.storage.storage import Storage
 
 HOSTILE = "[bold red]Not markup[/] \x1b[31m and no order to the terminal. The bridge of the old town stands. " * 4
 

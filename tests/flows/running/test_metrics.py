@@ -9,9 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from scripted import ScriptedEngine
 from served import TESTS, environment, free_port, wait_for, write_documents
 
-from flows.metrics import PORT_VARIABLE, metrics_served
-from rephrase.parts import Progress
-from rephrase.scheduler import Scheduler
+from flows.running.metrics import PORT_VARIABLE, metrics_served
+from rephrase.progress import Progress
+from rephrase.scheduling.scheduler import Scheduler
 
 
 def scrape(port):

@@ -7,7 +7,7 @@ import signal
 import pytest
 from prefect.exceptions import TerminationSignal
 
-from flows.run_process import stopping_in_order
+from flows.running.process import graceful_stop
 
 
 async def work(sent_from):
@@ -20,7 +20,7 @@ async def work(sent_from):
         await asyncio.sleep(3600)
 
     async def run():
-        with stopping_in_order():
+        with graceful_stop():
             if sent_from == "callback":
                 asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
             try:
@@ -43,7 +43,7 @@ def test_sigterm_ends_what_is_inside_and_closes_it(sent_from):
 
 def test_another_cancellation_stays_what_it_is():
     async def cancelled():
-        with stopping_in_order():
+        with graceful_stop():
             asyncio.current_task().cancel()
             await asyncio.sleep(3600)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from chaos import TESTS, check_complete, write_corpus
 
-from rephrase.shards import read_commits
-from rephrase.storage import Storage
+from rephrase.dataset.shards import read_commits
+from rephrase.storage.storage import Storage
 
 # What depends on when and where a part was written.
 OF_THE_MOMENT = {"started_at", "ended_at", "engine_s", "cost", "n_tokens_resumed"}

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from flows.rephrasing import describe_commit, part_label
-from flows.run_page import recipe_rows
-from flows.samples import Sample, find_samples, samples_markdown
-from rephrase.plan import make_plan
-from rephrase.reading import ReadOptions
-from rephrase.shards import commit_part, read_commits
-from rephrase.storage import Storage
+from flows.results.samples import Sample, find_samples, samples_markdown
+from flows.running.run_artifacts import recipe_rows
+from rephrase.corpus.reading import ReadOptions
+from rephrase.dataset.plan import make_plan
+from rephrase.dataset.shards import commit_part, read_commits
+from rephrase.storage.storage import Storage
 
 
 @settings(deadline=None)

@@ -14,9 +14,9 @@ import pytest
 from served import TESTS, Served, environment, free_port, wait_for, write_documents
 from typer.testing import CliRunner
 
-from flows.cli import app
-from rephrase.shards import read_rewrites
-from rephrase.storage import Storage
+from flows.cli.app import app
+from rephrase.dataset.shards import read_rewrites
+from rephrase.storage.storage import Storage
 
 
 def document_ids(out):
@@ -195,7 +195,7 @@ def test_a_server_that_is_away_for_a_minute_does_not_end_a_run(tmp_path):
     variables = environment(tmp_path, SCRIPTED_DELAY_S="6", PREFECT_SERVER_ANALYTICS_ENABLED="false")
 
     def start_server():
-        command = [sys.executable, "-P", "-m", "flows.prefect_server", "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "flows.running.prefect_server", "--port", str(port)]
         server = subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert any(line.startswith("serving ") for line in server.stdout)
         return server

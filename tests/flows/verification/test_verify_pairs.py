@@ -9,12 +9,12 @@ import pytest
 from scripted import BagOfWords, lenient
 from synthetic_run import documents, write_run
 
-import flows.verification
-from fidelity.calibration import load_calibration
+import flows.verification.verify_pairs
+from fidelity.calibration.calibration import load_calibration
 from fidelity.verify import SCORE_NAMES
-from flows.calibrating import calibrate_pairs
-from flows.config import VerifyConfig
-from flows.verification import verify_pairs
+from flows.verification.calibrate_pairs import calibrate_pairs
+from flows.verification.config import VerifyConfig
+from flows.verification.verify_pairs import verify_pairs
 
 SOURCE = "The treaty was signed in Paris in 1783. It ended a long and bitter war."
 ROWS = [
@@ -28,8 +28,8 @@ ROWS = [
 
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch):
-    monkeypatch.setattr(flows.verification, "open_encoder", lambda model: BagOfWords())
-    monkeypatch.setattr(flows.verification, "load_calibration", lenient)
+    monkeypatch.setattr(flows.verification.verify_pairs, "open_encoder", lambda model: BagOfWords())
+    monkeypatch.setattr(flows.verification.verify_pairs, "load_calibration", lenient)
 
 
 def config(source, out, **changes):
@@ -135,7 +135,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 
 def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, monkeypatch):
-    monkeypatch.setattr("fidelity.score_cache.SentenceEncoder", BagOfWords)
+    monkeypatch.setattr("fidelity.fitting.score_cache.SentenceEncoder", BagOfWords)
     rows = []
     for i in range(60):
         source = f"The bridge of town {i} was built in {1800 + i} by {i + 3} masons. It still stands."
@@ -167,7 +167,7 @@ def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, mon
     assert {model.kind for model in fitted.models} == {"knowledge", "math", "translation"}
     assert [model.tiers for model in fitted.models if model.kind == "knowledge"] == [()]
 
-    monkeypatch.setattr(flows.verification, "load_calibration", load_calibration)
+    monkeypatch.setattr(flows.verification.verify_pairs, "load_calibration", load_calibration)
     (tmp_path / "new.jsonl").write_text(lines([{"article": r["source"], "summary": r["rewrite"]} for r in rows[:20]]))
     verify_pairs(config(tmp_path / "new.jsonl", tmp_path / "s.parquet", calibration=str(out)))
     accepted = pq.read_table(tmp_path / "s.parquet")["accepted"].to_pylist()

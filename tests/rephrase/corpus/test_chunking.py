@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.chunking import chunk_document
-from rephrase.protected import protected_spans
+from rephrase.corpus.chunking import chunk_document
+from rephrase.corpus.protected import protected_spans
 from rephrase.records import Document
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from rephrase.reading import Fields, Position, ReadOptions, count_records, list_inputs, read_file
+from rephrase.corpus.reading import Fields, Position, ReadOptions, count_records, list_inputs, read_file
 from rephrase.records import Document, UnreadableRecord
 
 

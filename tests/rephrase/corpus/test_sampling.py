@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rephrase import corpus_sample
-from rephrase.corpus_sample import sample_corpus
-from rephrase.reading import ReadOptions, list_inputs
+from rephrase.corpus import sampling as corpus_sample
+from rephrase.corpus.reading import ReadOptions, list_inputs
+from rephrase.corpus.sampling import sample_corpus
 from rephrase.records import UnreadableRecord
 
 N = 4000

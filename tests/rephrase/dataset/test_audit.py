@@ -6,12 +6,12 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
-from rephrase.audit import audit
-from rephrase.journal import Entry, Journal
-from rephrase.plan import make_plan, save_plan
-from rephrase.reading import ReadOptions
-from rephrase.shards import commit_part
-from rephrase.storage import Storage
+from rephrase.corpus.reading import ReadOptions
+from rephrase.dataset.audit import audit
+from rephrase.dataset.journal import Entry, Journal
+from rephrase.dataset.plan import make_plan, save_plan
+from rephrase.dataset.shards import commit_part
+from rephrase.storage.storage import Storage
 
 N = 6
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.new_files import earlier_ids, extend_plan, split_new
-from rephrase.part_reader import PartReader
-from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
-from rephrase.reading import ReadOptions, list_inputs
+from rephrase.corpus.reading import ReadOptions, list_inputs
+from rephrase.dataset.new_files import earlier_ids, extend_plan, split_new
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
+from rephrase.dataset.shards import commit_part
 from rephrase.records import Document
-from rephrase.shards import commit_part
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 
 def write(path, ids):

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import rephrase.part_reader
-from rephrase.part_reader import PartReader
-from rephrase.plan import InputChangedError, make_plan
-from rephrase.reading import ReadOptions
+import rephrase.dataset.part_reader
+from rephrase.corpus.reading import ReadOptions
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import InputChangedError, make_plan
 
 RECORDS = [{"id": f"d{i}", "text": f"text {i} " * (1 + i % 7)} for i in range(60)]
 
@@ -35,8 +35,8 @@ def plan(request, tmp_path):
 
 def test_parts_in_order_open_each_file_once(plan, monkeypatch):
     opened = []
-    read_file = rephrase.part_reader.read_file
-    monkeypatch.setattr(rephrase.part_reader, "read_file", lambda *a: opened.append(a[0].name) or read_file(*a))
+    read_file = rephrase.dataset.part_reader.read_file
+    monkeypatch.setattr(rephrase.dataset.part_reader, "read_file", lambda *a: opened.append(a[0].name) or read_file(*a))
     reader = PartReader(plan, ReadOptions())
     assert len(plan.parts) > 5
     read = [record.id for part in plan.parts for record in reader.read(part)]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.part_reader import PartReader
-from rephrase.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
-from rephrase.reading import ReadOptions, UnreadableFileError, list_inputs
+from rephrase.corpus.reading import ReadOptions, UnreadableFileError, list_inputs
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
 from rephrase.records import UnreadableRecord
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 
 
 def write(path, records):
@@ -122,7 +122,7 @@ def test_a_read_error_that_the_plan_did_not_see_stops_the_part(tmp_path, monkeyp
         yield b'{"text": "one"}', 16
         raise UnreadableFileError("connection reset")
 
-    monkeypatch.setattr("rephrase.reading._lines", failing)
+    monkeypatch.setattr("rephrase.corpus.reading._lines", failing)
     with pytest.raises(InputChangedError, match="connection reset; it could be read when the run was planned"):
         PartReader(plan, ReadOptions()).read(plan.parts[0])
 

@@ -10,10 +10,11 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from rephrase import schema
-from rephrase.lease import OutputInUseError
-from rephrase.shards import commit_part, parquet_bytes, read_commits, read_rejects, read_rewrites
-from rephrase.storage import Storage
+from rephrase.dataset import schema
+from rephrase.dataset.shards import commit_part, parquet_bytes, read_commits, read_rejects, read_rewrites
+from rephrase.storage.lease import OutputInUseError
+from rephrase.storage.lock import locked
+from rephrase.storage.storage import Storage
 
 CHUNK = {"index": 0, "start": 0, "end": 3, "accepted": True, "scores": [{"name": "similarity", "value": 0.5}]}
 REWRITE = {"id": "a", "text": "Tëxt 中", "source_text": "src", "document_id": "d", "n_tokens": 3, "chunks": [CHUNK]}
@@ -102,12 +103,12 @@ def test_a_write_leaves_no_temporary_file_and_a_failed_one_leaves_the_old(out, m
 
 def test_only_one_run_writes_to_a_folder(out):
     with (
-        Storage(out).locked(),
+        locked(Storage(out)),
         pytest.raises(OutputInUseError, match="another run is writing"),
-        Storage(out).locked(),
+        locked(Storage(out)),
     ):
         pass
-    with Storage(out).locked():
+    with locked(Storage(out)):
         pass
 
 
@@ -121,7 +122,9 @@ def test_another_filesystem_holds_the_same():
 
 
 def test_a_crash_while_a_part_is_committed_anew_leaves_it_uncommitted(out, monkeypatch):
-    monkeypatch.setattr("rephrase.shards.parquet_bytes", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+    monkeypatch.setattr(
+        "rephrase.dataset.shards.parquet_bytes", lambda *_: (_ for _ in ()).throw(OSError("no space left"))
+    )
     with pytest.raises(OSError, match="no space left"):
         commit_part(Storage(out), 0, [REWRITE], [], n_records=1)
     assert sorted(read_commits(Storage(out))) == [1]

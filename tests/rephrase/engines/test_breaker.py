@@ -2,7 +2,7 @@
 
 import pytest
 
-from rephrase.breaker import FIRST_REST_S, MAX_FAULTS, MAX_REST_S, Breaker
+from rephrase.engines.breaker import FIRST_REST_S, MAX_FAULTS, MAX_REST_S, Breaker
 
 
 class Clock:

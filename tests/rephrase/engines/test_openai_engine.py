@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rephrase.engine import EngineError, PoisonError, PromptTooLongError, RequestRefusedError
-from rephrase.engine_openai import OpenAIEngine
+from rephrase.engines.engine import EngineError, PoisonError, PromptTooLongError, RequestRefusedError
+from rephrase.engines.openai_engine import OpenAIEngine
 from rephrase.records import Prompt, Sampling
 
 PROMPT = Prompt(system="s", user="hello")
@@ -219,7 +219,7 @@ class Fails:
 
 async def test_an_endpoint_that_fails_is_left_alone_tried_now_and_then_and_used_again(serve, monkeypatch):
     for name in ("FIRST_REST_S", "MAX_REST_S"):
-        monkeypatch.setattr(f"rephrase.breaker.{name}", 0.5)
+        monkeypatch.setattr(f"rephrase.engines.breaker.{name}", 0.5)
     bad, good = Fails(serve), Fails(serve)
     bad.fails = True
     engine = await asyncio.to_thread(OpenAIEngine, [bad.server.url, good.server.url])
@@ -250,7 +250,7 @@ async def test_a_server_that_names_a_pause_gets_it(serve):
 
 
 async def test_a_request_that_fails_while_others_are_answered_is_refused_and_not_the_run(serve, monkeypatch):
-    monkeypatch.setattr("rephrase.engine_openai.MAX_TRIES", 2)
+    monkeypatch.setattr("rephrase.engines.openai_engine.MAX_TRIES", 2)
     server = serve(lambda body: (500, "{}") if "poison" in str(body) else GOOD)
     engine = await asyncio.to_thread(OpenAIEngine, [server.url], give_up_after_s=20)
 

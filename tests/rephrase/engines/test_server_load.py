@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-import rephrase.server_load
-from rephrase.engine import EngineLoad
-from rephrase.server_load import ServerLoad, parse_load
+import rephrase.engines.server_load
+from rephrase.engines.engine import EngineLoad
+from rephrase.engines.server_load import ServerLoad, parse_load
 
 METRICS = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -77,7 +77,7 @@ async def told(load):
 
 @pytest.fixture
 def serve(monkeypatch):
-    monkeypatch.setattr(rephrase.server_load, "REFRESH_S", 0.0)
+    monkeypatch.setattr(rephrase.engines.server_load, "REFRESH_S", 0.0)
     servers = []
 
     def start(status, text):
@@ -117,7 +117,7 @@ async def test_a_server_that_does_not_tell_is_asked_once(serve, status, text):
 
 
 async def test_it_is_not_asked_again_at_once_nor_while_it_is_asked(serve, monkeypatch):
-    monkeypatch.setattr(rephrase.server_load, "REFRESH_S", 60.0)
+    monkeypatch.setattr(rephrase.engines.server_load, "REFRESH_S", 60.0)
     pages, load = serve(200, METRICS)
     for _ in range(5):
         load.refresh()

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import ScriptedEngine, passage, shout
 
-from rephrase.engine import EngineError, PoisonError
+from rephrase.engines.engine import EngineError, PoisonError
+from rephrase.engines.supervision import MAX_DEATHS_IN_A_ROW, SupervisedEngine
 from rephrase.records import Prompt, Sampling
-from rephrase.supervision import MAX_DEATHS_IN_A_ROW, SupervisedEngine
 
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=16, seed=7)
 

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from rephrase.engine import PromptTooLongError
-from rephrase.engine_vllm import VLLMEngine
-from rephrase.models import PACKAGED_MODEL, resolve_model
+from rephrase.engines.engine import PromptTooLongError
+from rephrase.engines.vllm_engine import VLLMEngine
+from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import Prompt, Sampling
-from rephrase.tokenizer import HubTokenizer
 
 pytestmark = pytest.mark.model
 
@@ -106,7 +106,7 @@ async def test_it_says_how_probable_a_text_is_while_it_writes_others(engine):
 
 
 async def test_transformers_and_vllm_agree_about_a_text(engine):
-    from fidelity.likelihood import CausalScorer
+    from fidelity.checks.likelihood import CausalScorer
 
     context, text = "Text:\nRain fell.\n\nThe same in other words:\n", "It rained in the town of Ulm."
     (expected,) = CausalScorer(resolve_model(PACKAGED_MODEL)).score([(context, text)])

@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 
-from rephrase.engine import PoisonError
-from rephrase.engine_vllm import VLLMEngine
+from rephrase.engines.engine import PoisonError
+from rephrase.engines.supervision import SupervisedEngine
+from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.records import Prompt, Sampling
-from rephrase.supervision import SupervisedEngine
 
 pytestmark = pytest.mark.model
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rephrase.models import packaged_model
+from rephrase.models.resolve import packaged_model
+from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import Prompt
-from rephrase.tokenizer import HubTokenizer
 
 pytestmark = pytest.mark.model
 

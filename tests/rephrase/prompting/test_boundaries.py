@@ -2,7 +2,7 @@
 
 import pytest
 
-from rephrase.seams import repair_seam, restart
+from rephrase.prompting.boundaries import join_at_boundary, restart
 
 WRITTEN = "The treaty was signed in Paris. It ended a long war between the two powers."
 
@@ -19,11 +19,11 @@ WRITTEN = "The treaty was signed in Paris. It ended a long war between the two p
     ],
 )
 def test_repeated_sentences_at_the_beginning_go(rewrite, expected, n_removed):
-    assert repair_seam(WRITTEN, rewrite) == (rewrite if expected is None else expected, n_removed)
+    assert join_at_boundary(WRITTEN, rewrite) == (rewrite if expected is None else expected, n_removed)
 
 
 def test_nothing_is_repeated_before_anything_is_written():
-    assert repair_seam("", "Trade grew.") == ("Trade grew.", 0)
+    assert join_at_boundary("", "Trade grew.") == ("Trade grew.", 0)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from scripted import WordTokenizer
 
-from rephrase.context import abbreviations, make_context, outline, tail
+from rephrase.prompting.context import abbreviations, make_context, outline, tail
 from rephrase.records import Chunk
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rephrase.hints import MAX_FACT_CHARACTERS, make_hint
+from rephrase.prompting.hints import MAX_FACT_CHARACTERS, make_hint
 from rephrase.records import Chunk, Discrepancy, Verdict
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rephrase.masking import MarkError, mask
+from rephrase.prompting.masking import MarkError, mask
 
 FORMULAS = [r"$x^2$", r"$$\int_0^1 f\,dx$$", r"\[a = b\]", r"\(c\)", r"\begin{align}a&=b\\c&=d\end{align}"]
 

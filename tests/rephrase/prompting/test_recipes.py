@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rephrase.context import Context
-from rephrase.recipes import draw_variants, fence, load_recipes, parse_recipe
+from rephrase.prompting.context import Context
+from rephrase.prompting.recipes import delimiter, draw_variants, load_recipes, parse_recipe
 from rephrase.records import Chunk, Document, Variant
 
 RECIPES = load_recipes()
@@ -38,7 +38,7 @@ def render(text="The passage.", title=None, recipe=RECIPE, **context):
     chunk = Chunk(document_id="d", index=0, start=0, end=len(text), text=text, n_tokens=5)
     style, perspective = recipe.pairs[0]
     variant = Variant(index=0, recipe=recipe.name, style=style, perspective=perspective)
-    return recipe.render(document, chunk, variant, Context(**context), text), fence(chunk)
+    return recipe.render(document, chunk, variant, Context(**context), text), delimiter(chunk)
 
 
 def test_a_prompt_holds_style_perspective_title_context_and_passage():

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rephrase.language import detect_language
-from rephrase.recipes import load_recipes
+from rephrase.corpus.language import detect_language
+from rephrase.prompting.recipes import load_recipes
+from rephrase.prompting.routing import require_recipes, route_document
 from rephrase.records import Document
-from rephrase.routing import require_recipes, route_document
 
 
 @pytest.mark.parametrize(

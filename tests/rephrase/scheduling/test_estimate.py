@@ -6,18 +6,20 @@ import json
 import pytest
 from scripted import ScriptedEngine, WordTokenizer, accept
 
-from rephrase.corpus_sample import sample_corpus
-from rephrase.cost import Prices
-from rephrase.estimate import Estimate, RouteEstimate, estimate, learn, time_and_cost
-from rephrase.part_reader import PartReader
-from rephrase.parts import Progress, Workshop, run_part
-from rephrase.plan import make_plan
-from rephrase.reading import ReadOptions, list_inputs
-from rephrase.recipes import load_recipes
+from rephrase.corpus.reading import ReadOptions, list_inputs
+from rephrase.corpus.sampling import sample_corpus
+from rephrase.dataset.part_reader import PartReader
+from rephrase.dataset.plan import make_plan
+from rephrase.parts import run_part
+from rephrase.progress import Progress
+from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Domain
 from rephrase.rewriting import Tools
-from rephrase.scheduler import Scheduler
-from rephrase.storage import Storage
+from rephrase.run_context import RunContext
+from rephrase.scheduling.cost import Prices
+from rephrase.scheduling.estimate import Estimate, RouteEstimate, estimate, learn, time_and_cost
+from rephrase.scheduling.scheduler import Scheduler
+from rephrase.storage.storage import Storage
 
 RECIPES = {name: recipe.model_copy(update={"chunk_tokens": 16}) for name, recipe in load_recipes().items()}
 
@@ -38,7 +40,7 @@ def reckon(corpus, **options):
 async def run(corpus, out, n_variants):
     engine = ScriptedEngine(delay_s=0.001)
     plan = make_plan(str(corpus), ReadOptions(), {})
-    workshop = Workshop(
+    run_context = RunContext(
         storage=Storage(out),
         plan=plan,
         reader=PartReader(plan, ReadOptions()),
@@ -50,7 +52,7 @@ async def run(corpus, out, n_variants):
         scheduler=Scheduler(engine),
         progress=Progress(),
     )
-    return await run_part(plan.parts[0], workshop), engine
+    return await run_part(plan.parts[0], run_context), engine
 
 
 async def test_documents_and_chunks_are_those_of_the_run_and_its_commits_teach_the_rest(corpus, tmp_path):

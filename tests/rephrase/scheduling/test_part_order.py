@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rephrase.part_order import order_parts
-from rephrase.plan import Part
-from rephrase.reading import Position
+from rephrase.corpus.reading import Position
+from rephrase.dataset.plan import Part
+from rephrase.scheduling.part_order import order_parts
 
 
 def part(index, n_bytes, longest):

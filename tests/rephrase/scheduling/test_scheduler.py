@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import ScriptedEngine
 
-from rephrase.engine import EngineError
+from rephrase.engines.engine import EngineError
 from rephrase.records import Completion, Prompt, Sampling
-from rephrase.scheduler import DocumentTurn, NotBegunError, ScheduledEngine, Scheduler, Turn
+from rephrase.scheduling.scheduler import DocumentSlot, NotBegunError, ScheduledEngine, Scheduler, SchedulingSlot
 
 SAMPLING = Sampling(temperature=0, top_p=1, max_tokens=8, seed=0)
 
@@ -20,16 +20,16 @@ class Chain:
     def __init__(self, scheduler, name, n_chunks, *, due=None, checking_s=0.0, document=None):
         self.scheduler, self.name, self.n_chunks, self.checking_s = scheduler, name, n_chunks, checking_s
         due = scheduler.due(n_chunks) if due is None else due
-        self.turn = Turn(due=due, n_left=n_chunks, document=document or DocumentTurn())
+        self.slot = SchedulingSlot(due=due, n_left=n_chunks, document=document or DocumentSlot())
 
     async def run(self):
-        await self.scheduler.run_chain(self.turn, self._work)
+        await self.scheduler.run_chain(self.slot, self._work)
 
     async def _work(self):
-        engine = ScheduledEngine(None, self.scheduler, self.turn)
+        engine = ScheduledEngine(None, self.scheduler, self.slot)
         for number in range(self.n_chunks):
             await engine.complete(Prompt(system=self.name, user=str(number)), SAMPLING)
-            self.scheduler.chunks_left(self.turn, self.n_chunks - number - 1)
+            self.scheduler.chunks_left(self.slot, self.n_chunks - number - 1)
             await asyncio.sleep(self.checking_s)
 
 
@@ -172,13 +172,13 @@ async def test_time_is_shared_among_the_requests_that_use_it():
     long, short = Chain(scheduler, "long", 1), Chain(scheduler, "short", 1)
     await run(long, short)
     assert scheduler.engine_s == 10.0
-    assert (long.turn.engine_s, short.turn.engine_s) == (8.0, 2.0)
+    assert (long.slot.engine_s, short.slot.engine_s) == (8.0, 2.0)
 
 
 async def test_closed_it_finishes_what_began_and_the_other_variants_of_its_document():
     engine = ScriptedEngine(max_in_flight=1, delay_s=0.001)
     scheduler = Scheduler(engine)
-    document = DocumentTurn()
+    document = DocumentSlot()
     chains = [
         Chain(scheduler, "variant 0", 2, due=0, document=document),
         Chain(scheduler, "other", 5, due=9),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rephrase.simulation import BatchSpeed, SimulatedEngine, run_in_virtual_time, simulate
+from rephrase.scheduling.simulation import BatchSpeed, SimulatedEngine, run_in_virtual_time, simulate
 
 ALONE = BatchSpeed(fixed_s=1.0, per_request_s=0.0)
 
@@ -92,7 +92,7 @@ def test_a_long_chain_does_not_wait_in_the_line_of_the_engine(monkeypatch):
     long = simulate([chains], ALONE, n_slots=64)
     assert long.bound_s == 6000
     assert long.makespan_s / long.bound_s < 1.04
-    monkeypatch.setattr("rephrase.limit.WAITING_SHARE", 1 / 8)
+    monkeypatch.setattr("rephrase.engines.concurrency_limit.WAITING_SHARE", 1 / 8)
     assert simulate([chains], ALONE, n_slots=64).makespan_s > long.makespan_s
 
 

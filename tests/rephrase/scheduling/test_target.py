@@ -1,6 +1,6 @@
 """A target is reached with little over."""
 
-from rephrase.target import Target
+from rephrase.scheduling.target import Target
 
 
 def test_without_a_number_all_may_begin():

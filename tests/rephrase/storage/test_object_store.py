@@ -14,10 +14,11 @@ import pytest
 import zstandard
 from s3_server import BUCKET, s3_server
 
-from rephrase.journal import Entry, Journal
-from rephrase.lease import Lease, OutputInUseError
-from rephrase.reading import ReadOptions, has_changed, list_inputs, read_file
-from rephrase.storage import Storage
+from rephrase.corpus.reading import ReadOptions, has_changed, list_inputs, read_file
+from rephrase.dataset.journal import Entry, Journal
+from rephrase.storage.lease import Lease, OutputInUseError
+from rephrase.storage.lock import locked
+from rephrase.storage.storage import Storage
 
 LINES = [{"id": f"d{i}", "text": f"text {i} ä" * 50} for i in range(40)]
 ENTRY = Entry(rewrite=None, rejects=[], n_chunks=1, n_prompt_tokens=2, n_completion_tokens=3, n_cached_tokens=0)
@@ -123,7 +124,7 @@ def test_one_lease_at_a_time_and_a_silent_one_is_taken_over(storage):
 
 def test_a_writer_whose_lease_is_gone_writes_nothing_more(storage, monkeypatch):
     monkeypatch.setenv("PALIMPSEST_LEASE_S", "0.4")
-    with storage.locked():
+    with locked(storage):
         storage.write("a", b"1")
         storage.create("lease/000002.json", b'{"holder": "other"}')
         time.sleep(0.6)
@@ -159,7 +160,7 @@ def test_the_lease_of_a_process_that_is_gone_is_not_waited_for(storage):
     process.join()
     assert storage.names("lease") == ["000001.json"]
     began = time.monotonic()
-    with storage.locked():
+    with locked(storage):
         assert time.monotonic() - began < 10
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from training import boundaries
-from training.boundaries import Boundaries
+from training.data import boundaries
+from training.data.boundaries import Boundaries
 
 
 def test_a_row_worked_by_hand() -> None:

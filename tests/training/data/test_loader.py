@@ -7,11 +7,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from training.batch import Batch
-from training.held_out import held_out_rows
-from training.loader import Loader, LoaderConfig, StepData
-from training.mixture import Mixture, MixtureRule
-from training.token_store import TokenStore
+from training.data.batch import Batch
+from training.data.held_out import held_out_rows
+from training.data.loader import Loader, LoaderConfig, StepData
+from training.data.mixture import Mixture, MixtureRule
+from training.data.token_store import TokenStore
 
 CONFIG = LoaderConfig(row_length=24, rows_per_step=4, seed=3, held_out_share=0.1)
 ONCE = Mixture((MixtureRule(weight=1, max_epochs=1),))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.mixture import Mixture, MixtureRule
-from training.token_store import Stream
+from training.data.mixture import Mixture, MixtureRule
+from training.data.token_store import Stream
 
 STREAMS = [Stream("a", "original", "original"), Stream("a", "knowledge", "plain"), Stream("b", "knowledge", "plain")]
 N_TOKENS = np.array([600, 300, 100])

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.packing import Packer
-from training.sampler import Piece
+from training.data.packing import Packer
+from training.data.sampler import Piece
 
 
 def packer(lengths: list[int], row_length: int, n_buffered: int) -> Packer:

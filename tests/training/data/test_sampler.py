@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from training.mixture import Mixture, MixtureRule
-from training.sampler import DocumentSampler, Piece
-from training.token_store import TokenStore
+from training.data.mixture import Mixture, MixtureRule
+from training.data.sampler import DocumentSampler, Piece
+from training.data.token_store import TokenStore
 
 HALF_ORIGINALS = Mixture((MixtureRule(recipe="original", weight=0.5, max_epochs=3), MixtureRule(weight=0.5)))
 

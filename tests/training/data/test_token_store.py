@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from rephrase.dataset.shards import read_rewrites
 from rephrase.records import Document
-from rephrase.shards import read_rewrites
-from rephrase.storage import Storage
-from training import token_store
-from training.token_store import Stream, TokenStore, tokenise_documents, tokenise_shards
-from training.tokenizer import TextTokenizer
+from rephrase.storage.storage import Storage
+from training.data import token_store
+from training.data.token_store import Stream, TokenStore, tokenise_documents, tokenise_shards
+from training.data.tokenizer import TextTokenizer
 
 
 def texts(store: TokenStore, tokenizer: TextTokenizer) -> set[tuple[Stream, str, tuple[int, ...]]]:

@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from training.tokenizer import TextTokenizer
+from training.data.tokenizer import TextTokenizer
 
 
 def test_documents_lie_between_start_and_end(tokenizer: TextTokenizer) -> None:

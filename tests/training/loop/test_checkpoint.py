@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import checkpoint
-from training.checkpoint import Checkpoints, random_state, set_random_state
+from training.loop import checkpoint
+from training.loop.checkpoint import Checkpoints, random_state, set_random_state
 
 
 def test_round_trip_and_only_the_newest_are_kept(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from training.loss_guard import LossGuard, TrainingStoppedError
+from training.loop.loss_guard import LossGuard, TrainingStoppedError
 
 
 def warmed_up(loss: float = 3.0) -> LossGuard:

@@ -7,10 +7,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rephrase.records import Document
-from rephrase.storage import Storage
+from rephrase.storage.storage import Storage
 from training.__main__ import main
-from training.mixture import Mixture, MixtureRule
-from training.run import RunOptions, export_run, load_model, train
+from training.data.mixture import Mixture, MixtureRule
+from training.export import export_run, load_model
+from training.loop.run import RunOptions, train
 
 
 @pytest.fixture

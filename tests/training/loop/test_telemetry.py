@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from training.telemetry import Telemetry, read_metrics
+from training.loop.telemetry import Telemetry, read_metrics
 
 
 def test_rows_are_read_back_by_kind_and_a_cut_line_is_left_out(tmp_path: Path) -> None:

@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 import torch
 
-from rephrase.storage import Storage
-from training.config import ModelConfig
-from training.held_out import held_out_rows
-from training.loader import Loader, LoaderConfig
-from training.loss_guard import TrainingStoppedError
-from training.mixture import Mixture, MixtureRule
-from training.model import Decoder
-from training.muon_clip import MuonClip, MuonClipConfig
-from training.parameter_rules import deepseek_rules
-from training.qk_clip import QKClip, latent_attention_layers
-from training.schedule import wsd
-from training.telemetry import read_metrics
-from training.token_store import TokenStore
-from training.trainer import Trainer, TrainerConfig
+from rephrase.storage.storage import Storage
+from training.data.held_out import held_out_rows
+from training.data.loader import Loader, LoaderConfig
+from training.data.mixture import Mixture, MixtureRule
+from training.data.token_store import TokenStore
+from training.loop.loss_guard import TrainingStoppedError
+from training.loop.telemetry import read_metrics
+from training.loop.trainer import Trainer, TrainerConfig
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.optimizer.muon_clip import MuonClip, MuonClipConfig
+from training.optimizer.parameter_rules import deepseek_rules
+from training.optimizer.qk_clip import QKClip, latent_attention_layers
+from training.optimizer.schedule import wsd
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 CONFIG = TrainerConfig(n_steps=10, micro_batch_rows=2, precision="float32", evaluate_every=5, checkpoint_every=4)
 
 

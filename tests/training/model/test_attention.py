@@ -1,9 +1,9 @@
 import torch
 from torch import Tensor
 
-from training.attention import LatentAttention, RotaryTable
-from training.boundaries import Boundaries
-from training.config import ModelConfig
+from training.data.boundaries import Boundaries
+from training.model.attention import LatentAttention, RotaryTable
+from training.model.config import ModelConfig
 
 
 def naive_attention(

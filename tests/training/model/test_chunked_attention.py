@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from training import boundaries
-from training.boundaries import Boundaries
-from training.chunked_attention import chunked_attention
+from training.data import boundaries
+from training.data.boundaries import Boundaries
+from training.model.chunked_attention import chunked_attention
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, visible_BSS: Tensor, scale: float) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from training.config import ModelConfig
-from training.model import Decoder
-from training.presets import PRESETS, kimi_k2, list_presets, nano, preset
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.model.presets import PRESETS, kimi_k2, list_presets, nano, preset
 
 
 @pytest.mark.parametrize(("name", "n_total", "n_active"), [("kimi_k2", 1.04e12, 32.6e9), ("deepseek_v3", 671e9, 37e9)])

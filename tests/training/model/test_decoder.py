@@ -1,8 +1,8 @@
 import torch
 
-from training.boundaries import Boundaries
-from training.config import ModelConfig
-from training.model import Decoder
+from training.data.boundaries import Boundaries
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
 
 
 def test_packed_documents_do_not_see_each_other(tiny: ModelConfig, packed: Boundaries) -> None:

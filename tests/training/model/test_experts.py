@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.config import ModelConfig
-from training.gate import Gate, sequence_balance_loss
-from training.model import MixtureOfExperts
+from training.model.config import ModelConfig
+from training.model.decoder import MixtureOfExperts
+from training.model.gate import Gate, sequence_balance_loss
 
 
 def loop_over_experts(layer: MixtureOfExperts, x_TM: Tensor) -> Tensor:

@@ -3,9 +3,9 @@
 import torch
 from torch.nn.attention.flex_attention import flex_attention
 
-from training.boundaries import Boundaries
-from training.chunked_attention import chunked_attention
-from training.flex_attention import block_mask
+from training.data.boundaries import Boundaries
+from training.model.chunked_attention import chunked_attention
+from training.model.flex_attention import block_mask
 
 
 def test_the_block_mask_shows_what_the_plain_mask_shows(packed: Boundaries) -> None:

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from training import linear_cross_entropy as module
-from training.linear_cross_entropy import linear_cross_entropy
+from training.model import linear_cross_entropy as module
+from training.model.linear_cross_entropy import linear_cross_entropy
 
 
 @pytest.mark.parametrize("block", [3, 7, 512])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.matrix_layout import MatrixLayout
+from training.optimizer.matrix_layout import MatrixLayout
 
 
 def test_key_and_value_rows_of_two_heads_by_hand() -> None:

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training import muon_clip
-from training.config import ModelConfig
-from training.matrix_layout import MatrixLayout
-from training.model import Decoder
-from training.muon_clip import MuonClip, MuonClipConfig
-from training.parameter_rules import Rule, deepseek_rules
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.optimizer import muon_clip
+from training.optimizer.matrix_layout import MatrixLayout
+from training.optimizer.muon_clip import MuonClip, MuonClipConfig
+from training.optimizer.parameter_rules import Rule, deepseek_rules
 
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, n_steps: int = 4) -> None:

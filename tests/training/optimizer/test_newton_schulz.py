@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.newton_schulz import COEFFICIENTS, JORDAN, POLAR_EXPRESS, orthogonalise
+from training.optimizer.newton_schulz import COEFFICIENTS, JORDAN, POLAR_EXPRESS, orthogonalise
 
 
 @pytest.mark.parametrize("coefficients", list(COEFFICIENTS))

@@ -2,10 +2,10 @@ import pytest
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from training.config import ModelConfig
 from training.huggingface import to_hf
-from training.model import Decoder
-from training.parameter_rules import Rule, assign, deepseek_rules, llama_rules
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.optimizer.parameter_rules import Rule, assign, deepseek_rules, llama_rules
 
 
 @pytest.mark.parametrize("changes", [{}, {"q_rank": None}])

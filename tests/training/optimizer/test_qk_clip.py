@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.attention import LogitMaxima, RotaryTable
-from training.boundaries import Boundaries
-from training.config import ModelConfig
-from training.model import Decoder
-from training.muon_clip import MuonClip
-from training.parameter_rules import deepseek_rules
-from training.qk_clip import ClippedLayer, HeadRows, QKClip, latent_attention_layers
+from training.data.boundaries import Boundaries
+from training.model.attention import LogitMaxima, RotaryTable
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
+from training.optimizer.muon_clip import MuonClip
+from training.optimizer.parameter_rules import deepseek_rules
+from training.optimizer.qk_clip import ClippedLayer, HeadRows, QKClip, latent_attention_layers
 
 
 def maxima(model: Decoder, tokens: Tensor, rows: Boundaries) -> Tensor:

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from training.schedule import SCHEDULES, Phase, Schedule, constant, cosine, kimi_k2, schedule, wsd
+from training.optimizer.schedule import SCHEDULES, Phase, Schedule, constant, cosine, kimi_k2, schedule, wsd
 
 
 def test_warm_up_reaches_the_peak_with_its_last_step() -> None:

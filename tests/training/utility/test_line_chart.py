@@ -1,6 +1,6 @@
 from xml.etree import ElementTree
 
-from training.line_chart import MAX_NAMED, line_chart
+from training.utility.line_chart import MAX_NAMED, line_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from training.batch import Batch
-from training.config import ModelConfig
-from training.held_out import held_out_rows
-from training.loader import Loader, LoaderConfig
-from training.mixture import Mixture
-from training.model import Decoder
-from training.token_store import Stream, TokenStore
+from training.data.batch import Batch
+from training.data.held_out import held_out_rows
+from training.data.loader import Loader, LoaderConfig
+from training.data.mixture import Mixture
+from training.data.token_store import Stream, TokenStore
+from training.model.config import ModelConfig
+from training.model.decoder import Decoder
 from training.utility import ledger as ledger_module
 from training.utility.alignment import probed_layers, scoring, target_gradients
 from training.utility.learning_speed import fit_power_law, learning_speed

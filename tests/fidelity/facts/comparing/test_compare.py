@@ -2,7 +2,7 @@
 
 import pytest
 
-from fidelity.facts.compare import FACT_SCORES, compare_facts
+from fidelity.facts.comparing.compare import FACT_SCORES, compare_facts
 
 SOURCE = (
     "In 1776, John Adams and Thomas Jefferson met in Philadelphia. About 1.2 million people lived there. "

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fidelity.facts.dates import english_dates, inside
+from fidelity.facts.reading.dates import english_dates, inside
 
 FORMS = ("{0:%B} {1}, {2}", "{1} {0:%B} {2}", "the {1} of {0:%B}, {2}", "{2}-{0:%m}-{0:%d}", "{0:%b} {1}, {2}")
 

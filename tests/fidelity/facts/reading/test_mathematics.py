@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from fidelity.facts.compare import compare_facts
-from fidelity.facts.mathematics import arithmetic, equal_formulas, final_answer, normal_form, steps
+from fidelity.facts.comparing.compare import compare_facts
+from fidelity.facts.reading.mathematics import arithmetic, equal_formulas, final_answer, normal_form, steps
 
 
 @pytest.mark.parametrize(

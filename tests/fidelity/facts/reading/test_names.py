@@ -2,9 +2,9 @@
 
 import pytest
 
-from fidelity.facts.compare import compare_facts
-from fidelity.facts.names import english_names
-from fidelity.facts.parsed import parse
+from fidelity.facts.comparing.compare import compare_facts
+from fidelity.facts.reading.names import english_names
+from fidelity.facts.reading.parsed import parse
 
 
 def read(text):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fidelity.facts.compare import compare_facts
-from fidelity.facts.number_words import foreign_numbers, readings
+from fidelity.facts.comparing.compare import compare_facts
+from fidelity.facts.reading.number_words import foreign_numbers, readings
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from fidelity.facts.numbers import english_numbers, same_number
-from fidelity.facts.words import words
+from fidelity.facts.reading.numbers import english_numbers, same_number
+from fidelity.facts.reading.words import words
 
 
 def read(text):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fidelity.facts.compare import compare_facts
+from fidelity.facts.comparing.compare import compare_facts
 
 TURNED = [
     ("The bridge was safe for heavy trains.", "The bridge was not safe for heavy trains.", "negation_mismatch"),

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from rephrase.engine import EngineLoad
-from rephrase.limit import Limit
+from rephrase.engines.concurrency_limit import ConcurrencyLimit
+from rephrase.engines.engine import EngineLoad
 
 N_TOKENS = 100
 
@@ -18,13 +18,13 @@ def answers(limit, n, load, *, tokens_per_s=100.0, start_s=0.0):
 
 
 def test_it_stays_at_its_maximum_while_all_is_well():
-    limit = Limit(36)
+    limit = ConcurrencyLimit(36)
     answers(limit, 200, EngineLoad(n_running=32, n_waiting=1, kv_cache_use=0.5))
     assert limit.value == 36
 
 
 def test_an_overload_counts_once_a_round_and_it_comes_back_slowly():
-    limit = Limit(100)
+    limit = ConcurrencyLimit(100)
     answers(limit, 50, EngineLoad(n_running=80, n_overloads=1))
     assert limit.value == 75
     values = []
@@ -35,7 +35,7 @@ def test_an_overload_counts_once_a_round_and_it_comes_back_slowly():
 
 
 def test_preemption_after_preemption_brings_it_down_but_never_to_nothing():
-    limit, n = Limit(64), 0
+    limit, n = ConcurrencyLimit(64), 0
 
     def load(_):
         nonlocal n
@@ -52,7 +52,7 @@ def test_a_full_cache_or_a_queue_stops_its_growth():
         (EngineLoad(n_running=8, kv_cache_use=0.97), 500),
         (EngineLoad(n_running=8, n_waiting=3), 74),
     ):
-        limit = Limit(100)
+        limit = ConcurrencyLimit(100)
         answers(limit, 1, EngineLoad(n_running=8, n_overloads=1))
         assert limit.value == 75
         answers(limit, n_answers, dataclasses.replace(full, n_overloads=1))
@@ -60,13 +60,13 @@ def test_a_full_cache_or_a_queue_stops_its_growth():
 
 
 def test_a_queue_longer_than_the_batch_brings_it_down():
-    limit = Limit(100)
+    limit = ConcurrencyLimit(100)
     answers(limit, 2000, lambda limit: EngineLoad(n_running=20, n_waiting=max(0, limit.value - 20)))
     assert 20 <= limit.value <= 22
 
 
 def test_what_always_waits_is_taken_back_and_a_burst_is_not():
-    limit, sizes = Limit(256, initial=64), []
+    limit, sizes = ConcurrencyLimit(256, initial=64), []
     for _ in range(4):
         answers(limit, limit.value, lambda limit: EngineLoad(n_running=32, n_waiting=limit.value - 32))
         sizes.append(limit.value)
@@ -79,7 +79,7 @@ def test_what_always_waits_is_taken_back_and_a_burst_is_not():
 
 def test_at_a_server_it_doubles_while_that_brings_more_and_stops_when_it_does_not():
     """A server that runs 48 at once: more requests wait there unseen."""
-    limit, now_s = Limit(1024, initial=8), 0.0
+    limit, now_s = ConcurrencyLimit(1024, initial=8), 0.0
     for _ in range(4000):
         now_s += N_TOKENS / (10.0 * min(limit.value, 48))
         limit.answered(EngineLoad(), N_TOKENS, now_s, all_taken=True)
@@ -87,7 +87,7 @@ def test_at_a_server_it_doubles_while_that_brings_more_and_stops_when_it_does_no
 
 
 def test_at_a_server_a_refusal_ends_the_doubling():
-    limit = Limit(1024, initial=8)
+    limit = ConcurrencyLimit(1024, initial=8)
     answers(limit, 8, EngineLoad())
     assert limit.value == 16
     answers(limit, 1, EngineLoad(n_overloads=3))
@@ -97,7 +97,7 @@ def test_at_a_server_a_refusal_ends_the_doubling():
 
 
 def test_it_does_not_grow_while_not_all_is_used():
-    limit = Limit(64, initial=8)
+    limit = ConcurrencyLimit(64, initial=8)
     for number in range(100):
         limit.answered(EngineLoad(), N_TOKENS, float(number), all_taken=False)
     assert limit.value == 8

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.demo import packaged_documents
-from rephrase.models import packaged_model
-from rephrase.shards import read_rewrites
-from rephrase.storage import Storage
+from flows.cli.demo import packaged_documents
+from rephrase.dataset.shards import read_rewrites
+from rephrase.models.resolve import packaged_model
+from rephrase.storage.storage import Storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.model]
 

@@ -6,11 +6,12 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from flows.config import RephraseConfig, choose_recipes
-from flows.progress import shown
-from flows.summary import Summary
-from rephrase.parts import Progress
-from rephrase.reading import list_inputs
+from flows.config import RephraseConfig
+from flows.results.progress import shown
+from flows.results.summary import Summary
+from rephrase.corpus.reading import list_inputs
+from rephrase.progress import Progress
+from rephrase.prompting.routing import open_recipes
 
 
 def run_locally(values: dict[str, Any], console: Console) -> Summary:
@@ -22,10 +23,10 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     """
     config = RephraseConfig.model_validate(values)
     # What is wrong with the options is said before Prefect and the models are loaded, which takes seconds.
-    choose_recipes(config)
+    open_recipes(config.recipe, config.recipe_files)
     list_inputs(config.source, config.output)
     config.read_options  # noqa: B018  raises when a field is no expression
-    from flows.prefect_server import prefect_api
+    from flows.running.prefect_server import prefect_api
 
     # Once the flow has closed, Prefect sends SIGTERM again to whoever handled it before; by default that is a kill.
     signal.signal(signal.SIGTERM, _terminate)
@@ -41,9 +42,9 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 async def _run(config: RephraseConfig, console: Console) -> Summary:
     from flows.rephrasing import rephrase
-    from flows.resources import progress_of_this_run
+    from flows.running.run_setup import current_progress
 
     progress = Progress()
-    progress_of_this_run.set(progress)
+    current_progress.set(progress)
     async with shown(progress, console):
         return await rephrase(config)

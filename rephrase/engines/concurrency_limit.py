@@ -7,7 +7,7 @@ itself gets as many as it says it takes.
 
 import math
 
-from rephrase.engine import EngineLoad
+from rephrase.engines.engine import EngineLoad
 
 # Behind the running batch so many more may wait, so that a place that becomes free is taken in the next step. In a step
 # about one request in 150 comes to its end, and whoever waits in the engine's line, however urgent, waits its turn.
@@ -25,7 +25,7 @@ def with_waiting(n_running: int) -> int:
     return n_running + math.ceil(n_running * WAITING_SHARE)
 
 
-class Limit:
+class ConcurrencyLimit:
     """`value` requests at once, between 1 and `maximum`."""
 
     def __init__(self, maximum: int, initial: int | None = None) -> None:

@@ -70,7 +70,7 @@ def prefect_server(port: int) -> Iterator[str]:
 @contextlib.contextmanager
 def _child(arguments: list[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.prefect_server", *arguments],
+        [sys.executable, "-P", "-m", "flows.running.prefect_server", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,0 +1,1 @@
+"""The facts of two texts compared: aligned sentence by sentence, matched type by type."""

@@ -1,0 +1,59 @@
+"""`palimpsest calibrate`: weights of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.console import err, out, print_json, readable_errors
+from flows.cli.verify import EntailmentOption, KindOption, LikelihoodOption
+
+
+def calibrate(
+    pairs: Annotated[str, typer.Argument(help="Parquet or JSON Lines of pairs with a label.")],
+    label_field: Annotated[str, typer.Option(help="Field that says whether a rewrite is faithful: true or 1.")],
+    out_file: Annotated[str, typer.Option("--out", help="Weights to write; a diagram goes beside them.")],
+    source_field: Annotated[str, typer.Option(help="Field that holds the source.")] = "source",
+    rewrite_field: Annotated[str, typer.Option(help="Field that holds the rewrite.")] = "rewrite",
+    kind: KindOption = "knowledge",
+    likelihood: LikelihoodOption = None,
+    entailment: EntailmentOption = None,
+    max_false_rejects: Annotated[
+        float, typer.Option(min=0, max=1, help="The threshold refuses at most this share of faithful rewrites.")
+    ] = 0.2,
+    plant: Annotated[
+        bool, typer.Option("--plant", help="Also plant errors in the sources, for what the labels do not show.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Fit the probability to labels of your own; models of other kinds are kept as they ship.
+
+    Figures are of rows that the model had not seen: five folds, cut between sources.
+
+    Example:
+
+        palimpsest calibrate labelled.jsonl --label-field faithful --out weights.json
+
+        palimpsest rephrase corpus.jsonl out --calibration weights.json
+    """
+    from flows.verification.calibrate_pairs import calibrate_pairs
+
+    with readable_errors():
+        figures = calibrate_pairs(
+            pairs,
+            Path(out_file),
+            source_field=source_field,
+            rewrite_field=rewrite_field,
+            label_field=label_field,
+            kind=kind,
+            likelihood=likelihood,
+            entailment=entailment,
+            max_false_rejects=max_false_rejects,
+            plant=plant,
+            log=lambda line: err.print(line, style="dim", markup=False, highlight=False),
+        )
+        if json_output:
+            print_json(figures)
+            return
+        for name, value in figures.items():
+            out.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)

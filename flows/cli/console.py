@@ -1,0 +1,62 @@
+"""What every command writes with: two consoles, JSON, and errors as one line with an exit code."""
+
+import asyncio
+import errno
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+out = Console()
+err = Console(stderr=True)
+
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+def print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+class readable_errors:  # noqa: N801  reads as a statement
+    """SchedulingSlot the errors that a user can do something about into one line and an exit code.
+
+    PALIMPSEST_DEBUG=1 shows the traceback instead.
+    """
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            error = leaves(error)[0]
+        if error is None or os.environ.get("PALIMPSEST_DEBUG"):
+            return
+        stopped = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
+        if stopped or type(error).__name__ == "TerminationSignal":  # Prefect's, for SIGTERM
+            err.print("[yellow]stopped; what was finished is kept. The same command goes on from there.[/yellow]")
+            raise typer.Exit(EXIT_INTERRUPTED if stopped else EXIT_TERMINATED)
+        if isinstance(error, ValidationError):
+            fail("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()))
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            fail(f"{error}; make room and run the same command again: what was finished is kept")
+        of_s3 = type(error).__module__.startswith("botocore.")  # no key, no connection
+        if of_s3 or isinstance(error, ValueError | RuntimeError | OSError | ImportError):
+            fail(f"{error}" if str(error) else type(error).__name__)
+
+
+def fail(message: str) -> None:
+    err.print("error:", style="bold red", end=" ")
+    err.print(message, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def leaves(group: BaseExceptionGroup) -> Sequence[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

@@ -1,0 +1,28 @@
+"""`palimpsest inspect`."""
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from flows.cli.console import out, print_json, readable_errors
+from flows.cli.run_options import Output
+
+
+def inspect(
+    output: Output,
+    examples: Annotated[int, typer.Option(min=0, help="Accepted rewrites, and rejects, to show.")] = 3,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show what a run wrote: the account, rewrites beside their sources, rejects by reason."""
+    from flows.results.inspection import example_rows, print_inspection
+    from flows.results.summary import summarize
+    from rephrase.storage.storage import Storage
+
+    storage = Storage(output)
+    with readable_errors():
+        summary = summarize(storage)
+        if json_output:
+            print_json({**dataclasses.asdict(summary), **example_rows(storage, examples)})
+        else:
+            print_inspection(out, storage, summary, examples)

@@ -1,0 +1,257 @@
+"""The options of a run, which `rephrase` runs with and `plan` estimates from."""
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Literal
+
+import typer
+
+from rephrase.records import Domain
+
+# The groups in which --help shows the options.
+READING = "Reading"
+REWRITING = "Rewriting"
+ENGINE = "Engine"
+CHECKING = "Checking"
+COST = "Target and cost"
+WRITING = "Writing"
+
+Source = Annotated[str, typer.Argument(help="File, folder or glob: Parquet, JSON Lines (.gz, .zst), .txt, .md, .tex.")]
+Output = Annotated[str, typer.Argument(help="Folder for the shards; local, s3://…, gs://…")]
+
+
+def with_run_options(
+    command: Callable[..., None], *, without: Collection[str] = (), own_first: bool = False
+) -> Callable[..., None]:
+    """`command(values, **own)` as a command that takes the options of a run beside its own.
+
+    Args:
+        command: gets the values of a `RephraseConfig`, and its own options by name.
+        without: options of a run that have no meaning here.
+        own_first: whether --help shows the command's own options before those of a run.
+    """
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = [p for p in inspect.signature(run_options).parameters.values() if p.name not in without]
+
+    def wrapped(**options: Any) -> None:
+        mine = {parameter.name: options.pop(parameter.name) for parameter in own}
+        command(run_options(**{"output": "", **options}), **mine)
+
+    arguments = [p for p in shared if p.default is inspect.Parameter.empty]
+    options = [p for p in shared if p.default is not inspect.Parameter.empty]
+    ordered = [*arguments, *own, *options] if own_first else [*arguments, *options, *own]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in ordered]
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def run_options(
+    source: Source,
+    output: Output,
+    text_field: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=READING, help="Field that holds the text, or a JMESPath such as 'paragraphs[].context'."
+        ),
+    ] = "text",
+    id_field: Annotated[
+        str, typer.Option(rich_help_panel=READING, help="Field that holds the id; without one, ids are made.")
+    ] = "id",
+    title_field: Annotated[
+        str, typer.Option(rich_help_panel=READING, help="Field that holds the title, if any.")
+    ] = "title",
+    language_field: Annotated[
+        str, typer.Option(rich_help_panel=READING, help="Field that holds the language, if any.")
+    ] = "language",
+    metadata_field: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=READING, help="Field to carry along; may be repeated.")
+    ] = None,
+    domain: Annotated[Domain, typer.Option(rich_help_panel=READING, help="What the documents are.")] = Domain.KNOWLEDGE,
+    limit: Annotated[
+        int | None, typer.Option(rich_help_panel=READING, min=1, help="Take only the first so many records.")
+    ] = None,
+    new_files: Annotated[
+        bool, typer.Option("--new-files", rich_help_panel=READING, help="Take files that came since the last run.")
+    ] = False,
+    max_document_chars: Annotated[
+        int, typer.Option(rich_help_panel=READING, min=1, help="Longer documents are rejected.")
+    ] = 1_000_000,
+    recipe: Annotated[
+        str,
+        typer.Option(rich_help_panel=REWRITING, help="auto (by domain and language), none, a recipe, or several: a+b."),
+    ] = "auto",
+    recipes: Annotated[
+        list[str] | None, typer.Option(rich_help_panel=REWRITING, help="A recipe file of your own; may be repeated.")
+    ] = None,
+    variants: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=REWRITING, min=1, max=1000, help="Rewrites of each document, each in another style."
+        ),
+    ] = 1,
+    retries: Annotated[
+        int, typer.Option(rich_help_panel=REWRITING, min=0, help="Further tries for a chunk that was refused.")
+    ] = 2,
+    on_reject: Annotated[
+        Literal["reject", "keep", "document"],
+        typer.Option(
+            rich_help_panel=REWRITING,
+            help="A chunk refused after all tries: reject leaves it out, keep puts its source in its place, "
+            "document refuses the whole document.",
+        ),
+    ] = "reject",
+    seed: Annotated[int, typer.Option(rich_help_panel=REWRITING, min=0, help="Another seed gives other rewrites.")] = 0,
+    engine: Annotated[
+        Literal["vllm", "openai"],
+        typer.Option(rich_help_panel=ENGINE, help="vllm: in this process. openai: a server at --endpoint."),
+    ] = "vllm",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=ENGINE,
+            help="Hub id or folder; by default the small packaged model, or what the server has.",
+        ),
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(rich_help_panel=ENGINE, help="Base URL such as http://localhost:8000/v1; may be repeated."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(rich_help_panel=ENGINE, help="For --engine openai: counts tokens, if not the model.")
+    ] = None,
+    max_context_tokens: Annotated[int, typer.Option(rich_help_panel=ENGINE, min=256, help="For --engine vllm.")] = 4096,
+    in_flight: Annotated[
+        int | None, typer.Option(rich_help_panel=ENGINE, min=1, help="Requests at once; by default what fits.")
+    ] = None,
+    timeout_s: Annotated[
+        float, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine openai: for one request.")
+    ] = 300,
+    runner: Annotated[
+        Literal["local", "ray"],
+        typer.Option(rich_help_panel=ENGINE, help="local: all in this process. ray: on the machines of a Ray cluster."),
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=ENGINE, help="For --runner ray: its head, such as 10.0.0.1:6379."),
+    ] = None,
+    ray_gpus: Annotated[
+        float, typer.Option(rich_help_panel=ENGINE, min=0, help="For --runner ray: GPUs of each worker.")
+    ] = 0,
+    encoder: Annotated[
+        str, typer.Option(rich_help_panel=CHECKING, help="Embedding model: hub id or folder.")
+    ] = "all-MiniLM-L6-v2",
+    min_similarity: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=CHECKING, min=-1, max=1, help="Cosine similarity to its chunk that a rewrite needs."
+        ),
+    ] = 0.7,
+    multilingual_encoder: Annotated[
+        str, typer.Option(rich_help_panel=CHECKING, help="The same for translations.")
+    ] = "multilingual-e5-small",
+    min_cross_lingual: Annotated[
+        float, typer.Option(rich_help_panel=CHECKING, min=-1, max=1, help="The same for translations.")
+    ] = 0.8,
+    target_tokens: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=COST,
+            min=1,
+            help="Stop when so many tokens are accepted, at the end of a document. Run again with a larger number, or "
+            "without, to go on.",
+        ),
+    ] = None,
+    price_per_hour: Annotated[
+        float, typer.Option(rich_help_panel=COST, min=0, help="Of all engines together; any currency.")
+    ] = 0,
+    price_in: Annotated[
+        float, typer.Option(rich_help_panel=COST, min=0, help="Of a million prompt tokens, for servers.")
+    ] = 0,
+    price_out: Annotated[
+        float, typer.Option(rich_help_panel=COST, min=0, help="Of a million generated tokens, for servers.")
+    ] = 0,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=CHECKING,
+            min=0,
+            max=1,
+            help="Probability of being faithful that a rewrite needs; by default what the calibration says.",
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None, typer.Option(rich_help_panel=CHECKING, help="Weights that `palimpsest calibrate` wrote.")
+    ] = None,
+    likelihood: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=CHECKING,
+            help="Ask the rewriting model how probable an undecided rewrite is given its source.",
+        ),
+    ] = True,
+    entailment: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=CHECKING, help="Cross-encoder for undecided rewrites: hub id or folder."),
+    ] = None,
+    part_bytes: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
+    ] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=WRITING, help="Licence of the data set, for its data card."),
+    ] = None,
+    source_description: Annotated[
+        str | None, typer.Option(rich_help_panel=WRITING, help="What the sources are, for the data card.")
+    ] = None,
+) -> dict[str, Any]:
+    """The values of a `RephraseConfig`."""
+    return {
+        "source": source,
+        "output": output,
+        "text_field": text_field,
+        "id_field": id_field,
+        "title_field": title_field,
+        "language_field": language_field,
+        "metadata_fields": metadata_field or (),
+        "domain": domain,
+        "max_document_chars": max_document_chars,
+        "limit": limit,
+        "new_files": new_files,
+        "part_bytes": part_bytes,
+        "license": license,
+        "source_description": source_description,
+        "recipe": recipe,
+        "recipe_files": recipes or (),
+        "n_variants": variants,
+        "n_retries": retries,
+        "on_reject": on_reject,
+        "seed": seed,
+        "target_tokens": target_tokens,
+        "price_per_hour": price_per_hour,
+        "price_in": price_in,
+        "price_out": price_out,
+        "runner": runner,
+        "ray": {"address": ray_address, "gpus_per_part": ray_gpus},
+        "engine": {
+            "kind": engine,
+            "model": model,
+            "tokenizer": tokenizer,
+            "endpoints": endpoint or (),
+            "max_context_tokens": max_context_tokens,
+            "max_in_flight": in_flight,
+            "timeout_s": timeout_s,
+        },
+        "fidelity": {
+            "encoder": encoder,
+            "min_similarity": min_similarity,
+            "multilingual_encoder": multilingual_encoder,
+            "min_cross_lingual": min_cross_lingual,
+            "min_probability": min_probability,
+            "calibration": calibration,
+            "likelihood": likelihood,
+            "entailment": entailment,
+        },
+    }

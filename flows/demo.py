@@ -1,0 +1,117 @@
+"""The demo: real documents that ship inside installed packages, found when it runs, through the whole pipeline."""
+
+import importlib
+import importlib.resources
+import inspect
+import json
+import re
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.local import run_locally
+from flows.results.inspection import accepted_examples, print_example, print_summary, rejected_examples
+from rephrase.dataset.rows import Row
+from rephrase.dataset.shards import read_rewrites
+from rephrase.storage.storage import Storage
+
+N_VARIANTS = 2
+
+MODULES = ("scipy.cluster.vq", "scipy.stats.qmc", "networkx.algorithms.summarization")
+MPMATH_FUNCTIONS = ("zeta", "gamma", "erf", "lambertw", "agm", "bernoulli", "polylog", "besselj")
+MIN_PARAGRAPH_CHARACTERS = 150
+
+
+def packaged_documents() -> list[Row]:
+    """Prose from the documentation of scikit-learn's data sets and of some of SciPy, NetworkX and mpmath, as records.
+
+    Raises:
+        ValueError: these packages are not installed.
+    """
+    try:
+        folder = importlib.resources.files("sklearn.datasets.descr")
+        modules = [importlib.import_module(name) for name in MODULES]
+        from mpmath import function_docs
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the demo reads the documentation of packages that `make install` installs: {error}"
+        ) from error
+    found = [
+        (f"sklearn/{file.name}", file.read_text("utf-8"))
+        for file in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if file.name.endswith(".rst")
+    ]
+    found += [(module.__name__, module.__doc__ or "") for module in modules]
+    found += [(f"mpmath/{name}", inspect.cleandoc(getattr(function_docs, name))) for name in MPMATH_FUNCTIONS]
+    records = ({"id": name, "title": _title(name), "text": prose(text)} for name, text in found)
+    return [record for record in records if record["text"]]
+
+
+def _title(name: str) -> str:
+    """ "sklearn/breast_cancer.rst" is the breast cancer data set."""
+    package, _, rest = name.partition("/")
+    words = rest.removesuffix(".rst").replace("_", " ")
+    return {"sklearn": f"The data set {words}", "mpmath": f"The function {words}"}.get(package, name)
+
+
+def prose(text: str) -> str:
+    """The paragraphs that are sentences: a small model only stumbles over tables, signatures and examples."""
+    paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text))
+    return "\n\n".join(p for p in paragraphs if len(p) >= MIN_PARAGRAPH_CHARACTERS and _is_prose(p))
+
+
+def _is_prose(paragraph: str) -> bool:
+    n_letters = sum(char.isalpha() or char.isspace() for char in paragraph)
+    return (
+        n_letters > 0.9 * len(paragraph)
+        and paragraph[0].isupper()
+        and paragraph[-1] in ".!?"
+        and not re.search(r">>>|::|:math:|--|https?:", paragraph)
+    )
+
+
+def run_demo(output: str, out: Console, err: Console) -> None:
+    """Rewrite the packaged documents into `output` and show what came of it; a demo that was stopped goes on."""
+    records = packaged_documents()
+    source = Path(output) / "source" / "documents.jsonl"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    if not source.exists() or source.read_text("utf-8") != lines:
+        source.write_text(lines, "utf-8")
+    out.print(
+        f"[bold]Palimpsest demo[/bold]\n"
+        f"{len(records)} documents from the documentation of scikit-learn, SciPy, NetworkX and mpmath are cut into "
+        f"chunks of at most 256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each "
+        f"document in {N_VARIANTS} styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a "
+        f"copy, chatter), when its meaning is too far from its source's (all-MiniLM-L6-v2), or when its facts are not "
+        f"those of its source; it is then tried up to twice more, with the fact named. It takes a few minutes.\n"
+    )
+    summary = run_locally(
+        {
+            "source": str(source),
+            "output": str(Path(output) / "shards"),
+            "n_variants": N_VARIANTS,
+            "n_retries": 2,
+            "part_bytes": 16_000,
+        },
+        err,
+    )
+    storage = Storage(summary.output)
+    out.print()
+    print_summary(out, summary)
+    n_rows = sum(table.num_rows for table in read_rewrites(storage, ["id", "text"]))
+    out.print(f"\nread back: {n_rows} rewrites from {summary.n_parts_committed} committed shards\n")
+    out.print("[bold]Two rewrites that were accepted[/bold], each beside the chunk it came from:")
+    for example in accepted_examples(storage, 2):
+        print_example(out, example)
+    out.print("[bold]One that was refused[/bold], kept with its reason in rejects/:")
+    for example in rejected_examples(storage, 1):
+        print_example(out, example)
+    out.print(
+        f"The model is small and often wrong, also where it was accepted: real corpora want 1B and more.\n"
+        f"See more:      palimpsest report {summary.output}\n"
+        f"Your corpus:   palimpsest rephrase corpus.jsonl out --variants 3\n"
+        f"In Python:     datasets.load_dataset('parquet', data_files='{summary.output}/rewrites/*.parquet')"
+    )
+    if not n_rows:
+        raise RuntimeError("the demo ended without one accepted rewrite; the table above says why")

@@ -1,0 +1,1 @@
+"""The flows as deployments that Prefect's UI schedules and starts."""

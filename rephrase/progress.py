@@ -1,0 +1,46 @@
+"""The live counts of a run, for whoever shows them: a progress line, a page of Prefect's UI, Prometheus."""
+
+from dataclasses import dataclass, field
+
+from rephrase.dataset.plan import Part
+from rephrase.dataset.rows import Row
+
+
+@dataclass(slots=True)
+class Progress:
+    """Live counts of a run, and notices to the user, read by whoever shows them."""
+
+    n_records: int = 0
+    n_records_done: int = 0
+    n_documents_accepted: int = 0
+    n_bytes: int = 0  # of source text, once for each variant
+    n_bytes_done: int = 0
+    n_chunks_accepted: int = 0
+    n_chunks_rejected: int = 0
+    n_prompt_tokens: int = 0
+    n_completion_tokens: int = 0
+    n_cached_tokens: int = 0
+    n_tokens: int = 0  # of finished and accepted rewrites, those of earlier sessions included
+    cost: float = 0.0  # likewise
+    target_tokens: int | None = None
+    n_journal_pending: int = 0  # finished, and not yet on the disk
+    n_journal_entries: int = 0
+    journal_s: float = 0.0
+    n_engine_restarts: int = 0
+    n_restarts_committed: int = 0
+    notices: list[str] = field(default_factory=list)
+
+    def take_engine_restarts(self) -> int:
+        """Those since the last call: each stands in one commit."""
+        n_new = self.n_engine_restarts - self.n_restarts_committed
+        self.n_restarts_committed += n_new
+        return n_new
+
+    def count_part(self, part: Part, n_variants: int, commit: Row, sign: int = 1) -> None:
+        """Count, or with sign -1 no longer count, what was committed of a part."""
+        share = commit["n_records"] / part.n_records
+        self.n_records_done += sign * commit["n_records"]
+        self.n_documents_accepted += sign * commit["n_documents_accepted"]
+        self.n_bytes_done += sign * round(share * part.n_bytes * n_variants)
+        self.n_tokens += sign * commit["n_tokens"]
+        self.cost += sign * commit.get("cost", 0.0)

@@ -1,0 +1,14 @@
+"""The base of every configuration model: frozen, with no unknown fields, and readable as a form in Prefect's UI."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+def form_title(name: str, _: object) -> str:
+    """The label of a field in a form: `n_variants` is shown as "Variants"."""
+    return name.removeprefix("n_").replace("_", " ").capitalize()
+
+
+class Settings(BaseModel):
+    """A configuration. It stands beside what it configures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)

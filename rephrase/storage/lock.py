@@ -1,0 +1,45 @@
+"""Hold an output folder for one process."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rephrase.storage.lease import Lease, OutputInUseError
+from rephrase.storage.storage import Storage
+
+# A heartbeat must not be retried for as long as a write.
+LEASE_PATIENCE_S = 30.0
+
+
+@contextlib.contextmanager
+def locked(storage: Storage, on_wait: Callable[[str], None] = lambda message: None) -> Iterator[None]:
+    """Hold the folder of `storage` for this process.
+
+    A local folder has a lock, which the operating system releases however the process ends. Elsewhere there is a
+    lease: see `rephrase.storage.lease`. `on_wait` is told what this waits for, and for how long.
+
+    Raises:
+        OutputInUseError: another process holds it.
+    """
+    if not storage.is_local:
+        lease = Lease(Storage(storage.url, patience_s=LEASE_PATIENCE_S))
+        lease.acquire(on_wait)
+        storage.require_held = lease.require
+        try:
+            yield
+        finally:
+            storage.require_held = lambda: None
+            lease.release()
+        return
+    import fcntl
+
+    folder = Path(storage.root)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputInUseError(
+                f"another run is writing to {storage.url}; wait for it, stop it, or choose another output folder"
+            ) from error
+        yield
