@@ -61,7 +61,12 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     o.add_argument("--weight-decay", type=float, default=0.1, help="decoupled (default: %(default)s)")
     o.add_argument("--clip-threshold", type=float, default=THRESHOLD, help="QK-Clip's τ (default: %(default)s)")
     o.add_argument("--bias-speed", type=float, default=1e-3, help="of the gates' balance (default: %(default)s)")
-    o.add_argument("--precision", default="bfloat16", choices=get_args(Precision), help="(default: %(default)s)")
+    o.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", *get_args(Precision)),
+        help="of the products; auto: bfloat16 where the hardware has units for it (default: %(default)s)",
+    )
     output = p.add_argument_group("output")
     output.add_argument("--evaluate-every", type=int, default=0, help="steps; 0: at the end only")
     output.add_argument("--checkpoint-every", type=int, default=0, help="steps; 0: at the end only")

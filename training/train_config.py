@@ -38,7 +38,9 @@ class TrainConfig(Settings):
     n_warmup: int = Field(20, ge=0, description="Warm-up steps.")
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay.")
     clip_threshold: float = Field(100.0, gt=0, description="QK-Clip's τ: attention logits stay below it.")
-    precision: Literal["float32", "bfloat16", "float16"] = Field("bfloat16", description="Of the forward pass.")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Of the products; auto: bfloat16 where the hardware has units for it, else float32."
+    )
     seed: int = Field(0, ge=0, description="Of the weights and of the order of documents.")
     evaluate_every: int = Field(0, ge=0, description="Steps between evaluations; 0: at the end only.")
     checkpoint_every: int = Field(0, ge=0, description="Steps between checkpoints; 0: at the end only.")

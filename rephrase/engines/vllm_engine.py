@@ -20,6 +20,7 @@ from typing import Any
 
 from rephrase.engines.concurrency_limit import with_waiting
 from rephrase.engines.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
+from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL, model_revision, resolve_model
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
@@ -109,6 +110,8 @@ class VLLMEngine:
             # ever; of 32, the least its fast kernel takes, for a sixth of all prompt tokens.
             arguments = {
                 "enforce_eager": True,
+                # A model's own bfloat16 is emulated where the processor has no units for it.
+                "dtype": "auto" if fast_precision() == "bfloat16" else "float32",
                 "block_size": CPU_BLOCK_TOKENS,
                 "enable_chunked_prefill": False,
                 "max_num_batched_tokens": max(max_context_tokens, 4096),

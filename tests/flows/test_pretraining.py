@@ -45,6 +45,6 @@ def test_the_form_offers_what_the_training_stage_knows():
     fields = TrainConfig.model_fields
     assert get_args(fields["preset"].annotation) == tuple(PRESETS)
     assert get_args(fields["schedule"].annotation) == tuple(SCHEDULES)
-    assert get_args(fields["precision"].annotation) == get_args(Precision)
+    assert get_args(fields["precision"].annotation) == ("auto", *get_args(Precision))
     options = TrainConfig(n_steps=7).options()
     assert options == RunOptions(preset="nano", tokenizer=options.tokenizer, n_steps=7)

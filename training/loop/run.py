@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from rephrase.models.precision import fast_precision
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
 from training.data.held_out import held_out_rows
@@ -38,6 +39,7 @@ class RunOptions:
     `rows_per_step` counts the rows of all processes. `row_length` None takes the preset's context length.
     `max_eval_rows` held-out rows of each stream are evaluated. `momentum` is K2's and `bias_speed` DeepSeek-V3's, made
     for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its experts with 1e-2.
+    `precision` is of the forward pass and of Newton–Schulz; "auto" is what the hardware multiplies fast.
     """
 
     preset: str
@@ -53,7 +55,7 @@ class RunOptions:
     weight_decay: float = 0.1
     clip_threshold: float = THRESHOLD
     bias_speed: float = 1e-3
-    precision: Precision = "bfloat16"
+    precision: Precision | Literal["auto"] = "auto"
     seed: int = 0
     held_out_share: float = 0.01
     max_eval_rows: int = 16
@@ -86,6 +88,7 @@ def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable
     run = Path(run)
     with launched() as ranks:
         tokenizer = TextTokenizer(options.tokenizer)
+        options = with_precision(options, run)
         pin_options(run, options, ranks)
         store = prepare(Storage(shards), run, options, tokenizer, documents, ranks)
         trainer = build(run, store, options, tokenizer.vocab_size, ranks)
@@ -117,7 +120,8 @@ def prepare(
 
 def build(run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ranks: Ranks | None = None) -> Trainer:
     """The model, optimizer, loader and loop of a run."""
-    ranks, o = ranks or Ranks(), options
+    ranks, o = ranks or Ranks(), with_precision(options, run)
+    assert o.precision != "auto"
     config = preset(o.preset, vocab_size)
     row_length = o.row_length or config.context_length
     config = config.replace(context_length=max(row_length, config.context_length))
@@ -128,6 +132,8 @@ def build(run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ra
         deepseek_rules(config),
         MuonClipConfig(lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay),
         QKClip(latent_attention_layers(model), o.clip_threshold),
+        # Pinned with the precision of the forward pass, so that a resumed run rounds as it did before.
+        dtype=torch.float32 if o.precision == "float32" else torch.bfloat16,
     )
     loader_config = LoaderConfig(
         row_length=row_length, rows_per_step=o.rows_per_step, seed=o.seed, held_out_share=o.held_out_share
@@ -154,6 +160,14 @@ def build(run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ra
         trainer_config,
         ranks,
     )
+
+
+def with_precision(options: RunOptions, run: Path) -> RunOptions:
+    """The options with "auto" replaced: by the precision that the run began with, else by what is fast here."""
+    if options.precision != "auto":
+        return options
+    pinned = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {}
+    return replace(options, precision=pinned.get("precision", fast_precision()))
 
 
 def pin_options(run: Path, options: RunOptions, ranks: Ranks) -> None:

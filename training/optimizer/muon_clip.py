@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
+from rephrase.models.precision import fast_precision
 from training.optimizer.matrix_layout import MatrixLayout
 from training.optimizer.newton_schulz import COEFFICIENTS, orthogonalise
 from training.optimizer.parameter_rules import Assignment, Rule, assign
@@ -71,7 +72,7 @@ class MuonClip(Optimizer):
         named_parameters: `model.named_parameters()`.
         rules: which parameter goes where (`deepseek_rules`, `llama_rules`, or your own).
         clip: QK-Clip over the model's attention layers, None to leave it out.
-        dtype: of the Newton–Schulz products.
+        dtype: of the Newton–Schulz products; by default what the hardware multiplies fast.
 
     Raises:
         ValueError: a trainable parameter that no rule covers.
@@ -86,11 +87,11 @@ class MuonClip(Optimizer):
         rules: Sequence[Rule],
         config: MuonClipConfig | None = None,
         clip: QKClip | None = None,
-        dtype: torch.dtype = torch.bfloat16,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.config = config or MuonClipConfig()
         self.clip = clip
-        self.dtype = dtype
+        self.dtype = dtype or getattr(torch, fast_precision())
         self.assignments: list[Assignment] = assign(named_parameters, rules)
         self._layouts: dict[nn.Parameter, MatrixLayout] = {a.parameter: a.rule.layout for a in self.assignments}
         adamw_lr = self.config.lr if self.config.adamw_lr is None else self.config.adamw_lr

@@ -12,6 +12,7 @@ import pytest
 
 from flows.cli.demo import packaged_documents
 from rephrase.dataset.shards import read_rewrites
+from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import packaged_model
 from rephrase.storage.storage import Storage
 
@@ -25,6 +26,7 @@ def endpoint(tmp_path_factory) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(packaged_model())]
     command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "2048", "--max-num-seqs", "16"]
+    command += ["--dtype", fast_precision()]
     command += ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", "4096"]
     log = tmp_path_factory.mktemp("server") / "log"
     environment = {**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "0-1", "VLLM_CPU_KVCACHE_SPACE": "2"}

@@ -30,7 +30,7 @@ def twins(*shapes: tuple[int, ...]) -> tuple[nn.ParameterList, nn.ParameterList]
 def test_equals_torch_muon(nesterov: bool) -> None:
     mine, theirs = twins((12, 20), (20, 12), (16, 16))
     config = MuonClipConfig(lr=0.02, coefficients="jordan", nesterov=nesterov)
-    train(mine, MuonClip(mine.named_parameters(), [Rule("*", "muon")], config))
+    train(mine, MuonClip(mine.named_parameters(), [Rule("*", "muon")], config, dtype=torch.bfloat16))
     reference = torch.optim.Muon(
         theirs.parameters(), lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=nesterov, adjust_lr_fn="match_rms_adamw"
     )
