@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import sync_playwright
 
-from flows.cli.demo import packaged_documents
+from flows.demo import packaged_documents
 
 PICTURE = Path(__file__).with_name("pictures") / "prefect-run.png"
 N_DOCUMENTS = 3

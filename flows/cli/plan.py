@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.console import out, print_json, readable_errors
-from flows.cli.run_options import WRITING, with_run_options
+from flows.cli.run_options import with_run_options
 
 if TYPE_CHECKING:
     from rephrase.corpus.sampling import CorpusSample
@@ -43,7 +43,8 @@ class RunPlan:
         }
 
 
-def estimate_run(
+@with_run_options(without=WITHOUT, own_first=True)
+def plan(
     values: dict[str, Any],
     like: Annotated[
         str | None,
@@ -55,7 +56,7 @@ def estimate_run(
         typer.Option(rich_help_panel=PLAN, min=0.001, help="That one full engine generates; by default as in --like."),
     ] = None,
     json_output: Annotated[
-        bool, typer.Option("--json", rich_help_panel=WRITING, help="Print the summary as JSON.")
+        bool, typer.Option("--json", rich_help_panel=PLAN, help="Print the estimate as JSON.")
     ] = False,
 ) -> None:
     """Say what a run would take before it begins: documents, chunks, tokens, time and cost.
@@ -75,9 +76,6 @@ def estimate_run(
             print_json(found.as_json())
         else:
             print_run_plan(out, found)
-
-
-plan = with_run_options(estimate_run, without=WITHOUT, own_first=True)
 
 
 def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, tokens_per_s: float | None) -> RunPlan:

@@ -10,7 +10,8 @@ from flows.cli.console import err, out, print_json, readable_errors
 from flows.cli.run_options import WRITING, with_run_options
 
 
-def run(
+@with_run_options()
+def rephrase(
     values: dict[str, Any],
     metrics_port: Annotated[
         int | None,
@@ -54,6 +55,3 @@ def run(
                 f"[dim]look at it: palimpsest report {summary.output} (or inspect, in the terminal)[/dim]",
                 soft_wrap=True,
             )
-
-
-rephrase = with_run_options(run)

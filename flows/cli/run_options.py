@@ -1,5 +1,6 @@
 """The options of a run, which `rephrase` runs with and `plan` estimates from."""
 
+import functools
 import inspect
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
@@ -21,15 +22,20 @@ Output = Annotated[str, typer.Argument(help="Folder for the shards; local, s3://
 
 
 def with_run_options(
-    command: Callable[..., None], *, without: Collection[str] = (), own_first: bool = False
-) -> Callable[..., None]:
-    """`command(values, **own)` as a command that takes the options of a run beside its own.
+    *, without: Collection[str] = (), own_first: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of `command(values, **own)` that takes the options of a run beside its own.
 
     Args:
-        command: gets the values of a `RephraseConfig`, and its own options by name.
-        without: options of a run that have no meaning here.
+        without: options of a run that have no meaning for the command.
         own_first: whether --help shows the command's own options before those of a run.
     """
+    return functools.partial(_with_run_options, without=without, own_first=own_first)
+
+
+def _with_run_options(
+    command: Callable[..., None], *, without: Collection[str], own_first: bool
+) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = [p for p in inspect.signature(run_options).parameters.values() if p.name not in without]
 

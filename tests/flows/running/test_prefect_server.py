@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.demo import packaged_documents
+from flows.demo import packaged_documents
 from rephrase.dataset.shards import read_rewrites
 from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import packaged_model
