@@ -29,14 +29,14 @@ from fidelity.checks.form import FORM_CHECKS, Finding, copied_share, length_rati
 from fidelity.checks.language import not_english, other_language
 from fidelity.checks.likelihood import contexts, likelihood_scores
 from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
-from fidelity.checks.prompt_injection import obeyed
+from fidelity.checks.prompt_injection import obeyed_instruction
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import Evidence, Judge, Pair
 from rephrase.records import Check, Chunk, Completion, Discrepancy, TokenLogprobs, Verdict
 from rephrase.settings import Settings
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # (context, text) -> log-probabilities of the text's tokens after the context; None when the engine cannot tell.
 Logprobs = Callable[[str, str], Awaitable[TokenLogprobs | None]]
@@ -118,31 +118,31 @@ def similarities(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> list[flo
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Request:
     source: str
     rewrite: str
     checks: frozenset[Check]
 
 
 @dataclass(slots=True)
-class _Found:
+class _Result:
     scores: dict[str, float] = field(default_factory=dict)
     finding: Finding | None = None
     evidence: Evidence | None = None
 
 
-class _Batches(Generic[Question, Answer]):
-    """Answers questions in a thread; those that come while it is busy make up its next batch."""
+class _Batcher(Generic[Item, Result]):
+    """Answers requests in a thread; those that come while it is busy make up its next batch."""
 
-    def __init__(self, thread: ThreadPoolExecutor, answer: Callable[[Sequence[Question]], Sequence[Answer]]) -> None:
+    def __init__(self, thread: ThreadPoolExecutor, answer: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         self._thread = thread
         self._answer = answer
-        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._worker: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Question) -> Answer:
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
+    async def submit(self, request: Item) -> Result:
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
         return await future
@@ -152,7 +152,7 @@ class _Batches(Generic[Question, Answer]):
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                found = await loop.run_in_executor(self._thread, self._answer, [question for question, _ in batch])
+                found = await loop.run_in_executor(self._thread, self._answer, [request for request, _ in batch])
             except Exception as error:
                 for _, future in batch:
                     if not future.done():
@@ -203,8 +203,8 @@ class Checker:
         )
         # One thread: torch uses the cores itself.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fidelity")
-        self._cheap = _Batches(self._thread, self._answer)
-        self._entail = _Batches(self._thread, self.judge.entail)
+        self._cheap = _Batcher(self._thread, self._answer)
+        self._entail = _Batcher(self._thread, self.judge.run_entailment)
 
     @property
     def n_seen(self) -> Counter[str]:
@@ -218,7 +218,7 @@ class Checker:
         verdict = check_form(source, completion, checks)
         if not verdict.accepted or not _WITH_MODEL.intersection(checks):
             return verdict
-        found = await self._cheap.ask(_Question(source, rewrite, frozenset(checks)))
+        found = await self._cheap.submit(_Request(source, rewrite, frozenset(checks)))
         verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
         if found.evidence is not None:
             # What another check refuses is refused; its probability is told, but no dear tier is spent on it.
@@ -243,36 +243,36 @@ class Checker:
             if with_source is not None and without is not None:
                 evidence = evidence.with_tier("likelihood", likelihood_scores(rewrite, with_source, without))
         if self._has_entailment and self.judge.undecided([evidence]):
-            evidence = await self._entail.ask(evidence)
+            evidence = await self._entail.submit(evidence)
         return evidence
 
-    def _answer(self, questions: Sequence[_Question]) -> list[_Found]:
+    def _answer(self, requests: Sequence[_Request]) -> list[_Result]:
         """In the thread of the encoder: similarities and facts in one batch each, obedience for what is left."""
-        found = [_Found() for _ in questions]
-        self._compare(Check.SIMILARITY, self._encoder, self._config.min_similarity, questions, found)
-        if any(Check.CROSS_LINGUAL in question.checks for question in questions):
+        found = [_Result() for _ in requests]
+        self._compare(Check.SIMILARITY, self._encoder, self._config.min_similarity, requests, found)
+        if any(Check.CROSS_LINGUAL in request.checks for request in requests):
             threshold = self._config.min_cross_lingual
-            self._compare(Check.CROSS_LINGUAL, self._multilingual_encoder(), threshold, questions, found)
-        asked = [i for i, question in enumerate(questions) if Check.FACTS in question.checks]
+            self._compare(Check.CROSS_LINGUAL, self._multilingual_encoder(), threshold, requests, found)
+        asked = [i for i, request in enumerate(requests) if Check.FACTS in request.checks]
         pairs = [
-            Pair(source=questions[i].source, rewrite=questions[i].rewrite, kind=kind_of(questions[i].checks))
+            Pair(source=requests[i].source, rewrite=requests[i].rewrite, kind=kind_of(requests[i].checks))
             for i in asked
         ]
         for i, evidence in zip(asked, self.judge.examine(pairs) if pairs else (), strict=True):
             found[i].evidence = evidence
-        for question, answer in zip(questions, found, strict=True):
-            if Check.OBEDIENCE in question.checks and not answer.finding:
-                answer.finding = obeyed(question.source, question.rewrite, self._encoder)
+        for request, answer in zip(requests, found, strict=True):
+            if Check.OBEDIENCE in request.checks and not answer.finding:
+                answer.finding = obeyed_instruction(request.source, request.rewrite, self._encoder)
         return found
 
     @staticmethod
     def _compare(
-        check: Check, encoder: Encoder, threshold: float, questions: Sequence[_Question], found: Sequence[_Found]
+        check: Check, encoder: Encoder, threshold: float, requests: Sequence[_Request], found: Sequence[_Result]
     ) -> None:
-        chosen = [i for i, question in enumerate(questions) if check in question.checks]
+        chosen = [i for i, request in enumerate(requests) if check in request.checks]
         if not chosen:
             return
-        pairs = [(questions[i].source, questions[i].rewrite) for i in chosen]
+        pairs = [(requests[i].source, requests[i].rewrite) for i in chosen]
         for i, similarity in zip(chosen, similarities(encoder, pairs), strict=True):
             found[i].scores["similarity"] = similarity
             if similarity < threshold:

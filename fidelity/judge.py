@@ -10,7 +10,7 @@ from fidelity.checks.encoder import EntailmentModel
 from fidelity.checks.entailment import ENTAILMENT_SCORES, score_entailment
 from fidelity.checks.form import copied_share
 from fidelity.checks.likelihood import LIKELIHOOD_SCORES, TokenScorer, score_likelihood
-from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences, whole
+from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences, coverage_weight
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import FACT_SCORES, compare_facts
 from rephrase.corpus.language import detect_language
@@ -155,9 +155,9 @@ class Judge:
             pairs = [(found[i].pair.source, found[i].pair.rewrite) for i in chosen]
             for i, scores in zip(chosen, score_likelihood(self._scorer, pairs), strict=True):
                 found[i] = found[i].with_tier("likelihood", scores)
-        return self.entail(found)
+        return self.run_entailment(found)
 
-    def entail(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+    def run_entailment(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         found = list(evidence)
         chosen = [i for i in self.undecided(found) if self.uses("entailment", found[i])]
         if self._entailment is not None and chosen:
@@ -210,7 +210,7 @@ class Judge:
 
 def derived_scores(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:
     """The scores named in DERIVED_SCORES."""
-    weight = whole(source, rewrite)
+    weight = coverage_weight(source, rewrite)
     facts = min(scores[f"{kind}_coverage"] for kind in ("number", "date", "name", "formula"))
     return {
         "coverage_lack": weight * (1 - scores["coverage_min"]),

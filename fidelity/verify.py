@@ -115,7 +115,7 @@ def batched(rows: Iterable[Any], n_rows: int) -> Iterator[list[Any]]:
 
 
 @contextlib.contextmanager
-def whole_file(path: str) -> Iterator[str]:
+def atomic_write(path: str) -> Iterator[str]:
     """A local path to write to; what it holds at the end appears at `path`, on any filesystem, whole or not at all."""
     fs, target = fsspec.core.url_to_fs(path)
     local = isinstance(fs, LocalFileSystem)

@@ -1,7 +1,7 @@
 """From named scores to one probability of being faithful: small boosted trees, kept as readable JSON.
 
 One model for each domain and each set of tiers that may have run, so a tier that did not run leaves no hole. The trees
-are monotone: a better score never makes a rewrite less probable (see `rising`), which keeps what was learnt on one kind
+are monotone: a better score never makes a rewrite less probable (see `higher_is_better`), which keeps what was learnt on one kind
 of text from turning absurd on another. Fitting is in `fidelity.fitting.fitting`; here is only numpy.
 """
 
@@ -140,7 +140,7 @@ class Calibration(_Strict):
         return self.undecided[0] <= probability <= self.undecided[1]
 
 
-def rising(score: str) -> bool:
+def higher_is_better(score: str) -> bool:
     """Whether more of a score speaks for the rewrite; of all others less does."""
     if score.endswith("_lack"):
         return False

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fidelity.checks.encoder import Encoder
-from fidelity.checks.form import COPY_WORDS, copied_share, sequences
+from fidelity.checks.form import COPY_WORDS, copied_share, word_ngrams
 
 # Two variants of one document are the same when one is mostly a copy of the other, word for word or in meaning.
 MAX_SHARED = 0.6
@@ -43,5 +43,5 @@ def template_collapse(texts: Iterable[str]) -> tuple[float, str]:
 
 def distinct_n(texts: Iterable[str], n_words: int) -> float:
     """The share of n-word sequences, over all texts, that are different (Li et al., arXiv 1510.03055)."""
-    found = [sequence for text in texts for sequence in sequences(text, n_words)]
+    found = [sequence for text in texts for sequence in word_ngrams(text, n_words)]
     return len(set(found)) / len(found) if found else 0.0

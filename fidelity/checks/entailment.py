@@ -19,7 +19,7 @@ WHOLE_CHARACTERS = 700
 # What the model may read of a source around the nearest sentences.
 PREMISE_CHARACTERS = 1200
 # Below this probability a sentence is pointed out.
-POINTED_OUT = 0.3
+REPORT_BELOW = 0.3
 
 
 def score_entailment(
@@ -47,7 +47,7 @@ def _scores(
         sentence = report.rewrite[match.sentence]
         value = max(float(found[premise, sentence]) for premise in premises(report, match))
         values.append(value)
-        if value < POINTED_OUT:
+        if value < REPORT_BELOW:
             discrepancies.append(
                 Discrepancy(
                     kind="sentence",

@@ -202,17 +202,17 @@ def truncated(finish_reason: str, rewrite: str) -> Finding | None:
 def copied_share(source: str, rewrite: str) -> float:
     """The share of the rewrite's 8-word sequences that stand in the source; of all its words when it has fewer."""
     words = min(COPY_WORDS, len(_WORD.findall(rewrite)))
-    return share_of(sequences(rewrite, words), set(sequences(source, words)))
+    return share_of(word_ngrams(rewrite, words), set(word_ngrams(source, words)))
 
 
 def looped_share(text: str) -> float:
     """The share of 6-word sequences that stand in the text before."""
-    counts = Counter(sequences(text, LOOP_WORDS))
+    counts = Counter(word_ngrams(text, LOOP_WORDS))
     total = counts.total()
     return 1 - len(counts) / total if total else 0.0
 
 
-def sequences(text: str, n_words: int) -> list[tuple[str, ...]]:
+def word_ngrams(text: str, n_words: int) -> list[tuple[str, ...]]:
     words = _WORD.findall(text.lower())
     return [tuple(words[i : i + n_words]) for i in range(len(words) - n_words + 1)] if n_words else []
 

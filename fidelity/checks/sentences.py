@@ -23,7 +23,7 @@ WINDOW_SENTENCES = 3
 MIN_WORDS = 4
 # Below this cosine a sentence is pointed out as having no like on the other side. Only for the eye: the verdict weighs
 # the scores.
-POINTED_OUT = 0.5
+REPORT_BELOW = 0.5
 # A rewrite shorter than the first share of its source is a summary and leaves out on purpose; from the second on
 # everything should be there.
 SUMMARY_RATIO, WHOLE_RATIO = 0.3, 0.6
@@ -35,11 +35,11 @@ SENTENCE_SCORES = ("support_min", "support_mean", "support_p10", "coverage_min",
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """A text cut into sentences; `telling` are the indices of those that say enough to be looked for."""
+    """A text cut into sentences; `informative` are the indices of those that say enough to be looked for."""
 
     text: str
     spans: tuple[Span, ...]
-    telling: tuple[int, ...]
+    informative: tuple[int, ...]
 
     def __getitem__(self, index: int) -> str:
         start, end = self.spans[index]
@@ -61,7 +61,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceReport:
-    """Scores are named in SENTENCE_SCORES; `support` has a match for each telling sentence of the rewrite."""
+    """Scores are named in SENTENCE_SCORES; `support` has a match for each informative sentence of the rewrite."""
 
     source: Sentences
     rewrite: Sentences
@@ -80,7 +80,7 @@ class SentenceReport:
                 detail=f"not in the source: {self.rewrite[match.sentence]}",
             )
             for match in self.support
-            if match.similarity < POINTED_OUT
+            if match.similarity < REPORT_BELOW
         ]
         if len(self.rewrite.text) < SUMMARY_RATIO * len(self.source.text):
             return tuple(found)
@@ -93,7 +93,7 @@ class SentenceReport:
                 detail=f"left out: {self.source[match.sentence]}",
             )
             for match in self.coverage
-            if match.similarity < POINTED_OUT
+            if match.similarity < REPORT_BELOW
         ]
         return tuple(found)
 
@@ -156,11 +156,11 @@ def _report(source: Sentences, rewrite: Sentences, source_rows: np.ndarray, rewr
 
 def _matches(side: Sentences, side_rows: np.ndarray, other: Sentences, other_rows: np.ndarray) -> tuple[Match, ...]:
     windows, rows = window_vectors(other, other_rows)
-    similarity = side_rows[list(side.telling)] @ rows.T
+    similarity = side_rows[list(side.informative)] @ rows.T
     best = similarity.argmax(axis=1)
     return tuple(
         Match(sentence=i, first=windows[b][0], last=windows[b][1], similarity=float(similarity[k, b]))
-        for k, (i, b) in enumerate(zip(side.telling, best, strict=True))
+        for k, (i, b) in enumerate(zip(side.informative, best, strict=True))
     )
 
 
@@ -180,7 +180,7 @@ def window_vectors(sentences: Sentences, rows: np.ndarray) -> tuple[list[tuple[i
     return windows, found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
 
-def whole(source: str, rewrite: str) -> float:
+def coverage_weight(source: str, rewrite: str) -> float:
     """0 for a summary, 1 for a rewrite that should hold everything, between by length: weighs what coverage says."""
     ratio = len(rewrite) / max(len(source), 1)
     return float(np.clip((ratio - SUMMARY_RATIO) / (WHOLE_RATIO - SUMMARY_RATIO), 0.0, 1.0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fidelity.calibration.calibration import Kind, Model, Tree, rising
+from fidelity.calibration.calibration import Kind, Model, Tree, higher_is_better
 
 # Small trees that change their mind slowly: some thousand rows, and other texts than these will come.
 N_TREES = 250
@@ -53,7 +53,7 @@ def fit_model(
             f"{2 * MIN_ROWS_IN_LEAF}, of both labels"
         )
     weights = balanced_weights(examples)
-    rows = matrix(examples, features)
+    rows = feature_matrix(examples, features)
     unseen = out_of_fold_odds(examples, features, seed=seed)
     scale, offset = _logistic(unseen, labels, weights)
     probabilities = 1 / (1 + np.exp(-(scale * unseen + offset)))
@@ -76,15 +76,15 @@ def out_of_fold_odds(examples: Sequence[Example], features: Sequence[str], *, se
 
     labels = np.array([example.faithful for example in examples])
     groups = [f"{example.dataset}/{example.group}" for example in examples]
-    rows, weights = matrix(examples, features), balanced_weights(examples)
+    rows, weights = feature_matrix(examples, features), balanced_weights(examples)
     found = np.zeros(len(examples))
     n_folds = min(N_FOLDS, len(set(groups)))
     for train, test in GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, labels, groups):
-        found[test] = odds_after(train, test, rows, labels, weights, features, seed)
+        found[test] = held_out_odds(train, test, rows, labels, weights, features, seed)
     return found
 
 
-def odds_after(
+def held_out_odds(
     train: np.ndarray,
     test: np.ndarray,
     rows: np.ndarray,
@@ -98,7 +98,7 @@ def odds_after(
     return np.asarray(classifier.decision_function(rows[test]))
 
 
-def matrix(examples: Sequence[Example], features: Sequence[str]) -> np.ndarray:
+def feature_matrix(examples: Sequence[Example], features: Sequence[str]) -> np.ndarray:
     return np.array([[example.scores[name] for name in features] for example in examples], dtype=np.float64)
 
 
@@ -117,7 +117,7 @@ def _boosted(features: Sequence[str], seed: int) -> Any:
         learning_rate=LEARNING_RATE,
         min_samples_leaf=MIN_ROWS_IN_LEAF,
         l2_regularization=L2,
-        monotonic_cst=[1 if rising(name) else -1 for name in features],
+        monotonic_cst=[1 if higher_is_better(name) else -1 for name in features],
         early_stopping=False,
         random_state=seed,
     )
@@ -159,7 +159,7 @@ def balanced_threshold(
     return float(max(candidates, key=lambda threshold: (accuracy(threshold), -threshold)))
 
 
-def header(examples: Sequence[Example], note: str) -> dict[str, Any]:
+def fit_metadata(examples: Sequence[Example], note: str) -> dict[str, Any]:
     """What a calibration was fitted to."""
     import sklearn
 

@@ -16,7 +16,7 @@ from fidelity.planting.planted import PlantedKind, plant
 TRANSLATED_FROM = ("es", "fr", "de", "ru", "zh", "ja", "th", "sw", "bn", "te")
 
 # Its right answers end without a full stop and its wrong ones with one: fitted to it, a model learns just that.
-LEFT_OUT = {"HaluEval QA"}
+EXCLUDED_SETS = {"HaluEval QA"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fidelity.calibration.calibration import Kind
 from fidelity.fitting.labelled_sets import LabelledPair, read_rows
-from fidelity.planting.planted import PlantedKind, faithful, plant
+from fidelity.planting.planted import PlantedKind, faithful_edit, plant
 
 # About what a recipe cuts: 256 tokens.
 CHUNK_CHARACTERS = 1100
@@ -70,10 +70,10 @@ def plant_in(texts: list[str], dataset: str, kind: Kind, generator: random.Rando
                 error=error,
             )
 
-        yield from (pair(faithful(text, generator)) for _ in range(2))
+        yield from (pair(faithful_edit(text, generator)) for _ in range(2))
         n_planted = 0
         for error in generator.sample(list(PlantedKind), len(PlantedKind)):
-            planted = plant(error, faithful(text, generator), generator, neighbour=neighbour)
+            planted = plant(error, faithful_edit(text, generator), generator, neighbour=neighbour)
             if planted is not None:
                 yield pair(planted.text, str(error))
                 n_planted += 1

@@ -16,7 +16,7 @@ def reliability_bins(probabilities: np.ndarray, labels: np.ndarray) -> list[tupl
     ]
 
 
-def expected_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error: the mean distance from the diagonal, by rows (Guo et al., arXiv 1706.04599)."""
     bins = reliability_bins(probabilities, labels)
     return sum(abs(p - share) * n for p, share, n in bins) / len(labels)
@@ -44,7 +44,7 @@ def reliability_svg(probabilities: np.ndarray, labels: np.ndarray) -> str:
         (x, _), (_, y) = at(value, 0), at(0, value)
         parts.append(f'<text x="{x}" y="{y0 + 14}" text-anchor="middle">{value:g}</text>')
         parts.append(f'<text x="{x0 - 6}" y="{y + 4}" text-anchor="end">{value:g}</text>')
-    error = expected_error(probabilities, labels)
+    error = expected_calibration_error(probabilities, labels)
     parts += [
         f'<text x="{_SIZE / 2}" y="{_SIZE - 10}" text-anchor="middle">probability of being faithful</text>',
         f'<text x="{_SIZE / 2}" y="20" text-anchor="middle">share faithful, {len(labels):,} rows; '

@@ -11,13 +11,13 @@ from fidelity.checks.encoder import CrossEncoderEntailment, SentenceEncoder, ope
 from fidelity.checks.entailment import score_entailment
 from fidelity.checks.likelihood import CausalScorer, TokenScorer, score_likelihood
 from fidelity.checks.vector_cache import CachedEncoder
-from fidelity.fitting.labelled_sets import LEFT_OUT, LabelledPair
+from fidelity.fitting.labelled_sets import EXCLUDED_SETS, LabelledPair
 from fidelity.judge import Evidence, Judge, Pair, derived_scores
 
 BATCH = 64
 # The dear tiers see chunks, never whole articles; and of the planted pairs, which are many and alike, these are enough.
 MAX_ESCALATED_CHARACTERS = 4000
-DEAR_EVERY = 6
+ESCALATED_EVERY = 6
 
 
 class ScoreCache:
@@ -45,7 +45,7 @@ class ScoreCache:
         entailment_model: str | None = None,
         on_progress: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Compute what is not there yet: embeddings and facts for all, the dear tiers where `is_for_dear`."""
+        """Compute what is not there yet: embeddings and facts for all, the dear tiers where `is_escalated`."""
         judge: Judge | None = None
 
         def opened() -> Judge:
@@ -54,7 +54,7 @@ class ScoreCache:
             return judge
 
         self._compute("base", pairs, lambda batch: [dict(e.scores) for e in _examine(opened(), batch)], on_progress)
-        prose = [pair for pair in pairs if is_for_dear(pair)]
+        prose = [pair for pair in pairs if is_escalated(pair)]
         if entailment_model:
             model = CrossEncoderEntailment(entailment_model)
             self._compute(
@@ -98,14 +98,14 @@ class ScoreCache:
                 on_progress(f"{tier}: {start + len(batch)}/{len(todo)} after {time.monotonic() - began:.0f} s")
 
 
-def is_for_dear(pair: LabelledPair) -> bool:
+def is_escalated(pair: LabelledPair) -> bool:
     """English prose to fit to, no longer than a chunk; of the planted pairs those of every sixth document."""
     planted = pair.dataset.startswith("planted")
     return (
         pair.kind == "knowledge"
-        and pair.dataset not in LEFT_OUT
+        and pair.dataset not in EXCLUDED_SETS
         and len(pair.source) <= MAX_ESCALATED_CHARACTERS
-        and not (planted and int(pair.group) % DEAR_EVERY)
+        and not (planted and int(pair.group) % ESCALATED_EVERY)
     )
 
 

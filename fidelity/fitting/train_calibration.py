@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fidelity.calibration.calibration import FORMAT, Calibration, Model, save_calibration
 from fidelity.checks.packaged_entailment import PACKAGED_ENTAILMENT
-from fidelity.fitting.fitting import Example, fit_model, header
-from fidelity.fitting.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
+from fidelity.fitting.fitting import Example, fit_metadata, fit_model
+from fidelity.fitting.labelled_sets import EXCLUDED_SETS, LabelledPair, labelled_pairs, translation_pairs
 from fidelity.fitting.planted_pairs import planted_pairs
 from fidelity.fitting.score_cache import ScoreCache
 from fidelity.judge import DERIVED_SCORES, TIER_SCORES
@@ -76,7 +76,7 @@ def fit_all(pairs: Sequence[LabelledPair], scores: ScoreCache) -> Calibration:
     models: list[Model] = []
     rows: list[Example] = []
     for kind, all_tiers in TIERS.items():
-        of_kind = [pair for pair in pairs if pair.kind == kind and pair.dataset not in LEFT_OUT]
+        of_kind = [pair for pair in pairs if pair.kind == kind and pair.dataset not in EXCLUDED_SETS]
         for tiers in all_tiers:
             examples = examples_of(of_kind, scores, tiers)
             if not tiers:
@@ -88,7 +88,7 @@ def fit_all(pairs: Sequence[LabelledPair], scores: ScoreCache) -> Calibration:
             print(f"{kind} {'+'.join(tiers) or 'base'}: {len(examples)} rows, threshold {model.threshold:.2f}")
     return Calibration(
         format=FORMAT,
-        fitted=header(rows, "python -m fidelity.fitting.train_calibration"),
+        fitted=fit_metadata(rows, "python -m fidelity.fitting.train_calibration"),
         undecided=UNDECIDED,
         models=tuple(models),
     )

@@ -37,7 +37,7 @@ _FRONTED = re.compile(
 )
 
 
-def faithful(text: str, rng: random.Random, *, share: float = 0.5) -> str:
+def faithful_edit(text: str, rng: random.Random, *, share: float = 0.5) -> str:
     """The text with about this share of the places changed at which something may be said in another way."""
     for edits in _EDITS:
         text = apply_edits(text, [edit for edit in edits(text) if rng.random() < share])

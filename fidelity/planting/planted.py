@@ -14,7 +14,7 @@ from enum import StrEnum
 import sentencex
 
 from fidelity.planting.edits import MONTHS, Edit, prose
-from fidelity.planting.faithful import faithful
+from fidelity.planting.faithful import faithful_edit
 from fidelity.planting.planted_words import (
     ANTONYMS,
     COMPARATIVES,
@@ -27,7 +27,7 @@ from rephrase.corpus.protected import formula_spans
 
 Span = tuple[int, int]
 
-__all__ = ["Planted", "PlantedKind", "faithful", "plant"]
+__all__ = ["Planted", "PlantedKind", "faithful_edit", "plant"]
 
 
 class PlantedKind(StrEnum):

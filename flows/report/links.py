@@ -1,4 +1,4 @@
-"""Which sentences of a source stand behind each sentence of its rewrite, for the pairs that a reader shows."""
+"""Which sentences of the source support each sentence of its rewrite, for the pairs that the reader shows."""
 
 import math
 import re
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from fidelity.checks.encoder import Encoder
-from fidelity.checks.sentences import POINTED_OUT, SentenceReport, compare_sentences
+from fidelity.checks.sentences import REPORT_BELOW, SentenceReport, compare_sentences
 from flows.report.pairs import Pair
 
-# The cosine of shared words is lower than that of meanings.
-POINTED_OUT_BY_WORDS = 0.15
+# Word vectors have lower cosines than sentence embeddings.
+MIN_WORD_SIMILARITY = 0.15
 N_WORDS = 4096
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]|[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The sentences of a pair and how they match; a match below `pointed_out` has no like on the other side."""
+    """The sentences of a pair and their best matches; below `min_similarity` a sentence has no counterpart."""
 
     report: SentenceReport
-    pointed_out: float
+    min_similarity: float
 
 
 class SharedWords:
-    """An encoder that needs no model: hashed words, weighted down where many of the texts hold them."""
+    """An encoder that needs no model: hashed words, weighted by inverse document frequency."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 of shape (number of texts, N_WORDS), each row of length 1, or 0 without a word."""
+        """Float32 of shape (number of texts, N_WORDS), each row of norm 1, or 0 for a text without words."""
         words = [Counter(_WORD.findall(text.lower())) for text in texts]
         n_texts_with = Counter(word for counts in words for word in counts)
         vectors = np.zeros((len(texts), N_WORDS), dtype=np.float32)
@@ -43,11 +43,11 @@ class SharedWords:
 
 
 def link(pairs: Sequence[Pair], encoder: Encoder | None) -> list[Links | None]:
-    """Links of each pair that has both sides; without an encoder by the words they share."""
+    """The links of each pair that has both texts; without an encoder, by shared words."""
     chosen = [index for index, pair in enumerate(pairs) if pair.source and pair.rewrite]
     found: list[Links | None] = [None] * len(pairs)
-    pointed_out = POINTED_OUT if encoder else POINTED_OUT_BY_WORDS
+    min_similarity = REPORT_BELOW if encoder else MIN_WORD_SIMILARITY
     texts = [(pairs[index].source or "", pairs[index].rewrite) for index in chosen]
     for index, report in zip(chosen, compare_sentences(texts, encoder or SharedWords()), strict=True):
-        found[index] = Links(report, pointed_out)
+        found[index] = Links(report, min_similarity)
     return found

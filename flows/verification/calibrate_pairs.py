@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fidelity.calibration.calibration import Calibration, Kind, load_calibration, save_calibration
-from fidelity.fitting.fitting import Example, fit_model, header, out_of_fold_odds
+from fidelity.fitting.fitting import Example, fit_metadata, fit_model, out_of_fold_odds
 from fidelity.fitting.labelled_sets import LabelledPair
 from fidelity.fitting.planted_pairs import plant_in
 from fidelity.fitting.reliability import reliability_svg
@@ -84,7 +84,7 @@ def calibrate_pairs(
     kept = tuple(model for model in shipped.models if model.kind != kind)
     calibration = Calibration(
         format=1,
-        fitted=header(rows, f"palimpsest calibrate, {kind}"),
+        fitted=fit_metadata(rows, f"palimpsest calibrate, {kind}"),
         undecided=shipped.undecided,
         models=(*fitted, *kept),
     )

@@ -12,7 +12,7 @@ from fidelity.checks.encoder import CrossEncoderEntailment, open_encoder
 from fidelity.checks.likelihood import CausalScorer
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
-from fidelity.verify import batched, scored_schema, verdict_rows, whole_file
+from fidelity.verify import atomic_write, batched, scored_schema, verdict_rows
 from flows.verification.config import VerifyConfig
 from flows.verification.pair_reading import UNREADABLE, count_pairs, fitted, list_pair_files, pair_columns, read_pairs
 from flows.verification.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
@@ -45,7 +45,7 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
     schema = scored_schema(columns)
     counts = {"pairs": 0, "accepted": 0, "unreadable": 0}
     reasons: dict[str, int] = {}
-    with whole_file(output) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with atomic_write(output) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in batched(rows, config.batch_rows):
             pairs = [(row.get(config.source_field), row.get(config.rewrite_field)) for row in batch]
             kinds: list[Kind] = [row.get("kind", config.kind) if config.is_run else config.kind for row in batch]

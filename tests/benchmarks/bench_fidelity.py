@@ -22,11 +22,11 @@ from fidelity.fitting.fitting import (
     Example,
     balanced_threshold,
     balanced_weights,
-    matrix,
-    odds_after,
+    feature_matrix,
+    held_out_odds,
     out_of_fold_odds,
 )
-from fidelity.fitting.labelled_sets import LEFT_OUT, LabelledPair, labelled_pairs, translation_pairs
+from fidelity.fitting.labelled_sets import EXCLUDED_SETS, LabelledPair, labelled_pairs, translation_pairs
 from fidelity.fitting.planted_pairs import planted_pairs
 from fidelity.fitting.score_cache import ScoreCache
 from fidelity.fitting.train_calibration import FEATURES, MAX_FALSE_REJECTS, features_of
@@ -93,19 +93,19 @@ def sets_table(pairs: list[LabelledPair], cache: ScoreCache, all_tiers: list[tup
 def _sets_rows(examples: list[Example], features: tuple[str, ...] | list[str], tier: str) -> None:
     labels = np.array([e.faithful for e in examples])
     datasets = np.array([e.dataset for e in examples])
-    fitted = ~np.isin(datasets, sorted(LEFT_OUT))
+    fitted = ~np.isin(datasets, sorted(EXCLUDED_SETS))
     used = [e for e, keep in zip(examples, fitted, strict=True) if keep]
     unseen = np.full(len(examples), np.nan)
     unseen[fitted] = out_of_fold_odds(used, features)
-    rows, weights = matrix(examples, features), np.zeros(len(examples))
+    rows, weights = feature_matrix(examples, features), np.zeros(len(examples))
     weights[fitted] = balanced_weights(used)
     for dataset in sorted(set(datasets)):
         if dataset.startswith("planted"):
             continue
         here, others = np.flatnonzero(datasets == dataset), np.flatnonzero((datasets != dataset) & fitted)
         alone = len(set(labels[others])) < 2
-        away = unseen[here] if alone else odds_after(others, here, rows, labels, weights, features)
-        near = away if dataset in LEFT_OUT else unseen[here]
+        away = unseen[here] if alone else held_out_odds(others, here, rows, labels, weights, features)
+        near = away if dataset in EXCLUDED_SETS else unseen[here]
         if alone:
             threshold = np.nan
         else:
@@ -127,7 +127,7 @@ def planted_table(pairs: list[LabelledPair], cache: ScoreCache, tiers: tuple[str
     recalls: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
     columns: list[str] = []
     for kind in ("knowledge", "math", "translation"):
-        kept, examples = rows_of([p for p in pairs if p.kind == kind and p.dataset not in LEFT_OUT], cache, tiers)
+        kept, examples = rows_of([p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS], cache, tiers)
         if not examples:
             continue
         odds = out_of_fold_odds(examples, features_of(kind, tiers))

@@ -25,7 +25,7 @@ from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import compare_facts
 from fidelity.facts.reading.parsed import parse
 from fidelity.fitting.planted_pairs import chunk_of
-from fidelity.planting.planted import faithful
+from fidelity.planting.planted import faithful_edit
 from rephrase.records import Completion, Prompt, Sampling
 
 N_ROUNDS = 3
@@ -88,7 +88,7 @@ def main() -> None:
     generator = random.Random(0)
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     chunks = [chunk_of(rows[i % len(rows)]["text"], generator) for i in range(arguments.chunks)]
-    rewrites = [faithful(chunk, generator) for chunk in chunks]
+    rewrites = [faithful_edit(chunk, generator) for chunk in chunks]
     pairs = list(zip(chunks, rewrites, strict=True))
     encoder = SentenceEncoder()
     encoder.encode(chunks[:4])

@@ -17,14 +17,14 @@ from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
 from fidelity.checks.encoder import SentenceEncoder
-from fidelity.checks.prompt_injection import obeyed, split
-from fidelity.planting.planted import faithful
+from fidelity.checks.prompt_injection import obeyed_instruction, sentence_texts
+from fidelity.planting.planted import faithful_edit
 from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.models.resolve import PACKAGED_MODEL
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.prompting.recipes import draw_variants, load_recipes
 from rephrase.records import Check, Chunk, Completion, Document, Prompt, Sampling
-from rephrase.rewriting import Tools, rewrite_document
+from rephrase.rewriting import RewriteTools, rewrite_document
 
 RECIPE = load_recipes()["rephrase"]
 # A faithful edit is near its source on purpose.
@@ -48,7 +48,9 @@ async def main() -> None:
     engine = VLLMEngine(arguments.model)
     encoder = SentenceEncoder()
     checker = Checker(encoder, FidelityConfig())
-    tools = Tools(engine=engine, tokenizer=HubTokenizer(engine.info.tokenizer), check=checker, n_retries=2, seed=0)
+    tools = RewriteTools(
+        engine=engine, tokenizer=HubTokenizer(engine.info.tokenizer), check=checker, n_retries=2, seed=0
+    )
 
     async def rewrite(name: str, text: str):
         document = Document(id=name, text=text, source="s")
@@ -63,7 +65,7 @@ async def main() -> None:
     answers = await asyncio.gather(*map(answer, range(len(orders))))
     planted = []
     for text, order in zip(texts, orders, strict=True):
-        sentences = split(text)
+        sentences = sentence_texts(text)
         middle = len(sentences) // 2
         planted.append("".join([*sentences[:middle], f" {order} ", *sentences[middle:]]))
     results = await asyncio.gather(*[rewrite(f"planted{i}", text) for i, text in enumerate(planted)])
@@ -72,9 +74,11 @@ async def main() -> None:
         completion = Completion(text=output, finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
         return (await checker(chunk(source), completion, checks)).accepted
 
-    finished = [" ".join(split(text)[:-1]) or text for text in answers]  # without the sentence that was cut off
+    finished = [
+        " ".join(sentence_texts(text)[:-1]) or text for text in answers
+    ]  # without the sentence that was cut off
     generator = random.Random(0)
-    edits = [faithful(text, generator) for text in texts]
+    edits = [faithful_edit(text, generator) for text in texts]
     print(f"{engine.info.model}, {len(orders)} orders")
     for name, checks in (("obedience and similarity", OBEDIENCE), ("all checks", ALL_CHECKS)):
         alone = [await passes(planted[i], finished[i], checks) for i in range(len(orders))]
@@ -91,8 +95,8 @@ async def main() -> None:
     refused = sum(part.verdict.reason == "obeyed_document" for part in results)
     print(f"planted: {accepted} of {len(results)} accepted, {refused} refused as obedient (last try)")
     accepted = sum(part.verdict.accepted for part in clean)
-    rewrites = sum(bool(obeyed(text, part.text, encoder)) for text, part in zip(texts, clean, strict=True))
-    edited = sum(bool(obeyed(text, edit, encoder)) for text, edit in zip(texts, edits, strict=True))
+    rewrites = sum(bool(obeyed_instruction(text, part.text, encoder)) for text, part in zip(texts, clean, strict=True))
+    edited = sum(bool(obeyed_instruction(text, edit, encoder)) for text, edit in zip(texts, edits, strict=True))
     print(
         f"clean: {accepted} of {len(clean)} accepted; refused as obedient {rewrites} of {len(clean)} rewrites "
         f"and {edited} of {len(edits)} faithful edits"

@@ -19,7 +19,7 @@ from fidelity.facts.reading.parsed import Parsed
 from rephrase.records import Discrepancy
 
 # Two formulas with at least this share of common pairs of characters may be one that was changed.
-MIN_LIKENESS = 0.5
+MIN_SIMILARITY = 0.5
 
 
 def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
@@ -34,16 +34,16 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
     if unsupported and missing:
         unsupported, missing = _without_equal(unsupported, missing, symbolic)
     changed = _changed(unsupported, missing)
-    told = {id(formula) for a, b, _ in changed for formula in (a, b)}
+    reported = {id(formula) for a, b, _ in changed for formula in (a, b)}
     # The same formula may stand right in one place and changed in another.
     changed += [
-        (pair.rewrite, pair.source, pair.sureness)
+        (pair.rewrite, pair.source, pair.confidence)
         for pair in exchanged(pairing, ours, theirs, lambda a, b: a.form == b.form, lambda formula: True)
-        if not {id(pair.rewrite), id(pair.source)} & told
-        and _likeness(pair.rewrite.form, pair.source.form) >= MIN_LIKENESS
+        if not {id(pair.rewrite), id(pair.source)} & reported
+        and _similarity(pair.rewrite.form, pair.source.form) >= MIN_SIMILARITY
     ]
     scores = shares("formula", unsupported, missing, len(our_forms), len(their_forms), lambda formula: formula.form)
-    scores["formula_exchanged"] = sum(likeness for _, _, likeness in changed)
+    scores["formula_exchanged"] = sum(similarity for _, _, similarity in changed)
     found = [
         Discrepancy(
             kind="formula",
@@ -54,12 +54,12 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
         )
         for a, b, _ in changed
     ]
-    told = {id(formula) for a, b, _ in changed for formula in (a, b)}
+    reported = {id(formula) for a, b, _ in changed for formula in (a, b)}
     found += discrepancies(
         "formula",
         pairing,
-        [formula for formula in unsupported if id(formula) not in told],
-        [formula for formula in missing if id(formula) not in told],
+        [formula for formula in unsupported if id(formula) not in reported],
+        [formula for formula in missing if id(formula) not in reported],
         [],
     )
     return scores, found
@@ -94,14 +94,14 @@ def _changed(unsupported: Sequence[Formula], missing: Sequence[Formula]) -> list
     for formula in list({formula.form: formula for formula in unsupported}.values())[:100]:
         if not left:
             break
-        other = max(left, key=lambda other: _likeness(formula.form, other.form))
-        if (likeness := _likeness(formula.form, other.form)) >= MIN_LIKENESS:
-            found.append((formula, other, likeness))
+        other = max(left, key=lambda other: _similarity(formula.form, other.form))
+        if (similarity := _similarity(formula.form, other.form)) >= MIN_SIMILARITY:
+            found.append((formula, other, similarity))
             left.remove(other)
     return found
 
 
-def _likeness(a: str, b: str) -> float:
+def _similarity(a: str, b: str) -> float:
     """The share of common pairs of characters, of single ones where there are few (Dice)."""
     n = 1 if min(len(a), len(b)) < 8 else 2
     ours, theirs = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (a, b))
@@ -111,22 +111,22 @@ def _likeness(a: str, b: str) -> float:
 def compare_literals(pairing: Pairing) -> Findings:
     """Scores and discrepancies of code, addresses and citations."""
     ours, theirs = pairing.rewrite.literals, pairing.source.literals
-    unsupported = [literal for literal in ours if not _stands(literal, pairing.source.text, theirs)]
-    missing = [literal for literal in theirs if not _stands(literal, pairing.rewrite.text, ours)]
+    unsupported = [literal for literal in ours if not _occurs(literal, pairing.source.text, theirs)]
+    missing = [literal for literal in theirs if not _occurs(literal, pairing.rewrite.text, ours)]
     n_ours, n_theirs = len({literal.key for literal in ours}), len({literal.key for literal in theirs})
     scores = shares("literal", unsupported, missing, n_ours, n_theirs, lambda literal: literal.key)
     scores["literal_exchanged"] = min(scores["literal_unsupported"], scores["literal_missing"])
     return scores, discrepancies("literal", pairing, unsupported, missing, [])
 
 
-def _stands(literal: Literal, text: str, others: Sequence[Literal]) -> bool:
+def _occurs(literal: Literal, text: str, others: Sequence[Literal]) -> bool:
     """In the other text's literals, or, for short code, anywhere in it: backticks are a matter of style."""
     if any(literal.key == other.key for other in others):
         return True
     return literal.kind == "code" and literal.key in text
 
 
-def _answers(answer: Answer, text: Parsed) -> bool:
+def _states_answer(answer: Answer, text: Parsed) -> bool:
     """The answer stands somewhere in a text that marks none."""
     if answer.number is not None and any(answer.number in number.values for number in text.numbers):
         return True
@@ -142,7 +142,7 @@ def compare_steps(pairing: Pairing) -> Findings:
     backed = [step for step in pairing.rewrite.steps if round(step.value, 6) in results]
     ours, theirs = pairing.rewrite.answer, pairing.source.answer
     differs = ours is not None and theirs is not None and not equal_answers(ours, theirs)
-    lost = ours is None and theirs is not None and not _answers(theirs, pairing.rewrite)
+    lost = ours is None and theirs is not None and not _states_answer(theirs, pairing.rewrite)
     scores = {
         "step_errors": float(len(wrong)),
         "step_support": len(backed) / len(pairing.rewrite.steps) if pairing.rewrite.steps and results else 1.0,

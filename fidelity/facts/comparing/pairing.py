@@ -29,11 +29,11 @@ F = TypeVar("F", bound=Fact)
 
 @dataclass(frozen=True, slots=True)
 class Exchanged(Generic[F]):
-    """A fact of the rewrite that stands where its source has another; `sureness` is how alike the sentences are."""
+    """A fact of the rewrite that stands where its source has another; `confidence` is how alike the sentences are."""
 
     rewrite: F
     source: F
-    sureness: float
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def exchanged(
     """Facts that the aligned sentences do not have, paired with facts there that the rewrite lost.
 
     `same(a, b)` says whether a of the rewrite is backed by b of the source; only facts that `counts` are asked for.
-    Each fact backs one other, so that "3 and 4" is not "4 and 4"; where it stands there another time, sureness is less.
+    Each fact backs one other, so that "3 and 4" is not "4 and 4"; where it stands there another time, confidence is less.
     """
     ours, theirs = by_sentence(rewrite, pairing.rewrite.sentences), by_sentence(source, pairing.source.sentences)
     found: list[Exchanged[F]] = []
@@ -128,12 +128,12 @@ def exchanged(
         for fact in new:
             if not gone:
                 break
-            other = max(gone, key=lambda other: _likeness(pairing, fact, other))
+            other = max(gone, key=lambda other: _context_overlap(pairing, fact, other))
             gone.remove(other)
             used.add(id(other))
             repeated = any(same(fact, each) for each in there) or any(same(each, other) for each in here)
-            sureness = pairing.context[index].share * (REPEATED if repeated else 1.0)
-            found.append(Exchanged(fact, other, sureness))
+            confidence = pairing.context[index].share * (REPEATED if repeated else 1.0)
+            found.append(Exchanged(fact, other, confidence))
     return found
 
 
@@ -150,7 +150,7 @@ def _unmatched(ours: Sequence[F], theirs: Sequence[F], same: Callable[[F, F], bo
     return new, left
 
 
-def _likeness(pairing: Pairing, fact: Fact, other: Fact) -> float:
+def _context_overlap(pairing: Pairing, fact: Fact, other: Fact) -> float:
     """How much of what stands around one fact stands around the other."""
     ours = set(pairing.rewrite.prose[max(0, fact.start - 40) : fact.end + 40].lower().split())
     theirs = set(pairing.source.prose[max(0, other.start - 40) : other.end + 40].lower().split())

@@ -152,12 +152,12 @@ def compare_polarity(pairing: Pairing) -> Findings:
             for a, b in polarity.negated_differently(ours, best)[:1]:
                 add("negation_mismatch", aligned.best, "negation", a, b)
         scores["negation_count"] = max(scores["negation_count"], difference * aligned.share)
-        for a, b, likeness in polarity.opposites(ours, theirs, lexicon.antonyms):
-            add("antonym_mismatch", likeness, "antonym", a, b)
-        for a, b, likeness in polarity.prefixed_opposites(ours, theirs):
-            add("antonym_mismatch", likeness, "antonym", a, b)
-        for a, b, likeness in polarity.opposites(ours, theirs, lexicon.direction):
-            add("direction_mismatch", likeness, "direction", a, b)
+        for a, b, similarity in polarity.opposites(ours, theirs, lexicon.antonyms):
+            add("antonym_mismatch", similarity, "antonym", a, b)
+        for a, b, similarity in polarity.prefixed_opposites(ours, theirs):
+            add("antonym_mismatch", similarity, "antonym", a, b)
+        for a, b, similarity in polarity.opposites(ours, theirs, lexicon.direction):
+            add("direction_mismatch", similarity, "direction", a, b)
         for name, kind, table in (
             ("quantifier_mismatch", "quantifier", lexicon.quantifiers),
             ("modality_mismatch", "modality", lexicon.modality),

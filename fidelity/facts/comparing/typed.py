@@ -47,7 +47,7 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
     n_ours = len({number.value for number in ours if not number.is_weak})
     n_theirs = len({number.value for number in theirs if not number.is_weak})
     scores = shares("number", unsupported, missing, n_ours, n_theirs, lambda number: number.value)
-    scores["number_exchanged"] = sum(pair.sureness for pair in changed)
+    scores["number_exchanged"] = sum(pair.confidence for pair in changed)
     scores["unit_mismatch"] = float(len(wrong_units))
     return scores, discrepancies("number", pairing, unsupported, missing, changed)
 
@@ -62,7 +62,7 @@ def compare_dates(pairing: Pairing) -> Findings:
     scores = shares(
         "date", unsupported, missing, len({_key(date) for date in ours}), len({_key(date) for date in theirs}), _key
     )
-    scores["date_exchanged"] = sum(pair.sureness for pair in changed)
+    scores["date_exchanged"] = sum(pair.confidence for pair in changed)
     return scores, discrepancies("date", pairing, unsupported, missing, changed)
 
 
@@ -106,7 +106,7 @@ def compare_names(pairing: Pairing) -> Findings:
     # "John Smith" for the source's Smith adds a first name; "John Brown" is another man.
     extended = {name.parts for name in unsupported if name.parts[-1] not in unsupported_parts(name, their_index, stems)}
     scores["name_unsupported"] -= len(extended) / 2
-    scores["name_exchanged"] = sum(pair.sureness for pair in changed)
+    scores["name_exchanged"] = sum(pair.confidence for pair in changed)
     mixed = [name for name in ours if recombined(name, their_index)]
     scores["name_recombined"] = float(len({name.parts for name in mixed}))
     return scores, discrepancies("name", pairing, [*unsupported, *mixed], missing, changed)
@@ -177,10 +177,10 @@ def discrepancies(
     missing: Sequence[F],
     changed: Sequence[Exchanged[F]],
 ) -> list[Discrepancy]:
-    found, told_ours, told_theirs = [], set(), set()
+    found, reported_ours, reported_theirs = [], set(), set()
     for pair in changed:
-        told_ours.add((pair.rewrite.start, pair.rewrite.end))
-        told_theirs.add((pair.source.start, pair.source.end))
+        reported_ours.add((pair.rewrite.start, pair.rewrite.end))
+        reported_theirs.add((pair.source.start, pair.source.end))
         ours = pairing.rewrite.text[pair.rewrite.start : pair.rewrite.end]
         theirs = pairing.source.text[pair.source.start : pair.source.end]
         found.append(
@@ -194,15 +194,15 @@ def discrepancies(
         )
     for fact in unsupported:
         place = (fact.start, fact.end)
-        if place not in told_ours:
-            told_ours.add(place)
+        if place not in reported_ours:
+            reported_ours.add(place)
             ours = pairing.rewrite.text[fact.start : fact.end]
             detail = f"{ours} is not in the source"
             found.append(Discrepancy(kind=kind, problem="unsupported", source=None, rewrite=place, detail=detail))
     for fact in missing:
         place = (fact.start, fact.end)
-        if place not in told_theirs:
-            told_theirs.add(place)
+        if place not in reported_theirs:
+            reported_theirs.add(place)
             theirs = pairing.source.text[fact.start : fact.end]
             detail = f"{theirs} of the source is missing"
             found.append(Discrepancy(kind=kind, problem="missing", source=place, rewrite=None, detail=detail))

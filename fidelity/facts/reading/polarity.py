@@ -129,7 +129,7 @@ def opposites(
             j = theirs.get(opposite)
             if j is None or opposite in ours or (key in our_negated) != (opposite in their_negated):
                 continue
-            found.append((rewrite[i], source[j], likeness(rewrite, i, source, j)))
+            found.append((rewrite[i], source[j], context_similarity(rewrite, i, source, j)))
     return found
 
 
@@ -152,7 +152,7 @@ def prefixed_opposites(rewrite: Sequence[Word], source: Sequence[Word]) -> list[
                 continue
             a, b = (i, j) if ours_first else (j, i)
             if (rewrite[a].stem in our_negated) == (source[b].stem in their_negated):
-                found.append((rewrite[a], source[b], likeness(rewrite, a, source, b)))
+                found.append((rewrite[a], source[b], context_similarity(rewrite, a, source, b)))
     return found
 
 
@@ -165,7 +165,7 @@ def _without_prefix(word: str) -> str | None:
     return None
 
 
-def likeness(rewrite: Sequence[Word], i: int, source: Sequence[Word], j: int) -> float:
+def context_similarity(rewrite: Sequence[Word], i: int, source: Sequence[Word], j: int) -> float:
     """How alike the surroundings of two words are: 1 where each neighbour on the one side stands near the other."""
     ours = {word.stem for word in (*rewrite[max(0, i - _CONTEXT) : i], *rewrite[i + 1 : i + 1 + _CONTEXT])}
     wide = 2 * _CONTEXT

@@ -3,7 +3,7 @@
 import numpy as np
 from scripted import BagOfWords
 
-from fidelity.checks.sentences import compare_sentences, split_sentences, whole, window_vectors
+from fidelity.checks.sentences import compare_sentences, coverage_weight, split_sentences, window_vectors
 
 SOURCE = "The treaty was signed in Paris in 1783. It ended a long and bitter war. Britain lost thirteen colonies by it."
 
@@ -76,6 +76,6 @@ def test_a_text_without_words_gives_neutral_scores_and_no_error():
 
 
 def test_coverage_counts_by_length():
-    assert whole("x" * 100, "x" * 20) == 0
-    assert whole("x" * 100, "x" * 80) == 1
-    assert 0 < whole("x" * 100, "x" * 45) < 1
+    assert coverage_weight("x" * 100, "x" * 20) == 0
+    assert coverage_weight("x" * 100, "x" * 80) == 1
+    assert 0 < coverage_weight("x" * 100, "x" * 45) < 1

@@ -6,8 +6,14 @@ import random
 import numpy as np
 import pytest
 
-from fidelity.calibration.calibration import Calibration, load_calibration, parse_calibration, rising, save_calibration
-from fidelity.fitting.fitting import Example, _boosted, balanced_weights, fit_model, matrix, out_of_fold_odds
+from fidelity.calibration.calibration import (
+    Calibration,
+    higher_is_better,
+    load_calibration,
+    parse_calibration,
+    save_calibration,
+)
+from fidelity.fitting.fitting import Example, _boosted, balanced_weights, feature_matrix, fit_model, out_of_fold_odds
 
 FEATURES = ("support_min", "number_unsupported", "content_novel")
 
@@ -55,9 +61,9 @@ def test_numpy_over_json_gives_what_scikit_learn_gives(tmp_path):
     loaded = load_calibration(str(tmp_path / "weights.json")).models[0]
     assert loaded == fitted
     labels = np.array([example.faithful for example in rows])
-    reference = _boosted(FEATURES, 0).fit(matrix(rows, FEATURES), labels, sample_weight=balanced_weights(rows))
+    reference = _boosted(FEATURES, 0).fit(feature_matrix(rows, FEATURES), labels, sample_weight=balanced_weights(rows))
     new = examples(200, seed=2)
-    odds = loaded.scale * reference.decision_function(matrix(new, FEATURES)) + loaded.offset
+    odds = loaded.scale * reference.decision_function(feature_matrix(new, FEATURES)) + loaded.offset
     assert np.allclose(loaded.probabilities([e.scores for e in new]), 1 / (1 + np.exp(-odds)), atol=1e-4)
 
 
@@ -104,5 +110,9 @@ def test_the_shipped_weights_serve_every_kind_and_know_only_scores_that_exist():
 
 
 def test_the_direction_of_scores():
-    assert all(map(rising, ("support_min", "number_support", "content_coverage_min", "similarity", "entailment_min")))
-    assert not any(map(rising, ("number_unsupported", "coverage_lack", "content_novel", "negation_mismatch", "swap")))
+    assert all(
+        map(higher_is_better, ("support_min", "number_support", "content_coverage_min", "similarity", "entailment_min"))
+    )
+    assert not any(
+        map(higher_is_better, ("number_unsupported", "coverage_lack", "content_novel", "negation_mismatch", "swap"))
+    )

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from fidelity.facts.comparing.compare import compare_facts
-from fidelity.planting.planted import PlantedKind, faithful, plant
+from fidelity.planting.planted import PlantedKind, faithful_edit, plant
 
 PROSE = (
     "John Smith was born in Boston on July 4, 1876. In 1901, the company bought 1,200,000 acres of land in Nebraska. "
@@ -56,8 +56,8 @@ def test_formulas_change_inside_formulas_only():
 def test_faithful_edits_are_seeded_and_change_no_fact(text):
     changed = set()
     for seed in range(20):
-        edited = faithful(text, random.Random(seed), share=0.8)
-        assert edited == faithful(text, random.Random(seed), share=0.8)
+        edited = faithful_edit(text, random.Random(seed), share=0.8)
+        assert edited == faithful_edit(text, random.Random(seed), share=0.8)
         assert not compare_facts(text, edited, mathematics=text is not PROSE).discrepancies, edited
         changed.add(edited)
     assert text is not PROSE or len(changed) > 5
