@@ -10,23 +10,23 @@ from flows.cli.console import out as console
 
 def report(
     run: Annotated[str, typer.Argument(help="Output folder of `rephrase`, or folder of a training run.")],
-    out: Annotated[str | None, typer.Option(help="Where to write it; by default RUN/report.html.")] = None,
+    out: Annotated[str | None, typer.Option(help="File to write; by default RUN/report.html.")] = None,
     sample: Annotated[
-        int, typer.Option(min=0, help="Pairs of source and rewrite in the reader; the figures are over all rows.")
+        int, typer.Option(min=0, help="Number of source-rewrite pairs in the reader; the figures cover all rows.")
     ] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pairs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for drawing the pairs.")] = 0,
     links: Annotated[
-        bool, typer.Option(help="Link sentences by an embedding model; otherwise by the words they share.")
+        bool, typer.Option(help="Link sentences with an embedding model; otherwise by shared words.")
     ] = True,
     encoder: Annotated[
         str | None, typer.Option(help="Embedding model for the links; by default the one that checked the run.")
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print where it is, as JSON.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print its path and size as JSON.")] = False,
 ) -> None:
-    """Write a report of a run: one HTML file with figures and a reader, which needs nothing else.
+    """Write a report of a run: one self-contained HTML file with figures and a reader.
 
-    It tells what was accepted and why the rest was not, shows the scores, tokens and speed, and lets you read rewrites
-    beside their sources, sentence by sentence. It works offline and from an e-mail.
+    It shows what was accepted and why the rest was not, the scores, tokens and speed, and rewrites beside their
+    sources, sentence by sentence. It works offline and as an e-mail attachment.
 
     Examples:
 
@@ -46,7 +46,7 @@ def report(
             seed=seed,
             links=links,
             encoder=encoder,
-            note=lambda text: err.print(text, style="dim", markup=False, highlight=False, soft_wrap=True),
+            notify=lambda text: err.print(text, style="dim", markup=False, highlight=False, soft_wrap=True),
         )
         if json_output:
             print_json(dataclasses.asdict(written))

@@ -1,1 +1,1 @@
-"""One HTML file about a run, with figures and a reader, which needs nothing else."""
+"""A self-contained HTML report of a run: figures, and a reader for its rewrites."""

@@ -1,4 +1,4 @@
-"""Facts of a rewrite that are not those of its source, for the pairs that a reader shows."""
+"""Facts that differ between a rewrite and its source, for the pairs that the reader shows."""
 
 from dataclasses import replace
 
@@ -7,12 +7,12 @@ from flows.report.pairs import Pair
 from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Check, Discrepancy
 
-# In the order in which a reader wants to hear of them.
+# Most serious first.
 PROBLEMS = ("changed", "unsupported", "missing")
 
 
-def with_facts(pairs: list[Pair]) -> list[Pair]:
-    """The pairs with what differs between their two texts; sentences without their like are the links' business."""
+def add_discrepancies(pairs: list[Pair]) -> list[Pair]:
+    """The pairs with the discrepancies between their two texts; unmatched sentences are left to the links."""
     mathematics = {name for name, recipe in load_recipes().items() if Check.FORMULAS in recipe.checks}
     return [replace(pair, discrepancies=_facts(pair, pair.recipe in mathematics)) for pair in pairs]
 

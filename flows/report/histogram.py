@@ -1,4 +1,4 @@
-"""A histogram of values whose range is not known before: its bins get twice as wide whenever they are too many."""
+"""A histogram of values of unknown range: bins double in width whenever there are too many."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ MAX_BINS = 64
 class Histogram:
     """Counts of accepted and rejected values in the same bins; bin `i` holds values from `i * width` on.
 
-    Memory is bounded by `MAX_BINS`, however many values are added.
+    At most `MAX_BINS` bins are kept, whatever the number of values.
     """
 
     def __init__(self, width: float = 0.02) -> None:
@@ -19,11 +19,11 @@ class Histogram:
         self.rejected: Counter[int] = Counter()
 
     def add(self, values: np.ndarray, accepted: bool) -> None:
-        """Add values of shape (n,); those that are not finite are left out."""
+        """Add values of shape (n,); non-finite ones are ignored."""
         values = values[np.isfinite(values)]
         if not len(values):
             return
-        # A hair to the right, so that 0.7 falls into the bin that begins with it.
+        # 1e-9 absorbs rounding, so that 0.7 falls into the bin that begins at 0.7.
         low, high = np.floor(np.array([values.min(), values.max()]) / self.width + 1e-9)
         bins = [*self.accepted, *self.rejected, int(low), int(high)]
         while max(bins) - min(bins) >= MAX_BINS:
@@ -44,7 +44,7 @@ class Histogram:
 
     @property
     def separation(self) -> float | None:
-        """How far the means of accepted and rejected values lie apart, in standard deviations of all; None without."""
+        """Distance between the means of accepted and rejected values, in standard deviations of all values."""
         if not self.accepted or not self.rejected:
             return None
         (a, mean_a, square_a), (r, mean_r, square_r) = _moments(self.accepted), _moments(self.rejected)
@@ -63,6 +63,6 @@ class Histogram:
 
 
 def _moments(counts: Counter[int]) -> tuple[int, float, float]:
-    """Number, mean and mean square, in bins."""
+    """Count, mean and mean square, in units of bins."""
     n = counts.total()
     return n, sum(i * c for i, c in counts.items()) / n, sum(i * i * c for i, c in counts.items()) / n

@@ -1,7 +1,7 @@
-"""One self-contained page from a template: its style and script stand in it, and nothing else may run or load.
+"""Renders a template to one self-contained page: style and script are inline, and nothing else may run or load.
 
-The page's own policy allows the one script and the one style by their hashes, so that even a text that became markup
-by a mistake of ours could not run.
+The page's content security policy allows its one script and one style sheet by hash, so even a text that became markup
+through a bug could not run.
 """
 
 import base64
@@ -51,7 +51,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def palette() -> str:
-    """The colours of the terminal and the report as CSS, for light and dark pages."""
+    """The colours shared by terminal and report as CSS, for light and dark themes."""
     light, dark = _variables("light"), _variables("dark")
     return (
         f":root {{ color-scheme: light; {light} }}\n"
@@ -76,7 +76,7 @@ def _variables(shade: str) -> str:
         "plain": mix("var(--ink)", 45),
         "card": "#fffdf9" if shade == "light" else "#221f1d",
         "hover": mix("var(--ink)", 6),
-        "doubt": mix(colours["todo"], 14),
+        "unsupported": mix(colours["todo"], 14),
         "wrong": mix(colours["rejected"], 20),
         "lit": mix(colours["accepted"], 26),
         "chosen": mix(colours["accepted"], 12),

@@ -1,21 +1,21 @@
-"""The sampled rewrites and rejects with their texts, read from the parts in which they stand."""
+"""The sampled rewrites and rejects with their texts, read from their parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from flows.report.sample import Place
+from flows.report.sample import Location
 from flows.report.tally import last_recipe
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import read_part
 from rephrase.records import Discrepancy
 from rephrase.storage.storage import Storage
 
-# The texts of a pair are cut here: a refused record may be a megabyte.
+# Longer texts are truncated: a rejected record may be a megabyte long.
 MAX_CHARACTERS = 8_000
 
-# Facts of a row that the reader shows folded away.
+# Columns that the reader shows in a collapsed section.
 DETAILS = (
     *("source", "record", "detected_language", "model", "model_revision", "engine", "prompt_hash"),
     *("temperature", "top_p", "seed"),
@@ -25,7 +25,7 @@ CHUNK_DETAILS = ("n_source_tokens", "n_tokens", "n_attempts", "finish_reason", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A source beside what became of it. `reason` is None when it was accepted; `source` None for no document."""
+    """A source and its rewrite. `reason` is None if it was accepted; `source` is None for a record without a text."""
 
     title: str
     document_id: str
@@ -43,25 +43,26 @@ class Pair:
     language: str
     scores: Mapping[str, float]
     details: Mapping[str, Any]
-    n_source_cut: int = 0  # characters left out at the end
+    n_source_cut: int = 0  # characters truncated at the end
     n_rewrite_cut: int = 0
     discrepancies: tuple[Discrepancy, ...] = field(default_factory=tuple)
 
 
-def read_pairs(storage: Storage, places: Sequence[Place]) -> list[Pair]:
-    """The pairs at `places`, in their order; each part is opened once for each kind."""
-    found: dict[Place, Pair] = {}
+def read_pairs(storage: Storage, locations: Sequence[Location]) -> list[Pair]:
+    """The pairs at `locations`, in that order; each part is opened once for each kind."""
+    found: dict[Location, Pair] = {}
     for (kind, part), group in groupby(
-        sorted(places, key=lambda place: (place.kind, place.part)), key=lambda place: (place.kind, place.part)
+        sorted(locations, key=lambda at: (at.kind, at.part)), key=lambda at: (at.kind, at.part)
     ):
         chosen = list(group)
-        rows = sorted({place.row for place in chosen})
+        rows = sorted({location.row for location in chosen})
         table = read_part(storage, kind, part).take(rows)
         by_number = dict(zip(rows, _rows(table), strict=True))
-        for place in chosen:
-            row = by_number[place.row]
-            found[place] = _accepted(row, row["chunks"][place.chunk]) if kind == "rewrites" else _refused(row)
-    return [found[place] for place in places]
+        for location in chosen:
+            row = by_number[location.row]
+            is_rewrite = kind == "rewrites"
+            found[location] = _accepted(row, row["chunks"][location.chunk]) if is_rewrite else _rejected(row)
+    return [found[location] for location in locations]
 
 
 def _rows(table: Any) -> Iterator[Row]:
@@ -70,7 +71,7 @@ def _rows(table: Any) -> Iterator[Row]:
 
 
 def _accepted(row: Row, chunk: Row) -> Pair:
-    # After earlier steps a chunk is one of what the last of them wrote.
+    # With earlier steps, a chunk is a span of the text that the last of them wrote.
     origin = row["steps"][-1]["text"] if row["steps"] else row["source_text"]
     source = origin[chunk["start"] : chunk["end"]]
     rewrite = row["text"][chunk["text_start"] : chunk["text_end"]]
@@ -87,7 +88,7 @@ def _accepted(row: Row, chunk: Row) -> Pair:
     )
 
 
-def _refused(row: Row) -> Pair:
+def _rejected(row: Row) -> Pair:
     return Pair(
         **_shared(row),
         chunk=row["chunk_index"],
@@ -123,7 +124,7 @@ def _texts(source: str | None, rewrite: str) -> dict[str, Any]:
 
 
 def _scores(found: Row) -> dict[str, float]:
-    """The scores of a chunk or a reject, and its probability, which older versions did not write."""
+    """The scores of a chunk or reject, with its probability, which older versions did not write."""
     scores = {score["name"]: score["value"] for score in found["scores"] or () if score["value"] is not None}
     if found.get("probability") is not None:
         scores["probability"] = found["probability"]

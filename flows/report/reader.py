@@ -1,7 +1,7 @@
-"""Pairs as the data of the report's reader: sentences with their links, cut at the marks inside them.
+"""Pairs as data for the report's reader: sentences with their links, split where a marked fact begins or ends.
 
-The page builds its text from this data as text nodes, so nothing in a document becomes markup. The data itself stands
-in the page as JSON, in which no `<` and no `&` is left.
+The page turns this data into text nodes, so nothing in a document becomes markup. The data is embedded in the page as
+JSON in which every `<` and `&` is escaped.
 """
 
 import json
@@ -15,10 +15,10 @@ from flows.report.links import Links
 from flows.report.pairs import Pair
 from flows.results.display import SCORES
 
-# What could end the element that holds the JSON, or not be a character at all.
+# Characters that could end the element holding the JSON, and lone surrogates, which are not characters at all.
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
-# A stretch of text and the numbers of the facts that are marked in it.
+# A span of text and the indices of the facts marked in it.
 Segment = tuple[str, list[int]]
 
 _NO_SENTENCES = Sentences("", (), ())
@@ -26,13 +26,13 @@ _UNLINKED = SentenceReport(source=_NO_SENTENCES, rewrite=_NO_SENTENCES, support=
 
 
 def script_json(value: object) -> str:
-    """JSON that may stand inside a script element, whatever is in it."""
+    """JSON that is safe inside a script element, whatever the value."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def item(pair: Pair, links: Links | None) -> dict[str, Any]:
-    """One pair for the page; keys are short names because there are hundreds."""
+    """One pair for the page; keys are short because there are hundreds of pairs."""
     report = links.report if links else _UNLINKED
     facts = [(f.kind, f.problem, f.detail, f.source, f.rewrite) for f in pair.discrepancies]
     return {
@@ -61,7 +61,7 @@ def item(pair: Pair, links: Links | None) -> dict[str, Any]:
 
 
 def side(text: str, sentences: Sequence[Span], marks: Sequence[tuple[int, int] | None]) -> list[Any]:
-    """A text as pieces [number of the sentence or null, segments], which joined are the text again."""
+    """A text as pieces [sentence index or null, segments]; joined, they give the text again."""
     pieces: list[Any] = []
     end = 0
     for number, span in enumerate(sentences):
@@ -75,7 +75,7 @@ def side(text: str, sentences: Sequence[Span], marks: Sequence[tuple[int, int] |
 
 
 def segments(text: str, start: int, end: int, marks: Sequence[tuple[int, int] | None]) -> list[Segment]:
-    """`text[start:end]` cut where a mark begins or ends.
+    """`text[start:end]` split where a mark begins or ends.
 
     >>> segments("in 1588 or so", 0, 13, [(3, 7)])
     [('in ', []), ('1588', [0]), (' or so', [])]
@@ -88,11 +88,11 @@ def segments(text: str, start: int, end: int, marks: Sequence[tuple[int, int] | 
 
 
 def matches(found: Sequence[Match], links: Links | None) -> dict[int, list[Any]]:
-    """By sentence: first and last of its like on the other side, cosine, and whether that is enough."""
+    """By sentence: first and last matching sentence on the other side, cosine, and whether it is high enough."""
     return {
         match.sentence: [
             *(match.first, match.last, round(match.similarity, 3)),
-            int(links is not None and match.similarity >= links.pointed_out),
+            int(links is not None and match.similarity >= links.min_similarity),
         ]
         for match in found
     }

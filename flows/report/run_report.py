@@ -1,4 +1,4 @@
-"""The report of a rewriting run: what it came to, in figures, and a reader for what it wrote."""
+"""The report of a rewriting run: its results in figures, and a reader for its rewrites."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,16 +13,16 @@ from fidelity.checker import kind_of
 from fidelity.checks.encoder import PACKAGED_ENCODER, Encoder
 from fidelity.checks.form import MAX_COPIED
 from flows.report import svg
-from flows.report.facts import with_facts
+from flows.report.facts import add_discrepancies
 from flows.report.html import css_class, render
 from flows.report.links import link
 from flows.report.pairs import Pair, read_pairs
 from flows.report.reader import item, script_json
-from flows.report.tally import ACCEPTED, Tally, Way, tally
+from flows.report.tally import ACCEPTED, Tally, tally
 from flows.report.throughput import throughput
 from flows.results.display import SCORES, Outcome, duration, meaning, plain
+from flows.results.diversity import N_MEASURED, RecipeDiversity, measure_diversity
 from flows.results.summary import Summary, summarize
-from flows.results.variety import N_MEASURED, Variety, measure_variety
 from rephrase.dataset.plan import load_plan
 from rephrase.dataset.shards import read_commits
 from rephrase.prompting.recipes import load_recipes
@@ -30,16 +30,16 @@ from rephrase.records import Check
 from rephrase.storage.storage import Storage
 
 SECTIONS = (
-    ("account", "Account"),
+    ("summary", "Summary"),
     ("acceptance", "Accepted and rejected"),
     ("scores", "Scores"),
     ("cost", "Tokens and speed"),
     ("variety", "Variety"),
-    ("read", "Read it"),
+    ("read", "Reader"),
 )
 
 
-# Of the scores that people are not meant to read, so many that tell accepted from rejected chunks best.
+# How many of the internal scores are shown: those that best separate accepted from rejected chunks.
 N_MORE_SCORES = 12
 
 
@@ -52,7 +52,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A report, and what it says of itself to the one who asked for it."""
+    """A report, and how many of the run's rows its reader shows."""
 
     html: str
     n_shown: int
@@ -66,12 +66,12 @@ def run_report(
     seed: int,
     find_encoder: Callable[[str], Encoder | None],
     command: str,
-    note: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Page:
     """
     Args:
-        find_encoder: opens the embedding model of a name to link sentences; where it gives None, shared words do.
-        note: hears of what takes a while.
+        find_encoder: opens the embedding model of a given name, which links sentences; None falls back to shared words.
+        notify: receives a message before each slow step.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -81,13 +81,13 @@ def run_report(
     summary = summarize(storage)
     assert plan is not None  # summarize would have raised
     commits = list(read_commits(storage).values())
-    note(f"counting the rows of {summary.n_parts_committed:,} parts …")
+    notify(f"counting the rows of {summary.n_parts_committed:,} parts …")
     counted = tally(storage, n_sample, seed)
-    places = counted.candidates.draw()
-    pairs = with_facts(sorted(read_pairs(storage, places), key=_place_in_corpus))
+    locations = counted.sampler.draw()
+    pairs = add_discrepancies(sorted(read_pairs(storage, locations), key=_corpus_order))
     encoder = None
     if any(pair.source and pair.rewrite for pair in pairs):
-        note(f"linking the sentences of {len(pairs):,} pairs …")
+        notify(f"linking the sentences of {len(pairs):,} pairs …")
         encoder = find_encoder(plan.config.get("fidelity", {}).get("encoder", PACKAGED_ENCODER))
     linked = link(pairs, encoder)
     items = [item(pair, links) for pair, links in zip(pairs, linked, strict=True)]
@@ -104,19 +104,19 @@ def run_report(
         headline=_headline(summary),
         made_with=_made_with(plan.config, [file.name for file in plan.inputs], commits),
         equation=_equation(summary),
-        **_account(summary),
+        **_outcomes(summary),
         figures=_figures(summary, counted),
         reasons=_reasons(counted),
         lost_later=_lost_later(summary, counted),
         groups=_groups(counted),
         scores=charts,
         more_scores=more_charts,
-        ratios=svg.histogram(counted.ratios, "tokens of the rewrite / tokens of the source", [(1.0, "as long")]),
+        ratios=svg.histogram(counted.ratios, "rewrite tokens / source tokens", [(1.0, "same length")]),
         costs=_costs(summary),
         flow=_flow(summary, counted),
         **_speed(summary, commits),
-        variety=[_variety_row(row) for row in measure_variety(storage)],
-        variety_note=f"Measured on at most {N_MEASURED:,} rewrites spread over the run.",
+        variety=[_variety_row(row) for row in measure_diversity(storage)],
+        variety_note=f"Measured on at most {N_MEASURED:,} rewrites, spread over the run.",
         sample_note=_sample_note(len(items), counted),
         links_note=_links_note(bool(encoder)),
         pairs_json=Markup(script_json({"pairs": items, "meanings": {name: meaning(name) for name in reasons}})),
@@ -125,7 +125,7 @@ def run_report(
 
 
 class _Thresholds:
-    """At which values a run's scores decide, by recipe."""
+    """The score thresholds of a run, by recipe."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._fidelity = config.get("fidelity", {})
@@ -134,7 +134,7 @@ class _Thresholds:
     def __call__(self, score: str, recipe: str) -> list[svg.Limit]:
         checks = self._checks.get(recipe, ())
         if score == "copied":
-            return [(MAX_COPIED, f"refused above {MAX_COPIED:g}")] if Check.NEW_WORDING in checks else []
+            return [(MAX_COPIED, f"rejected: > {MAX_COPIED:g}")] if Check.NEW_WORDING in checks else []
         if score == "similarity":
             limit = self._fidelity.get("min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity")
         elif score == "probability" and Check.FACTS in checks:
@@ -142,17 +142,17 @@ class _Thresholds:
             limit = self._calibrated(kind_of(checks)) if given is None else given
         else:
             limit = None
-        return [] if limit is None else [(limit, f"accepted from {limit:.2g}")]
+        return [] if limit is None else [(limit, f"accepted: ≥ {limit:.2g}")]
 
     def _calibrated(self, kind: Kind) -> float | None:
-        """What the weights say without the help of further models; None where the weights are gone."""
+        """The threshold without likelihood and entailment scores; None where the calibration file is gone."""
         try:
             return load_calibration(self._fidelity.get("calibration")).model(kind, ()).threshold
         except (OSError, ValueError, KeyError):
             return None
 
 
-def _place_in_corpus(pair: Pair) -> tuple[str, int, int, int]:
+def _corpus_order(pair: Pair) -> tuple[str, int, int, int]:
     return (
         *(str(pair.details.get("source", "")), pair.details.get("record", 0)),
         *(pair.variant or 0, pair.chunk or 0),
@@ -166,15 +166,15 @@ def _name(output: str) -> str:
 def _headline(summary: Summary) -> str:
     n_done = summary.n_accepted + summary.n_rejected
     if not n_done:
-        return "Nothing is finished yet: no part of this run is committed."
+        return "Nothing is finished yet: no part of this run has been committed."
     text = (
-        f"{summary.n_accepted:,} of {n_done:,} records were accepted, as {summary.n_rewrites:,} rewrites of "
+        f"{summary.n_accepted:,} of {n_done:,} records were accepted, yielding {summary.n_rewrites:,} rewrites with "
         f"{summary.n_tokens:,} tokens."
     )
     if summary.n_chunks:
         text += f" {_share(summary.n_chunks_accepted, summary.n_chunks)} of the chunks passed every check"
         rest = [reason for reason in summary.rejects_by_reason if reason]
-        text += f"; what most often stopped the others is “{plain(rest[0])}”." if rest else "."
+        text += f"; the most common reject reason is “{plain(rest[0])}”." if rest else "."
     return text
 
 
@@ -199,33 +199,33 @@ def _equation(summary: Summary) -> str:
     )
 
 
-def _account(summary: Summary) -> dict[str, Any]:
+def _outcomes(summary: Summary) -> dict[str, Any]:
     rows = [
-        (Outcome.ACCEPTED, summary.n_accepted, "at least one chunk of one variant"),
+        (Outcome.ACCEPTED, summary.n_accepted, "at least one chunk of one variant passed"),
         (Outcome.REJECTED, summary.n_rejected, ""),
-        (Outcome.TO_DO, summary.n_to_do, "run the same command again" if summary.n_to_do else ""),
+        (Outcome.TO_DO, summary.n_to_do, "run the same command again to continue" if summary.n_to_do else ""),
         (Outcome.NOT_SELECTED, summary.n_not_selected, "beyond --limit" if summary.n_not_selected else ""),
     ]
     total = max(summary.n_read, 1)
     pieces = [(css_class(outcome), count / total) for outcome, count, _ in rows]
     return {
-        "account": [(css_class(outcome), str(outcome), f"{count:,}", note) for outcome, count, note in rows],
-        "account_bar": svg.bar(pieces, _equation(summary)),
+        "outcomes": [(css_class(outcome), str(outcome), f"{count:,}", note) for outcome, count, note in rows],
+        "outcome_bar": svg.bar(pieces, _equation(summary)),
     }
 
 
 def _figures(summary: Summary, counted: Tally) -> list[tuple[str, str, str]]:
-    whole = counted.wholeness
-    unchanged = f", {counted.n_unchanged:,} left as they were" if counted.n_unchanged else ""
+    complete = counted.completeness
+    unchanged = f", {counted.n_unchanged:,} kept unchanged" if counted.n_unchanged else ""
     return [
-        ("rewrites", f"{summary.n_rewrites:,}", f"{_share(whole[True], whole.total())} hold all chunks{unchanged}"),
-        ("tokens accepted", f"{summary.n_tokens:,}", f"from {counted.n_source_tokens:,} of their sources"),
+        ("rewrites", f"{summary.n_rewrites:,}", f"{_share(complete[True], complete.total())} complete{unchanged}"),
+        ("accepted tokens", f"{summary.n_tokens:,}", f"from {counted.n_source_tokens:,} source tokens"),
         (
             "chunks accepted",
             _share(summary.n_chunks_accepted, summary.n_chunks),
             f"{summary.n_chunks_accepted:,} of {summary.n_chunks:,}",
         ),
-        ("speed", f"{summary.tokens_per_s:,.0f}", "generated tokens a second, refused tries included"),
+        ("speed", f"{summary.tokens_per_s:,.0f}", "generated tokens per second, rejected attempts included"),
     ]
 
 
@@ -253,8 +253,8 @@ def _lost_later(summary: Summary, counted: Tally) -> str:
     if lost <= 0:
         return ""
     return (
-        f"{lost:,} more chunks were accepted, but the rewrite they belong to was not: it repeats another variant, or a "
-        "later step of its route failed."
+        f"{lost:,} more chunks were accepted, but their rewrite was not: it duplicates another variant, or a later "
+        "step of its route failed."
     )
 
 
@@ -264,8 +264,8 @@ def _groups(counted: Tally) -> list[dict[str, Any]]:
     for column, title in groups:
         accepted: Counter[str] = Counter()
         total: Counter[str] = Counter()
-        for (way, reason), count in counted.chunks.items():
-            name = _of(way, column)
+        for (spec, reason), count in counted.chunks.items():
+            name = str(getattr(spec, column))
             total[name] += count
             accepted[name] += count if reason == ACCEPTED else 0
         rows = [
@@ -287,12 +287,8 @@ def _groups(counted: Tally) -> list[dict[str, Any]]:
     return found
 
 
-def _of(way: Way, column: str) -> str:
-    return str(getattr(way, column))
-
-
 def _score_charts(counted: Tally, thresholds: _Thresholds) -> tuple[list[Chart], list[Chart]]:
-    """A chart for each score that people are meant to read, by recipe, and those others that tell most."""
+    """A chart for each score in `SCORES`, by recipe; then the internal scores that separate best."""
     several = len({recipe for _, recipe in counted.scores}) > 1
     first, more = [], []
     for (score, recipe), found in sorted(counted.scores.items(), key=lambda entry: _rank(entry[0])):
@@ -306,8 +302,8 @@ def _score_charts(counted: Tally, thresholds: _Thresholds) -> tuple[list[Chart],
             first.append(chart)
         elif found.separation is not None:
             more.append((found.separation, chart))
-    telling = sorted(more, key=lambda entry: -entry[0])[:N_MORE_SCORES]
-    return first, [chart for _, chart in telling]
+    best = sorted(more, key=lambda entry: -entry[0])[:N_MORE_SCORES]
+    return first, [chart for _, chart in best]
 
 
 def _rank(key: tuple[str, str]) -> tuple[int, str, str]:
@@ -322,15 +318,15 @@ def _costs(summary: Summary) -> list[tuple[str, str, str]]:
         (
             "tokens generated",
             f"{summary.n_completion_tokens:,}",
-            f"{summary.n_completion_tokens / kept:.1f} for each accepted one",
+            f"{summary.n_completion_tokens / kept:.1f} per accepted token",
         ),
-        ("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{cached} from the engine's prefix cache"),
+        ("prompt tokens", f"{summary.n_prompt_tokens:,}", f"{cached} from the engine's prefix cache"),
         *_money(summary),
-        ("time at work", duration(summary.seconds), "the time in which any part was under way"),
+        ("working time", duration(summary.seconds), "time during which at least one part was in progress"),
         (
-            "accepted a second",
+            "accepted per second",
             f"{summary.n_tokens / summary.seconds:,.0f}" if summary.seconds else "–",
-            "accepted tokens for each second of work",
+            "accepted tokens per second of working time",
         ),
     ]
 
@@ -338,13 +334,13 @@ def _costs(summary: Summary) -> list[tuple[str, str, str]]:
 def _money(summary: Summary) -> list[tuple[str, str, str]]:
     if not summary.cost:
         return []
-    return [("cost", f"{summary.cost:,.2f}", f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens")]
+    return [("cost", f"{summary.cost:,.2f}", f"{summary.cost_per_million_tokens:,.2f} per million accepted tokens")]
 
 
 def _flow(summary: Summary, counted: Tally) -> Markup:
     rows = [
         (
-            "prompted",
+            "prompt",
             summary.n_prompt_tokens,
             [("plain", summary.n_cached_tokens), ("not-selected", summary.n_prompt_tokens - summary.n_cached_tokens)],
         ),
@@ -356,7 +352,7 @@ def _flow(summary: Summary, counted: Tally) -> Markup:
                 ("rejected", max(0, summary.n_completion_tokens - summary.n_tokens)),
             ],
         ),
-        ("sources of the rewrites", counted.n_source_tokens, [("not-selected", counted.n_source_tokens)]),
+        ("sources of accepted rewrites", counted.n_source_tokens, [("not-selected", counted.n_source_tokens)]),
         ("accepted", summary.n_tokens, [("accepted", summary.n_tokens)]),
     ]
     most = max([count for _, count, _ in rows] + [1])
@@ -367,44 +363,43 @@ def _flow(summary: Summary, counted: Tally) -> Markup:
         for name, count, pieces in rows
     )
     table = Markup('<table class="flow"><tbody>{}</tbody></table>').format(body)
-    tries = Markup('<p class="about">{}</p>').format(_tries(counted))
-    return table + tries
+    return table + Markup('<p class="about">{}</p>').format(_attempts(counted))
 
 
-def _tries(counted: Tally) -> str:
-    accepted, refused = counted.attempts[True], counted.attempts[False]
-    if not accepted and not refused:
+def _attempts(counted: Tally) -> str:
+    accepted, rejected = counted.attempts[True], counted.attempts[False]
+    if not accepted and not rejected:
         return ""
     first, later = accepted[1], accepted.total() - accepted[1]
     return (
-        f"{first:,} chunks were accepted at the first try and {later:,} at a later one; {refused.total():,} were given "
-        "up after all tries."
+        f"{first:,} chunks were accepted on the first attempt and {later:,} on a later one; {rejected.total():,} were "
+        "rejected after all attempts."
     )
 
 
 def _speed(summary: Summary, commits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found = throughput([dict(commit) for commit in commits])
     if not found:
-        return {"speed": svg.empty("no part is committed yet"), "speed_caption": ""}
+        return {"speed": svg.empty("No part has been committed yet."), "speed_caption": ""}
     unit_s, unit = (3600.0, "hours") if found.bin_s * len(found.tokens_per_s) > 7200 else (60.0, "minutes")
     points = [(i * found.bin_s / unit_s, rate) for i, rate in enumerate(found.tokens_per_s)]
     points.append((len(points) * found.bin_s / unit_s, found.tokens_per_s[-1]))
     chart = svg.line_chart(
         {"tokens/s": points},
-        f"{unit} of work",
-        "generated tokens a second",
+        f"working time ({unit})",
+        "generated tokens per second",
         steps=True,
         filled=True,
         width=svg.WIDE,
         marks=[pause / unit_s for pause in found.pauses],
     )
-    caption = "Tokens of a part are spread evenly over its time."
+    caption = "The tokens of a part are spread evenly over the time it took."
     if found.pauses:
-        caption += " A dotted line is a pause between two sessions."
+        caption += " Dotted lines mark pauses between sessions."
     return {"speed": chart, "speed_caption": caption}
 
 
-def _variety_row(row: Variety) -> dict[str, Any]:
+def _variety_row(row: RecipeDiversity) -> dict[str, Any]:
     return {
         "recipe": row.recipe.replace("+", " → "),
         "n": f"{row.n_rewrites:,}",
@@ -416,18 +411,18 @@ def _variety_row(row: Variety) -> dict[str, Any]:
 
 def _sample_note(n_shown: int, counted: Tally) -> str:
     if n_shown == counted.n_rows:
-        return f"All {n_shown:,} accepted chunks and rejects are here, each beside its source."
+        return f"All {n_shown:,} accepted chunks and rejects are shown, each beside its source."
     return (
-        f"{n_shown:,} of {counted.n_rows:,} shown: accepted chunks and rejects, drawn evenly from every recipe and "
-        "reason; the figures above are over all of them."
+        f"{n_shown:,} of {counted.n_rows:,} shown: accepted chunks and rejects, sampled evenly across recipes and "
+        "reject reasons. The figures above cover all of them."
     )
 
 
 def _links_note(by_meaning: bool) -> str:
-    how = "by an embedding model" if by_meaning else "by the words they share, since no embedding model was used"
+    how = "by an embedding model" if by_meaning else "by shared words, because no embedding model was used"
     return (
-        f"Sentences are linked {how}: the small number behind a sentence of the rewrite is that of the source's "
-        "sentence which says the same. The links are there to find your way; the verdict stands above the texts."
+        f"Sentences are linked {how}: the small number after a sentence of the rewrite is the number of the source "
+        "sentence that says the same. The links are a reading aid; the verdict is shown above the texts."
     )
 
 

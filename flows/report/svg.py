@@ -1,6 +1,6 @@
-"""Charts as inline SVG. Colours come from classes, so that a page in the dark recolours them.
+"""Charts as inline SVG. Colours come from CSS classes, so that they follow the theme of the page.
 
-Each function returns markup in which all text is escaped. Lengths are in the units of the view box.
+Each function returns markup with all text escaped. Lengths are in view-box units.
 """
 
 import math
@@ -17,12 +17,12 @@ N_COLOURS = 7
 MAX_NAME = 36
 
 Points = Sequence[tuple[float, float]]
-# A value to compare with, and what it is.
+# A reference value and its label.
 Limit = tuple[float, str]
 
 
 class Scale:
-    """From values to places on the paper, in a straight line."""
+    """A linear map from values to coordinates."""
 
     def __init__(self, low: float, high: float, at_low: float, at_high: float) -> None:
         self._low, self._at_low, self._factor = low, at_low, (at_high - at_low) / (high - low)
@@ -32,10 +32,10 @@ class Scale:
 
 
 def histogram(found: Histogram, x_name: str, limits: Sequence[Limit] = (), *, height: int = 215) -> Markup:
-    """Accepted values upwards and rejected ones downwards, so that colour is not needed to tell them apart."""
+    """Accepted values upwards and rejected ones downwards, so that the chart does not rely on colour."""
     bins = [*found.accepted, *found.rejected]
     if not bins:
-        return empty(f"no {x_name} was measured")
+        return empty(f"No data: {x_name}.")
     low, high = min(bins) * found.width, (max(bins) + 1) * found.width
     for value, _ in limits:
         low, high = min(low, value - found.width), max(high, value + found.width)
@@ -83,22 +83,22 @@ def line_chart(
     width: int = WIDTH,
     height: int = 240,
 ) -> Markup:
-    """One line for each name, named below the chart when there are several.
+    """One line for each name, with a legend below the chart when there are several.
 
     Args:
-        steps: the value holds until the next point.
-        marks: places on the x axis to mark, such as pauses.
+        steps: each value holds until the next point.
+        marks: positions on the x axis to mark, such as pauses.
     """
     lines = {name: thinned([p for p in line if all(map(math.isfinite, p))]) for name, line in lines.items()}
     lines = {name: line for name, line in lines.items() if line}
     if not lines:
-        return empty(f"no {y_name} was measured")
+        return empty(f"No data: {y_name}.")
     xs = [x for line in lines.values() for x, _ in line]
     ys = [y for line in lines.values() for _, y in line]
     ys += [limit[0]] if limit else []
     ys += [0.0] if from_zero or filled else []
     if not any(ys):
-        ys = [0.0, 1.0]  # nothing happened: the line lies on the floor
+        ys = [0.0, 1.0]  # all values are 0: keep the line at the bottom
     (x_low, x_high), (y_low, y_high) = _widened(xs), _widened(ys)
     x_of, y_of = Scale(x_low, x_high, LEFT, width - RIGHT), Scale(y_low, y_high, height - BOTTOM, TOP)
     parts = [
@@ -129,7 +129,7 @@ def line_chart(
 
 
 def bar(shares: Sequence[tuple[str, float]], name: str) -> Markup:
-    """One horizontal bar in which each (class, share of the width) is a piece; shares sum to at most 1."""
+    """One horizontal stacked bar of (CSS class, share of the width) segments; shares sum to at most 1."""
     x, parts = 0.0, []
     for css, share in shares:
         parts.append(
@@ -146,7 +146,7 @@ def bar(shares: Sequence[tuple[str, float]], name: str) -> Markup:
 def whiskers(rows: Sequence[tuple[str, float, float | None]], x_name: str, zero: Limit | None = None) -> Markup:
     """A dot with an error bar for each (name, value, standard error)."""
     if not rows:
-        return empty(f"no {x_name} was measured")
+        return empty(f"No data: {x_name}.")
     left, row_height = 235, 24
     height = TOP + row_height * len(rows) + BOTTOM
     ends = [end for _, value, error in rows for end in (value - (error or 0), value + (error or 0))]
@@ -177,7 +177,7 @@ def empty(why: str) -> Markup:
 
 
 def thinned(line: Points, n: int = MAX_POINTS) -> Points:
-    """At most about `n` points that keep each stretch's lowest and highest value, so that no peak is lost."""
+    """About `n` points that keep the lowest and highest value of each interval, so that no peak is lost."""
     if len(line) <= n:
         return line
     size = math.ceil(len(line) / (n // 2))
@@ -203,7 +203,7 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A tick's text: 12,500 as 12.5k."""
+    """A tick label: 12,500 as 12.5k."""
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             scale = 1e3 if sign == "k" else size

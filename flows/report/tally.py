@@ -1,4 +1,4 @@
-"""What a run's report counts: one pass over all committed parts that reads no text, in memory that does not grow."""
+"""The counts behind a run's report: one pass over all committed parts that reads no text, in bounded memory."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.report.histogram import Histogram
-from flows.report.sample import Candidates
+from flows.report.sample import StratifiedSampler
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import committed_parts, read_part
 from rephrase.storage.storage import Storage
@@ -17,7 +17,7 @@ from rephrase.storage.storage import Storage
 REWRITE_COLUMNS = [
     *("recipe", "style", "perspective", "detected_language", "n_source_tokens", "n_tokens"),
     *("n_chunks", "n_chunks_accepted", "chunks"),
-    # Of earlier steps not their texts.
+    # Earlier steps without their texts.
     *(f"steps.list.element.{name}" for name in ("recipe", "style", "perspective", "n_chunks_accepted")),
 ]
 REJECT_COLUMNS = [
@@ -25,13 +25,13 @@ REJECT_COLUMNS = [
     "probability",
 ]
 UNCHANGED = "unchanged"
-ACCEPTED = ""  # where a reason would stand
+ACCEPTED = ""  # in place of a reject reason
 MAX_RATIO = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a chunk was rewritten."""
+class RewriteSpec:
+    """What a chunk was rewritten with; counts are grouped by it."""
 
     recipe: str
     style: str
@@ -42,28 +42,28 @@ class Way:
 class Tally:
     """Counts over all rows of a run, and the rows drawn for its reader."""
 
-    candidates: Candidates
-    chunks: Counter[tuple[Way, str]] = field(default_factory=Counter)  # by way and reason; ACCEPTED where accepted
-    variants: Counter[tuple[Way, str]] = field(default_factory=Counter)  # whole rewrites that were refused
-    records: Counter[str] = field(default_factory=Counter)  # records that are no documents, by reason
+    sampler: StratifiedSampler
+    chunks: Counter[tuple[RewriteSpec, str]] = field(default_factory=Counter)  # by reject reason, or ACCEPTED
+    variants: Counter[tuple[RewriteSpec, str]] = field(default_factory=Counter)  # rejected whole rewrites, by reason
+    records: Counter[str] = field(default_factory=Counter)  # records that are not documents, by reason
     languages: Counter[str] = field(default_factory=Counter)  # of rewritten documents
     scores: dict[tuple[str, str], Histogram] = field(default_factory=dict)  # by name and recipe
     ratios: Histogram = field(default_factory=lambda: Histogram(0.05))  # tokens of rewrite / tokens of source
     attempts: dict[bool, Counter[int]] = field(default_factory=lambda: {True: Counter(), False: Counter()})
-    wholeness: Counter[bool] = field(default_factory=Counter)  # rewrites with all chunks, and with some
+    completeness: Counter[bool] = field(default_factory=Counter)  # rewrites with all chunks or only some
     n_rewrites: int = 0
     n_unchanged: int = 0
     n_source_tokens: int = 0  # of the rewritten documents
 
     @property
     def n_rows(self) -> int:
-        """What the reader could show: accepted chunks and all that was refused."""
-        return self.candidates.n_seen
+        """Rows that the reader could show: accepted chunks and all rejects."""
+        return self.sampler.n_seen
 
 
 def tally(storage: Storage, n_sample: int, seed: int) -> Tally:
     """Read every committed part once."""
-    found = Tally(Candidates(n_sample, seed))
+    found = Tally(StratifiedSampler(n_sample, seed))
     for part in committed_parts(storage, "rewrites"):
         _add_rewrites(found, part, read_part(storage, "rewrites", part, REWRITE_COLUMNS))
     for part in committed_parts(storage, "rejects"):
@@ -83,20 +83,20 @@ def _add_rewrites(found: Tally, part: int, table: pa.Table) -> None:
     found.languages.update(_counts(table["detected_language"]))
     for row in _grouped(table, ["recipe", "style", "perspective"], "n_chunks_accepted"):
         if row["recipe"]:
-            way = Way(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
-            found.chunks[way, ACCEPTED] += row["n_chunks_accepted_sum"]
-    for step in _earlier_steps(table):
-        found.chunks[step[0], ACCEPTED] += step[1]
+            spec = RewriteSpec(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
+            found.chunks[spec, ACCEPTED] += row["n_chunks_accepted_sum"]
+    for spec, n_accepted in _earlier_steps(table):
+        found.chunks[spec, ACCEPTED] += n_accepted
     rewritten = table.filter(pc.is_valid(table["recipe"]))
     whole = pc.equal(rewritten["n_chunks"], rewritten["n_chunks_accepted"])
-    found.wholeness[True] += pc.sum(whole).as_py() or 0
-    found.wholeness[False] += len(whole) - (pc.sum(whole).as_py() or 0)
+    found.completeness[True] += pc.sum(whole).as_py() or 0
+    found.completeness[False] += len(whole) - (pc.sum(whole).as_py() or 0)
 
     lists = table["chunks"].combine_chunks()
     row_of = pc.list_parent_indices(lists)
     chunks = lists.flatten()
     accepted = pc.fill_null(pc.struct_field(chunks, "accepted"), False)
-    # The place of each chunk in its row: its number less that of the row's first.
+    # The position of each chunk within its row: its number minus that of the row's first chunk.
     rows = row_of.to_numpy()
     first = np.searchsorted(rows, rows, side="left")
     keep = accepted.to_numpy(zero_copy_only=False)
@@ -104,19 +104,19 @@ def _add_rewrites(found: Tally, part: int, table: pa.Table) -> None:
     recipes = [last_recipe(route) for route in table["recipe"].to_pylist()]
     recipe_of = [recipes[row] for row in row_of.to_pylist()]
     positions = (np.arange(len(rows)) - first)[keep]
-    found.candidates.add("rewrites", part, [(recipe, ACCEPTED) for recipe in recipe_of], row_of.to_numpy(), positions)
+    found.sampler.add("rewrites", part, [(recipe, ACCEPTED) for recipe in recipe_of], row_of.to_numpy(), positions)
     _add_figures(found, True, recipe_of, chunks.field("scores"), chunks)
 
 
 def _add_rejects(found: Tally, part: int, table: pa.Table) -> None:
     for row in _grouped(table, ["stage", "reason", "recipe", "style", "perspective"], "stage", "count"):
-        way = Way(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
+        spec = RewriteSpec(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
         if row["stage"] == "read":
             found.records[row["reason"]] += row["stage_count"]
         elif row["stage"] == "variant":
-            found.variants[way, row["reason"]] += row["stage_count"]
+            found.variants[spec, row["reason"]] += row["stage_count"]
         else:
-            found.chunks[way, row["reason"]] += row["stage_count"]
+            found.chunks[spec, row["reason"]] += row["stage_count"]
     strata = [
         ("" if stage == "read" else last_recipe(recipe), reason or "")
         for stage, recipe, reason in zip(
@@ -124,16 +124,16 @@ def _add_rejects(found: Tally, part: int, table: pa.Table) -> None:
         )
     ]
     rows = np.arange(table.num_rows)
-    found.candidates.add("rejects", part, strata, rows, np.zeros_like(rows))
-    refused = table.filter(pc.equal(table["stage"], "rewrite")).combine_chunks()
-    recipe_of = [last_recipe(recipe) for recipe in refused["recipe"].to_pylist()]
-    _add_figures(found, False, recipe_of, refused["scores"].combine_chunks(), refused)
+    found.sampler.add("rejects", part, strata, rows, np.zeros_like(rows))
+    rejected = table.filter(pc.equal(table["stage"], "rewrite")).combine_chunks()
+    recipe_of = [last_recipe(recipe) for recipe in rejected["recipe"].to_pylist()]
+    _add_figures(found, False, recipe_of, rejected["scores"].combine_chunks(), rejected)
 
 
 def _add_figures(
     found: Tally, accepted: bool, recipe_of: list[str], scores: pa.ListArray, rows: pa.StructArray | pa.Table
 ) -> None:
-    """Scores by name and recipe, growth in tokens, and tries."""
+    """Add scores by name and recipe, length ratios, and attempts."""
 
     def column(name: str) -> np.ndarray:
         is_struct = isinstance(rows, pa.StructArray)
@@ -163,10 +163,11 @@ def _add_figures(
             found.scores.setdefault(key, Histogram()).add(numbers, accepted)
 
 
-def _earlier_steps(table: pa.Table) -> Iterator[tuple[Way, int]]:
-    """What earlier steps of a route accepted, such as a translation."""
+def _earlier_steps(table: pa.Table) -> Iterator[tuple[RewriteSpec, int]]:
+    """Accepted chunks of the earlier steps of a route, such as a translation."""
     for step in table["steps"].combine_chunks().flatten().to_pylist():
-        yield Way(step["recipe"], step["style"] or "", step["perspective"] or ""), step["n_chunks_accepted"] or 0
+        spec = RewriteSpec(step["recipe"], step["style"] or "", step["perspective"] or "")
+        yield spec, step["n_chunks_accepted"] or 0
 
 
 def _grouped(table: pa.Table, keys: list[str], value: str, function: str = "sum") -> list[Row]:

@@ -1,7 +1,7 @@
 """Generated tokens per second over the working time of a run, from the commits of its parts.
 
-A commit tells when its part began and ended and how many tokens were generated for it. The tokens are spread evenly
-over that span, and the spans of parts overlap. Between two sessions of a run there may be days: they are left out.
+A commit records when its part began and ended and how many tokens were generated for it. The tokens are spread evenly
+over that span; the spans of parts overlap. Pauses between the sessions of a run, which may last days, are left out.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ N_BINS = 60
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """`tokens_per_s[i]` was reached from `i * bin_s` to `(i + 1) * bin_s` seconds of work.
+    """`tokens_per_s[i]` covers `i * bin_s` to `(i + 1) * bin_s` seconds of working time.
 
-    `pauses` are the moments, in seconds of work, before which nothing was done for a while.
+    `pauses` are the points in working time, in seconds, at which the run resumed after a pause.
     """
 
     bin_s: float
@@ -25,7 +25,7 @@ class Throughput:
 
 
 def throughput(commits: Sequence[Row], n_bins: int = N_BINS) -> Throughput | None:
-    """None when no time is known."""
+    """None if no commit has a duration."""
     spans = sorted(
         (commit["started_at"], commit["ended_at"], commit["n_completion_tokens"] - commit["n_tokens_resumed"])
         for commit in commits
@@ -33,7 +33,7 @@ def throughput(commits: Sequence[Row], n_bins: int = N_BINS) -> Throughput | Non
     )
     if not spans:
         return None
-    # Where the clock stands still: (from when on, seconds not worked before).
+    # Where the working clock stops: (start of work, idle time before it).
     gaps: list[tuple[float, float]] = [(spans[0][0], spans[0][0])]
     reach = spans[0][1]
     for start, end, _ in spans:

@@ -1,4 +1,4 @@
-"""The report of a training run: loss, attention logits, experts, and what each kind of text taught."""
+"""The report of a training run: loss, attention logits, expert load, and token utility by stream."""
 
 import json
 import math
@@ -15,12 +15,12 @@ from flows.report.html import render
 from flows.results.display import duration
 from training.loop.telemetry import read_metrics
 
-SECTIONS = (("training", "Training"), ("stability", "Stability"), ("utility", "What taught most"))
+SECTIONS = (("training", "Training"), ("stability", "Stability"), ("utility", "Token utility"))
 RUN_NAME = "run.json"
-# So many lines a chart can name before it is a tangle.
+# More lines make a chart unreadable.
 MAX_LINES = 7
 MAX_STREAMS = 20
-# The weight of the past in the smoothed loss.
+# Decay of the exponential moving average of the loss.
 SMOOTHING = 0.9
 
 Row = dict[str, Any]
@@ -28,16 +28,16 @@ Points = list[tuple[float, float]]
 
 
 def training_report(run: Path, command: str) -> str:
-    """The page about the training run in a local folder.
+    """The report page of the training run in a local folder.
 
     Raises:
-        FileNotFoundError: it has not taken a step yet.
+        FileNotFoundError: the run has not taken a step yet.
     """
     options = json.loads((run / RUN_NAME).read_text("utf-8"))
     rows = list(read_metrics(run))
     steps = [row for row in rows if row["kind"] == "train"]
     if not steps:
-        raise FileNotFoundError(f"{run} holds no figures yet: metrics.jsonl has no step in it")
+        raise FileNotFoundError(f"{run} holds no figures yet: its metrics.jsonl records no step")
     held_out = [row for row in rows if row["kind"] == "held_out"]
     utility = pq.read_table(run / "utility.parquet").to_pylist() if (run / "utility.parquet").exists() else []
     last = steps[-1]
@@ -58,13 +58,13 @@ def training_report(run: Path, command: str) -> str:
         loss=_loss(steps, held_out),
         held_out=svg.line_chart(_held_out_lines(held_out), "step", "held-out loss in nats per token", width=svg.WIDE),
         lr=_line(steps, "lr", "learning rate", from_zero=True),
-        speed=_line(steps, "tokens_per_s", "tokens a second", from_zero=True),
-        grad_norm=_line(steps, "grad_norm", "norm of the gradient", from_zero=True),
+        speed=_line(steps, "tokens_per_s", "tokens per second", from_zero=True),
+        grad_norm=_line(steps, "grad_norm", "gradient norm", from_zero=True),
         max_logits=_max_logits(steps, options["clip_threshold"]),
         clipped=svg.line_chart(
             {"share": [(row["step"], 100 * row["share_clipped"]) for row in steps]},
             "step",
-            "share of heads clipped, %",
+            "share of heads clipped (%)",
             filled=True,
         ),
         expert_load=_line(steps, "expert_load", "load relative to the mean", limit=(1.0, "balanced")),
@@ -76,18 +76,18 @@ def training_report(run: Path, command: str) -> str:
 
 def _headline(options: Row, steps: Sequence[Row], held_out: Sequence[Row], utility: Sequence[Row]) -> str:
     n_tokens = sum(row["n_tokens"] for row in steps)
-    text = f"{len(steps):,} steps on {n_tokens:,} tokens brought the loss from {steps[0]['loss']:.2f} to "
+    text = f"{len(steps):,} steps on {n_tokens:,} tokens lowered the loss from {steps[0]['loss']:.2f} to "
     text += f"{_mean_of_last(steps):.2f} nats per token."
     largest = max((row["max_logit"] for row in steps if math.isfinite(row["max_logit"])), default=None)
     if largest is not None:
         n_clipped = sum(row["share_clipped"] > 0 for row in steps)
         text += f" The largest attention logit was {largest:.1f}; " + (
-            f"heads were clipped in {n_clipped:,} steps." if n_clipped else "no head had to be clipped."
+            f"heads were clipped in {n_clipped:,} steps." if n_clipped else "no head was clipped."
         )
     firsts = [row for row in utility if row["value"] is not None and row["repetition"] == 0]
     if firsts:
         best = max(firsts, key=lambda row: row["value"])
-        text += f" A token of {_stream(best)} taught most."
+        text += f" The most valuable tokens were those of {_stream(best)}."
     return text
 
 
@@ -102,12 +102,12 @@ def _figures(steps: Sequence[Row], held_out: Sequence[Row]) -> list[tuple[str, s
     means = [(row["step"], sum(losses.values()) / len(losses)) for row in held_out if (losses := _losses(row))]
     lowest = min(means, key=lambda mean: mean[1], default=None)
     mean = f"{means[-1][1]:.3f}" if means else "–"
-    least = f"mean over streams; lowest {lowest[1]:.3f} at step {lowest[0]:,}" if lowest else "not evaluated"
+    least = f"mean over streams; minimum {lowest[1]:.3f} at step {lowest[0]:,}" if lowest else "not evaluated"
     return [
-        ("loss", f"{_mean_of_last(steps):.3f}", "nats per token, mean of the last tenth of the steps"),
+        ("loss", f"{_mean_of_last(steps):.3f}", "nats per token, mean over the last 10% of the steps"),
         ("held-out loss", mean, least),
-        ("tokens", f"{n_tokens:,}", f"in {duration(seconds)} of steps"),
-        ("speed", f"{n_tokens / seconds:,.0f}" if seconds else "–", "tokens a second"),
+        ("tokens", f"{n_tokens:,}", f"in {duration(seconds)} of training steps"),
+        ("speed", f"{n_tokens / seconds:,.0f}" if seconds else "–", "tokens per second"),
     ]
 
 
@@ -117,17 +117,17 @@ def _loss(steps: Sequence[Row], held_out: Sequence[Row]) -> Markup:
         before = smoothed[-1][1] if smoothed else row["loss"]
         smoothed.append((row["step"], SMOOTHING * before + (1 - SMOOTHING) * row["loss"]))
     means = [(row["step"], sum(losses.values()) / len(losses)) for row in held_out if (losses := _losses(row))]
-    lines = {"of each step": [(row["step"], row["loss"]) for row in steps], "smoothed": smoothed, "held out": means}
+    lines = {"per step": [(row["step"], row["loss"]) for row in steps], "smoothed": smoothed, "held out": means}
     return svg.line_chart(lines, "step", "loss in nats per token", width=svg.WIDE)
 
 
 def _losses(row: Row) -> dict[str, float]:
-    """By stream, of a row of held-out losses."""
+    """The losses of a held-out row, by stream."""
     return {name: value for name, value in row.items() if name not in ("step", "kind")}
 
 
 def _held_out_lines(held_out: Sequence[Row]) -> dict[str, Points]:
-    """The streams with the highest and lowest last loss, when there are more than a chart can name."""
+    """One line for each stream; of too many, those with the highest and lowest final loss."""
     lines: dict[str, Points] = {}
     for row in held_out:
         for name, value in _losses(row).items():
@@ -139,7 +139,7 @@ def _held_out_lines(held_out: Sequence[Row]) -> dict[str, Points]:
 
 
 def _max_logits(steps: Sequence[Row], threshold: float) -> Markup:
-    """The largest logit of each layer; with many layers, of those that came highest."""
+    """The largest logit of each layer; of many layers, those with the highest peaks."""
     lines: dict[str, Points] = {}
     for row in steps:
         for layer, heads in enumerate(row["max_logits"]):
@@ -161,7 +161,7 @@ def _line(
 
 
 def _value(utility: Sequence[Row]) -> Markup:
-    """Of each stream at the earliest sight that was measured; in a long run first sights may be over too soon."""
+    """The value of each stream on the earliest exposure measured; in a long run first exposures may end too early."""
     earliest: dict[str, Row] = {}
     for row in sorted(utility, key=lambda row: row["repetition"]):
         if row["value"] is not None:
@@ -174,13 +174,13 @@ def _value(utility: Sequence[Row]) -> Markup:
             (name + (f" ({row['repetition']}× seen)" if row["repetition"] else ""), row["value"], row["value_error"])
             for name, row in ordered
         ],
-        "value of a token, relative to the run's average",
+        "value of a token relative to the run's average",
         (1.0, "average"),
     )
 
 
 def _repetition(utility: Sequence[Row]) -> Markup:
-    """The loss by how often a text was seen before, over all tokens of a recipe."""
+    """Loss by number of earlier exposures, over all tokens of a recipe."""
     lines: dict[str, Points] = {}
     ordered = sorted(utility, key=lambda row: (row["recipe"], row["repetition"]))
     for (recipe, repetition), group in groupby(ordered, key=lambda row: (row["recipe"], row["repetition"])):

@@ -1,4 +1,4 @@
-"""Make the report of whatever run a folder holds, and write it where it is wanted."""
+"""Generate the report of the run in a folder, of either kind, and write it to a file."""
 
 import shlex
 import sys
@@ -20,8 +20,8 @@ REPORT_NAME = "report.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """Where a report is, and how much of the run its reader shows."""
+class WrittenReport:
+    """Where a report was written, and how many of the run's rows its reader shows."""
 
     path: str
     n_bytes: int
@@ -37,27 +37,28 @@ def write_report(
     seed: int,
     links: bool,
     encoder: str | None,
-    note: Callable[[str], None],
-) -> Written:
-    """Write the report of the run in `folder` to `out`, or into the folder itself, and renew the data card there.
+    notify: Callable[[str], None],
+) -> WrittenReport:
+    """Write the report of the run in `folder` to `out`, or to the folder itself, where it also updates the data card.
 
     Args:
-        encoder: the embedding model that links sentences; by default the one that checked the run, and where that
-            cannot be loaded the words that sentences share.
+        encoder: the embedding model that links sentences; by default the one that checked the run. If that cannot be
+            loaded, sentences are linked by shared words.
+        notify: receives a message before each slow step.
 
     Raises:
-        FileNotFoundError: there is no run.
-        ValueError: the embedding model that was named cannot be loaded.
+        FileNotFoundError: the folder holds no run.
+        ValueError: the given embedding model cannot be loaded.
     """
     storage = Storage(folder)
     if not storage.exists(PLAN_NAME):
         if not storage.is_local or not storage.exists(RUN_NAME):
             raise FileNotFoundError(
-                f"{folder} holds no run: neither the {PLAN_NAME} of a rewriting run nor the {RUN_NAME} of a training "
-                "run is in it"
+                f"{folder} holds no run: it contains neither the {PLAN_NAME} of a rewriting run nor the {RUN_NAME} of "
+                "a training run"
             )
         html = training_report(Path(storage.root), _command()).encode()
-        return Written(path=_save(html, out, storage), n_bytes=len(html), n_shown=0, n_rows=0)
+        return WrittenReport(path=_save(html, out, storage), n_bytes=len(html), n_shown=0, n_rows=0)
 
     def find_encoder(name: str) -> Encoder | None:
         if not links:
@@ -67,14 +68,16 @@ def write_report(
         except ValueError as error:
             if encoder:
                 raise
-            note(f"sentences are linked by the words they share: {error}")
+            notify(f"linking sentences by shared words instead: {error}")
             return None
 
-    page = run_report(storage, n_sample=n_sample, seed=seed, find_encoder=find_encoder, command=_command(), note=note)
+    page = run_report(
+        storage, n_sample=n_sample, seed=seed, find_encoder=find_encoder, command=_command(), notify=notify
+    )
     html = page.html.encode()
     if out is None and (plan := load_plan(storage)):
         write_data_card(storage, plan, summarize(storage))
-    return Written(path=_save(html, out, storage), n_bytes=len(html), n_shown=page.n_shown, n_rows=page.n_rows)
+    return WrittenReport(path=_save(html, out, storage), n_bytes=len(html), n_shown=page.n_shown, n_rows=page.n_rows)
 
 
 def _command() -> str:

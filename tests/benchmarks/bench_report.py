@@ -1,7 +1,7 @@
-"""How long the report of a large run takes, how large it is, and how much memory it needs.
+"""Time, size and peak memory of the report of a large run.
 
-The runs are made up, by the real planner and the real writer, from small to large; the report runs in a process of its
-own, so that its memory is measured alone. `--links` measures the sentence links by the packaged encoder as well.
+The runs are synthetic, but made by the real planner and writer, from small to large. The report runs in its own
+process, so that its memory is measured alone. `--links` also links sentences with the packaged encoder.
 """
 
 import argparse
@@ -23,20 +23,20 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def report(folder: Path, links: bool) -> tuple[dict[str, object], float, float]:
-    """What the command says, its seconds, and the peak of its resident memory in MB."""
+    """The command's output, its run time in seconds, and its peak resident memory in MB."""
     command = [sys.executable, __file__, "--child", str(folder), *(["--links"] if links else [])]
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     seconds = time.monotonic() - began
-    *_, said, peak_kb = done.stdout.splitlines()
-    return json.loads(said), seconds, int(peak_kb) / 1024
+    *_, printed, peak_kb = done.stdout.splitlines()
+    return json.loads(printed), seconds, int(peak_kb) / 1024
 
 
 def child(folder: str, links: bool) -> None:
     from flows.report.writing import write_report
 
     written = write_report(
-        folder, None, n_sample=300, seed=0, links=links, encoder=None, note=lambda text: print(text, file=sys.stderr)
+        folder, None, n_sample=300, seed=0, links=links, encoder=None, notify=lambda text: print(text, file=sys.stderr)
     )
     print(json.dumps({"n_bytes": written.n_bytes, "n_shown": written.n_shown, "n_rows": written.n_rows}))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -58,11 +58,11 @@ def main() -> None:
             storage = write_run(out, documents(n), part_bytes=4 << 20)
             summary = summarize(storage)
             size = sum(file.stat().st_size for file in out.rglob("*.parquet")) / 1e6
-            said, seconds, peak = report(out, given.links)
-            shown = f"{said['n_shown']:,} of {said['n_rows']:,}"
+            written, seconds, peak = report(out, given.links)
+            shown = f"{written['n_shown']:,} of {written['n_rows']:,}"
             print(
                 f"{summary.n_rewrites:>10,} {summary.n_rejects:>9,} {size:>13.1f} {seconds:>8.1f} {peak:>8.0f} "
-                f"{int(str(said['n_bytes'])) / 1e6:>8.2f}   {shown} shown",
+                f"{int(str(written['n_bytes'])) / 1e6:>8.2f}   {shown} shown",
                 flush=True,
             )
 

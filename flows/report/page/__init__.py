@@ -1,1 +1,1 @@
-"""Templates, style and script of the report."""
+"""Templates, style sheet and script of the report."""

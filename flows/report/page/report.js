@@ -1,21 +1,21 @@
 "use strict";
-// The page's only script: the theme, and the reader over the pairs that stand in the page as JSON.
-// Texts of documents become text nodes and nothing else: no innerHTML, no attributes that load or run anything.
+// The page's only script: the theme switch, and the reader over the pairs stored in the page as JSON.
+// Document texts become text nodes only: no innerHTML, no attributes that load or run anything.
 (() => {
   const byId = (id) => document.getElementById(id);
 
   const theme = byId("theme");
-  const turn = () => {
+  const toggleTheme = () => {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
   };
-  theme.addEventListener("click", turn);
+  theme.addEventListener("click", toggleTheme);
 
   const holder = byId("pairs");
   if (!holder) {
     document.addEventListener("keydown", (event) => {
-      if (event.key === "t" && !event.ctrlKey && !event.metaKey && !event.altKey) turn();
+      if (event.key === "t" && !event.ctrlKey && !event.metaKey && !event.altKey) toggleTheme();
     });
     return;
   }
@@ -40,9 +40,9 @@
     return node;
   };
 
-  // Signs that cannot be seen, or that turn the text around them: they are named instead of obeyed.
+  // Invisible characters and bidirectional controls are shown by code point instead of taking effect.
   const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
-  const code = (sign) => "U+" + sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  const code = (character) => "U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
   const visible = (text) => {
     const found = document.createDocumentFragment();
     let end = 0;
@@ -56,7 +56,7 @@
   const plainText = (text) => text.replace(HIDDEN, code);
   const words = (name) => name.replaceAll("_", " ");
 
-  // ---- what a pair says -----------------------------------------------------------------------------------------
+  // ---- searchable text and flags of each pair ----------------------------------------------------------------------
 
   const textOf = (side) => (side || []).map(([, parts]) => parts.map(([text]) => text).join("")).join("");
   for (const pair of pairs) {
@@ -65,7 +65,7 @@
     pair.least = support.length ? Math.min(...support.map((match) => match[2])) : null;
     pair.unsupported = support.some((match) => !match[3]);
     pair.differs = pair.facts.some(([, problem]) => problem !== "missing");
-    pair.name = pair.title || pair.id || "(without a title)";
+    pair.name = pair.title || pair.id || "(untitled)";
   }
 
   // ---- filters --------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@
   const refresh = () => {
     shown = wanted();
     byId("count").textContent =
-      shown.length === pairs.length ? `${pairs.length} shown` : `${shown.length} of these ${pairs.length} shown`;
+      shown.length === pairs.length ? `${pairs.length} shown` : `${shown.length} of ${pairs.length} shown`;
     list.replaceChildren(...shown.map(entry));
     if (!shown.includes(current)) open(shown[0] || null);
     else mark();
@@ -126,7 +126,7 @@
     const outcome = pair.ok ? "accepted" : "rejected";
     const button = make("button", { type: "button", class: `entry ${outcome}` },
       make("span", { class: "entry-title" }, make("bdi", {}, visible(pair.name))),
-      make("span", { class: "entry-way" }, pair.ok ? "accepted" : plainText(words(pair.reason)),
+      make("span", { class: "entry-meta" }, pair.ok ? "accepted" : plainText(words(pair.reason)),
         pair.style ? ` · ${plainText(words(pair.style))}` : "",
         pair.scores.similarity === undefined ? "" : ` · ${pair.scores.similarity.toFixed(2)}`),
     );
@@ -135,7 +135,7 @@
     return make("li", {}, button);
   };
 
-  // Scrolls the box and never the page: scrollIntoView would take a reader of the figures away from them.
+  // Scrolls only the box: scrollIntoView would also scroll the page away from the figures.
   const reveal = (box, node) => {
     const outer = box.getBoundingClientRect(), inner = node.getBoundingClientRect();
     if (inner.top < outer.top) box.scrollTop -= outer.top - inner.top;
@@ -152,12 +152,12 @@
   const open = (pair) => {
     current = pair;
     mark();
-    article.replaceChildren(...(pair ? contents(pair) : [make("p", { class: "nothing" }, "Nothing fits these filters.")]));
+    article.replaceChildren(...(pair ? contents(pair) : [make("p", { class: "nothing" }, "No pair matches these filters.")]));
     article.scrollTop = 0;
   };
 
   const contents = (pair) => {
-    const way = [pair.recipe, pair.style, pair.perspective && `for ${pair.perspective}`].filter(Boolean);
+    const origin = [pair.recipe, pair.style, pair.perspective && `for ${pair.perspective}`].filter(Boolean);
     const place = pair.chunk === null || pair.chunk === undefined ? "" :
       `chunk ${pair.chunk + 1}${pair.n_chunks ? ` of ${pair.n_chunks}` : ""}`;
     const variant = pair.variant === null ? "" : `variant ${pair.variant + 1}`;
@@ -168,11 +168,11 @@
     const parts = [
       make("header", {},
         make("h3", {}, make("bdi", {}, visible(pair.name))),
-        make("p", { class: "way" }, plainText([way.map(words).join(" · "), place, variant, pair.id].filter(Boolean).join(" · "))),
+        make("p", { class: "pair-meta" }, plainText([origin.map(words).join(" · "), place, variant, pair.id].filter(Boolean).join(" · "))),
         verdict, scores(pair)),
     ];
     if (pair.source === null) {
-      parts.push(make("div", { class: "sides one" }, column("what could be read of the record", "rewrite", pair)));
+      parts.push(make("div", { class: "sides one" }, column("readable part of the record", "rewrite", pair)));
     } else {
       parts.push(make("div", { class: "sides" }, column("source", "source", pair), column("rewrite", "rewrite", pair)));
       parts.push(make("p", { class: "link", id: "link", role: "status" }, hint(pair)));
@@ -183,7 +183,7 @@
   };
 
   const hint = (pair) =>
-    Object.keys(pair.support).length ? "Point at a sentence, or reach it with Tab, to see what stands behind it." : "";
+    Object.keys(pair.support).length ? "Point at a sentence, or move to it with Tab, to see which sentences it is linked to." : "";
 
   const scores = (pair) => make("ul", { class: "scores" },
     ...Object.entries(pair.scores).map(([name, value]) =>
@@ -193,7 +193,7 @@
     const text = make("div", { class: "text", dir: "auto", lang: pair.language || "" });
     for (const [number, segments] of pair[side] || []) text.append(piece(side, number, segments, pair));
     const cut = pair.cut[side === "source" ? 0 : 1];
-    if (!text.textContent) text.append(make("span", { class: "nothing" }, "(nothing)"));
+    if (!text.textContent) text.append(make("span", { class: "nothing" }, "(empty)"));
     if (cut) text.append(make("p", { class: "nothing" }, `… ${cut.toLocaleString("en")} more characters`));
     return make("section", { class: `side ${side}` }, make("h4", {}, title), text);
   };
@@ -227,21 +227,21 @@
     const differing = pair.facts.filter(([, problem]) => problem !== "missing");
     const missing = pair.facts.filter(([, problem]) => problem === "missing");
     return make("section", { class: "facts" },
-      differing.length ? make("h4", {}, "Facts that differ from the source's") : null,
+      differing.length ? make("h4", {}, "Facts that differ from the source") : null,
       make("ul", {}, ...differing.map(factLine)),
       missing.length ? make("details", {}, make("summary", {},
-        `${missing.length} ${missing.length === 1 ? "fact" : "facts"} of the source not said again`),
+        `${missing.length} source ${missing.length === 1 ? "fact" : "facts"} missing from the rewrite`),
         make("ul", {}, ...missing.map(factLine))) : null);
   };
 
-  const details = (pair) => make("details", { class: "provenance" }, make("summary", {}, "how it was made"),
+  const details = (pair) => make("details", { class: "provenance" }, make("summary", {}, "provenance"),
     make("dl", {}, ...Object.entries(pair.details).flatMap(([name, value]) =>
       [make("dt", {}, words(name)), make("dd", {}, make("bdi", {}, visible(String(value))))])));
 
   // ---- links between sentences ----------------------------------------------------------------------------------
 
   const sentences = (side) => [...article.querySelectorAll(`.sentence[data-side=${side}]`)];
-  const light = (node) => {
+  const highlight = (node) => {
     for (const lit of article.querySelectorAll(".lit, .chosen")) lit.classList.remove("lit", "chosen");
     const line = byId("link");
     if (!line) return;
@@ -250,17 +250,17 @@
     node.classList.add("chosen");
     if (side === "rewrite") {
       const match = current.support[number];
-      if (!match) { line.textContent = "Too short to be compared."; return; }
-      const backed = match[3];
-      if (backed) for (const other of sentences("source")) {
+      if (!match) { line.textContent = "Too short to compare."; return; }
+      const supported = match[3];
+      if (supported) for (const other of sentences("source")) {
         const at = Number(other.dataset.number);
         if (at >= match[0] && at <= match[1]) { other.classList.add("lit"); }
       }
       const lit = article.querySelector(".lit");
       if (lit) reveal(article, lit);
-      line.textContent = backed
-        ? `Backed by sentence ${span(match)} of the source: similarity ${match[2].toFixed(2)}.`
-        : `Nothing in the source stands behind this sentence: the nearest, ${span(match)}, has similarity ${match[2].toFixed(2)}.`;
+      line.textContent = supported
+        ? `Supported by sentence ${span(match)} of the source (similarity ${match[2].toFixed(2)}).`
+        : `Not supported by the source: the closest sentence, ${span(match)}, has similarity ${match[2].toFixed(2)}.`;
     } else {
       const users = sentences("rewrite").filter((other) => {
         const match = current.support[other.dataset.number];
@@ -269,20 +269,20 @@
       for (const other of users) other.classList.add("lit");
       const match = current.coverage[number];
       line.textContent = users.length
-        ? `Stands behind ${users.length === 1 ? "one sentence" : `${users.length} sentences`} of the rewrite.`
-        : match && match[3] ? `Said in sentence ${span(match)} of the rewrite: similarity ${match[2].toFixed(2)}.`
-        : "Nothing in the rewrite says this.";
+        ? `Supports ${users.length === 1 ? "one sentence" : `${users.length} sentences`} of the rewrite.`
+        : match && match[3] ? `Covered by sentence ${span(match)} of the rewrite (similarity ${match[2].toFixed(2)}).`
+        : "Not covered by the rewrite.";
     }
   };
   let pinned = null;
   const sentenceAt = (event) => event.target.closest && event.target.closest(".sentence");
-  article.addEventListener("mouseover", (event) => { if (!pinned) light(sentenceAt(event)); });
-  article.addEventListener("mouseleave", () => { if (!pinned) light(null); });
-  article.addEventListener("focusin", (event) => { const node = sentenceAt(event); if (node) light(node); });
+  article.addEventListener("mouseover", (event) => { if (!pinned) highlight(sentenceAt(event)); });
+  article.addEventListener("mouseleave", () => { if (!pinned) highlight(null); });
+  article.addEventListener("focusin", (event) => { const node = sentenceAt(event); if (node) highlight(node); });
   article.addEventListener("click", (event) => {
     const node = sentenceAt(event);
     pinned = node && node !== pinned ? node : null;
-    light(node);
+    highlight(node);
   });
 
   // ---- from the figures to the reader ---------------------------------------------------------------------------
@@ -305,7 +305,7 @@
   };
   const choose = (outcome) => { field("outcome").value = outcome; refresh(); };
   const KEYS = {
-    j: () => move(1), k: () => move(-1), t: turn,
+    j: () => move(1), k: () => move(-1), t: toggleTheme,
     a: () => choose("accepted"), r: () => choose("rejected"),
     "/": () => { byId("read").scrollIntoView(); field("text").focus(); },
   };

@@ -1,4 +1,4 @@
-"""What the figures of a report are made of, against plain recounts over the rows."""
+"""The counts behind a report's figures, against plain recounts over the rows."""
 
 from collections import Counter
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from synthetic_run import documents, write_run
 
 from flows.report.histogram import MAX_BINS, Histogram
-from flows.report.sample import level
+from flows.report.sample import share_evenly
 from flows.report.tally import ACCEPTED, tally
 from flows.report.throughput import throughput
-from flows.results.variety import measure_variety
+from flows.results.diversity import measure_diversity
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import commit_part, read_rejects, read_rewrites
 from rephrase.storage.storage import Storage
@@ -32,48 +32,48 @@ def test_the_tally_counts_what_the_rows_hold(run):
     found = tally(run, 50, 0)
     rewrites, rejects = rows(read_rewrites(run)), rows(read_rejects(run))
     accepted = [(row, chunk) for row in rewrites for chunk in row["chunks"] if chunk["accepted"]]
-    refused = [row for row in rejects if row["stage"] == "rewrite"]
+    rejected = [row for row in rejects if row["stage"] == "rewrite"]
     by_style = Counter(row["style"] for row, _ in accepted)
-    assert by_style == sum_by(found.chunks, lambda way, reason: way.style if reason == ACCEPTED else None)
-    assert Counter(row["reason"] for row in refused) == sum_by(found.chunks, lambda _, reason: reason or None)
+    assert by_style == sum_by(found.chunks, lambda spec, reason: spec.style if reason == ACCEPTED else None)
+    assert Counter(row["reason"] for row in rejected) == sum_by(found.chunks, lambda _, reason: reason or None)
     assert found.records == {"duplicate_id": 1, "empty_text": 1}
     scores = found.scores["similarity", "rephrase"]
     assert scores.n_accepted == len(accepted)
-    assert scores.n_rejected == sum(row["reason"] == "dissimilar" for row in refused)
+    assert scores.n_rejected == sum(row["reason"] == "dissimilar" for row in rejected)
     assert found.ratios.n_accepted == len(accepted)
-    assert found.attempts[False] == {3: len(refused)}
+    assert found.attempts[False] == {3: len(rejected)}
     assert found.n_rewrites == len(rewrites)
-    assert found.wholeness[True] == sum(row["n_chunks"] == row["n_chunks_accepted"] for row in rewrites)
+    assert found.completeness[True] == sum(row["n_chunks"] == row["n_chunks_accepted"] for row in rewrites)
     assert found.n_rows == len(accepted) + len(rejects)
 
 
 def sum_by(counts, key) -> Counter[str]:
     found: Counter[str] = Counter()
-    for (way, reason), count in counts.items():
-        if (name := key(way, reason)) is not None:
+    for (spec, reason), count in counts.items():
+        if (name := key(spec, reason)) is not None:
             found[name] += count
     return found
 
 
-def test_the_sample_is_the_same_each_time_holds_every_reason_and_points_at_what_it_says(run):
-    found = tally(run, 40, seed=7).candidates
-    places = found.draw()
-    assert len(places) == len(set(places)) == 40
-    assert places == tally(run, 40, seed=7).candidates.draw()
-    assert places != tally(run, 40, seed=8).candidates.draw()
-    assert sum(place.kind == "rewrites" for place in places) == 20
+def test_the_sample_is_repeatable_and_its_locations_are_those_of_accepted_chunks_and_rejects(run):
+    found = tally(run, 40, seed=7).sampler
+    locations = found.draw()
+    assert len(locations) == len(set(locations)) == 40
+    assert locations == tally(run, 40, seed=7).sampler.draw()
+    assert locations != tally(run, 40, seed=8).sampler.draw()
+    assert sum(location.kind == "rewrites" for location in locations) == 20
     tables = {part: table.to_pylist() for part, table in enumerate(read_rewrites(run))}
-    for place in places:
-        if place.kind == "rewrites":
-            assert tables[place.part][place.row]["chunks"][place.chunk]["accepted"]
-    assert len(tally(run, 10_000, 0).candidates.draw()) == found.n_seen
+    for location in locations:
+        if location.kind == "rewrites":
+            assert tables[location.part][location.row]["chunks"][location.chunk]["accepted"]
+    assert len(tally(run, 10_000, 0).sampler.draw()) == found.n_seen
 
 
 @given(
     st.dictionaries(st.tuples(st.just("r"), st.text(max_size=3)), st.integers(0, 50), max_size=8), st.integers(0, 90)
 )
-def test_shares_use_all_there_is_and_nobody_gets_much_less_than_another(sizes, n):
-    shares = level(sizes, n)
+def test_shares_are_as_even_as_the_sizes_allow(sizes, n):
+    shares = share_evenly(sizes, n)
     assert sum(shares.values()) == min(n, sum(sizes.values()))
     for name, share in shares.items():
         assert share <= sizes[name]
@@ -81,7 +81,7 @@ def test_shares_use_all_there_is_and_nobody_gets_much_less_than_another(sizes, n
 
 
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), min_size=1, max_size=5), st.booleans())
-def test_a_histogram_loses_nothing_however_wide_its_values_are(batches, accepted):
+def test_a_histogram_loses_no_value_whatever_the_range(batches, accepted):
     histogram = Histogram()
     for batch in batches:
         histogram.add(np.array(batch), accepted)
@@ -93,7 +93,7 @@ def test_a_histogram_loses_nothing_however_wide_its_values_are(batches, accepted
         assert counts[near] or counts[near + 1] or counts[near - 1]
 
 
-def test_a_value_at_the_threshold_falls_to_the_right_of_it():
+def test_a_value_at_the_threshold_falls_into_the_bin_above_it():
     histogram = Histogram(0.02)
     histogram.add(np.array([0.7, 0.6999, np.nan]), True)
     assert histogram.accepted == {35: 1, 34: 1}
@@ -115,7 +115,7 @@ def test_speed_keeps_all_tokens_and_leaves_pauses_out():
     assert throughput([]) is None
 
 
-def test_a_template_and_copies_are_seen(tmp_path):
+def test_templates_and_copies_are_measured(tmp_path):
     storage = Storage(tmp_path)
     words = " ".join(f"w{i}" for i in range(20))
     written = [
@@ -123,7 +123,7 @@ def test_a_template_and_copies_are_seen(tmp_path):
         for i in range(3)
     ]
     commit_part(storage, 0, [*written, {**written[0], "text": f"Once upon a time {words[::-1]}"}], [])
-    (found,) = measure_variety(storage)
+    (found,) = measure_diversity(storage)
     assert found.openings[0] == ("here we go", 0.75)
     assert found.distinct_3 < 0.75
     assert 0.5 < found.source_overlap < 0.75

@@ -1,4 +1,4 @@
-"""The data of the reader: it holds the texts unchanged, and nothing in it can leave its script element."""
+"""The reader's data: it preserves the texts, and nothing in it can leave its script element."""
 
 import json
 
@@ -38,34 +38,34 @@ def pair(source: str | None, rewrite: str, discrepancies: tuple[Discrepancy, ...
 
 
 @given(st.recursive(anything, lambda inner: st.lists(inner) | st.dictionaries(anything, inner)))
-def test_script_json_is_the_same_value_and_cannot_end_its_element(value):
+def test_script_json_preserves_the_value_and_cannot_end_its_element(value):
     text = script_json(value)
     assert json.loads(text) == json.loads(json.dumps(value))
     assert "<" not in text
     assert "&" not in text
-    text.encode()  # half a surrogate pair would raise
+    text.encode()  # a lone surrogate would raise
 
 
 @given(anything, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda span: tuple(sorted(span)))))
-def test_the_pieces_of_a_text_joined_are_the_text(text, marks):
+def test_joined_pieces_give_the_text(text, marks):
     spans = [(i, min(i + 3, len(text))) for i in range(0, len(text), 5)]
     pieces = side(text, spans, marks)
     assert "".join(part for _, parts in pieces for part, _ in parts) == text
     assert [number for number, _ in pieces if number is not None] == list(range(len(spans)))
 
 
-def test_marks_are_cut_out_of_their_sentence_also_where_they_overlap():
+def test_sentences_are_split_at_marks_even_where_they_overlap():
     found = segments("born 1584 in Kent", 0, 17, [(5, 9), (5, 12), None, (40, 50)])
     assert found == [("born ", []), ("1584", [0, 1]), (" in", [1]), (" Kent", [])]
 
 
-def test_links_find_the_sentence_that_says_the_same_and_point_out_the_one_that_nothing_says():
+def test_links_find_the_matching_sentence_and_flag_the_unsupported_one():
     source = "The bridge was built in 1452. The town grew rich from trade in salt. The winters there are long and cold."
     rewrite = "Trade in salt made the town rich and it grew. Purple dragons invented modern television yesterday."
     found = item(pair(source, rewrite), link([pair(source, rewrite)], None)[0])
-    first, last, _, backed = found["support"][0]
+    first, last, _, supported = found["support"][0]
     assert first <= 1 <= last
-    assert backed
+    assert supported
     assert not found["support"][1][3]
     assert link([pair(None, rewrite), pair(source, "")], None) == [None, None]
 
@@ -85,12 +85,12 @@ def test_changed_facts_are_marked_on_both_sides():
     assert ("1584", [0]) in found["source"][0][1]
 
 
-def test_what_cannot_be_seen_or_turns_the_text_is_named():
+def test_invisible_and_bidirectional_characters_are_shown_by_code_point():
     assert visible("a\u202eb\x00c\ud800") == "aU+202EbU+0000cU+D800"
     assert visible("šč 中 🙂\n") == "šč 中 🙂\n"
 
 
-def test_the_page_escapes_every_value_it_is_given():
+def test_the_page_escapes_every_value():
     page = render(
         "base.html.j2", title="<img src=x onerror=alert(1)>", sections=[("a", "<b>")], command="x && <script>alert(1)"
     )

@@ -1,4 +1,4 @@
-"""The report as people see it, in a real browser, made of hostile documents."""
+"""The report of hostile documents in a real browser."""
 
 import json
 
@@ -24,7 +24,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A run of hostile documents among harmless ones, and its report by the command."""
+    """A run of hostile and harmless documents, and its report written by the command."""
     folder = tmp_path_factory.mktemp("report")
     hostile = [
         {"id": f"<i>{name}</i>\u202e", "title": f"<b onclick=x>{name}</b>", "text": f"{text} " * 3}
@@ -49,7 +49,7 @@ def browser():
 
 @pytest.fixture
 def page(report, browser):
-    """The page, opened from the disk; it may ask for nothing else, and nothing may go wrong in it."""
+    """The page, opened from disk; it may request nothing else and must raise no error."""
     page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -88,7 +88,7 @@ def test_hostile_documents_are_shown_as_text(page, report):
     assert page.locator("#pair script, #pair img, #pair a, #pair b[onclick], #list a, #list img").count() == 0
 
 
-def test_filters_find_what_they_name(page, report):
+def test_filters_select_matching_pairs(page, report):
     _, written, storage = report
     rejects = [row for table in read_rejects(storage) for row in table.to_pylist()]
     assert entries(page).count() == written["n_shown"] == written["n_rows"]
@@ -101,14 +101,14 @@ def test_filters_find_what_they_name(page, report):
     page.get_by_role("button", name="clear").click()
     page.fill("input[name=low]", "0.9")
     wait_for_fewer(page, written["n_shown"])
-    similar = page.locator(".entry-way").all_text_contents()
+    similar = page.locator(".entry-meta").all_text_contents()
     assert similar
     assert all(float(text.split(" · ")[-1]) >= 0.9 for text in similar)
     page.keyboard.press("Escape")
     page.locator("table.bars button[data-reason=repetition]").click()
     assert entries(page).count() == sum(row["reason"] == "repetition" for row in rejects) > 0
     page.fill("input[name=text]", "no such words anywhere")
-    assert page.locator("#pair").inner_text() == "Nothing fits these filters."
+    assert page.locator("#pair").inner_text() == "No pair matches these filters."
 
 
 def wait_for_fewer(page, n):
@@ -133,7 +133,7 @@ def test_a_pair_is_read_by_keyboard_sentence_by_sentence(page):
     assert page.locator("#pair h3").inner_text() == titles[1]
     page.fill("input[name=text]", "title 7")
     page.locator(".side.rewrite .sentence").first.focus()
-    assert "Backed by sentence" in page.locator("#link").inner_text()
+    assert "Supported by sentence" in page.locator("#link").inner_text()
     lit = page.locator(".side.source .sentence.lit")
     assert lit.count() >= 1
     assert page.locator(".side.rewrite .sentence.chosen").count() == 1
@@ -150,13 +150,13 @@ def test_light_and_dark_small_and_large(page):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_figures_say_what_the_run_came_to(page, report):
+def test_the_figures_match_the_summary_of_the_run(page, report):
     _, written, storage = report
     run = summarize(storage)
     assert run.n_read == len(HOSTILE) + 42
-    account = f"48 records read = {run.n_accepted} accepted + {run.n_rejected} rejected + 0 to do + 0 not selected"
-    assert page.locator("#account .equation").inner_text() == account
-    assert f"{run.n_chunks_accepted:,} of {run.n_chunks:,}" in page.locator("#account").inner_text()
+    equation = f"48 records read = {run.n_accepted} accepted + {run.n_rejected} rejected + 0 to do + 0 not selected"
+    assert page.locator("#summary .equation").inner_text() == equation
+    assert f"{run.n_chunks_accepted:,} of {run.n_chunks:,}" in page.locator("#summary").inner_text()
     assert page.locator("#scores svg.chart").count() == 4  # copied, probability, similarity, length
-    assert "accepted from 0.7" in page.locator("#scores").text_content()
+    assert "accepted: ≥ 0.7" in page.locator("#scores").text_content()
     assert f"All {written['n_rows']} accepted chunks and rejects" in page.locator("#read .about").inner_text()

@@ -1,4 +1,4 @@
-"""The report of a training run, from the figures that the trainer's own writers left."""
+"""The report of a training run, from files written by the trainer's own code."""
 
 import json
 import re
@@ -19,7 +19,7 @@ N_STEPS = 30
 
 @pytest.fixture
 def run(tmp_path):
-    """Logits that rise over the threshold, a stream with a hostile name, and one that teaches more than the other."""
+    """Logits that exceed the threshold, a stream with a hostile name, and streams of different value."""
     folder = tmp_path / "run"
     telemetry = Telemetry(folder, 0, N_STEPS)
     options = replace(RunOptions(preset="nano", tokenizer="t", n_steps=N_STEPS), clip_threshold=10.0)
@@ -43,33 +43,33 @@ def run(tmp_path):
     return folder
 
 
-def test_it_says_how_the_run_went_and_what_taught_most(run):
+def test_it_summarises_the_run_and_names_the_most_valuable_stream(run):
     page = training_report(run, "palimpsest report run")
-    assert "30 steps on 30,000 tokens brought the loss from 9.80 to 4.20 nats per token" in page
+    assert "30 steps on 30,000 tokens lowered the loss from 9.80 to 4.20 nats per token" in page
     assert "The largest attention logit was 15.0; heads were clipped in 10 steps." in page
-    assert "A token of rephrase · lecture · a taught most" in page
+    assert "The most valuable tokens were those of rephrase · lecture · a." in page
     assert "clipped above 10" in page
-    assert "under way" not in page
+    assert "in progress" not in page
     assert "<script>a" not in page
     assert page.index("lecture · a: 1.50 ± 0.10") < page.index("faq · a: 0.50")
 
 
-def test_a_run_under_way_has_a_report_without_utility(run):
+def test_a_run_in_progress_has_a_report_without_utility(run):
     (run / "utility.parquet").unlink()
     options = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**options, "n_steps": 100}))
     page = training_report(run, "palimpsest report run")
-    assert "under way, step 30 of 100" in page
-    assert "The run has not ended yet." in page
+    assert "in progress, step 30 of 100" in page
+    assert "The run has not finished yet." in page
 
 
-def test_a_run_without_a_step_is_refused(run):
+def test_a_run_without_a_step_is_an_error(run):
     (run / "metrics.jsonl").write_text("")
     with pytest.raises(FileNotFoundError, match="holds no figures yet"):
         training_report(run, "")
 
 
-def test_its_charts_stay_within_their_paper_in_a_browser(run, tmp_path):
+def test_its_charts_fit_a_narrow_page_in_a_browser(run, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(training_report(run, ""), "utf-8")
     with open_browser() as browser:
