@@ -1,4 +1,4 @@
-"""Check everything a run needs, one thing at a time, and say how to mend what is wrong."""
+"""Check everything a run needs, one thing at a time, and say how to fix what is wrong."""
 
 import contextlib
 import importlib.metadata
@@ -26,8 +26,8 @@ from rephrase.storage.storage import Storage
 
 MIN_FREE_BYTES = 5 << 30
 MIN_MEMORY_BYTES = 4 << 30  # the packaged model with its KV cache and the embedding model
-ASK_TIMEOUT_S = 10.0
-STORAGE_PATIENCE_S = 5.0
+REQUEST_TIMEOUT_S = 10.0
+STORAGE_GIVE_UP_AFTER_S = 5.0
 
 STORAGE_REMEDY = (
     "check the address, the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL), the permissions, "
@@ -39,7 +39,7 @@ State = Literal["ok", "warning", "problem", "skipped"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check saw, and, unless all is well, what to do."""
+    """The result of one check, with a remedy unless all is well."""
 
     check: str
     state: State
@@ -49,8 +49,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
-    """What is asked for. `deep` loads the model into the engine and has it complete a prompt."""
+class DoctorOptions:
+    """What to check. `deep` loads the model into the engine and generates one completion."""
 
     output: str | None
     engine: EngineConfig
@@ -58,9 +58,9 @@ class Questions:
     deep: bool
 
 
-def examine(questions: Questions) -> Iterator[Finding]:
-    """The findings, each as soon as it is there. A check that breaks is itself a finding; nothing is raised."""
-    checks: list[tuple[str, Callable[[Questions], Finding]]] = [
+def run_checks(options: DoctorOptions) -> Iterator[Finding]:
+    """Yield each finding as soon as it is available. A check that fails is itself a finding; nothing is raised."""
+    checks: list[tuple[str, Callable[[DoctorOptions], Finding]]] = [
         ("python", check_python),
         ("packages", check_packages),
         ("memory", check_memory),
@@ -76,7 +76,7 @@ def examine(questions: Questions) -> Iterator[Finding]:
     for name, check in checks:
         began = time.monotonic()
         try:
-            found = check(questions)
+            found = check(options)
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             found = Finding(check=name, state="problem", detail=text, remedy="the message says what failed")
@@ -89,16 +89,16 @@ def examine(questions: Questions) -> Iterator[Finding]:
         )
 
 
-def check_python(questions: Questions) -> Finding:
+def check_python(options: DoctorOptions) -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     wanted = importlib.metadata.metadata("palimpsest")["Requires-Python"]
     if version in SpecifierSet(wanted):
         return _ok(f"{version} at {sys.executable}")
-    return _problem(f"{version}, and Palimpsest needs {wanted}", "make a virtual environment with such a Python")
+    return _problem(f"{version}, and Palimpsest needs {wanted}", "create a virtual environment with such a Python")
 
 
-def check_packages(questions: Questions) -> Finding:
-    """Whether what is installed is what pyproject.toml asks for; its comments say what breaks otherwise."""
+def check_packages(options: DoctorOptions) -> Finding:
+    """Whether the installed versions match pyproject.toml; its comments say what breaks otherwise."""
     wrong = []
     required = [Requirement(line) for line in importlib.metadata.requires("palimpsest") or []]
     required = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
@@ -112,29 +112,29 @@ def check_packages(questions: Questions) -> Finding:
             wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
     if wrong:
         return _problem("; ".join(wrong), "install from the lock: make install, or pip install -r requirements.lock")
-    return _ok(f"{len(required)} as asked for, Prefect {importlib.metadata.version('prefect')}")
+    return _ok(f"{len(required)} packages as required, Prefect {importlib.metadata.version('prefect')}")
 
 
-def check_memory(questions: Questions) -> Finding:
+def check_memory(options: DoctorOptions) -> Finding:
     memory = psutil.virtual_memory()
     detail = f"{_size(memory.available)} of {_size(memory.total)} available"
-    if memory.available < MIN_MEMORY_BYTES and questions.engine.kind == "vllm":
-        return _warning(detail, "the packaged model takes 4 GiB: end other programs, or use --engine openai")
+    if memory.available < MIN_MEMORY_BYTES and options.engine.kind == "vllm":
+        return _warning(detail, "the packaged model takes 4 GiB: close other programs, or use --engine openai")
     return _ok(detail)
 
 
-def check_disk(questions: Questions) -> Finding:
+def check_disk(options: DoctorOptions) -> Finding:
     folders = {"temporary files": tempfile.gettempdir(), "home": str(Path.home())}
-    if questions.output and "://" not in questions.output:
-        folders["output"] = str(_existing(Path(questions.output)))
+    if options.output and "://" not in options.output:
+        folders["output"] = str(_existing(Path(options.output)))
     free = {name: shutil.disk_usage(folder).free for name, folder in folders.items()}
     detail = ", ".join(f"{_size(n)} free for {name}" for name, n in free.items())
     if min(free.values()) < MIN_FREE_BYTES:
-        return _warning(detail, "make room: a run that finds the disk full stops, and goes on when there is room")
+        return _warning(detail, "free some space: a run stops when the disk is full, and can be resumed afterwards")
     return _ok(detail)
 
 
-def check_gpu(questions: Questions) -> Finding:
+def check_gpu(options: DoctorOptions) -> Finding:
     import torch
 
     if torch.cuda.is_available():
@@ -145,38 +145,39 @@ def check_gpu(questions: Questions) -> Finding:
         return _ok("; ".join(names))
     if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi"):
         return _warning(
-            f"there is an NVIDIA GPU, and torch {torch.__version__} does not see it",
-            "install for GPUs: pip install -e '.[gpu]' in a fresh environment; check the driver with nvidia-smi",
+            f"there is an NVIDIA GPU, but torch {torch.__version__} does not see it",
+            "install the GPU build: pip install -e '.[gpu]' in a fresh environment; check the driver with nvidia-smi",
         )
     return _ok(f"none; models run on {len(os.sched_getaffinity(0))} CPU cores (torch {torch.__version__})")
 
 
-def check_prefect_api(questions: Questions) -> Finding:
+def check_prefect_api(options: DoctorOptions) -> Finding:
     from prefect import __version__
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
     if not url:
-        return _ok("none is configured: runs start their own, `palimpsest serve` starts one with a UI")
+        return _ok("none is configured: a run starts its own, `palimpsest serve` starts one with a UI")
     try:
-        answer = httpx.get(f"{url}/health", timeout=ASK_TIMEOUT_S)
-        version = httpx.get(f"{url}/admin/version", timeout=ASK_TIMEOUT_S).json()
+        answer = httpx.get(f"{url}/health", timeout=REQUEST_TIMEOUT_S)
+        version = httpx.get(f"{url}/admin/version", timeout=REQUEST_TIMEOUT_S).json()
     except (httpx.HTTPError, ValueError) as error:
         return _problem(
             f"{url} does not answer: {error}",
-            "start it (prefect server start), mend PREFECT_API_URL (it ends in /api), or unset it",
+            "start it (prefect server start), correct PREFECT_API_URL (it must end in /api), or unset it",
         )
     if answer.status_code != httpx.codes.OK or answer.json() is not True:
         return _problem(f"{url}/health answers {answer.status_code}", "PREFECT_API_URL must end in /api")
     if str(version).split(".")[:2] != __version__.split(".")[:2]:
         return _warning(
-            f"{url} runs Prefect {version}, here is {__version__}", "run the same version on both sides: prefect==3.7.7"
+            f"{url} runs Prefect {version}, but {__version__} is installed here",
+            "run the same version on both sides: prefect==3.7.7",
         )
     return _ok(f"{url}, Prefect {version}")
 
 
-def check_prefect_ui(questions: Questions) -> Finding:
-    """A UI that is told a wrong address of its API shows empty pages with errors."""
+def check_prefect_ui(options: DoctorOptions) -> Finding:
+    """Whether the UI reaches its API; with a wrong address it shows empty pages with errors."""
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
@@ -184,38 +185,38 @@ def check_prefect_ui(questions: Questions) -> Finding:
         return _skipped("no server is configured")
     base = url.removesuffix("/api")
     try:
-        answer = httpx.get(f"{base}/ui-settings", timeout=ASK_TIMEOUT_S)
-        asked = answer.json()["api_url"]
+        answer = httpx.get(f"{base}/ui-settings", timeout=REQUEST_TIMEOUT_S)
+        api_url = answer.json()["api_url"]
     except (httpx.HTTPError, ValueError, KeyError) as error:
         return _warning(f"{base} serves no UI: {error}", "start the server with its UI: PREFECT_UI_ENABLED=true")
     try:
-        healthy = httpx.get(f"{asked}/health", timeout=ASK_TIMEOUT_S).status_code == httpx.codes.OK
+        healthy = httpx.get(f"{api_url}/health", timeout=REQUEST_TIMEOUT_S).status_code == httpx.codes.OK
     except (httpx.HTTPError, httpx.InvalidURL):
         healthy = False
     if not healthy:
         return _problem(
-            f"the pages at {base} ask {asked}, where nobody answers",
-            f"start the server with PREFECT_UI_API_URL={url} (it must be an address that browsers reach)",
+            f"the pages at {base} use the API at {api_url}, which does not answer",
+            f"start the server with PREFECT_UI_API_URL={url} (browsers must be able to reach it)",
         )
-    return _ok(f"{base} asks {asked}")
+    return _ok(f"{base} uses the API at {api_url}")
 
 
-def check_storage(questions: Questions) -> Finding:
-    """Write, replace, list, read and remove a small file where the shards are to be."""
-    if questions.output is None:
-        return _skipped("name the output folder to have it checked: palimpsest doctor OUT")
+def check_storage(options: DoctorOptions) -> Finding:
+    """Write, replace, list, read and remove a small file in the output folder."""
+    if options.output is None:
+        return _skipped("give the output folder to have it checked: palimpsest doctor OUT")
     folder = f".doctor-{uuid4().hex}"
     name = f"{folder}/probe.bin"
     try:
-        storage = Storage(questions.output, patience_s=STORAGE_PATIENCE_S)
+        storage = Storage(options.output, give_up_after_s=STORAGE_GIVE_UP_AFTER_S)
     except (ValueError, ImportError) as error:
-        return _problem(f"{questions.output}: {error}", STORAGE_REMEDY)
+        return _problem(f"{options.output}: {error}", STORAGE_REMEDY)
     try:
         for data in (os.urandom(1 << 20), os.urandom(1 << 19)):
             storage.write(name, data)
             if storage.read(name) != data:
                 return _problem(
-                    f"{storage.url} gives back other bytes than were written",
+                    f"{storage.url} returns other bytes than were written",
                     "do not use this storage: it caches reads or loses writes",
                 )
         if storage.names(folder) != ["probe.bin"]:
@@ -223,8 +224,8 @@ def check_storage(questions: Questions) -> Finding:
         try:
             storage.create(name, b"")
             return _warning(
-                f"{storage.url} lets a file be created that is there",
-                "two runs to one folder are not kept apart there: start only one",
+                f"{storage.url} lets a file be created that exists already",
+                "two runs writing to one folder would not be detected: start only one",
             )
         except FileExistsError:
             pass
@@ -239,39 +240,39 @@ def check_storage(questions: Questions) -> Finding:
     return _ok(f"{storage.url}: write, replace, list, read, create once, remove")
 
 
-def check_encoder(questions: Questions) -> Finding:
-    encoder = open_encoder(questions.encoder)
+def check_encoder(options: DoctorOptions) -> Finding:
+    encoder = open_encoder(options.encoder)
     near, far = "The cat sleeps on the warm roof.", "Interest rates rose by half a point."
     a, b, c = encoder.encode(["A cat is sleeping on a roof in the sun.", near, far])
     same, other = float(a @ b), float(a @ c)
-    detail = f"{questions.encoder}: cosine {same:.2f} to a paraphrase, {other:.2f} to something else"
+    detail = f"{options.encoder}: cosine {same:.2f} to a paraphrase, {other:.2f} to something else"
     if same <= other:
-        return _problem(detail, "this is no embedding model for sentences: name another with --encoder")
+        return _problem(detail, "this is not a sentence embedding model: choose another one with --encoder")
     return _ok(detail)
 
 
-def check_model(questions: Questions) -> Finding:
-    if questions.engine.kind == "openai":
-        return _skipped("the server has it")
+def check_model(options: DoctorOptions) -> Finding:
+    if options.engine.kind == "openai":
+        return _skipped("the server provides it")
     from rephrase.models.tokenizer import HubTokenizer
 
-    model = questions.engine.model or PACKAGED_MODEL
+    model = options.engine.model or PACKAGED_MODEL
     folder = resolve_model(model)
-    n_tokens = len(HubTokenizer(folder).starts("One sentence to count."))
+    n_tokens = len(HubTokenizer(folder).token_starts("One sentence to count."))
     size = n_parameters(folder)
-    told = f"{size / 1e6:,.0f}M parameters, " if size else ""
-    return _ok(f"{model}: {told}its tokenizer loads ({n_tokens} tokens)")
+    n_parameters_shown = f"{size / 1e6:,.0f}M parameters, " if size else ""
+    return _ok(f"{model}: {n_parameters_shown}its tokenizer loads ({n_tokens} tokens)")
 
 
-def check_engine(questions: Questions) -> Finding:
-    """One real completion."""
+def check_engine(options: DoctorOptions) -> Finding:
+    """Generate one completion."""
     import asyncio
 
-    if questions.engine.kind == "vllm" and not questions.deep:
-        return _skipped("--deep loads the model and asks it for a completion")
-    engine = open_engine(questions.engine)
+    if options.engine.kind == "vllm" and not options.deep:
+        return _skipped("--deep loads the model and generates a completion")
+    engine = open_engine(options.engine)
 
-    async def ask() -> str:
+    async def complete() -> str:
         try:
             prompt = Prompt(system="You answer briefly.", user="Name one colour.")
             sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=16, seed=0)
@@ -279,14 +280,14 @@ def check_engine(questions: Questions) -> Finding:
         finally:
             await engine.close()
 
-    text = asyncio.run(ask()).strip()
+    text = asyncio.run(complete()).strip()
     if not text:
-        return _problem(f"{engine.info.model} answers nothing", "is it an instruction model with a chat template?")
+        return _problem(f"{engine.info.model} generates nothing", "is it an instruction model with a chat template?")
     return _ok(f"{engine.info.model} says {text!r}")
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """The folder, or its nearest ancestor that exists."""
     folder = folder.absolute()
     return next(parent for parent in [folder, *folder.parents] if parent.exists())
 

@@ -18,8 +18,8 @@ from rephrase.dataset.journal import Entry, Journal, Key
 from rephrase.dataset.plan import Part
 from rephrase.dataset.rows import (
     Row,
-    refused_variant_row,
     reject_rows,
+    rejected_variant_row,
     rewrite_row,
     stitch,
     unchanged_row,
@@ -44,7 +44,7 @@ from rephrase.records import (
 from rephrase.rewriting import Checker, rewrite_document
 from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import total_usage
-from rephrase.scheduling.scheduler import DocumentSlot, NotBegunError, ScheduledEngine, SchedulingSlot
+from rephrase.scheduling.scheduler import ChainNotStartedError, DocumentState, ScheduledEngine, SchedulingSlot
 
 # What left as it is stands under in the account by recipe.
 UNCHANGED = "unchanged"
@@ -78,16 +78,16 @@ async def run_part(part: Part, run: RunContext) -> Row | None:
     n_open = Counter(chain.key[0] for chain in chains)
     _count_opened(part, records, chains, entries, n_open, run, committed)
     scheduler = run.scheduler
-    due = scheduler.due(sum(_n_chunks(chain) for chain in chains))
-    slots: defaultdict[int, DocumentSlot] = defaultdict(DocumentSlot)
+    due = scheduler.register_part(sum(_n_chunks(chain) for chain in chains))
+    slots: defaultdict[int, DocumentState] = defaultdict(DocumentState)
     for position, _ in entries:
-        slots[position].begun = True
+        slots[position].started = True
     try:
         async with asyncio.TaskGroup() as group:
             for chain in sorted(chains, key=_n_chunks, reverse=True):
                 slot = SchedulingSlot(due=due, n_left=_n_chunks(chain), document=slots[chain.key[0]])
                 group.create_task(_run_chain(part, chain, slot, journal, entries, n_open, run))
-            scheduler.opened(part.index).set()
+            scheduler.part_opened(part.index).set()
     except* EngineError as errors:
         raise errors.exceptions[0] from None
     left = {position for position, n_chains in n_open.items() if n_chains}
@@ -183,12 +183,12 @@ async def _run_chain(
         await _write_down(chain, entry, journal, run.progress)
         journal.n_tokens_resumed += memory.n_tokens_resumed
         # Before the next chain is chosen: whether one may begin depends on what is finished.
-        run.target.add(part.index, entry.n_tokens)
+        run.target.finish_chain(part.index, entry.n_tokens)
         return entry
 
     try:
         entry = await run.scheduler.run_chain(slot, work)
-    except NotBegunError:
+    except ChainNotStartedError:
         return
     entries[chain.key] = entry
     run.progress.n_tokens += entry.n_tokens
@@ -212,7 +212,7 @@ async def _write_down(chain: Chain, entry: Entry, journal: Journal, progress: Pr
 
 async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run: RunContext) -> Entry:
     """Through all recipes of the route, or until one of them accepts nothing."""
-    progress, scheduler, info = run.progress, run.scheduler, run.info
+    progress, scheduler, info = run.progress, run.scheduler, run.model_info
     tools = dataclasses.replace(
         run.tools,
         engine=engine,
@@ -227,8 +227,8 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         def count_chunk(part: ChunkRewrite, number: int = number, last: bool = last) -> None:
             # The bytes of a document count once, in its first step; what the last one accepts is what the route brings.
             progress.n_bytes_done += len(part.chunk.text.encode()) if number == 0 else 0
-            run.target.saw_chunk(part.n_tokens if last and part.verdict.accepted else 0)
-            scheduler.chunks_left(slot, max(0, slot.n_left - 1))
+            run.target.add_chunk(part.n_tokens if last and part.verdict.accepted else 0)
+            scheduler.set_chunks_left(slot, max(0, slot.n_left - 1))
             progress.n_chunks_accepted += part.verdict.accepted
             progress.n_chunks_rejected += not part.verdict.accepted
 
@@ -243,10 +243,10 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         document = dataclasses.replace(document, text=text, language="en", detected_language="en")
         next_recipe = run.recipes[chain.route[number + 1]]
         chunks = await asyncio.to_thread(chunk_document, document, run.tools.tokenizer, next_recipe.chunk_tokens)
-        scheduler.chunks_left(slot, len(chunks) * (len(chain.route) - number - 1))
+        scheduler.set_chunks_left(slot, len(chunks) * (len(chain.route) - number - 1))
     row = rewrite_row(chain.document, steps, info) if len(steps) == len(chain.route) else None
     if row and refused:
-        rejects.append(refused_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
+        rejects.append(rejected_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
         row = None
     written = [part for rewrite, _ in steps for part in rewrite.chunks]
     n_prompt_tokens = sum(part.n_prompt_tokens for part in written)
@@ -309,8 +309,8 @@ def _commit(
             rejects.append(unreadable_row(record))
             continue
         if not route_document(record, run.recipe_choice):
-            n_tokens = len(run.tools.tokenizer.starts(record.text))
-            kept = [unchanged_row(record, n_tokens, run.info)]
+            n_tokens = len(run.tools.tokenizer.token_starts(record.text))
+            kept = [unchanged_row(record, n_tokens, run.model_info)]
             refused: list[Row] = []
         else:
             kept, refused = _different([entry.rewrite for entry in found[position] if entry.rewrite], run)
@@ -366,7 +366,7 @@ def _different(variants: list[Row], run: RunContext) -> tuple[list[Row], list[Ro
     return (
         [row for i, row in enumerate(variants) if i not in repeated],
         [
-            refused_variant_row(variants[i], "near_duplicate", f"of variant {variants[of]['variant']}: {seen}")
+            rejected_variant_row(variants[i], "near_duplicate", f"of variant {variants[of]['variant']}: {seen}")
             for i, (of, seen) in repeated.items()
         ],
     )

@@ -58,7 +58,7 @@ class Document:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def in_english(self) -> bool:
+    def is_english(self) -> bool:
         """By what the corpus says of it, else by what was detected."""
         return (self.language or self.detected_language or "en").lower().startswith("en")
 
@@ -193,14 +193,14 @@ class ChunkRewrite:
     source_kept: bool  # refused, and its source stands in its place
 
     @property
-    def standing(self) -> str | None:
+    def final_text(self) -> str | None:
         """What stands in the rewritten document for this chunk, if anything does."""
         if self.verdict.accepted:
             return self.text
         return self.chunk.text.strip() if self.source_kept else None
 
     @property
-    def n_standing_tokens(self) -> int:
+    def n_final_tokens(self) -> int:
         if self.verdict.accepted:
             return self.n_tokens
         return self.chunk.n_tokens if self.source_kept else 0

@@ -10,11 +10,11 @@ from typing import Literal, Protocol
 from rephrase.dataset.rows import CHUNK_SEPARATOR
 from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
 from rephrase.models.tokenizer import Tokenizer
-from rephrase.prompting.boundaries import join_at_boundary, restart
+from rephrase.prompting.boundaries import find_restart, remove_overlap
 from rephrase.prompting.context import Context, make_context
 from rephrase.prompting.glossary import request_glossary
 from rephrase.prompting.hints import make_hint
-from rephrase.prompting.masking import MarkError, Masked, mask
+from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
 from rephrase.prompting.recipes import Recipe, delimiter
 from rephrase.records import Check, Chunk, ChunkRewrite, Completion, Document, Rewrite, Sampling, Variant, Verdict
 
@@ -31,7 +31,7 @@ OnReject = Literal["reject", "keep", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class RewriteTools:
     """What rewriting works with, whatever the document."""
 
     engine: Engine
@@ -47,7 +47,7 @@ async def rewrite_document(
     chunks: Sequence[Chunk],
     variant: Variant,
     recipe: Recipe,
-    tools: Tools,
+    tools: RewriteTools,
     on_chunk: Callable[[ChunkRewrite], None] = lambda _: None,
 ) -> Rewrite:
     """One variant of a document. What is refused after all tries stays out of the prompts that follow; where a refused
@@ -85,13 +85,13 @@ async def rewrite_chunk(
     recipe: Recipe,
     context: Context,
     written: str,
-    tools: Tools,
+    tools: RewriteTools,
 ) -> ChunkRewrite:
     """Ask until the checks accept, each time with another seed and told what was wrong with the try before.
 
     The last attempt is kept either way.
     """
-    masked = mask(chunk.text.strip()) if recipe.mask_formulas else Masked(chunk.text.strip(), ())
+    masked = mask(chunk.text.strip()) if recipe.mask_formulas else MaskedText(chunk.text.strip(), ())
     hint = ""
     usage = {"n_prompt_tokens": 0, "n_completion_tokens": 0, "n_cached_tokens": 0}
     n_removed = 0
@@ -113,15 +113,15 @@ async def rewrite_chunk(
         usage["n_prompt_tokens"] += completion.n_prompt_tokens
         usage["n_completion_tokens"] += completion.n_completion_tokens
         usage["n_cached_tokens"] += completion.n_cached_tokens
-        text, n_removed = join_at_boundary(written, _without_delimiter(completion.text, chunk))
+        text, n_removed = remove_overlap(written, _without_delimiter(completion.text, chunk))
         try:
             text = masked.restore(text)
-        except MarkError as error:
+        except PlaceholderError as error:
             verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
         else:
             verdict = await tools.check(chunk, dataclasses.replace(completion, text=text), recipe.checks)
         completion = dataclasses.replace(completion, text=text)
-        if verdict.accepted and (opening := restart(written, text)):
+        if verdict.accepted and (opening := find_restart(written, text)):
             verdict = dataclasses.replace(
                 verdict, accepted=False, reason="restart", detail=f"it begins anew: {opening}"
             )
@@ -137,7 +137,7 @@ async def rewrite_chunk(
         n_attempts=attempt + 1,
         n_sentences_removed=n_removed,
         max_tokens=sampling.max_tokens,
-        n_tokens=len(tools.tokenizer.starts(completion.text)),
+        n_tokens=len(tools.tokenizer.token_starts(completion.text)),
         source_kept=False,
         **usage,
     )

@@ -8,7 +8,7 @@ from rephrase.dataset.plan import Plan
 from rephrase.dataset.rows import ModelInfo
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe
-from rephrase.rewriting import Tools
+from rephrase.rewriting import RewriteTools
 from rephrase.scheduling.cost import Prices
 from rephrase.scheduling.scheduler import Scheduler
 from rephrase.scheduling.target import Target
@@ -25,7 +25,7 @@ class RunContext:
     recipes: Mapping[str, Recipe]
     recipe_choice: str
     n_variants: int
-    tools: Tools
+    tools: RewriteTools
     near_duplicates: Callable[[Sequence[str]], dict[int, tuple[int, str]]]
     scheduler: Scheduler
     progress: Progress
@@ -33,6 +33,6 @@ class RunContext:
     prices: Prices = field(default_factory=Prices)
 
     @property
-    def info(self) -> ModelInfo:
+    def model_info(self) -> ModelInfo:
         info = self.tools.engine.info
         return ModelInfo(model=info.model, model_revision=info.model_revision, engine=info.engine, seed=self.tools.seed)

@@ -14,7 +14,7 @@ from rephrase.records import Check, Chunk, Completion, Prompt, Sampling, Verdict
 class WordTokenizer:
     """Tokens are words and single other signs."""
 
-    def starts(self, text: str) -> list[int]:
+    def token_starts(self, text: str) -> list[int]:
         return [match.start() for match in re.finditer(r"\w+|[^\w\s]", text)]
 
 

@@ -1,4 +1,4 @@
-"""`palimpsest plan`: what a run will take, before a token is generated."""
+"""`palimpsest plan`: estimate a run before a token is generated."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # vLLM's default on a GPU.
 REQUESTS_PER_ENGINE = 256
 PLAN = "Plan"
-# Options of a run that have no meaning here.
-WITHOUT = ("output", "target_tokens", "new_files")
+# Run options that do not apply to a plan.
+EXCLUDED_OPTIONS = ("output", "target_tokens", "new_files")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class RunPlan:
     estimate: "Estimate"
     time_and_cost: "TimeAndCost | None"
     n_engines: int
-    notes: list[str]
+    notices: list[str]
 
     def as_json(self) -> dict[str, Any]:
         found = dataclasses.asdict(self.estimate)
@@ -39,30 +39,36 @@ class RunPlan:
             "relative_standard_error": self.sample.error,
             "n_engines": self.n_engines,
             **(dataclasses.asdict(self.time_and_cost) if self.time_and_cost else {}),
-            "notes": self.notes,
+            "notes": self.notices,
         }
 
 
-@with_run_options(without=WITHOUT, own_first=True)
+@with_run_options(without=EXCLUDED_OPTIONS, own_first=True)
 def plan(
     values: dict[str, Any],
     like: Annotated[
         str | None,
-        typer.Option(rich_help_panel=PLAN, help="Output folder of an earlier run: its acceptance, lengths and speed."),
+        typer.Option(
+            rich_help_panel=PLAN, help="Output folder of an earlier run, for its acceptance rate, lengths and speed."
+        ),
     ] = None,
-    engines: Annotated[int, typer.Option(rich_help_panel=PLAN, min=1, help="How many engines share the work.")] = 1,
+    engines: Annotated[
+        int, typer.Option(rich_help_panel=PLAN, min=1, help="Number of engines that share the work.")
+    ] = 1,
     tokens_per_s: Annotated[
         float | None,
-        typer.Option(rich_help_panel=PLAN, min=0.001, help="That one full engine generates; by default as in --like."),
+        typer.Option(
+            rich_help_panel=PLAN, min=0.001, help="Speed of one engine at full load; by default that of --like."
+        ),
     ] = None,
     json_output: Annotated[
         bool, typer.Option("--json", rich_help_panel=PLAN, help="Print the estimate as JSON.")
     ] = False,
 ) -> None:
-    """Say what a run would take before it begins: documents, chunks, tokens, time and cost.
+    """Estimate what a run would take: documents, chunks, tokens, time and cost.
 
-    Takes the options of `rephrase` and loads no model; a large corpus is sampled. What earlier runs came to is
-    learnt from `--like`; time needs `--tokens-per-s` or `--like`. `--price-per-hour` is here of one engine.
+    Takes the options of `rephrase` and loads no model; a large corpus is sampled. The results of an
+    earlier run come from `--like`; the time needs `--tokens-per-s` or `--like`. Here `--price-per-hour` is per engine.
 
     Examples:
 
@@ -81,7 +87,7 @@ def plan(
 def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, tokens_per_s: float | None) -> RunPlan:
     """
     Raises:
-        ValueError, FileNotFoundError: an option is wrong, there is nothing to read, or no run at `like`.
+        ValueError, FileNotFoundError: an option is invalid, there is nothing to read, or there is no run at `like`.
     """
     from flows.config import RephraseConfig
     from rephrase.corpus.reading import list_inputs
@@ -90,25 +96,25 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model
     from rephrase.models.tokenizer import HubTokenizer
     from rephrase.prompting.routing import model_size_notices, open_recipes
-    from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, learn, time_and_cost
+    from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, measure_routes, time_and_cost
     from rephrase.storage.storage import Storage
 
     config = RephraseConfig.model_validate(values)
     recipes = open_recipes(config.recipe, config.recipe_files)
     files, _ = list_inputs(config.source)
-    experience = learn(read_commits(Storage(like)).values()) if like else {}
-    if like and not experience:
-        raise FileNotFoundError(f"no committed part of a run is at --like {like!r}")
-    notes = []
+    measured = measure_routes(read_commits(Storage(like)).values()) if like else {}
+    if like and not measured:
+        raise FileNotFoundError(f"--like {like!r} holds no committed part of a run")
+    notices = []
     sample = sample_corpus(files, config.read_options, limit=config.limit, seed=config.seed)
     if not sample.whole:
-        notes.append(
-            f"a sample: {len(sample.records):,} records at {N_PLACES} places of {len(files):,} files, which tell the "
-            f"number of records to about ±{2 * sample.error:.0%}"
+        notices.append(
+            f"estimated from a sample: {len(sample.records):,} records at {N_PLACES} places in {len(files):,} files; "
+            f"the number of records is accurate to about ±{2 * sample.error:.0%}"
         )
     model = config.engine.tokenizer or config.engine.model
     if model is None and config.engine.kind == "openai":
-        notes.append(f"tokens are counted by {PACKAGED_MODEL}, since neither --model nor --tokenizer is named")
+        notices.append(f"tokens are counted with {PACKAGED_MODEL}, since neither --model nor --tokenizer is given")
     model = model or PACKAGED_MODEL
     folder = resolve_model(model)
     found = estimate(
@@ -119,19 +125,19 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         n_variants=config.n_variants,
         n_retries=config.n_retries,
         seed=config.seed,
-        experience=experience,
+        measured=measured,
     )
-    notes += model_size_notices(n_parameters(folder), model, recipes, [route.route for route in found.routes])
+    notices += model_size_notices(n_parameters(folder), model, recipes, [route.route for route in found.routes])
     if unknown := [route.route for route in found.routes if route.n_chunks and route.accepted_share is None]:
-        said = f"{like} has none of {', '.join(unknown)}" if like else "no earlier run was named with --like"
-        notes.append(
-            f"{said}: one try for each chunk, {ASSUMED_GROWTH:g} times as long as its source, is assumed; the tokens "
-            "at most are those of every try used to the full"
+        why = f"{like} has no results for {', '.join(unknown)}" if like else "no earlier run is given with --like"
+        notices.append(
+            f"{why}: assuming one attempt per chunk, {ASSUMED_GROWTH:g} times as long as its source; the maximum "
+            "assumes that every attempt runs to its token limit"
         )
-    speeds = [known.tokens_per_s for known in experience.values() if known.tokens_per_s]
+    speeds = [known.tokens_per_s for known in measured.values() if known.tokens_per_s]
     tokens_per_s = tokens_per_s or (sum(speeds) / len(speeds) if speeds else None)
     if tokens_per_s is None:
-        notes.append("how long it takes depends on the engine: name its --tokens-per-s, or a run with --like")
+        notices.append("the time depends on the engine: give its --tokens-per-s, or a run with --like")
     taken = tokens_per_s and time_and_cost(
         found,
         n_engines=n_engines,
@@ -140,7 +146,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         prices=config.prices,
         seed=config.seed,
     )
-    return RunPlan(sample=sample, estimate=found, time_and_cost=taken or None, n_engines=n_engines, notes=notes)
+    return RunPlan(sample=sample, estimate=found, time_and_cost=taken or None, n_engines=n_engines, notices=notices)
 
 
 def print_run_plan(console: Console, found: RunPlan) -> None:
@@ -153,27 +159,27 @@ def print_run_plan(console: Console, found: RunPlan) -> None:
     table.add_column(style="dim")
     table.add_row("records", f"{about}{found.estimate.n_records:,.0f}", "")
     if found.estimate.n_unreadable:
-        table.add_row("  no documents", f"{about}{found.estimate.n_unreadable:,.0f}", "they would be rejected")
+        table.add_row("  unreadable", f"{about}{found.estimate.n_unreadable:,.0f}", "would be rejected")
     for route in found.estimate.routes:
         table.add_row(f"route {route.route.replace('+', ' → ')}", f"{route.n_documents:,.0f}", "documents")
         table.add_row("  source tokens", f"{route.n_source_tokens:,.0f}", "")
         if not route.n_chunks:
             continue
-        accepted = "" if route.accepted_share is None else f"{route.accepted_share:.0%} accepted, by the earlier run"
+        accepted = "" if route.accepted_share is None else f"{route.accepted_share:.0%} accepted in the earlier run"
         table.add_row("  chunks", f"{route.n_chunks:,.0f}", accepted)
-        table.add_row("  tokens in", f"{route.n_prompt_tokens:,.0f}", "of prompts")
-        at_most = f"of all tries; at most {route.n_completion_tokens_at_most:,.0f}"
-        table.add_row("  tokens out", f"{route.n_completion_tokens:,.0f}", at_most)
+        table.add_row("  prompt tokens", f"{route.n_prompt_tokens:,.0f}", "")
+        at_most = f"in all attempts; at most {route.n_completion_tokens_at_most:,.0f}"
+        table.add_row("  generated tokens", f"{route.n_completion_tokens:,.0f}", at_most)
         if route.n_tokens is not None:
-            table.add_row("  tokens accepted", f"{route.n_tokens:,.0f}", "")
+            table.add_row("  accepted tokens", f"{route.n_tokens:,.0f}", "")
     if taken := found.time_and_cost:
         engines = f"{found.n_engines:,} engines" if found.n_engines > 1 else "one engine"
-        speed = f"on {engines}, {taken.tokens_per_s:,.0f} tokens/s in all"
-        table.add_row("time", duration(taken.seconds), f"{speed}; it cannot be under {duration(taken.bound_s)}")
+        speed = f"on {engines}, {taken.tokens_per_s:,.0f} tokens/s in total"
+        table.add_row("time", duration(taken.seconds), f"{speed}; at least {duration(taken.bound_s)}")
         if taken.cost:
             table.add_row("cost", f"{taken.cost:,.2f}", "")
             if n_tokens := sum(route.n_tokens or 0 for route in found.estimate.routes):
-                table.add_row("", f"{1e6 * taken.cost / n_tokens:,.2f}", "a million accepted tokens")
+                table.add_row("", f"{1e6 * taken.cost / n_tokens:,.2f}", "per million accepted tokens")
     console.print(table)
-    for note in found.notes:
-        console.print(f"notice: {note}", style="yellow", markup=False, highlight=False)
+    for notice in found.notices:
+        console.print(f"notice: {notice}", style="yellow", markup=False, highlight=False)

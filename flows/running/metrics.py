@@ -42,10 +42,10 @@ class RunCollector(Collector):
             tokens.add_metric([kind], n_tokens)
         yield tokens
         yield _counter("cost", "What the run cost, by the prices it was given.", p.cost)
-        yield _gauge("requests_in_flight", "Requests at the engine.", s.n_busy)
+        yield _gauge("requests_in_flight", "Requests at the engine.", s.n_in_flight)
         yield _gauge("requests_in_flight_limit", "Requests that may be at the engine now.", s.limit.value)
-        yield _gauge("chains_under_way", "Documents under way, once for each variant.", s.n_under_way)
-        yield _gauge("chains_to_begin", "Documents that wait to begin, once for each variant.", s.n_to_begin)
+        yield _gauge("chains_under_way", "Documents under way, once for each variant.", s.n_chains_in_progress)
+        yield _gauge("chains_to_begin", "Documents that wait to begin, once for each variant.", s.n_chains_to_start)
         yield _gauge("engine_batch", "Requests in the engine's running batch, if it tells.", load.n_running)
         yield _gauge("engine_waiting", "Requests that wait inside the engine.", load.n_waiting)
         yield _gauge("engine_kv_cache_use", "Share of the engine's KV cache in use.", load.kv_cache_use)

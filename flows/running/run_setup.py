@@ -19,7 +19,7 @@ from rephrase.models.tokenizer import HubTokenizer
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.routing import model_size_notices, open_recipes
-from rephrase.rewriting import Tools
+from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
 from rephrase.scheduling.scheduler import Scheduler
 from rephrase.scheduling.target import Target
@@ -112,7 +112,7 @@ async def open_run(job: Job, progress: Progress, target: Target) -> AsyncIterato
                 recipes=job.recipes,
                 recipe_choice=config.recipe,
                 n_variants=config.n_variants,
-                tools=Tools(
+                tools=RewriteTools(
                     engine=engine,
                     tokenizer=HubTokenizer(engine.info.tokenizer),
                     check=checker,
@@ -121,7 +121,7 @@ async def open_run(job: Job, progress: Progress, target: Target) -> AsyncIterato
                     on_reject=config.on_reject,
                 ),
                 near_duplicates=checker.near_duplicates,
-                scheduler=Scheduler(engine, may_begin=target.may_begin),
+                scheduler=Scheduler(engine, may_start_chain=target.may_start_chain),
                 progress=progress,
                 target=target,
                 prices=config.prices,

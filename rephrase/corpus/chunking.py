@@ -62,7 +62,7 @@ def _cut(text: str, language: str, tokenizer: Tokenizer, max_tokens: int) -> lis
         redo = []
         for span_start, span_end in spans:
             span = (start + span_start, start + span_end)
-            n_tokens = len(tokenizer.starts(text[slice(*span)]))
+            n_tokens = len(tokenizer.token_starts(text[slice(*span)]))
             if n_tokens > max_tokens and span[1] - span[0] > 1:
                 smaller = max(1, min(budget, n_tokens) - max(1, n_tokens - max_tokens))
                 redo.append((*span, smaller if smaller < budget else max(1, budget // 2)))
@@ -83,7 +83,7 @@ class _Cutter:
     def __init__(self, text: str, language: str, tokenizer: Tokenizer, budget: int) -> None:
         self.text = text
         self.budget = budget
-        self.token_starts = tokenizer.starts(text)
+        self.token_starts = tokenizer.token_starts(text)
         self.whole = [span for span in protected_spans(text) if self.n_tokens(*span) <= budget]
         self._find = (
             lambda: [match.end() for match in _HEADING.finditer(text)],

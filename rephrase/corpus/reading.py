@@ -20,7 +20,7 @@ from fsspec.spec import AbstractBufferedFile
 from jmespath.parser import ParsedResult
 
 from rephrase.records import Document, Domain, UnreadableRecord, digest
-from rephrase.storage.storage import is_passing
+from rephrase.storage.storage import is_transient
 
 TEXT_SUFFIXES = (".txt", ".md", ".tex")
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst")
@@ -143,7 +143,7 @@ def _state(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
     try:
         info = fs.info(path)
     except OSError as error:
-        if _may_pass(fs.unstrip_protocol(path), error):
+        if _is_transient_store_error(fs.unstrip_protocol(path), error):
             raise
         return 0, ""
     version = next(
@@ -394,15 +394,15 @@ def _readable(file: InputFile) -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, pa.ArrowException) as error:
-        if _may_pass(file.path, error):
+        if _is_transient_store_error(file.path, error):
             raise
         raise UnreadableFileError(f"{file.path} cannot be read on: {error}") from error
 
 
-def _may_pass(url: str, error: Exception) -> bool:
+def _is_transient_store_error(url: str, error: Exception) -> bool:
     """Whether an object store failed and not the file; Arrow's own errors, which speak of the file, have no number."""
     remote = "://" in url and not url.startswith(("file://", "local://"))
-    return remote and is_passing(error) and not (type(error) is OSError and error.errno is None)
+    return remote and is_transient(error) and not (type(error) is OSError and error.errno is None)
 
 
 def read_lines(file: InputFile) -> Iterator[bytes]:

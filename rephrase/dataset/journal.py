@@ -95,7 +95,7 @@ def _name(key: Key) -> str:
 
 def remove_leftovers(storage: Storage, committed: Iterable[int]) -> None:
     """Remove what a kill leaves behind: journals of parts committed just before it, and writes that were cut off."""
-    storage.remove_temporaries()
+    storage.remove_temporary_files()
     names = set(storage.names("journal"))
     for part in committed:
         if part_name(part) in names:

@@ -16,12 +16,12 @@ from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import (
     LATER_PLAN_NAME,
     Plan,
-    cut_into_parts,
     later_plans,
     load_plan,
     make_plan,
-    require_same,
+    require_same_run,
     save_plan,
+    split_into_parts,
 )
 from rephrase.dataset.seen import SeenNames
 from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
@@ -68,7 +68,7 @@ def open_plan(
         return plan
     found, skipped = list_inputs(source, storage.url)
     old, new = split_new(plan, found)
-    require_same(plan, config, old if new_files else found)
+    require_same_run(plan, config, old if new_files else found)
     if new_files and new:
         plan = extend_plan(
             storage, plan, new, skipped, options, config, part_bytes=part_bytes, recipe_choice=recipe_choice
@@ -104,7 +104,7 @@ def extend_plan(
     with SeenNames() as seen:
         for document_id in earlier_ids(storage, plan, options):
             seen.add(document_id)
-        cut = cut_into_parts(
+        cut = split_into_parts(
             new,
             options,
             seen,

@@ -95,13 +95,13 @@ def make_plan(
     """
     inputs, skipped = list_inputs(source, output)
     with SeenNames() as seen:
-        cut = cut_into_parts(inputs, options, seen, limit=limit, part_bytes=part_bytes, recipe_choice=recipe_choice)
+        cut = split_into_parts(inputs, options, seen, limit=limit, part_bytes=part_bytes, recipe_choice=recipe_choice)
     if cut.n_records == cut.reasons.total():
         counts = ", ".join(f"{reason} {count}" for reason, count in cut.reasons.most_common())
         raise ValueError(
             f"none of the {cut.n_records:,} records at {source!r} is a document ({counts or 'all files are empty'}). "
             + (
-                f"The first: {cut.first_refusal}. Name the field that holds the text with --text-field."
+                f"The first: {cut.first_reject}. Name the field that holds the text with --text-field."
                 if counts
                 else ""
             )
@@ -110,8 +110,8 @@ def make_plan(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """Files cut into parts, with what was seen on the way. `first_refusal` describes the first record refused."""
+class PartitionedFiles:
+    """Files cut into parts, with what was seen on the way. `first_reject` describes the first record refused."""
 
     inputs: Sequence[InputFile]
     parts: Sequence[Part]
@@ -120,7 +120,7 @@ class Cut:
     n_not_selected: int
     routes: Counter[str]
     reasons: Counter[str]
-    first_refusal: str
+    first_reject: str
 
     def plan(self, config: Mapping[str, Any], skipped: Sequence[str]) -> Plan:
         return Plan(
@@ -135,7 +135,7 @@ class Cut:
         )
 
 
-def cut_into_parts(
+def split_into_parts(
     inputs: Sequence[InputFile],
     options: ReadOptions,
     seen: SeenNames,
@@ -145,7 +145,7 @@ def cut_into_parts(
     limit: int | None = None,
     part_bytes: int | None = None,
     recipe_choice: str = AUTOMATIC,
-) -> Cut:
+) -> PartitionedFiles:
     """Read the files once and cut them into parts.
 
     Args:
@@ -158,7 +158,7 @@ def cut_into_parts(
     reasons: Counter[str] = Counter()
     routes: Counter[str] = Counter()
     unreadable: list[str] = []
-    first_refusal = ""
+    first_reject = ""
     n_records = n_not_selected = 0
     opened: tuple[int, Position] | None = None
     n_part, n_part_bytes, longest, duplicates = 0, 0, 0, list[int]()
@@ -197,7 +197,7 @@ def cut_into_parts(
                 reasons[record.reason] += 1
                 if record.reason == "unreadable_file":
                     unreadable.append(record.source)
-                first_refusal = first_refusal or f"{record.source} record {record.record}: {record.detail}"
+                first_reject = first_reject or f"{record.source} record {record.record}: {record.detail}"
             elif seen.add(record.id):
                 duplicates.append(n_part)
             else:
@@ -206,7 +206,7 @@ def cut_into_parts(
             longest = max(longest, size)
             position = after
     close()
-    return Cut(
+    return PartitionedFiles(
         inputs=inputs,
         parts=parts,
         unreadable=unreadable,
@@ -214,7 +214,7 @@ def cut_into_parts(
         n_not_selected=n_not_selected,
         routes=routes,
         reasons=reasons,
-        first_refusal=first_refusal,
+        first_reject=first_reject,
     )
 
 
@@ -282,7 +282,7 @@ def _read_plan(storage: Storage, name: str) -> Plan:
     )
 
 
-def require_same(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFile]) -> None:
+def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFile]) -> None:
     """A resumed run must go on with what it began with.
 
     Raises:

@@ -43,7 +43,7 @@ def rewrite_id(document: Document, variant: Variant, recipe: Recipe, info: Model
 
 def stitch(rewrite: Rewrite) -> str:
     """The accepted chunks joined, with the source of a refused one where it was kept."""
-    return CHUNK_SEPARATOR.join(part.standing for part in rewrite.chunks if part.standing is not None)
+    return CHUNK_SEPARATOR.join(part.final_text for part in rewrite.chunks if part.final_text is not None)
 
 
 def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], info: ModelInfo) -> Row | None:
@@ -55,9 +55,9 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
     chunks, end = [], 0
     for part in rewrite.chunks:
         start = None
-        if part.standing is not None:
+        if part.final_text is not None:
             start = end + len(CHUNK_SEPARATOR) if end else 0
-            end = start + len(part.standing)
+            end = start + len(part.final_text)
         chunks.append(_chunk(part, start))
     everything = [part for step, _ in steps for part in step.chunks]
     return {
@@ -67,7 +67,7 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
         **provenance(document, rewrite.variant, recipe, info),
         "recipe": "+".join(step.name for _, step in steps),
         "n_source_tokens": sum(part.chunk.n_tokens for part in steps[0][0].chunks),
-        "n_tokens": sum(part.n_standing_tokens for part in rewrite.chunks),
+        "n_tokens": sum(part.n_final_tokens for part in rewrite.chunks),
         "n_prompt_tokens": sum(part.n_prompt_tokens for part in everything),
         "n_completion_tokens": sum(part.n_completion_tokens for part in everything),
         "n_cached_tokens": sum(part.n_cached_tokens for part in everything),
@@ -133,7 +133,7 @@ def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: Mode
     ]
 
 
-def refused_variant_row(row: Row, reason: str, detail: str) -> Row:
+def rejected_variant_row(row: Row, reason: str, detail: str) -> Row:
     """The reject row of a whole variant."""
     shared = {field.name for field in schema.REJECTS} & row.keys()
     return {**{name: row[name] for name in shared}, "stage": "variant", "reason": reason, "detail": detail}
@@ -187,7 +187,7 @@ def _chunk(part: ChunkRewrite, text_start: int | None) -> Row:
         "start": part.chunk.start,
         "end": part.chunk.end,
         "text_start": text_start,
-        "text_end": None if text_start is None else text_start + len(part.standing or ""),
+        "text_end": None if text_start is None else text_start + len(part.final_text or ""),
         "accepted": part.verdict.accepted,
         "source_kept": part.source_kept,
         "probability": part.verdict.probability,
@@ -211,7 +211,7 @@ def _step(rewrite: Rewrite, recipe: Recipe) -> Row:
         "perspective": rewrite.variant.perspective,
         "prompt_hash": recipe.prompt_hash,
         "text": stitch(rewrite),
-        "n_tokens": sum(part.n_standing_tokens for part in rewrite.chunks),
+        "n_tokens": sum(part.n_final_tokens for part in rewrite.chunks),
         "n_chunks": len(rewrite.chunks),
         "n_chunks_accepted": sum(part.verdict.accepted for part in rewrite.chunks),
     }

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 
 MAX_FAULTS = 3
-FIRST_REST_S = 2.0
-MAX_REST_S = 60.0
+FIRST_COOLDOWN_S = 2.0
+MAX_COOLDOWN_S = 60.0
 
 
 class Breaker:
@@ -22,41 +22,41 @@ class Breaker:
         self.last_fault = ""
         self._clock = clock
         self._n_faults = 0
-        self._rest_s = 0.0  # 0: closed
-        self._resting_until_s = 0.0
+        self._cooldown_s = 0.0  # 0: closed
+        self._cooling_until_s = 0.0
         self._on_trial = False
 
     @property
     def wait_s(self) -> float:
         """0 when it may be asked now, else after how long to look again."""
-        rest_s = max(0.0, self._resting_until_s - self._clock())
-        return max(rest_s, FIRST_REST_S / 2) if self._on_trial else rest_s
+        remaining_s = max(0.0, self._cooling_until_s - self._clock())
+        return max(remaining_s, FIRST_COOLDOWN_S / 2) if self._on_trial else remaining_s
 
     @property
     def is_open(self) -> bool:
-        return self._rest_s > 0
+        return self._cooldown_s > 0
 
     def begin(self) -> None:
         self._on_trial = self.is_open
 
     def succeeded(self) -> None:
         self._n_faults = 0
-        self._rest_s = 0.0
+        self._cooldown_s = 0.0
         self._on_trial = False
 
     def failed(self, fault: str) -> None:
         self.last_fault = fault
         self._n_faults += 1
         if self._on_trial or (self._n_faults >= MAX_FAULTS and not self.is_open):
-            self._rest_s = min(MAX_REST_S, 2 * self._rest_s or FIRST_REST_S)
+            self._cooldown_s = min(MAX_COOLDOWN_S, 2 * self._cooldown_s or FIRST_COOLDOWN_S)
             # Not all clients of a server that is back at the same moment.
-            self.rest(self._rest_s * random.uniform(0.75, 1.25))
+            self.cool_down(self._cooldown_s * random.uniform(0.75, 1.25))
         self._on_trial = False
 
     def abandoned(self) -> None:
         """Nobody waited for the answer: it says nothing about the server."""
         self._on_trial = False
 
-    def rest(self, seconds: float) -> None:
+    def cool_down(self, seconds: float) -> None:
         """Ask nothing for so long, as a server that has too much to do may demand."""
-        self._resting_until_s = max(self._resting_until_s, self._clock() + seconds)
+        self._cooling_until_s = max(self._cooling_until_s, self._clock() + seconds)

@@ -16,11 +16,11 @@ DECREASE = 0.75
 # Of the KV cache; above it another request would soon push one out.
 FULL_CACHE = 0.95
 # Not every server shows its queue. Where many more requests brought less than this, it is full.
-LEAST_GAIN = 0.05
-GROWTH_TO_JUDGE = 1.25
+MIN_GAIN = 0.05
+GROWTH_PER_PROBE = 1.25
 
 
-def with_waiting(n_running: int) -> int:
+def max_in_flight_for(n_running: int) -> int:
     """Requests to send to an engine that runs so many at once."""
     return n_running + math.ceil(n_running * WAITING_SHARE)
 
@@ -42,8 +42,8 @@ class ConcurrencyLimit:
     def value(self) -> int:
         return int(self._value)
 
-    def answered(self, load: EngineLoad, n_tokens: int, now_s: float, all_taken: bool) -> None:
-        """After each answer of `n_tokens`; `all_taken` when `value` requests were under way."""
+    def record_answer(self, load: EngineLoad, n_tokens: int, now_s: float, at_limit: bool) -> None:
+        """After each answer of `n_tokens`; `at_limit` when `value` requests were under way."""
         self._n_until_decrease -= 1
         overloaded = load.n_overloads > self._n_overloads
         self._n_overloads = load.n_overloads
@@ -59,7 +59,7 @@ class ConcurrencyLimit:
         if (before := self._as_fast_before(n_tokens, now_s)) is not None:
             self._probing, self._value = False, before
             return
-        if all_taken and load.n_waiting <= allowed and load.kv_cache_use < FULL_CACHE:
+        if at_limit and load.n_waiting <= allowed and load.kv_cache_use < FULL_CACHE:
             self._value = min(float(self.maximum), self._value + (1.0 if self._probing else 1.0 / self._value))
 
     def _standing_queue(self, n_waiting: int) -> int:
@@ -80,10 +80,10 @@ class ConcurrencyLimit:
         if not self._probing:
             return None
         self._round.add(n_tokens, now_s)
-        if self._value < self._round.value * GROWTH_TO_JUDGE or self._round.n_answers < self._round.value:
+        if self._value < self._round.value * GROWTH_PER_PROBE or self._round.n_answers < self._round.value:
             return None
         before, self._before, self._round = self._before, self._round, _Round(self._value)
-        if before is None or self._before.tokens_per_s >= before.tokens_per_s * (1 + LEAST_GAIN):
+        if before is None or self._before.tokens_per_s >= before.tokens_per_s * (1 + MIN_GAIN):
             return None
         return before.value
 

@@ -43,7 +43,7 @@ class EngineInfo:
     tokenizer: str
     max_context_tokens: int
     max_in_flight: int
-    first_in_flight: int | None = None
+    initial_in_flight: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,11 +36,11 @@ Answer = TypeVar("Answer")
 DEFAULT_CONTEXT_TOKENS = 4096
 # A server does not say beforehand how many requests it runs at once: begin with some, double while that brings more.
 IN_FLIGHT_PER_ENDPOINT = 1000  # the client has no more connections
-FIRST_IN_FLIGHT_PER_ENDPOINT = 64
+INITIAL_IN_FLIGHT_PER_ENDPOINT = 64
 # A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
 MAX_FIRST_REFUSALS = 20
 # A request that failed so often, each time while others were answered, is itself at fault.
-MAX_TRIES = 6
+MAX_ATTEMPTS = 6
 # A server that asks for a longer pause than this is not heeded.
 MAX_RETRY_AFTER_S = 300.0
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
@@ -103,7 +103,7 @@ class OpenAIEngine:
             tokenizer=tokenizer or entry.get("root") or entry["id"],
             max_context_tokens=int(entry.get("max_model_len") or DEFAULT_CONTEXT_TOKENS),
             max_in_flight=max_in_flight or IN_FLIGHT_PER_ENDPOINT * len(self._clients),
-            first_in_flight=FIRST_IN_FLIGHT_PER_ENDPOINT * len(self._clients),
+            initial_in_flight=INITIAL_IN_FLIGHT_PER_ENDPOINT * len(self._clients),
         )
 
     @property
@@ -143,7 +143,7 @@ class OpenAIEngine:
                         if _is_transient(error) and not isinstance(error, RateLimitError):
                             n_own_faults += self._n_answers > n_answers
                             n_answers = self._n_answers
-                        if n_own_faults >= MAX_TRIES:
+                        if n_own_faults >= MAX_ATTEMPTS:
                             raise _own_fault(n_own_faults, error) from error
                         raise
         except BadRequestError as error:
@@ -156,7 +156,7 @@ class OpenAIEngine:
             if _is_transient(error):
                 raise self._gave_up(error, n_own_faults) from error
             raise self._refused(error) from error
-        except (APIError, httpx.HTTPError, MalformedAnswerError, AllRestError) as error:
+        except (APIError, httpx.HTTPError, MalformedAnswerError, AllCoolingDownError) as error:
             raise self._gave_up(error, n_own_faults) from error
         raise AssertionError("the retry loop ends by returning or raising")
 
@@ -184,7 +184,7 @@ class OpenAIEngine:
     async def _request(self, ask: Callable[[AsyncOpenAI], Awaitable[Answer]], has_failed: bool) -> Answer:
         waits_s = [breaker.wait_s for breaker in self._breakers]
         if min(waits_s) > 0:
-            raise AllRestError(min(waits_s))
+            raise AllCoolingDownError(min(waits_s))
         # An endpoint whose rest is over gets its trial first, but not from a request that has just failed.
         number = min(
             (i for i, wait_s in enumerate(waits_s) if wait_s == 0),
@@ -198,7 +198,7 @@ class OpenAIEngine:
         except Exception as error:
             self._n_overloads += _is_overload(error)
             if retry_after_s := _retry_after_s(error):
-                breaker.rest(retry_after_s)
+                breaker.cool_down(retry_after_s)
             if isinstance(error, RateLimitError) or not _is_transient(error):
                 breaker.succeeded()  # it answers, if not with what was asked for
             else:
@@ -272,7 +272,7 @@ def _own_fault(n_faults: int, error: Exception) -> PoisonError:
     )
 
 
-class AllRestError(RuntimeError):
+class AllCoolingDownError(RuntimeError):
     """No endpoint is to be asked before `wait_s` have passed."""
 
     def __init__(self, wait_s: float) -> None:
@@ -282,7 +282,7 @@ class AllRestError(RuntimeError):
 
 def _pause(error: Exception) -> bool | float:
     """For stamina: whether to ask again, or after how many seconds; else it lets its pauses grow, with jitter."""
-    if isinstance(error, AllRestError):
+    if isinstance(error, AllCoolingDownError):
         return error.wait_s + random.uniform(0, 0.5)
     return _is_transient(error)
 

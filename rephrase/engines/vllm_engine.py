@@ -18,7 +18,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from rephrase.engines.concurrency_limit import with_waiting
+from rephrase.engines.concurrency_limit import max_in_flight_for
 from rephrase.engines.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
 from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL, model_revision, resolve_model
@@ -135,7 +135,7 @@ class VLLMEngine:
             model_revision=model_revision(folder),
             tokenizer=folder,
             max_context_tokens=max_context_tokens,
-            max_in_flight=with_waiting(max_num_seqs),
+            max_in_flight=max_in_flight_for(max_num_seqs),
         )
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}

@@ -10,7 +10,7 @@ from rephrase.records import Prompt
 class Tokenizer(Protocol):
     """What chunking and prompts need of a tokenizer."""
 
-    def starts(self, text: str) -> list[int]:
+    def token_starts(self, text: str) -> list[int]:
         """The character at which each token of `text` starts, ascending; its length is the number of tokens."""
         ...
 
@@ -34,7 +34,7 @@ class HubTokenizer:
         special = {str(token) for token in self._tokenizer.added_tokens_decoder.values() if len(str(token)) > 1}
         self._special = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
 
-    def starts(self, text: str) -> list[int]:
+    def token_starts(self, text: str) -> list[int]:
         encoded = self._tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False, verbose=False
         )

@@ -18,7 +18,7 @@ _INTRODUCTION = re.compile(
 )
 
 
-def join_at_boundary(written: str, rewrite: str) -> tuple[str, int]:
+def remove_overlap(written: str, rewrite: str) -> tuple[str, int]:
     """`rewrite` without the sentences at its beginning that end `written`, and how many those were.
 
         written "… The war ended. Peace came."   rewrite "Peace came. Trade grew."   ->  "Trade grew.", 1
@@ -38,7 +38,7 @@ def join_at_boundary(written: str, rewrite: str) -> tuple[str, int]:
     return (remaining, n_removed) if n_removed and remaining else (rewrite, 0)
 
 
-def restart(written: str, rewrite: str) -> str | None:
+def find_restart(written: str, rewrite: str) -> str | None:
     """The words with which a rewrite begins the whole document anew, if it does; the first chunk may."""
     if not written.strip():
         return None

@@ -63,7 +63,7 @@ def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
         return ""
     # No token is longer than this, so the rest need not be looked at.
     text = text[-max_tokens * 32 :]
-    starts = tokenizer.starts(text)
+    starts = tokenizer.token_starts(text)
     if len(starts) <= max_tokens:
         return text
     earliest = starts[len(starts) - max_tokens]

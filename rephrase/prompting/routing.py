@@ -27,7 +27,7 @@ def route_document(document: Document, choice: str) -> Route:
     if document.domain == Domain.CODE:
         return ()
     if document.domain == Domain.MATH:
-        return ("learning_note",) if document.in_english else ("translate", "learning_note")
+        return ("learning_note",) if document.is_english else ("translate", "learning_note")
     return ("rephrase",)
 
 

@@ -29,7 +29,7 @@ SHAPE = BatchSpeed(fixed_s=1.0, per_request_s=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Experience:
+class RouteStatistics:
     """What a chunk of one route came to in an earlier run, over all tries."""
 
     accepted_share: float
@@ -41,7 +41,7 @@ class Experience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteEstimate:
-    """Of all documents of one route. Acceptance and accepted tokens are None without experience."""
+    """Of all documents of one route. Acceptance and accepted tokens are None without measured."""
 
     route: str
     n_documents: float
@@ -71,7 +71,7 @@ class TimeAndCost:
     tokens_per_s: float
 
 
-def learn(commits: Iterable[Mapping[str, Any]]) -> dict[str, Experience]:
+def measure_routes(commits: Iterable[Mapping[str, Any]]) -> dict[str, RouteStatistics]:
     """What the commits of an earlier run say of each route."""
     usages: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for commit in commits:
@@ -81,7 +81,7 @@ def learn(commits: Iterable[Mapping[str, Any]]) -> dict[str, Experience]:
     for route, parts in usages.items():
         total = total_usage(parts)
         if n := total["n_chunks"]:
-            found[route] = Experience(
+            found[route] = RouteStatistics(
                 accepted_share=total["n_chunks_accepted"] / n,
                 n_prompt_tokens=total["n_prompt_tokens"] / n,
                 n_completion_tokens=total["n_completion_tokens"] / n,
@@ -100,10 +100,10 @@ def estimate(
     n_variants: int = 1,
     n_retries: int = 2,
     seed: int = 0,
-    experience: Mapping[str, Experience] | None = None,
+    measured: Mapping[str, RouteStatistics] | None = None,
 ) -> Estimate:
     """Chunk the documents of the sample, render their prompts, and scale up to the corpus."""
-    experience = experience or {}
+    measured = measured or {}
     sums: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     chains: list[Chain] = []
     weights: list[float] = []
@@ -118,9 +118,9 @@ def estimate(
         total = sums[name]
         total["n_documents"] += weight
         if not route:
-            total["n_source_tokens"] += weight * len(tokenizer.starts(document.text))
+            total["n_source_tokens"] += weight * len(tokenizer.token_starts(document.text))
             continue
-        known = experience.get(name)
+        known = measured.get(name)
         for variant in draw_variants(recipes[route[-1]], document.id, n_variants, seed):
             chain: list[int] = []
             for step, recipe in enumerate(recipes[name] for name in route):
@@ -131,7 +131,11 @@ def estimate(
                     context = Context(written=tail(written, tokenizer, recipe.context_tokens))
                     own = variant if recipe.name == variant.recipe else draw_variants(recipe, document.id, 1, seed)[0]
                     prompt = recipe.render(document, chunk, own, context, chunk.text.strip())
-                    n_prompt = CHAT_TOKENS + len(tokenizer.starts(prompt.system)) + len(tokenizer.starts(prompt.user))
+                    n_prompt = (
+                        CHAT_TOKENS
+                        + len(tokenizer.token_starts(prompt.system))
+                        + len(tokenizer.token_starts(prompt.user))
+                    )
                     n_out = known.n_completion_tokens if known else ASSUMED_GROWTH * chunk.n_tokens
                     chain.append(max(1, round(n_out)))
                     total["n_chunks"] += weight
@@ -144,7 +148,7 @@ def estimate(
             weights.append(weight)
     routes = []
     for name, total in sorted(sums.items(), key=lambda item: -item[1]["n_documents"]):
-        known = experience.get(name)
+        known = measured.get(name)
         names = ("n_documents", "n_chunks", "n_source_tokens", "n_prompt_tokens", "n_completion_tokens")
         routes.append(
             RouteEstimate(

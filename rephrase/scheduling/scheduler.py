@@ -35,20 +35,20 @@ T = TypeVar("T")
 # slow that all wait for them, no more begin.
 CHAINS_PER_REQUEST = 2
 # A chunk of a chain takes longer than one turn of the engine: it waits for its check and its place, and is tried again.
-TURNS_PER_CHUNK = 1.5
+ROUNDS_PER_CHUNK = 1.5
 # The next part is read when fewer chains than this for each request are left to begin.
-AHEAD = 2
+READ_AHEAD_PER_REQUEST = 2
 
 
-class NotBegunError(Exception):
+class ChainNotStartedError(Exception):
     """The run ends before this chain could begin."""
 
 
 @dataclass(slots=True, eq=False)
-class DocumentSlot:
+class DocumentState:
     """Whether any variant of a document has begun: then all of them are finished before a run stops."""
 
-    begun: bool = False
+    started: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -57,14 +57,14 @@ class SchedulingSlot:
 
     due: float
     n_left: int
-    document: DocumentSlot = field(default_factory=DocumentSlot)
-    under_way: bool = False
+    document: DocumentState = field(default_factory=DocumentState)
+    in_progress: bool = False
     engine_s: float = 0.0
     admitted: bool = False  # it has begun and its first request need not wait
 
     @property
     def latest_start(self) -> float:
-        return self.due - TURNS_PER_CHUNK * self.n_left
+        return self.due - ROUNDS_PER_CHUNK * self.n_left
 
 
 _Waiting = list[tuple[float, int, SchedulingSlot, "asyncio.Future[None]"]]
@@ -77,26 +77,26 @@ class Scheduler:
         self,
         engine: Engine,
         *,
-        may_begin: Callable[[int], bool] = lambda n_chunks: True,
+        may_start_chain: Callable[[int], bool] = lambda n_chunks: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`may_begin` is told how many chunks are open, and says whether a further chain may begin."""
-        self.limit = ConcurrencyLimit(engine.info.max_in_flight, engine.info.first_in_flight)
+        """`may_start_chain` is told how many chunks are open, and says whether a further chain may begin."""
+        self.limit = ConcurrencyLimit(engine.info.max_in_flight, engine.info.initial_in_flight)
         self.closed = False
-        self.n_busy = 0  # requests at the engine
-        self.n_under_way = 0  # chains
-        self.n_to_begin = 0  # chains
+        self.n_in_flight = 0  # requests at the engine
+        self.n_chains_in_progress = 0
+        self.n_chains_to_start = 0
         self.n_chunks_open = 0  # of the chains under way
         self.engine_s = 0.0  # in which it had something to do
         self._engine = engine
         self._load = engine.load if isinstance(engine, ReportsLoad) else None
-        self._may_begin = may_begin
+        self._may_start_chain = may_start_chain
         self._clock = clock
         self._due = 0.0
         self._sequence = itertools.count()
-        self._going_on: _Waiting = []
-        self._beginning: _Waiting = []
-        self._room = asyncio.Event()
+        self._waiting_in_progress: _Waiting = []
+        self._waiting_to_start: _Waiting = []
+        self._part_needed = asyncio.Event()
         self._opened: weakref.WeakValueDictionary[int, asyncio.Event] = weakref.WeakValueDictionary()
         # Time since the start, each moment divided by the requests that shared it: see `_advance`.
         self._share_s = 0.0
@@ -107,55 +107,55 @@ class Scheduler:
         """What the engine tells of itself; nothing but zeros where it does not."""
         return self._load() if self._load else EngineLoad()
 
-    def due(self, n_chunks: int) -> float:
+    def register_part(self, n_chunks: int) -> float:
         """Hand in the chunks of a part; when they are due."""
         self._due += n_chunks / self.limit.value
         return self._due
 
-    def opened(self, part: int) -> asyncio.Event:
+    def part_opened(self, part: int) -> asyncio.Event:
         """Set when a part is read and its chains wait in line: then the next part may be read.
 
         It lives for as long as somebody waits for it.
         """
         return self._opened.setdefault(part, asyncio.Event())
 
-    async def room(self) -> None:
+    async def wait_until_part_needed(self) -> None:
         """Wait until so few chains are left to begin that the next part should be read. Returns at once when closed."""
-        await self._room.wait()
+        await self._part_needed.wait()
 
     async def run_chain(self, slot: SchedulingSlot, work: Callable[[], Awaitable[T]]) -> T:
         """Wait for the chain's turn to begin, then do its work, which asks by way of a ScheduledEngine.
 
         Raises:
-            NotBegunError: the scheduler was closed first.
+            ChainNotStartedError: the scheduler was closed first.
         """
-        if self.closed and not slot.document.begun:
-            raise NotBegunError
-        self.n_to_begin += 1
+        if self.closed and not slot.document.started:
+            raise ChainNotStartedError
+        self.n_chains_to_start += 1
         try:
-            await self._wait(self._beginning, slot)
+            await self._wait(self._waiting_to_start, slot)
         finally:
-            self.n_to_begin -= 1
+            self.n_chains_to_start -= 1
             self._dispatch()
         try:
             return await work()
         finally:
-            self.n_under_way -= 1
+            self.n_chains_in_progress -= 1
             self.n_chunks_open -= slot.n_left
-            slot.under_way = False
+            slot.in_progress = False
             if slot.admitted:
                 self._release(slot)
             self._dispatch()
 
-    def chunks_left(self, slot: SchedulingSlot, n_left: int) -> None:
+    def set_chunks_left(self, slot: SchedulingSlot, n_left: int) -> None:
         """A chain under way has `n_left` chunks to go."""
         self.n_chunks_open += n_left - slot.n_left
         slot.n_left = n_left
 
-    async def ask(self, slot: SchedulingSlot, prompt: Prompt, sampling: Sampling) -> Completion:
+    async def complete(self, slot: SchedulingSlot, prompt: Prompt, sampling: Sampling) -> Completion:
         """One request of a chain under way, when it is its slot."""
         if not slot.admitted:
-            await self._wait(self._going_on, slot)
+            await self._wait(self._waiting_in_progress, slot)
         began = self._advance()
         completion = None
         try:
@@ -165,21 +165,21 @@ class Scheduler:
             slot.engine_s += self._advance() - began
             if self._load:
                 n_tokens = completion.n_completion_tokens if completion else 0
-                all_taken = self.n_busy >= self.limit.value
-                self.limit.answered(self._load(), n_tokens, self._advanced_at, all_taken)
+                at_limit = self.n_in_flight >= self.limit.value
+                self.limit.record_answer(self._load(), n_tokens, self._advanced_at, at_limit)
             self._release(slot)
             self._dispatch()
 
     def close(self) -> None:
         """Let what has begun come to its end, and begin nothing more."""
         self.closed = True
-        waiting, self._beginning = self._beginning, []
+        waiting, self._waiting_to_start = self._waiting_to_start, []
         for item in waiting:
             _, _, slot, future = item
-            if slot.document.begun:
-                heapq.heappush(self._beginning, item)
+            if slot.document.started:
+                heapq.heappush(self._waiting_to_start, item)
             elif not future.done():
-                future.set_exception(NotBegunError())
+                future.set_exception(ChainNotStartedError())
         self._dispatch()
 
     def reopen(self) -> None:
@@ -195,8 +195,8 @@ class Scheduler:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():  # given in the same moment: give it back
-                if line is self._beginning:
-                    self.n_under_way -= 1
+                if line is self._waiting_to_start:
+                    self.n_chains_in_progress -= 1
                     self.n_chunks_open -= slot.n_left
                 self._release(slot)
                 self._dispatch()
@@ -204,27 +204,27 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         """Give free slots to those whose turn it is."""
-        while self.n_busy < self.limit.value:
-            if slot := self._next(self._going_on):
+        while self.n_in_flight < self.limit.value:
+            if slot := self._next(self._waiting_in_progress):
                 self._take(slot)
-            elif self._another_may_begin() and (slot := self._next(self._beginning)):
+            elif self._another_chain_may_start() and (slot := self._next(self._waiting_to_start)):
                 self._take(slot)
-                self.n_under_way += 1
+                self.n_chains_in_progress += 1
                 self.n_chunks_open += slot.n_left
-                slot.under_way = slot.document.begun = True
+                slot.in_progress = slot.document.started = True
             else:
                 break
-        if not self.closed and not self.n_under_way and self._beginning and not self._may_begin(0):
+        if not self.closed and not self.n_chains_in_progress and self._waiting_to_start and not self._may_start_chain(0):
             self.close()
-        if self.closed or self.n_to_begin <= AHEAD * self.limit.value:
-            self._room.set()
+        if self.closed or self.n_chains_to_start <= READ_AHEAD_PER_REQUEST * self.limit.value:
+            self._part_needed.set()
         else:
-            self._room.clear()
+            self._part_needed.clear()
 
-    def _another_may_begin(self) -> bool:
-        if self.n_under_way >= CHAINS_PER_REQUEST * self.limit.value:
+    def _another_chain_may_start(self) -> bool:
+        if self.n_chains_in_progress >= CHAINS_PER_REQUEST * self.limit.value:
             return False
-        return self.closed or self._may_begin(self.n_chunks_open)
+        return self.closed or self._may_start_chain(self.n_chunks_open)
 
     @staticmethod
     def _next(line: _Waiting) -> SchedulingSlot | None:
@@ -237,12 +237,12 @@ class Scheduler:
 
     def _take(self, slot: SchedulingSlot) -> None:
         self._advance()
-        self.n_busy += 1
+        self.n_in_flight += 1
         slot.admitted = True
 
     def _release(self, slot: SchedulingSlot) -> None:
         self._advance()
-        self.n_busy -= 1
+        self.n_in_flight -= 1
         slot.admitted = False
 
     def _advance(self) -> float:
@@ -252,8 +252,8 @@ class Scheduler:
         add up to the time in which the engine had something to do.
         """
         now = self._clock()
-        if self.n_busy:
-            self._share_s += (now - self._advanced_at) / self.n_busy
+        if self.n_in_flight:
+            self._share_s += (now - self._advanced_at) / self.n_in_flight
             self.engine_s += now - self._advanced_at
         self._advanced_at = now
         return self._share_s
@@ -268,7 +268,7 @@ class ScheduledEngine:
         self._slot = slot
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        return await self._scheduler.ask(self._slot, prompt, sampling)
+        return await self._scheduler.complete(self._slot, prompt, sampling)
 
     async def close(self) -> None:
         """The engine is shared: whoever opened it closes it."""
@@ -285,15 +285,15 @@ P = TypeVar("P", bound=_HasIndex)
 async def run_parts(parts: Iterable[P], run: Callable[[P], Coroutine[Any, Any, None]], scheduler: Scheduler) -> None:
     """Run all parts; each begins, which is to read it, as soon as few chains of those before it are left to begin.
 
-    `run` sets `scheduler.opened` of its part. Ends early when the scheduler is closed.
+    `run` sets `scheduler.part_opened` of its part. Ends early when the scheduler is closed.
     """
     async with asyncio.TaskGroup() as group:
         for part in parts:
-            opened = scheduler.opened(part.index)
+            opened = scheduler.part_opened(part.index)
             running = group.create_task(run(part))
             waiting = asyncio.ensure_future(opened.wait())
             await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-            await scheduler.room()
+            await scheduler.wait_until_part_needed()
             if scheduler.closed:
                 break

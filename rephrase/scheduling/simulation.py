@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from rephrase.corpus.reading import Position
 from rephrase.dataset.plan import Part
-from rephrase.engines.concurrency_limit import with_waiting
+from rephrase.engines.concurrency_limit import max_in_flight_for
 from rephrase.engines.engine import EngineInfo, EngineLoad
 from rephrase.records import Completion, Prompt, Sampling
 from rephrase.scheduling.part_order import order_parts
-from rephrase.scheduling.scheduler import DocumentSlot, ScheduledEngine, Scheduler, SchedulingSlot, run_parts
+from rephrase.scheduling.scheduler import DocumentState, ScheduledEngine, Scheduler, SchedulingSlot, run_parts
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class SimulatedEngine:
             model_revision="",
             tokenizer="",
             max_context_tokens=1 << 30,
-            max_in_flight=with_waiting(self._n_slots),
+            max_in_flight=max_in_flight_for(self._n_slots),
         )
         # Steps since the start; a request that begins at step s ends at step s + n, whatever comes and goes meanwhile.
         self._steps = 0.0
@@ -166,7 +166,7 @@ def run_in_virtual_time(main: Callable[[asyncio.AbstractEventLoop], Coroutine[An
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Simulated:
+class SimulationResult:
     """`bound_s` is what no schedule can beat: see `lower_bound_s`."""
 
     makespan_s: float
@@ -196,7 +196,7 @@ def simulate(
     n_engines: int = 1,
     check_s: float = 0.0,
     on_scheduler: Callable[[Scheduler], None] = lambda scheduler: None,
-) -> Simulated:
+) -> SimulationResult:
     """Run the chains of all parts.
 
     Args:
@@ -216,7 +216,7 @@ def simulate(
             async def work() -> None:
                 for n_tokens in chain:
                     await mine.complete(_PROMPT, Sampling(temperature=0, top_p=1, max_tokens=n_tokens, seed=0))
-                    scheduler.chunks_left(slot, slot.n_left - 1)
+                    scheduler.set_chunks_left(slot, slot.n_left - 1)
                     if check_s:
                         await asyncio.sleep(check_s)
 
@@ -224,12 +224,12 @@ def simulate(
 
         async def run_part(part: Part) -> None:
             chains = sorted(parts[part.index], key=len, reverse=True)
-            due = scheduler.due(sum(map(len, chains)))
+            due = scheduler.register_part(sum(map(len, chains)))
             async with asyncio.TaskGroup() as group:
                 for chain in chains:
-                    slot = SchedulingSlot(due=due, n_left=len(chain), document=DocumentSlot())
+                    slot = SchedulingSlot(due=due, n_left=len(chain), document=DocumentState())
                     group.create_task(run_chain(chain, slot))
-                scheduler.opened(part.index).set()
+                scheduler.part_opened(part.index).set()
 
         sizes = [
             Part(
@@ -245,7 +245,7 @@ def simulate(
         await run_parts(order_parts(sizes, engine.info.max_in_flight), run_part, scheduler)
         return loop.time()
 
-    return Simulated(
+    return SimulationResult(
         makespan_s=run_in_virtual_time(main),
         bound_s=lower_bound_s(
             (chain for chains in parts for chain in chains), speed, n_slots, n_engines=n_engines, check_s=check_s

@@ -33,18 +33,18 @@ class Target:
         self._n_finished += n_tokens - self._by_part.get(part, 0)
         self._by_part[part] = n_tokens
 
-    def add(self, part: int, n_tokens: int) -> None:
-        """A chain of a part came to its end with so many accepted tokens, each of them seen by `saw_chunk`."""
+    def finish_chain(self, part: int, n_tokens: int) -> None:
+        """A chain of a part came to its end with so many accepted tokens, each of them seen by `add_chunk`."""
         self._n_unfinished -= n_tokens
         self.set_part(part, self._by_part.get(part, 0) + n_tokens)
 
-    def saw_chunk(self, n_tokens: int) -> None:
+    def add_chunk(self, n_tokens: int) -> None:
         """A chunk was written, with so many accepted tokens: 0 when it was refused."""
         self._n_seen_chunks += 1
         self._n_seen_tokens += n_tokens
         self._n_unfinished += n_tokens
 
-    def may_begin(self, n_chunks_open: int) -> bool:
+    def may_start_chain(self, n_chunks_open: int) -> bool:
         """Whether a further chain may begin beside `n_chunks_open` chunks that are still to be written."""
         if self.n_tokens is None:
             return True

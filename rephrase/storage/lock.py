@@ -8,7 +8,7 @@ from rephrase.storage.lease import Lease, OutputInUseError
 from rephrase.storage.storage import Storage
 
 # A heartbeat must not be retried for as long as a write.
-LEASE_PATIENCE_S = 30.0
+LEASE_GIVE_UP_AFTER_S = 30.0
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def locked(storage: Storage, on_wait: Callable[[str], None] = lambda message: No
         OutputInUseError: another process holds it.
     """
     if not storage.is_local:
-        lease = Lease(Storage(storage.url, patience_s=LEASE_PATIENCE_S))
+        lease = Lease(Storage(storage.url, give_up_after_s=LEASE_GIVE_UP_AFTER_S))
         lease.acquire(on_wait)
         storage.require_held = lease.require
         try:

@@ -19,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 T = TypeVar("T")
 
 # How long a remote filesystem that does not answer, or answers 503, is retried.
-PATIENCE_S = 600.0
+GIVE_UP_AFTER_S = 600.0
 N_READERS = 16
 # What asking again does not change.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -34,9 +34,9 @@ class Storage:
     growing pauses, for ten minutes.
     """
 
-    def __init__(self, url: str | Path, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, url: str | Path, *, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
         self.url = str(url).rstrip("/")
-        self._patience_s = patience_s
+        self._give_up_after_s = give_up_after_s
         self.fs, root = fsspec.core.url_to_fs(self.url)
         self.root = root.rstrip("/")
         self.is_local = isinstance(self.fs, LocalFileSystem)
@@ -49,10 +49,10 @@ class Storage:
     def exists(self, name: str = "") -> bool:
         # Another process may have written it since fsspec last listed the folder.
         self.fs.invalidate_cache()
-        return bool(self._patiently(self.fs.exists, self.path(name)))
+        return bool(self._with_retries(self.fs.exists, self.path(name)))
 
     def read(self, name: str) -> bytes:
-        return bytes(self._patiently(self.fs.cat_file, self.path(name)))
+        return bytes(self._with_retries(self.fs.cat_file, self.path(name)))
 
     def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Many small files, several at once where each takes a trip over the network; one that is gone is left out."""
@@ -79,7 +79,7 @@ class Storage:
         """
         self.require_held()
         if not self.is_local:
-            self._patiently(self.fs.pipe_file, self.path(name), data)
+            self._with_retries(self.fs.pipe_file, self.path(name), data)
             return
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,13 +103,13 @@ class Storage:
         Raises:
             FileExistsError: it is there.
         """
-        self._patiently(self.fs.pipe_file, self.path(name), data, mode="create")
+        self._with_retries(self.fs.pipe_file, self.path(name), data, mode="create")
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """The names of the finished files in `folder`, sorted; a folder that does not exist has none."""
         self.fs.invalidate_cache()
         try:
-            found = self._patiently(self.fs.ls, self.path(folder), detail=False)
+            found = self._with_retries(self.fs.ls, self.path(folder), detail=False)
         except FileNotFoundError:
             return []
         names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
@@ -119,32 +119,32 @@ class Storage:
         """All files in these folders and below, hidden ones too, sorted, as names relative to this storage."""
         self.fs.invalidate_cache()
         start = len(self.path("")) + 1
-        found = (self._patiently(self.fs.find, self.path(folder)) for folder in folders)
+        found = (self._with_retries(self.fs.find, self.path(folder)) for folder in folders)
         return sorted(str(path)[start:] for paths in found for path in paths)
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it, if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            self._patiently(self.fs.rm, self.path(name), recursive=True)
+            self._with_retries(self.fs.rm, self.path(name), recursive=True)
 
-    def remove_temporaries(self) -> None:
+    def remove_temporary_files(self) -> None:
         """Remove what writes that were cut off left behind; only whoever holds the folder may."""
         if self.is_local:
             for path in Path(self.root).rglob(".*.tmp"):
                 path.unlink(missing_ok=True)
 
-    def _patiently(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    def _with_retries(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
         if self.is_local:
             return call(*arguments, **options)
         for attempt in stamina.retry_context(
-            on=is_passing, attempts=None, timeout=self._patience_s, wait_initial=0.5, wait_max=30.0
+            on=is_transient, attempts=None, timeout=self._give_up_after_s, wait_initial=0.5, wait_max=30.0
         ):
             with attempt:
                 return call(*arguments, **options)
         raise AssertionError("the retry loop ends by returning or raising")
 
 
-def is_passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether an error of a remote filesystem may be gone when it is asked again."""
     if isinstance(error, FSTimeoutError | TimeoutError):
         return True

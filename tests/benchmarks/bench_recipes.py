@@ -28,7 +28,7 @@ from rephrase.parts import run_part
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Domain
-from rephrase.rewriting import Tools
+from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
 from rephrase.scheduling.scheduler import Scheduler
 from rephrase.storage.storage import Storage
@@ -59,7 +59,9 @@ SOURCES = [
 MAX_CHARACTERS = 1800
 
 
-async def measure(source: Source, arguments: argparse.Namespace, tools: Tools, checker: Checker, out: Path) -> str:
+async def measure(
+    source: Source, arguments: argparse.Namespace, tools: RewriteTools, checker: Checker, out: Path
+) -> str:
     lines = []
     for line in (arguments.data / source.file).open(encoding="utf-8"):
         record = json.loads(line)
@@ -135,7 +137,9 @@ async def main() -> None:
         parser.error(f"{arguments.data} holds no math/: name the folder with the data")
     engine = VLLMEngine(arguments.model)
     checker = Checker(SentenceEncoder(), FidelityConfig())
-    tools = Tools(engine=engine, tokenizer=HubTokenizer(engine.info.tokenizer), check=checker, n_retries=2, seed=0)
+    tools = RewriteTools(
+        engine=engine, tokenizer=HubTokenizer(engine.info.tokenizer), check=checker, n_retries=2, seed=0
+    )
     arguments.out.mkdir(parents=True, exist_ok=True)
     examples = arguments.out / "examples.md"
     examples.write_text("")

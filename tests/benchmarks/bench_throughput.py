@@ -52,7 +52,7 @@ from rephrase.models.tokenizer import HubTokenizer
 from rephrase.prompting.context import make_context
 from rephrase.prompting.recipes import draw_variants, load_recipes
 from rephrase.records import Completion, Document, Prompt, Sampling, Verdict
-from rephrase.rewriting import Tools, rewrite_document
+from rephrase.rewriting import RewriteTools, rewrite_document
 
 LEGS = ("bare", "flow", "checked", "server", "datatrove")
 RECIPE = load_recipes()["rephrase"]
@@ -448,7 +448,7 @@ def datatrove(documents: list[Document], endpoint: str, out: Path) -> Measured:
 
     async def chain(document: Any, generate: Any) -> list[str]:
         mine = ours[document.id]
-        tools = Tools(engine=Callback(generate), tokenizer=tokenizer, check=AcceptAll(), n_retries=0, seed=0)
+        tools = RewriteTools(engine=Callback(generate), tokenizer=tokenizer, check=AcceptAll(), n_retries=0, seed=0)
         (variant,) = draw_variants(RECIPE, mine.id, 1, 0)
         chunks = chunk_document(mine, tokenizer, RECIPE.chunk_tokens)
         rewrite = await rewrite_document(mine, chunks, variant, RECIPE, tools)

@@ -20,7 +20,7 @@ from rephrase.parts import run_part
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Domain, Verdict
-from rephrase.rewriting import Tools
+from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import Prices
 from rephrase.scheduling.scheduler import Scheduler
@@ -38,7 +38,7 @@ def run_context(
         lines = [json.dumps({"id": f"d{i}", "text": text}) for i, text in enumerate(texts)]
         corpus.write_text("\n".join(lines), encoding="utf-8")
     options = ReadOptions(domain=domain)
-    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=0)
+    tools = RewriteTools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=0)
     plan = make_plan(str(corpus), options, {}, recipe_choice=choice)
     return RunContext(
         storage=Storage(folder / "out"),
@@ -187,7 +187,7 @@ async def test_a_torn_journal_entry_is_written_again(tmp_path, damage):
 
 async def test_the_next_part_may_be_read_when_all_chains_wait_in_line(tmp_path):
     context = run_context(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
-    opened = context.scheduler.opened(0)
+    opened = context.scheduler.part_opened(0)
     assert not opened.is_set()
     await run(context)
     assert opened.is_set()
@@ -281,7 +281,9 @@ async def test_a_target_ends_the_run_at_the_end_of_a_document_and_a_larger_one_g
         engine = ScriptedEngine(script, max_in_flight=2)
         context = run_context(tmp_path, engine, texts=texts)
         target = Target(n_tokens, expected_chunk_tokens=14)
-        return dataclasses.replace(context, target=target, scheduler=Scheduler(engine, may_begin=target.may_begin))
+        return dataclasses.replace(
+            context, target=target, scheduler=Scheduler(engine, may_start_chain=target.may_start_chain)
+        )
 
     context = shop_for(150)
     commit = await run(context)

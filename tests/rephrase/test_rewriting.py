@@ -7,7 +7,7 @@ from rephrase.dataset.rows import ModelInfo, reject_rows, rewrite_row
 from rephrase.engines.engine import EngineError, PromptTooLongError, RequestRefusedError
 from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Chunk, Completion, Discrepancy, Document, Variant, Verdict
-from rephrase.rewriting import Tools, rewrite_document
+from rephrase.rewriting import RewriteTools, rewrite_document
 
 RECIPE = load_recipes()["rephrase"]
 VARIANT = Variant(index=0, recipe="rephrase", style="lecture", perspective="expert")
@@ -25,7 +25,9 @@ def chunks_of(*texts: str) -> tuple[Document, list[Chunk]]:
 
 async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0, recipe=RECIPE, **options):
     document, chunks = chunks_of(*texts)
-    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=seed, **options)
+    tools = RewriteTools(
+        engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=seed, **options
+    )
     return await rewrite_document(document, chunks, VARIANT, recipe, tools)
 
 
@@ -186,7 +188,7 @@ async def test_a_glossary_is_asked_for_between_chunks_and_carried_along():
 
     engine = ScriptedEngine(answer)
     document, chunks = chunks_of("Der Satz. ", "Satz zwei.")
-    tools = Tools(engine=engine, tokenizer=WordTokenizer(), check=accept, n_retries=0, seed=0)
+    tools = RewriteTools(engine=engine, tokenizer=WordTokenizer(), check=accept, n_retries=0, seed=0)
     variant = Variant(index=0, recipe="translate", style="faithful", perspective="")
     result = await rewrite_document(document, chunks, variant, recipe, tools)
     assert len(engine.prompts) == 3

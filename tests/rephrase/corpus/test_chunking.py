@@ -15,14 +15,14 @@ from rephrase.records import Document
 class Words:
     """A tokenizer whose tokens are runs of word characters and single other characters that are not spaces."""
 
-    def starts(self, text: str) -> list[int]:
+    def token_starts(self, text: str) -> list[int]:
         return [match.start() for match in re.finditer(r"\w+|[^\w\s]", text)]
 
 
 class Bytes:
     """A tokenizer that, as byte-level ones do, may need several tokens for one character."""
 
-    def starts(self, text: str) -> list[int]:
+    def token_starts(self, text: str) -> list[int]:
         return [i for i, char in enumerate(text) for _ in char.encode("utf-8", "surrogatepass")]
 
 
@@ -68,7 +68,7 @@ def test_chunks_joined_are_the_document(text, max_tokens, tokenizer):
         assert (chunk.index, chunk.start) == (index, end)
         assert chunk.text == text[chunk.start : chunk.end]
         assert chunk.text
-        assert chunk.n_tokens == len(tokenizer.starts(chunk.text))
+        assert chunk.n_tokens == len(tokenizer.token_starts(chunk.text))
         assert chunk.n_tokens <= max_tokens or len(chunk.text) == 1
         end = chunk.end
 
@@ -80,7 +80,7 @@ def test_no_cut_falls_inside_a_formula_code_or_table_row_that_fits(pieces, max_t
     tokenizer = Words()
     cuts = {chunk.end for chunk in chunk_document(Document(id="d", text=text, source="s"), tokenizer, max_tokens)}
     for start, end in protected_spans(text):
-        if len(tokenizer.starts(text[start:end])) <= max_tokens:
+        if len(tokenizer.token_starts(text[start:end])) <= max_tokens:
             assert not [cut for cut in cuts if start < cut < end]
 
 

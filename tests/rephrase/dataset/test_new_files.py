@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from rephrase.corpus.reading import ReadOptions, list_inputs
 from rephrase.dataset.new_files import earlier_ids, extend_plan, split_new
 from rephrase.dataset.part_reader import PartReader
-from rephrase.dataset.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
+from rephrase.dataset.plan import (
+    InputChangedError,
+    PlanMismatchError,
+    load_plan,
+    make_plan,
+    require_same_run,
+    save_plan,
+)
 from rephrase.dataset.shards import commit_part
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
@@ -22,7 +29,7 @@ def write(path, ids):
 def extend(storage, plan, folder, part_bytes=None):
     found, skipped = list_inputs(str(folder))
     old, new = split_new(plan, found)
-    require_same(plan, plan.config, old)
+    require_same_run(plan, plan.config, old)
     return extend_plan(storage, plan, new, skipped, ReadOptions(), plan.config, part_bytes=part_bytes) if new else plan
 
 
@@ -111,7 +118,7 @@ def test_without_being_asked_a_new_file_is_an_error_that_says_how_to_take_it(fol
     plan = make_plan(str(folder), ReadOptions(), {})
     write(folder / "b.jsonl", ["b"])
     with pytest.raises(PlanMismatchError, match=r"input b\.jsonl is new \(--new-files takes it\)"):
-        require_same(plan, {}, list_inputs(str(folder))[0])
+        require_same_run(plan, {}, list_inputs(str(folder))[0])
 
 
 def test_an_id_whose_record_was_no_document_is_free(folder, tmp_path):

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from rephrase.corpus.reading import ReadOptions, UnreadableFileError, list_inputs
 from rephrase.dataset.part_reader import PartReader
-from rephrase.dataset.plan import InputChangedError, PlanMismatchError, load_plan, make_plan, require_same, save_plan
+from rephrase.dataset.plan import (
+    InputChangedError,
+    PlanMismatchError,
+    load_plan,
+    make_plan,
+    require_same_run,
+    save_plan,
+)
 from rephrase.records import UnreadableRecord
 from rephrase.storage.storage import Storage
 
@@ -72,21 +79,21 @@ def plan(tmp_path):
 
 
 def test_the_same_run_goes_on(plan):
-    require_same(plan, plan.config, plan.inputs)
+    require_same_run(plan, plan.config, plan.inputs)
 
 
 def test_another_configuration_is_named(plan):
     with pytest.raises(PlanMismatchError, match="seed was 0 and is now 1"):
-        require_same(plan, {**plan.config, "seed": 1}, plan.inputs)
+        require_same_run(plan, {**plan.config, "seed": 1}, plan.inputs)
 
 
 def test_changed_inputs_are_named(plan, tmp_path):
     write(tmp_path / "a.jsonl", [{"text": "longer"}])
     write(tmp_path / "b.jsonl", [{"text": "new"}])
     with pytest.raises(PlanMismatchError, match=r"input a\.jsonl has changed since; input b\.jsonl is new"):
-        require_same(plan, plan.config, list_inputs(str(tmp_path))[0])
+        require_same_run(plan, plan.config, list_inputs(str(tmp_path))[0])
     with pytest.raises(PlanMismatchError, match=r"input a\.jsonl is gone"):
-        require_same(plan, plan.config, [])
+        require_same_run(plan, plan.config, [])
 
 
 def test_a_plan_of_another_version_is_refused(plan, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rephrase.engines.breaker import FIRST_REST_S, MAX_FAULTS, MAX_REST_S, Breaker
+from rephrase.engines.breaker import FIRST_COOLDOWN_S, MAX_COOLDOWN_S, MAX_FAULTS, Breaker
 
 
 class Clock:
@@ -36,7 +36,7 @@ def test_it_opens_lets_one_trial_through_and_closes_on_an_answer(clock):
     breaker = Breaker(clock)
     fail(breaker, MAX_FAULTS)
     assert breaker.is_open
-    assert 0.75 * FIRST_REST_S <= breaker.wait_s <= 1.25 * FIRST_REST_S
+    assert 0.75 * FIRST_COOLDOWN_S <= breaker.wait_s <= 1.25 * FIRST_COOLDOWN_S
     clock.now_s += breaker.wait_s
     assert breaker.wait_s == 0
     breaker.begin()
@@ -56,7 +56,7 @@ def test_each_failed_trial_doubles_the_rest_up_to_a_limit(clock):
         clock.now_s += breaker.wait_s
         fail(breaker)
     for i, rest_s in enumerate(rests):
-        assert 0.75 <= rest_s / min(MAX_REST_S, FIRST_REST_S * 2**i) <= 1.25
+        assert 0.75 <= rest_s / min(MAX_COOLDOWN_S, FIRST_COOLDOWN_S * 2**i) <= 1.25
 
 
 def test_a_trial_nobody_waited_for_makes_room_for_another(clock):
@@ -71,7 +71,7 @@ def test_a_trial_nobody_waited_for_makes_room_for_another(clock):
 
 def test_a_demanded_pause_is_kept_without_opening_it(clock):
     breaker = Breaker(clock)
-    breaker.rest(7)
-    breaker.rest(3)
+    breaker.cool_down(7)
+    breaker.cool_down(3)
     assert breaker.wait_s == 7
     assert not breaker.is_open

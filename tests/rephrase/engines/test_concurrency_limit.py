@@ -13,7 +13,7 @@ def answers(limit, n, load, *, tokens_per_s=100.0, start_s=0.0):
     now_s = start_s
     for _ in range(n):
         now_s += N_TOKENS / tokens_per_s
-        limit.answered(load(limit) if callable(load) else load, N_TOKENS, now_s, all_taken=True)
+        limit.record_answer(load(limit) if callable(load) else load, N_TOKENS, now_s, at_limit=True)
     return now_s
 
 
@@ -82,7 +82,7 @@ def test_at_a_server_it_doubles_while_that_brings_more_and_stops_when_it_does_no
     limit, now_s = ConcurrencyLimit(1024, initial=8), 0.0
     for _ in range(4000):
         now_s += N_TOKENS / (10.0 * min(limit.value, 48))
-        limit.answered(EngineLoad(), N_TOKENS, now_s, all_taken=True)
+        limit.record_answer(EngineLoad(), N_TOKENS, now_s, at_limit=True)
     assert 48 <= limit.value <= 130
 
 
@@ -99,5 +99,5 @@ def test_at_a_server_a_refusal_ends_the_doubling():
 def test_it_does_not_grow_while_not_all_is_used():
     limit = ConcurrencyLimit(64, initial=8)
     for number in range(100):
-        limit.answered(EngineLoad(), N_TOKENS, float(number), all_taken=False)
+        limit.record_answer(EngineLoad(), N_TOKENS, float(number), at_limit=False)
     assert limit.value == 8

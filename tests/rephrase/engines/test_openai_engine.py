@@ -218,7 +218,7 @@ class Fails:
 
 
 async def test_an_endpoint_that_fails_is_left_alone_tried_now_and_then_and_used_again(serve, monkeypatch):
-    for name in ("FIRST_REST_S", "MAX_REST_S"):
+    for name in ("FIRST_COOLDOWN_S", "MAX_COOLDOWN_S"):
         monkeypatch.setattr(f"rephrase.engines.breaker.{name}", 0.5)
     bad, good = Fails(serve), Fails(serve)
     bad.fails = True
@@ -250,7 +250,7 @@ async def test_a_server_that_names_a_pause_gets_it(serve):
 
 
 async def test_a_request_that_fails_while_others_are_answered_is_refused_and_not_the_run(serve, monkeypatch):
-    monkeypatch.setattr("rephrase.engines.openai_engine.MAX_TRIES", 2)
+    monkeypatch.setattr("rephrase.engines.openai_engine.MAX_ATTEMPTS", 2)
     server = serve(lambda body: (500, "{}") if "poison" in str(body) else GOOD)
     engine = await asyncio.to_thread(OpenAIEngine, [server.url], give_up_after_s=20)
 

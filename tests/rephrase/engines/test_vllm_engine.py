@@ -79,7 +79,7 @@ def test_info_names_model_and_revision(engine):
     assert len(engine.info.model_revision) == 12
     tokenizer = HubTokenizer(engine.info.tokenizer)
     text = "Ein Satz, 中文, $x^2$."
-    starts = tokenizer.starts(text)
+    starts = tokenizer.token_starts(text)
     assert starts[0] == 0
     assert starts == sorted(starts)
 
@@ -98,7 +98,7 @@ async def test_it_says_how_probable_a_text_is_while_it_writes_others(engine):
     )
     assert all(answer.text for answer in written)
     assert right.starts[0] == 0
-    assert len(right.starts) == len(right.logprobs) == len(engine._tokenizer.starts("Peru's capital is Lima."))
+    assert len(right.starts) == len(right.logprobs) == len(engine._tokenizer.token_starts("Peru's capital is Lima."))
     assert all(value <= 0 for value in right.logprobs)
     assert sum(right.logprobs) > sum(wrong.logprobs) + 3
     with pytest.raises(PromptTooLongError, match="to score"):

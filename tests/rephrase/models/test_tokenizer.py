@@ -16,7 +16,7 @@ def tokenizer():
 
 def test_token_starts_are_positions_in_the_text(tokenizer):
     text = "Ein Satz, 中文 und $x^2$ 🎈."
-    starts = tokenizer.starts(text)
+    starts = tokenizer.token_starts(text)
     assert starts[0] == 0
     assert starts == sorted(starts)
     assert starts[-1] < len(text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rephrase.prompting.boundaries import join_at_boundary, restart
+from rephrase.prompting.boundaries import find_restart, remove_overlap
 
 WRITTEN = "The treaty was signed in Paris. It ended a long war between the two powers."
 
@@ -19,11 +19,11 @@ WRITTEN = "The treaty was signed in Paris. It ended a long war between the two p
     ],
 )
 def test_repeated_sentences_at_the_beginning_go(rewrite, expected, n_removed):
-    assert join_at_boundary(WRITTEN, rewrite) == (rewrite if expected is None else expected, n_removed)
+    assert remove_overlap(WRITTEN, rewrite) == (rewrite if expected is None else expected, n_removed)
 
 
 def test_nothing_is_repeated_before_anything_is_written():
-    assert join_at_boundary("", "Trade grew.") == ("Trade grew.", 0)
+    assert remove_overlap("", "Trade grew.") == ("Trade grew.", 0)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_nothing_is_repeated_before_anything_is_written():
     ],
 )
 def test_a_second_beginning_is_seen(rewrite):
-    assert restart(WRITTEN, rewrite)
-    assert restart("", rewrite) is None
+    assert find_restart(WRITTEN, rewrite)
+    assert find_restart("", rewrite) is None
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_a_second_beginning_is_seen(rewrite):
     ["Trade grew. In this article of the treaty it says so.", "The introduction of coins helped.", "", "Yes."],
 )
 def test_going_on_is_no_beginning(rewrite):
-    assert restart(WRITTEN, rewrite) is None
+    assert find_restart(WRITTEN, rewrite) is None

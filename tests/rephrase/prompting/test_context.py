@@ -49,7 +49,7 @@ def test_the_context_is_what_the_prompt_does_not_show_otherwise():
     glossary = {"Satz": "theorem", "Gruppe": "group"}
     context = make_context(source, chunk, written, glossary, WordTokenizer(), 12)
     assert context.written.endswith("2. Second.")
-    assert len(WordTokenizer().starts(context.written)) <= 12
+    assert len(WordTokenizer().token_starts(context.written)) <= 12
     assert context.outline == ("Head",)
     assert context.abbreviations == ("mixture of experts (MoE)",)
     assert context.last_number == 2

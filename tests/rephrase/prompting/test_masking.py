@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rephrase.prompting.masking import MarkError, mask
+from rephrase.prompting.masking import PlaceholderError, mask
 
 FORMULAS = [r"$x^2$", r"$$\int_0^1 f\,dx$$", r"\[a = b\]", r"\(c\)", r"\begin{align}a&=b\\c&=d\end{align}"]
 
@@ -28,7 +28,7 @@ def test_marks_may_move():
     ("text", "message"), [("only ⟦1⟧", r"formula lost: \$b\$"), ("⟦1⟧ ⟦2⟧ ⟦3⟧", "⟦3⟧ stands for no formula")]
 )
 def test_lost_and_made_up_marks_are_named(text, message):
-    with pytest.raises(MarkError, match=message):
+    with pytest.raises(PlaceholderError, match=message):
         mask("$a$ $b$").restore(text)
 
 

@@ -14,10 +14,10 @@ from rephrase.parts import run_part
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Domain
-from rephrase.rewriting import Tools
+from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import Prices
-from rephrase.scheduling.estimate import Estimate, RouteEstimate, estimate, learn, time_and_cost
+from rephrase.scheduling.estimate import Estimate, RouteEstimate, estimate, measure_routes, time_and_cost
 from rephrase.scheduling.scheduler import Scheduler
 from rephrase.storage.storage import Storage
 
@@ -47,7 +47,7 @@ async def run(corpus, out, n_variants):
         recipes=RECIPES,
         recipe_choice="auto",
         n_variants=n_variants,
-        tools=Tools(engine=engine, tokenizer=WordTokenizer(), check=accept, n_retries=2, seed=0),
+        tools=RewriteTools(engine=engine, tokenizer=WordTokenizer(), check=accept, n_retries=2, seed=0),
         near_duplicates=lambda texts: {},
         scheduler=Scheduler(engine),
         progress=Progress(),
@@ -60,16 +60,18 @@ async def test_documents_and_chunks_are_those_of_the_run_and_its_commits_teach_t
     (route,) = reckon(corpus, n_variants=2).routes
     assert (route.route, route.n_documents, route.n_chunks) == ("rephrase", 6, commit["n_chunks"])
     assert route.accepted_share is None
-    lengths = [len(WordTokenizer().starts(prompt.system + " " + prompt.user)) for prompt in engine.prompts]
+    lengths = [len(WordTokenizer().token_starts(prompt.system + " " + prompt.user)) for prompt in engine.prompts]
     assert route.n_prompt_tokens == pytest.approx(sum(lengths), rel=0.15)
     assert route.n_completion_tokens_at_most >= commit["n_completion_tokens"]
 
-    (known,) = reckon(corpus, n_variants=2, experience=learn([commit])).routes
+    (known,) = reckon(corpus, n_variants=2, measured=measure_routes([commit])).routes
     assert known.accepted_share == commit["n_chunks_accepted"] / commit["n_chunks"]
     assert known.n_completion_tokens == pytest.approx(commit["n_completion_tokens"])
     assert known.n_prompt_tokens == pytest.approx(commit["n_prompt_tokens"])
     assert known.n_tokens == pytest.approx(commit["n_tokens"])
-    assert learn([commit])["rephrase"].tokens_per_s == pytest.approx(commit["n_completion_tokens"] / commit["engine_s"])
+    assert measure_routes([commit])["rephrase"].tokens_per_s == pytest.approx(
+        commit["n_completion_tokens"] / commit["engine_s"]
+    )
 
 
 def test_records_that_are_no_documents_are_counted(corpus):

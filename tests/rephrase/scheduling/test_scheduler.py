@@ -9,7 +9,13 @@ from scripted import ScriptedEngine
 
 from rephrase.engines.engine import EngineError
 from rephrase.records import Completion, Prompt, Sampling
-from rephrase.scheduling.scheduler import DocumentSlot, NotBegunError, ScheduledEngine, Scheduler, SchedulingSlot
+from rephrase.scheduling.scheduler import (
+    ChainNotStartedError,
+    DocumentState,
+    ScheduledEngine,
+    Scheduler,
+    SchedulingSlot,
+)
 
 SAMPLING = Sampling(temperature=0, top_p=1, max_tokens=8, seed=0)
 
@@ -19,8 +25,8 @@ class Chain:
 
     def __init__(self, scheduler, name, n_chunks, *, due=None, checking_s=0.0, document=None):
         self.scheduler, self.name, self.n_chunks, self.checking_s = scheduler, name, n_chunks, checking_s
-        due = scheduler.due(n_chunks) if due is None else due
-        self.slot = SchedulingSlot(due=due, n_left=n_chunks, document=document or DocumentSlot())
+        due = scheduler.register_part(n_chunks) if due is None else due
+        self.slot = SchedulingSlot(due=due, n_left=n_chunks, document=document or DocumentState())
 
     async def run(self):
         await self.scheduler.run_chain(self.slot, self._work)
@@ -29,7 +35,7 @@ class Chain:
         engine = ScheduledEngine(None, self.scheduler, self.slot)
         for number in range(self.n_chunks):
             await engine.complete(Prompt(system=self.name, user=str(number)), SAMPLING)
-            self.scheduler.chunks_left(self.slot, self.n_chunks - number - 1)
+            self.scheduler.set_chunks_left(self.slot, self.n_chunks - number - 1)
             await asyncio.sleep(self.checking_s)
 
 
@@ -40,8 +46,13 @@ async def run(*chains):
 
 
 def is_idle(scheduler):
-    counts = (scheduler.n_busy, scheduler.n_under_way, scheduler.n_to_begin, scheduler.n_chunks_open)
-    return counts == (0, 0, 0, 0) and not scheduler._going_on and not scheduler._beginning
+    counts = (
+        scheduler.n_in_flight,
+        scheduler.n_chains_in_progress,
+        scheduler.n_chains_to_start,
+        scheduler.n_chunks_open,
+    )
+    return counts == (0, 0, 0, 0) and not scheduler._waiting_in_progress and not scheduler._waiting_to_start
 
 
 def names(engine):
@@ -93,7 +104,7 @@ async def test_when_checks_are_slow_chains_do_not_pile_up_before_them():
     async def watch():
         nonlocal most
         while True:
-            most = max(most, scheduler.n_under_way)
+            most = max(most, scheduler.n_chains_in_progress)
             await asyncio.sleep(0)
 
     watcher = asyncio.create_task(watch())
@@ -108,11 +119,11 @@ async def test_the_next_part_has_room_when_few_chains_are_left_to_begin():
     running = asyncio.create_task(run(*[Chain(scheduler, str(i), 1) for i in range(10)]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    waiting = asyncio.create_task(scheduler.room())
+    waiting = asyncio.create_task(scheduler.wait_until_part_needed())
     await asyncio.sleep(0)
     assert not waiting.done()
     await waiting
-    assert scheduler.n_to_begin == 4
+    assert scheduler.n_chains_to_start == 4
     await running
 
 
@@ -178,7 +189,7 @@ async def test_time_is_shared_among_the_requests_that_use_it():
 async def test_closed_it_finishes_what_began_and_the_other_variants_of_its_document():
     engine = ScriptedEngine(max_in_flight=1, delay_s=0.001)
     scheduler = Scheduler(engine)
-    document = DocumentSlot()
+    document = DocumentState()
     chains = [
         Chain(scheduler, "variant 0", 2, due=0, document=document),
         Chain(scheduler, "other", 5, due=9),
@@ -189,8 +200,8 @@ async def test_closed_it_finishes_what_began_and_the_other_variants_of_its_docum
     scheduler.close()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(names(engine)) == ["variant 0", "variant 0", "variant 1"]
-    assert [type(result) for result in results] == [type(None), NotBegunError, type(None)]
-    with pytest.raises(NotBegunError):
+    assert [type(result) for result in results] == [type(None), ChainNotStartedError, type(None)]
+    with pytest.raises(ChainNotStartedError):
         await Chain(scheduler, "late", 1).run()
     assert is_idle(scheduler)
 
@@ -199,18 +210,18 @@ async def test_it_closes_when_no_more_may_begin():
     engine = ScriptedEngine(max_in_flight=4)
     n_begun = 0
 
-    def may_begin(n_chunks_open):
+    def may_start_chain(n_chunks_open):
         return n_begun < 3
 
-    scheduler = Scheduler(engine, may_begin=may_begin)
+    scheduler = Scheduler(engine, may_start_chain=may_start_chain)
     tasks = [asyncio.create_task(Chain(scheduler, str(i), 2).run()) for i in range(3)]
     await asyncio.sleep(0)
     n_begun = 3
     tasks += [asyncio.create_task(Chain(scheduler, "further", 2).run()) for _ in range(3)]
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(result) for result in results] == [type(None)] * 3 + [NotBegunError] * 3
+    assert [type(result) for result in results] == [type(None)] * 3 + [ChainNotStartedError] * 3
     assert scheduler.closed
-    await scheduler.room()  # nobody waits for a closed one
+    await scheduler.wait_until_part_needed()  # nobody waits for a closed one
 
 
 async def test_an_engine_error_reaches_who_asked():

@@ -4,30 +4,30 @@ from rephrase.scheduling.target import Target
 
 
 def test_without_a_number_all_may_begin():
-    assert Target().may_begin(10**9)
+    assert Target().may_start_chain(10**9)
     assert not Target().reached
 
 
 def test_no_more_begins_than_will_probably_be_needed():
     target = Target(1000, expected_chunk_tokens=100)
-    assert target.may_begin(9)
-    assert not target.may_begin(10)
+    assert target.may_start_chain(9)
+    assert not target.may_start_chain(10)
     # It turns out that chunks bring 50 tokens each.
     for _ in range(10):
-        target.saw_chunk(50)
-    assert target.may_begin(8)
-    assert not target.may_begin(10)
-    target.add(0, 500)
+        target.add_chunk(50)
+    assert target.may_start_chain(8)
+    assert not target.may_start_chain(10)
+    target.finish_chain(0, 500)
     assert target.n_finished == 500
-    assert target.may_begin(8)
-    assert not target.may_begin(10)
+    assert target.may_start_chain(8)
+    assert not target.may_start_chain(10)
 
 
 def test_it_counts_what_is_finished_over_all_parts_and_sessions():
     target = Target(1000)
     target.set_part(0, 600)  # committed before
-    target.saw_chunk(300)
-    target.add(1, 300)
+    target.add_chunk(300)
+    target.finish_chain(1, 300)
     assert not target.reached
     target.set_part(1, 400)
     assert target.reached
