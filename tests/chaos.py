@@ -64,12 +64,18 @@ def command_server() -> Iterator[Path]:
 class Command:
     """One process of the scripted command."""
 
-    def __init__(self, *arguments: object, folder: Path, environment: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: object,
+        folder: Path,
+        environment: dict[str, object] | None = None,
+        working_directory: Path | None = None,
+    ) -> None:
         name = f"{time.monotonic_ns()}"
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         values = {name: str(value) for name, value in (environment or {}).items()}
         self.process = multiprocessing.get_context("forkserver").Process(
-            target=_run, args=([*map(str, arguments)], values, str(self._out), str(self._err))
+            target=_run, args=([*map(str, arguments)], values, str(self._out), str(self._err), working_directory)
         )
         self.process.start()
 
@@ -84,7 +90,9 @@ class Command:
         self.process.join()
 
 
-def _run(arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
+def _run(arguments: list[str], environment: dict[str, str], out: str, err: str, working_directory: Path | None) -> None:
+    if working_directory:
+        os.chdir(working_directory)
     os.environ.update({"COLUMNS": "200", **environment})
     for path, stream in ((out, 1), (err, 2)):
         descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)

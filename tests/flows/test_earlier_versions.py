@@ -1,0 +1,107 @@
+"""What version 0.1.0 wrote still opens, and goes on.
+
+`tests/fixtures/v0.1.0` holds a run that was killed in its second part (two parts committed, one with a journal, one not
+begun) and a training run on its shards that was stopped after its checkpoint of step 4. Scripted models wrote it.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from chaos import Command
+
+from flows.report.writing import write_report
+from flows.results.summary import summarize
+from rephrase.dataset.audit import audit
+from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.storage.storage import Storage
+from training.export import load_model
+from training.loop.run import RunOptions, train
+from training.loop.telemetry import read_metrics
+from training.model.config import ModelConfig
+from training.model.presets import PRESETS
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "v0.1.0"
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy to work in: the plan names its input by its path, and knows it by its time."""
+    folder = tmp_path / "v0.1.0"
+    shutil.copytree(FIXTURE, folder)
+    os.utime(folder / "corpus.jsonl", (1_700_000_000, 1_700_000_000))
+    plan = json.loads((folder / "run" / "plan.json").read_text())
+    plan["inputs"][0]["path"] = str(folder / "corpus.jsonl")
+    (folder / "run" / "plan.json").write_text(json.dumps(plan))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_killed_run_is_read_checked_and_reported(old: Path) -> None:
+    storage = Storage("run")
+    assert audit(storage).problems == []
+    summary = summarize(storage)
+    assert (summary.n_read, summary.n_to_do, summary.n_parts, summary.n_parts_committed) == (14, 7, 4, 2)
+    texts = [row["text"] for table in read_rewrites(storage) for row in table.to_pylist()]
+    assert len(texts) == summary.n_rewrites == 5
+    assert all(texts)
+    assert {row["reason"] for table in read_rejects(storage) for row in table.to_pylist()} == {
+        "duplicate_id",
+        "empty_text",
+    }
+    assert write_report("run", None, n_sample=10, seed=0, links=False, encoder=None, notify=lambda _: None).n_rows
+
+
+@pytest.mark.usefixtures("commands")
+def test_a_killed_run_goes_on(old: Path, tmp_path: Path) -> None:
+    before = {name: (old / "run" / name).read_bytes() for name in ("rewrites/part-00000.parquet", "plan.json")}
+    command = Command(
+        *("rephrase", "corpus.jsonl", "run", "--model", "model", "--recipes", "plain.toml", "--recipe", "plain"),
+        *("--calibration", "weights.json", "--part-bytes", 4500, "--json"),
+        folder=tmp_path,
+        working_directory=old,
+        environment={"SCRIPTED_LOG": tmp_path / "requests"},
+    )
+    code, out, error = command.wait()
+    assert code == 0, error
+    summary = json.loads(out)
+    assert (summary["n_accepted"], summary["n_rejected"], summary["n_to_do"]) == (12, 2, 0)
+    assert summary["n_tokens_resumed"] > 0  # the chunk of the document that was in progress
+    asked = {line.split("\t")[0] for line in (tmp_path / "requests").read_text().splitlines()}
+    assert asked == {"5", "7", "8", "9", "10"}, "what was committed or in the journal is not generated again"
+    assert audit(Storage(old / "run")).problems == []
+    assert before == {name: (old / "run" / name).read_bytes() for name in before}
+
+
+def test_a_stopped_training_run_goes_on(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny(vocab_size: int = 0) -> ModelConfig:
+        return ModelConfig(
+            vocab_size=vocab_size,
+            hidden_size=16,
+            n_layers=2,
+            n_dense_layers=1,
+            n_heads=2,
+            q_rank=8,
+            kv_rank=8,
+            nope_head_dim=8,
+            rope_head_dim=4,
+            v_head_dim=8,
+            dense_ffn_size=24,
+            expert_ffn_size=8,
+            n_experts=4,
+            n_active_experts=2,
+            context_length=32,
+        )
+
+    monkeypatch.setitem(PRESETS, "tiny", tiny)
+    options = RunOptions.from_json(json.loads(Path("training/run.json").read_text()))
+    before = [row["loss"] for row in read_metrics(Path("training"), "train")][:4]
+    summary = train("run", "training", options)
+    assert summary.finished
+    rows = list(read_metrics(Path("training"), "train"))
+    assert [row["step"] for row in rows] == [*range(1, 9)]
+    assert [row["loss"] for row in rows][:4] == before
+    model, _ = load_model("training")
+    assert model.config.hidden_size == 16
