@@ -1,4 +1,4 @@
-"""The configuration of a rephrase run: one model that the command line, the Prefect form and plan.json share."""
+"""The configuration of a rephrase run: one model shared by the command line, the Prefect form and plan.json."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -17,61 +17,63 @@ from rephrase.settings import Settings
 
 
 class RayConfig(Settings):
-    """Where the Ray cluster is, and what of it one part takes."""
+    """The Ray cluster, and the resources that one part takes."""
 
     address: str | None = Field(
-        None, description="Of the cluster's head, such as 10.0.0.1:6379; without one, Ray runs on this machine."
+        None, description="Address of the head node, such as 10.0.0.1:6379; without one, Ray runs on this machine."
     )
-    cpus_per_part: float = Field(1, gt=0, description="CPUs of a worker, which writes one part at a time.")
-    gpus_per_part: float = Field(0, ge=0, description="GPUs of a worker: 1 for a vLLM in each worker.")
+    cpus_per_part: float = Field(1, gt=0, description="CPUs per worker; a worker writes one part at a time.")
+    gpus_per_part: float = Field(0, ge=0, description="GPUs per worker: 1 to run vLLM in each worker.")
 
 
 class RephraseConfig(Settings):
-    """Everything a rephrase run needs to know."""
+    """The options of a rephrase run."""
 
-    # In the order of the form in Prefect's UI: what is changed most comes first.
+    # In the order of the form in Prefect's UI: the options changed most often come first.
     source: str = Field(description="File, folder or glob, on any fsspec filesystem.")
     output: str = Field(description="Folder for the shards, on any fsspec filesystem.")
     new_files: bool = Field(
         False,
-        description="Take files that came since the last run as further parts. Without it, a run whose inputs are not "
-        "those it began with stops.",
+        description="Also take files added since the last run, as further parts. Without it, a run whose inputs have "
+        "changed stops.",
     )
-    limit: int | None = Field(None, ge=1, description="Take only so many records.")
-    domain: Domain = Field(Domain.KNOWLEDGE, description="What the documents are.")
+    limit: int | None = Field(None, ge=1, description="Take only the first N records.")
+    domain: Domain = Field(Domain.KNOWLEDGE, description="Domain of the documents.")
     recipe: str = Field(
         "auto",
         description="How documents are rewritten: auto (by domain and language), none (left as they are), a recipe's "
         "name, or several joined with +.",
     )
-    recipe_files: tuple[str, ...] = Field((), description="Recipe files that add to the built-in ones.")
-    n_variants: int = Field(1, ge=1, le=1000, description="Rewrites of each document, in different styles.")
+    recipe_files: tuple[str, ...] = Field((), description="Recipe files in addition to the built-in ones.")
+    n_variants: int = Field(1, ge=1, le=1000, description="Rewrites per document, in different styles.")
     on_reject: OnReject = Field(
         "reject",
-        description="A chunk refused after all tries: reject leaves it out, keep puts its source in its place, "
-        "document refuses the whole document.",
+        description="For a chunk rejected after all attempts: reject drops it, keep uses its source instead, document "
+        "rejects the whole document.",
     )
-    n_retries: int = Field(2, ge=0, le=100, description="Further tries for a chunk that was refused.")
-    seed: int = Field(0, ge=0, description="Another seed gives other rewrites.")
+    n_retries: int = Field(2, ge=0, le=100, description="Further attempts for a rejected chunk.")
+    seed: int = Field(0, ge=0, description="Random seed; another one gives other rewrites.")
     target_tokens: int | None = Field(
-        None, ge=1, description="Stop when so many tokens are accepted; a larger number, or none, goes on."
+        None, ge=1, description="Stop once this many tokens are accepted; a larger number, or none, continues."
     )
-    price_per_hour: float = Field(0, ge=0, description="Of all engines of the run together.")
-    price_in: float = Field(0, ge=0, description="Of a million prompt tokens.")
-    price_out: float = Field(0, ge=0, description="Of a million generated tokens.")
+    price_per_hour: float = Field(0, ge=0, description="Price per hour of all engines together.")
+    price_in: float = Field(0, ge=0, description="Price per million prompt tokens.")
+    price_out: float = Field(0, ge=0, description="Price per million generated tokens.")
     license: str | None = Field(None, description="Licence of the data set, for its data card: cc-by-4.0, mit, …")
-    source_description: str | None = Field(None, description="What the sources are, for the data card.")
+    source_description: str | None = Field(None, description="Description of the sources, for the data card.")
     engine: EngineConfig = Field(EngineConfig(), description="Which language model rewrites, and where it runs.")
     fidelity: FidelityConfig = Field(FidelityConfig(), description="When a rewrite is accepted.")
     runner: Literal["local", "ray"] = Field(
-        "local", description="local: all parts in this process; ray: parts on the machines of a Ray cluster."
+        "local", description="local: all parts in this process; ray: parts on a Ray cluster."
     )
-    ray: RayConfig = Field(RayConfig(), description="For the runner ray: the cluster, and what one part takes of it.")
+    ray: RayConfig = Field(
+        RayConfig(), description="For the runner ray: the cluster, and the resources that one part takes."
+    )
     text_field: str = Field("text", description="Field or JMESPath expression that holds the text.")
-    id_field: str = Field("id", description="Field that holds a document's id; without one, ids are made.")
+    id_field: str = Field("id", description="Field that holds a document's id; without one, ids are generated.")
     title_field: str = Field("title", description="Field that holds a document's title, if any.")
     language_field: str = Field("language", description="Field that holds a document's language, if any.")
-    metadata_fields: tuple[str, ...] = Field((), description="Fields to carry along into the shards.")
+    metadata_fields: tuple[str, ...] = Field((), description="Fields to copy into the shards.")
     max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
     part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
 
@@ -86,14 +88,14 @@ class RephraseConfig(Settings):
     @model_validator(mode="after")
     def _new_files_fit_the_limit(self) -> "RephraseConfig":
         if self.new_files and self.limit is not None:
-            raise ValueError("new_files and limit exclude each other: with a limit, files that come later are not read")
+            raise ValueError("new_files and limit are mutually exclusive: with a limit, files added later are not read")
         return self
 
     @property
     def read_options(self) -> ReadOptions:
         """
         Raises:
-            ValueError: a field is no JMESPath expression.
+            ValueError: a field is not a valid JMESPath expression.
         """
         fields = Fields(
             text=self.text_field,
@@ -113,8 +115,8 @@ class RephraseConfig(Settings):
         )
 
     def pinned(self, model: str, model_revision: str, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-        """What a resumed run must have in common with the one before: all that shapes the text, but not the speed."""
-        # Not the source: its files are compared one by one, and a path may be written in several ways.
+        """The options that a resumed run must share with the first: those that affect the text, not the speed."""
+        # Not the source: its files are compared one by one, and the same path can be written in several ways.
         elsewhere = {"engine", "source", "output", "recipe_files", "new_files", "runner", "ray"}
         changeable = {"target_tokens", "price_per_hour", "price_in", "price_out", "license", "source_description"}
         pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)

@@ -1,4 +1,4 @@
-"""The demo: real documents that ship inside installed packages, found when it runs, through the whole pipeline."""
+"""The demo: run the whole pipeline on real documents found in installed packages."""
 
 import importlib
 import importlib.resources
@@ -23,7 +23,7 @@ MIN_PARAGRAPH_CHARACTERS = 150
 
 
 def packaged_documents() -> list[Row]:
-    """Prose from the documentation of scikit-learn's data sets and of some of SciPy, NetworkX and mpmath, as records.
+    """Prose from the documentation of scikit-learn's data sets and parts of SciPy, NetworkX and mpmath, as records.
 
     Raises:
         ValueError: these packages are not installed.
@@ -55,7 +55,7 @@ def _title(name: str) -> str:
 
 
 def prose(text: str) -> str:
-    """The paragraphs that are sentences: a small model only stumbles over tables, signatures and examples."""
+    """Only the paragraphs of prose: a small model fails on tables, signatures and examples."""
     paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text))
     return "\n\n".join(p for p in paragraphs if len(p) >= MIN_PARAGRAPH_CHARACTERS and _is_prose(p))
 
@@ -71,7 +71,7 @@ def _is_prose(paragraph: str) -> bool:
 
 
 def run_demo(output: str, out: Console, err: Console) -> None:
-    """Rewrite the packaged documents into `output` and show what came of it; a demo that was stopped goes on."""
+    """Rewrite the packaged documents into `output` and show the results; a stopped demo resumes."""
     records = packaged_documents()
     source = Path(output) / "source" / "documents.jsonl"
     source.parent.mkdir(parents=True, exist_ok=True)
@@ -82,9 +82,9 @@ def run_demo(output: str, out: Console, err: Console) -> None:
         f"[bold]Palimpsest demo[/bold]\n"
         f"{len(records)} documents from the documentation of scikit-learn, SciPy, NetworkX and mpmath are cut into "
         f"chunks of at most 256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each "
-        f"document in {N_VARIANTS} styles, chunk after chunk. A rewrite is refused for its form (cut off, a loop, a "
-        f"copy, chatter), when its meaning is too far from its source's (all-MiniLM-L6-v2), or when its facts are not "
-        f"those of its source; it is then tried up to twice more, with the fact named. It takes a few minutes.\n"
+        f"document in {N_VARIANTS} styles, chunk after chunk. A rewrite is rejected for its form (truncated, "
+        f"looping, a copy, chatter), if its meaning is too far from the source (all-MiniLM-L6-v2), or if its facts "
+        f"differ from the source; up to two more attempts follow, with the wrong fact named. It takes a few minutes.\n"
     )
     summary = run_locally(
         {
@@ -101,17 +101,17 @@ def run_demo(output: str, out: Console, err: Console) -> None:
     print_summary(out, summary)
     n_rows = sum(table.num_rows for table in read_rewrites(storage, ["id", "text"]))
     out.print(f"\nread back: {n_rows} rewrites from {summary.n_parts_committed} committed shards\n")
-    out.print("[bold]Two rewrites that were accepted[/bold], each beside the chunk it came from:")
+    out.print("[bold]Two accepted rewrites[/bold], each beside its source chunk:")
     for example in accepted_examples(storage, 2):
         print_example(out, example)
-    out.print("[bold]One that was refused[/bold], kept with its reason in rejects/:")
+    out.print("[bold]One that was rejected[/bold], kept with its reason in rejects/:")
     for example in rejected_examples(storage, 1):
         print_example(out, example)
     out.print(
-        f"The model is small and often wrong, also where it was accepted: real corpora want 1B and more.\n"
+        f"The model is small and often wrong, even in accepted rewrites: real corpora need 1B parameters or more.\n"
         f"See more:      palimpsest report {summary.output}\n"
         f"Your corpus:   palimpsest rephrase corpus.jsonl out --variants 3\n"
         f"In Python:     datasets.load_dataset('parquet', data_files='{summary.output}/rewrites/*.parquet')"
     )
     if not n_rows:
-        raise RuntimeError("the demo ended without one accepted rewrite; the table above says why")
+        raise RuntimeError("the demo ended without one accepted rewrite; the summary above says why")

@@ -1,4 +1,4 @@
-"""Run the flow in this process, with a progress line and no server to start."""
+"""Run the flow in this process, with a progress line; no server has to be running."""
 
 import asyncio
 import signal
@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from flows.config import RephraseConfig
-from flows.results.progress import shown
+from flows.results.progress import show_progress
 from flows.results.summary import Summary
 from rephrase.corpus.reading import list_inputs
 from rephrase.progress import Progress
@@ -17,18 +17,18 @@ from rephrase.prompting.routing import open_recipes
 def run_locally(values: dict[str, Any], console: Console) -> Summary:
     """
     Raises:
-        pydantic.ValidationError: an option is wrong.
+        pydantic.ValidationError: an option is invalid.
         ValueError, FileNotFoundError, RuntimeError: what the flow raises.
-        KeyboardInterrupt, prefect.exceptions.TerminationSignal: it was stopped; the same call goes on.
+        KeyboardInterrupt, prefect.exceptions.TerminationSignal: it was stopped; the same call resumes it.
     """
     config = RephraseConfig.model_validate(values)
-    # What is wrong with the options is said before Prefect and the models are loaded, which takes seconds.
+    # Report wrong options before loading Prefect and the models, which takes seconds.
     open_recipes(config.recipe, config.recipe_files)
     list_inputs(config.source, config.output)
-    config.read_options  # noqa: B018  raises when a field is no expression
+    config.read_options  # noqa: B018  raises if a field is not an expression
     from flows.running.prefect_server import prefect_api
 
-    # Once the flow has closed, Prefect sends SIGTERM again to whoever handled it before; by default that is a kill.
+    # When the flow has closed, Prefect sends SIGTERM again to the previous handler; the default one kills the process.
     signal.signal(signal.SIGTERM, _terminate)
     with prefect_api():
         return asyncio.run(_run(config, console))
@@ -46,5 +46,5 @@ async def _run(config: RephraseConfig, console: Console) -> Summary:
 
     progress = Progress()
     current_progress.set(progress)
-    async with shown(progress, console):
+    async with show_progress(progress, console):
         return await rephrase(config)

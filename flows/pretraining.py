@@ -1,4 +1,4 @@
-"""The Prefect flows that train: on shards that are there, or on those that a rephrase run has just written."""
+"""The Prefect flows that train: on existing shards, or on those that a rephrase run has just written."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from training.train_config import TrainConfig
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {config.preset} on {shards}")
 def train_model(shards: str, run: str, config: TrainConfig) -> dict[str, Any]:
-    """Train in the folder `run`; a run that was stopped goes on from its newest checkpoint."""
+    """Train in the folder `run`; a stopped run resumes from its newest checkpoint."""
     from training.loop.run import train
 
     summary = train(shards, run, config.options())
@@ -53,7 +53,7 @@ async def full_run(
     run: str,
     training: TrainConfig = TrainConfig(),  # noqa: B008  frozen
 ) -> dict[str, Any]:
-    """Rephrase a corpus, then train on what came of it.
+    """Rephrase a corpus, then train on the result.
 
     Args:
         config: What to rewrite, and how.

@@ -1,4 +1,4 @@
-"""The Prefect flow that gives verdicts on pairs of texts, or anew on a finished run."""
+"""The Prefect flow that gives verdicts on pairs of texts, or new verdicts on a finished run."""
 
 from prefect import flow, get_run_logger
 
@@ -8,7 +8,7 @@ from flows.verification.verify_pairs import Verification, verify_pairs
 
 @flow(name="verify", flow_run_name="verify {config.source}", persist_result=False, validate_parameters=True)
 def verify(config: VerifyConfig) -> Verification:
-    """Say of each rewrite how probably it says what its source says, and where it does not; writes one Parquet file."""
+    """Estimate the probability that each rewrite is faithful, and show where it is not; writes one Parquet file."""
     found = verify_pairs(config)
     get_run_logger().info("%d of %d accepted: %s", found.n_accepted, found.n_pairs, found.output)
     return found

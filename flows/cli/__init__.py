@@ -1,4 +1,4 @@
-"""The `palimpsest` command: one file a command, and below them `console` and `run_options`.
+"""The `palimpsest` command: one file per command, on top of `console` and `run_options`.
 
-Commands parse, call and print; what they call lives elsewhere.
+Commands parse options, call other packages and print.
 """

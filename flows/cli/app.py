@@ -1,4 +1,4 @@
-"""The `palimpsest` command: which commands there are, and what must be set before any of them runs."""
+"""The `palimpsest` command: its subcommands, and what must be set before any of them runs."""
 
 import io
 import os
@@ -25,26 +25,26 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Rewrite a pre-training corpus so that each token teaches more, and prove that each rewrite says what its "
-    "source said.",
+    help="Rewrite a pre-training corpus so that each token teaches more, and check that every rewrite is "
+    "faithful to its source.",
 )
 
 
 @app.callback()
 def settings(context: typer.Context) -> None:
-    """Settings that must stand before Prefect is imported; what the user set stays."""
+    """Set what must be in the environment before Prefect is imported; values set by the user are kept."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # documents hold all of Unicode, whatever the locale
+        if isinstance(stream, io.TextIOWrapper):  # documents contain any Unicode, whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     if context.invoked_subcommand != "serve":
-        # Prefect logs a traceback for every run that fails; what went wrong is said here in one line.
+        # Prefect logs a traceback for every failed run; the command prints the cause in one line.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     for name, value in {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        # It would print each event that could not be sent while a server was away, though it is sent later.
+        # Otherwise Prefect prints every event that it cannot send during a server outage, although it sends them later.
         "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
-        # The waits double: a server that is away for eight minutes does not end a run.
+        # The backoff doubles: a run survives a server outage of eight minutes.
         "PREFECT_CLIENT_MAX_RETRIES": "8",
     }.items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""`palimpsest calibrate`: weights of one's own."""
+"""`palimpsest calibrate`: fit custom weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,25 +10,25 @@ from flows.cli.verify import EntailmentOption, KindOption, LikelihoodOption
 
 
 def calibrate(
-    pairs: Annotated[str, typer.Argument(help="Parquet or JSON Lines of pairs with a label.")],
+    pairs: Annotated[str, typer.Argument(help="Parquet or JSON Lines file of labelled pairs.")],
     label_field: Annotated[str, typer.Option(help="Field that says whether a rewrite is faithful: true or 1.")],
-    out_file: Annotated[str, typer.Option("--out", help="Weights to write; a diagram goes beside them.")],
+    out_file: Annotated[str, typer.Option("--out", help="Weights file to write; a diagram is written beside it.")],
     source_field: Annotated[str, typer.Option(help="Field that holds the source.")] = "source",
     rewrite_field: Annotated[str, typer.Option(help="Field that holds the rewrite.")] = "rewrite",
     kind: KindOption = "knowledge",
     likelihood: LikelihoodOption = None,
     entailment: EntailmentOption = None,
     max_false_rejects: Annotated[
-        float, typer.Option(min=0, max=1, help="The threshold refuses at most this share of faithful rewrites.")
+        float, typer.Option(min=0, max=1, help="The threshold rejects at most this share of faithful rewrites.")
     ] = 0.2,
     plant: Annotated[
-        bool, typer.Option("--plant", help="Also plant errors in the sources, for what the labels do not show.")
+        bool, typer.Option("--plant", help="Also add pairs with planted errors, to cover errors that the labels lack.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Fit the probability to labels of your own; models of other kinds are kept as they ship.
+    """Fit the probability to your own labels; the shipped models of other kinds are kept.
 
-    Figures are of rows that the model had not seen: five folds, cut between sources.
+    The figures are out-of-fold: five folds, split by source.
 
     Example:
 

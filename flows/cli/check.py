@@ -1,4 +1,4 @@
-"""`palimpsest check`: is a dataset what its commits say?"""
+"""`palimpsest check`: does a dataset match its commits?"""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated
@@ -19,11 +19,11 @@ def check(
     output: Output,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Verify a whole dataset; the exit code is 1 when something is wrong, and it says what to do.
+    """Verify a whole dataset and say how to fix what is wrong; the exit code is 1 if anything is.
 
-    Every file is read: checksums, schema and counts of each commit; no id and no record twice; accepted + rejected +
-    to do = input; no file that belongs to nothing. What a killed run left behind and the next one puts in order is a
-    note, not an error.
+    Reads every file. Checks the checksums, schema and counts of each commit, that no id and no record occurs twice,
+    that accepted + rejected + to do = input, and that no file is orphaned. What a killed run leaves behind and the next
+    run cleans up is a notice, not a problem.
 
     Examples:
 
@@ -46,7 +46,7 @@ def check(
 
 
 def print_audit(audit: "Audit") -> None:
-    """What was counted, and each finding with what to do about it."""
+    """Print the counts, then each finding with its remedy."""
     table = Table(title=audit.output, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -63,12 +63,12 @@ def print_audit(audit: "Audit") -> None:
     table.add_row("parts committed", f"{audit.n_parts_committed:,} of {audit.n_parts:,}")
     table.add_row("MB read", f"{audit.n_bytes_read / 1e6:,.1f}")
     out.print(table)
-    _print_findings("note", "yellow", audit.notes)
-    _print_findings("wrong", "red", audit.problems)
+    _print_findings("notice", "yellow", audit.notes)
+    _print_findings("problem", "red", audit.problems)
     if audit.problems:
-        out.print(f"{len(audit.problems):,} things are wrong", style="bold red")
+        out.print(f"problems found: {len(audit.problems):,}", style="bold red")
     else:
-        out.print("nothing is wrong", style="bold green")
+        out.print("no problems found", style="bold green")
 
 
 def _print_findings(label: str, style: str, findings: "list[Finding]") -> None:

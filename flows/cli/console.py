@@ -1,4 +1,4 @@
-"""What every command writes with: two consoles, JSON, and errors as one line with an exit code."""
+"""Output shared by all commands: two consoles, JSON, and errors as one line with an exit code."""
 
 import asyncio
 import errno
@@ -23,7 +23,7 @@ def print_json(value: object) -> None:
 
 
 class readable_errors:  # noqa: N801  reads as a statement
-    """SchedulingSlot the errors that a user can do something about into one line and an exit code.
+    """Turn errors that the user can act on into one line and an exit code.
 
     PALIMPSEST_DEBUG=1 shows the traceback instead.
     """
@@ -33,19 +33,19 @@ class readable_errors:  # noqa: N801  reads as a statement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, BaseExceptionGroup):
-            error = leaves(error)[0]
+            error = leaf_exceptions(error)[0]
         if error is None or os.environ.get("PALIMPSEST_DEBUG"):
             return
         stopped = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
         if stopped or type(error).__name__ == "TerminationSignal":  # Prefect's, for SIGTERM
-            err.print("[yellow]stopped; what was finished is kept. The same command goes on from there.[/yellow]")
+            err.print("[yellow]stopped; finished work is kept. Run the same command again to resume.[/yellow]")
             raise typer.Exit(EXIT_INTERRUPTED if stopped else EXIT_TERMINATED)
         if isinstance(error, ValidationError):
             fail("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()))
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            fail(f"{error}; make room and run the same command again: what was finished is kept")
-        of_s3 = type(error).__module__.startswith("botocore.")  # no key, no connection
-        if of_s3 or isinstance(error, ValueError | RuntimeError | OSError | ImportError):
+            fail(f"{error}; free some space and run the same command again: finished work is kept")
+        from_s3 = type(error).__module__.startswith("botocore.")  # no credentials, no connection
+        if from_s3 or isinstance(error, ValueError | RuntimeError | OSError | ImportError):
             fail(f"{error}" if str(error) else type(error).__name__)
 
 
@@ -55,8 +55,8 @@ def fail(message: str) -> None:
     raise typer.Exit(1)
 
 
-def leaves(group: BaseExceptionGroup) -> Sequence[BaseException]:
+def leaf_exceptions(group: BaseExceptionGroup) -> Sequence[BaseException]:
     found: list[BaseException] = []
     for error in group.exceptions:
-        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+        found.extend(leaf_exceptions(error) if isinstance(error, BaseExceptionGroup) else [error])
     return found

@@ -10,7 +10,7 @@ from flows.cli.console import err, out, readable_errors
 def demo(
     output: Annotated[str, typer.Argument(help="Folder for the shards.")] = "demo-output",
 ) -> None:
-    """Rewrite documents that ship inside installed packages, in several styles, with the packaged models."""
+    """Rewrite the documentation of installed packages in several styles with the packaged models."""
     from flows.demo import run_demo
 
     with readable_errors():

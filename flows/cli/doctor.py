@@ -18,20 +18,20 @@ SIGNS = {
 
 
 def doctor(
-    output: Annotated[str | None, typer.Argument(help="Output folder to try: local, s3://…, gs://…")] = None,
+    output: Annotated[str | None, typer.Argument(help="Output folder to test: local, s3://…, gs://…")] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Load the model into the engine, and have it complete a prompt.")
+        bool, typer.Option("--deep", help="Load the model into the engine and generate one completion.")
     ] = False,
     engine: Annotated[Literal["vllm", "openai"], typer.Option(help="As for rephrase.")] = "vllm",
     model: Annotated[str | None, typer.Option(help="As for rephrase.")] = None,
-    endpoint: Annotated[list[str] | None, typer.Option(help="As for rephrase; asked for one completion.")] = None,
+    endpoint: Annotated[list[str] | None, typer.Option(help="As for rephrase; one completion is requested.")] = None,
     encoder: Annotated[str, typer.Option(help="As for rephrase.")] = "all-MiniLM-L6-v2",
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Check what a run needs, and say how to mend what is wrong. Exit code 1 when something is.
+    """Check everything a run needs and say how to fix what is wrong; the exit code is 1 if anything is.
 
-    Python and packages, memory, disk, GPU, the Prefect server and the address its UI asks, the output folder (a small
-    file is written, replaced, listed, read and removed), the models, the engine.
+    Checks Python and its packages, memory, disk, GPU, the Prefect server and the API address that its UI uses, the
+    output folder (a small file is written, replaced, listed, read and removed), the models and the engine.
 
     Examples:
 
@@ -41,14 +41,14 @@ def doctor(
     """
     import dataclasses
 
-    from flows.doctor import Questions, examine
+    from flows.doctor import DoctorOptions, run_checks
     from rephrase.engines.opening import EngineConfig
 
     with readable_errors():
         engine_config = EngineConfig(kind=engine, model=model, endpoints=tuple(endpoint or ()), timeout_s=60)
-        questions = Questions(output=output, engine=engine_config, encoder=encoder, deep=deep)
+        options = DoctorOptions(output=output, engine=engine_config, encoder=encoder, deep=deep)
         findings = []
-        for finding in examine(questions):
+        for finding in run_checks(options):
             findings.append(finding)
             if not json_output:
                 _show(finding)
@@ -56,7 +56,7 @@ def doctor(
         if json_output:
             print_json([dataclasses.asdict(finding) for finding in findings])
         elif problems:
-            out.print(f"[red]{len(problems)} to mend[/red]")
+            out.print(f"[red]problems to fix: {len(problems)}[/red]")
         else:
             out.print("[green]ready[/green]")
     if problems:

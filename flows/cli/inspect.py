@@ -11,10 +11,10 @@ from flows.cli.run_options import Output
 
 def inspect(
     output: Output,
-    examples: Annotated[int, typer.Option(min=0, help="Accepted rewrites, and rejects, to show.")] = 3,
+    examples: Annotated[int, typer.Option(min=0, help="Number of accepted rewrites and of rejects to show.")] = 3,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show what a run wrote: the account, rewrites beside their sources, rejects by reason."""
+    """Show what a run wrote: a summary, rewrites beside their sources, and rejects by reason."""
     from flows.results.inspection import example_rows, print_inspection
     from flows.results.summary import summarize
     from rephrase.storage.storage import Storage

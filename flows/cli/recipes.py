@@ -1,4 +1,4 @@
-"""`palimpsest recipes`: which recipes there are, and what a recipe would say to a model about a document."""
+"""`palimpsest recipes`: list the recipes, or show the prompts that one builds for a document."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rephrase.prompting.recipes import Recipe
     from rephrase.records import Document, Prompt
 
-recipes_app = typer.Typer(help="List the recipes, or show what one would say to a model.")
+recipes_app = typer.Typer(help="List the recipes, or show the prompts that one builds.")
 RecipeFiles = Annotated[list[str] | None, typer.Option("--recipes", help="A recipe file of your own; may be repeated.")]
 
 
@@ -42,12 +42,12 @@ def list_recipes(
 @recipes_app.command("show")
 def show_recipe(
     name: Annotated[str, typer.Argument(help="The recipe.")],
-    on: Annotated[str, typer.Option(help="A corpus; its first document is shown.")],
+    on: Annotated[str, typer.Option(help="A corpus; its first document is used.")],
     text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
     recipes: RecipeFiles = None,
-    chunks: Annotated[int, typer.Option(min=1, help="Prompts for so many chunks.")] = 2,
+    chunks: Annotated[int, typer.Option(min=1, help="Number of chunks to show prompts for.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="As for rephrase.")] = 0,
-    model: Annotated[str, typer.Option(help="Whose tokenizer cuts the chunks.")] = "SmolLM2-135M-Instruct",
+    model: Annotated[str, typer.Option(help="Model whose tokenizer is used for chunking.")] = "SmolLM2-135M-Instruct",
 ) -> None:
     """Print the exact prompts for a real document, without running a model."""
     from rephrase.corpus.reading import Fields, ReadOptions
@@ -119,7 +119,7 @@ def show_prompts(
 ) -> "list[Prompt]":
     """The prompts for the first chunks of a document, as a run would send them.
 
-    What the model wrote before is not known without running it: the source stands in its place.
+    The text written so far is unknown without running the model; the source replaces it.
     """
     from rephrase.corpus.chunking import chunk_document
     from rephrase.corpus.language import detect_language

@@ -20,7 +20,7 @@ def rephrase(
             min=1,
             max=65535,
             envvar="PALIMPSEST_METRICS_PORT",
-            help="Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics.",
+            help="Serve Prometheus metrics at http://127.0.0.1:PORT/metrics.",
         ),
     ] = None,
     json_output: Annotated[
@@ -29,7 +29,7 @@ def rephrase(
 ) -> None:
     """Rewrite documents, check each rewrite against its source, write Parquet shards.
 
-    Nothing is lost when it stops: **the same command goes on** where it was stopped or killed. The API key for
+    Nothing is lost when a run stops or is killed: **run the same command again to resume**. The API key for
     `--engine openai` is read from OPENAI_API_KEY.
 
     Examples:
@@ -52,6 +52,6 @@ def rephrase(
         else:
             print_summary(out, summary)
             out.print(
-                f"[dim]look at it: palimpsest report {summary.output} (or inspect, in the terminal)[/dim]",
+                f"[dim]view it: palimpsest report {summary.output} (or inspect, in the terminal)[/dim]",
                 soft_wrap=True,
             )

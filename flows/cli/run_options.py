@@ -1,4 +1,4 @@
-"""The options of a run, which `rephrase` runs with and `plan` estimates from."""
+"""The options of a run, shared by `rephrase` and `plan`."""
 
 import functools
 import inspect
@@ -24,11 +24,11 @@ Output = Annotated[str, typer.Argument(help="Folder for the shards; local, s3://
 def with_run_options(
     *, without: Collection[str] = (), own_first: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command of `command(values, **own)` that takes the options of a run beside its own.
+    """Turn `command(values, **own)` into a command that takes the options of a run as well as its own.
 
     Args:
-        without: options of a run that have no meaning for the command.
-        own_first: whether --help shows the command's own options before those of a run.
+        without: run options that do not apply to the command.
+        own_first: whether --help shows the command's own options first.
     """
     return functools.partial(_with_run_options, without=without, own_first=own_first)
 
@@ -63,7 +63,7 @@ def run_options(
         ),
     ] = "text",
     id_field: Annotated[
-        str, typer.Option(rich_help_panel=READING, help="Field that holds the id; without one, ids are made.")
+        str, typer.Option(rich_help_panel=READING, help="Field that holds the id; without one, ids are generated.")
     ] = "id",
     title_field: Annotated[
         str, typer.Option(rich_help_panel=READING, help="Field that holds the title, if any.")
@@ -72,14 +72,16 @@ def run_options(
         str, typer.Option(rich_help_panel=READING, help="Field that holds the language, if any.")
     ] = "language",
     metadata_field: Annotated[
-        list[str] | None, typer.Option(rich_help_panel=READING, help="Field to carry along; may be repeated.")
+        list[str] | None, typer.Option(rich_help_panel=READING, help="Field to copy into the shards; may be repeated.")
     ] = None,
-    domain: Annotated[Domain, typer.Option(rich_help_panel=READING, help="What the documents are.")] = Domain.KNOWLEDGE,
+    domain: Annotated[
+        Domain, typer.Option(rich_help_panel=READING, help="Domain of the documents.")
+    ] = Domain.KNOWLEDGE,
     limit: Annotated[
-        int | None, typer.Option(rich_help_panel=READING, min=1, help="Take only the first so many records.")
+        int | None, typer.Option(rich_help_panel=READING, min=1, help="Take only the first N records.")
     ] = None,
     new_files: Annotated[
-        bool, typer.Option("--new-files", rich_help_panel=READING, help="Take files that came since the last run.")
+        bool, typer.Option("--new-files", rich_help_panel=READING, help="Also take files added since the last run.")
     ] = False,
     max_document_chars: Annotated[
         int, typer.Option(rich_help_panel=READING, min=1, help="Longer documents are rejected.")
@@ -94,30 +96,34 @@ def run_options(
     variants: Annotated[
         int,
         typer.Option(
-            rich_help_panel=REWRITING, min=1, max=1000, help="Rewrites of each document, each in another style."
+            rich_help_panel=REWRITING, min=1, max=1000, help="Rewrites per document, each in a different style."
         ),
     ] = 1,
     retries: Annotated[
-        int, typer.Option(rich_help_panel=REWRITING, min=0, help="Further tries for a chunk that was refused.")
+        int, typer.Option(rich_help_panel=REWRITING, min=0, help="Further attempts for a rejected chunk.")
     ] = 2,
     on_reject: Annotated[
         Literal["reject", "keep", "document"],
         typer.Option(
             rich_help_panel=REWRITING,
-            help="A chunk refused after all tries: reject leaves it out, keep puts its source in its place, "
-            "document refuses the whole document.",
+            help="For a chunk rejected after all attempts: reject drops it, keep uses its source instead, "
+            "document rejects the whole document.",
         ),
     ] = "reject",
-    seed: Annotated[int, typer.Option(rich_help_panel=REWRITING, min=0, help="Another seed gives other rewrites.")] = 0,
+    seed: Annotated[
+        int, typer.Option(rich_help_panel=REWRITING, min=0, help="Random seed; another one gives other rewrites.")
+    ] = 0,
     engine: Annotated[
         Literal["vllm", "openai"],
-        typer.Option(rich_help_panel=ENGINE, help="vllm: in this process. openai: a server at --endpoint."),
+        typer.Option(
+            rich_help_panel=ENGINE, help="vllm: in this process. openai: an OpenAI-compatible server at --endpoint."
+        ),
     ] = "vllm",
     model: Annotated[
         str | None,
         typer.Option(
             rich_help_panel=ENGINE,
-            help="Hub id or folder; by default the small packaged model, or what the server has.",
+            help="Hub id or folder; by default the small packaged model, or the model that the server serves.",
         ),
     ] = None,
     endpoint: Annotated[
@@ -125,25 +131,29 @@ def run_options(
         typer.Option(rich_help_panel=ENGINE, help="Base URL such as http://localhost:8000/v1; may be repeated."),
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(rich_help_panel=ENGINE, help="For --engine openai: counts tokens, if not the model.")
+        str | None,
+        typer.Option(rich_help_panel=ENGINE, help="For --engine openai: tokenizer to count with, if not the model's."),
     ] = None,
-    max_context_tokens: Annotated[int, typer.Option(rich_help_panel=ENGINE, min=256, help="For --engine vllm.")] = 4096,
+    max_context_tokens: Annotated[
+        int, typer.Option(rich_help_panel=ENGINE, min=256, help="For --engine vllm: prompt and completion.")
+    ] = 4096,
     in_flight: Annotated[
-        int | None, typer.Option(rich_help_panel=ENGINE, min=1, help="Requests at once; by default what fits.")
+        int | None,
+        typer.Option(rich_help_panel=ENGINE, min=1, help="Concurrent requests; by default what the engine takes."),
     ] = None,
     timeout_s: Annotated[
-        float, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine openai: for one request.")
+        float, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine openai: timeout of one request.")
     ] = 300,
     runner: Annotated[
         Literal["local", "ray"],
-        typer.Option(rich_help_panel=ENGINE, help="local: all in this process. ray: on the machines of a Ray cluster."),
+        typer.Option(rich_help_panel=ENGINE, help="local: in this process. ray: on a Ray cluster."),
     ] = "local",
     ray_address: Annotated[
         str | None,
-        typer.Option(rich_help_panel=ENGINE, help="For --runner ray: its head, such as 10.0.0.1:6379."),
+        typer.Option(rich_help_panel=ENGINE, help="For --runner ray: address of the head node, such as 10.0.0.1:6379."),
     ] = None,
     ray_gpus: Annotated[
-        float, typer.Option(rich_help_panel=ENGINE, min=0, help="For --runner ray: GPUs of each worker.")
+        float, typer.Option(rich_help_panel=ENGINE, min=0, help="For --runner ray: GPUs per worker.")
     ] = 0,
     encoder: Annotated[
         str, typer.Option(rich_help_panel=CHECKING, help="Embedding model: hub id or folder.")
@@ -151,32 +161,32 @@ def run_options(
     min_similarity: Annotated[
         float,
         typer.Option(
-            rich_help_panel=CHECKING, min=-1, max=1, help="Cosine similarity to its chunk that a rewrite needs."
+            rich_help_panel=CHECKING, min=-1, max=1, help="Minimum cosine similarity of a rewrite to its chunk."
         ),
     ] = 0.7,
     multilingual_encoder: Annotated[
-        str, typer.Option(rich_help_panel=CHECKING, help="The same for translations.")
+        str, typer.Option(rich_help_panel=CHECKING, help="Embedding model for translations.")
     ] = "multilingual-e5-small",
     min_cross_lingual: Annotated[
-        float, typer.Option(rich_help_panel=CHECKING, min=-1, max=1, help="The same for translations.")
+        float, typer.Option(rich_help_panel=CHECKING, min=-1, max=1, help="Minimum similarity of a translation.")
     ] = 0.8,
     target_tokens: Annotated[
         int | None,
         typer.Option(
             rich_help_panel=COST,
             min=1,
-            help="Stop when so many tokens are accepted, at the end of a document. Run again with a larger number, or "
-            "without, to go on.",
+            help="Stop once this many tokens are accepted, at the end of a document. Run again with a larger number, "
+            "or without it, to continue.",
         ),
     ] = None,
     price_per_hour: Annotated[
-        float, typer.Option(rich_help_panel=COST, min=0, help="Of all engines together; any currency.")
+        float, typer.Option(rich_help_panel=COST, min=0, help="Price of all engines together; any currency.")
     ] = 0,
     price_in: Annotated[
-        float, typer.Option(rich_help_panel=COST, min=0, help="Of a million prompt tokens, for servers.")
+        float, typer.Option(rich_help_panel=COST, min=0, help="Price per million prompt tokens, for servers.")
     ] = 0,
     price_out: Annotated[
-        float, typer.Option(rich_help_panel=COST, min=0, help="Of a million generated tokens, for servers.")
+        float, typer.Option(rich_help_panel=COST, min=0, help="Price per million generated tokens, for servers.")
     ] = 0,
     min_probability: Annotated[
         float | None,
@@ -184,17 +194,17 @@ def run_options(
             rich_help_panel=CHECKING,
             min=0,
             max=1,
-            help="Probability of being faithful that a rewrite needs; by default what the calibration says.",
+            help="Minimum probability that a rewrite is faithful; by default the calibration's threshold.",
         ),
     ] = None,
     calibration: Annotated[
-        str | None, typer.Option(rich_help_panel=CHECKING, help="Weights that `palimpsest calibrate` wrote.")
+        str | None, typer.Option(rich_help_panel=CHECKING, help="Weights written by `palimpsest calibrate`.")
     ] = None,
     likelihood: Annotated[
         bool,
         typer.Option(
             rich_help_panel=CHECKING,
-            help="Ask the rewriting model how probable an undecided rewrite is given its source.",
+            help="Score undecided rewrites by their likelihood under the rewriting model, given the source.",
         ),
     ] = True,
     entailment: Annotated[
@@ -210,7 +220,7 @@ def run_options(
         typer.Option(rich_help_panel=WRITING, help="Licence of the data set, for its data card."),
     ] = None,
     source_description: Annotated[
-        str | None, typer.Option(rich_help_panel=WRITING, help="What the sources are, for the data card.")
+        str | None, typer.Option(rich_help_panel=WRITING, help="Description of the sources, for the data card.")
     ] = None,
 ) -> dict[str, Any]:
     """The values of a `RephraseConfig`."""

@@ -18,10 +18,10 @@ SCHEDULE = "Schedule of rephrase"
 
 def serve(
     port: Annotated[
-        int, typer.Option(rich_help_panel=RUNNING, min=0, max=65535, help="Of the Prefect server that is started.")
+        int, typer.Option(rich_help_panel=RUNNING, min=0, max=65535, help="Port of the Prefect server that is started.")
     ] = 4200,
     at_once: Annotated[
-        int, typer.Option(rich_help_panel=RUNNING, min=1, help="Runs at once; others wait for their turn.")
+        int, typer.Option(rich_help_panel=RUNNING, min=1, help="Concurrent runs; further ones wait.")
     ] = 1,
     metrics_port: Annotated[
         int | None,
@@ -30,14 +30,14 @@ def serve(
             min=1,
             max=65535,
             envvar="PALIMPSEST_METRICS_PORT",
-            help="Runs serve metrics for Prometheus at http://127.0.0.1:PORT/metrics.",
+            help="Runs serve Prometheus metrics at http://127.0.0.1:PORT/metrics.",
         ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
             rich_help_panel=SCHEDULE,
-            help="TOML or JSON file with what the form of rephrase holds at first, and scheduled runs take.",
+            help="TOML or JSON file with default values for the rephrase form, also used by scheduled runs.",
         ),
     ] = None,
     source: Annotated[str | None, typer.Option(rich_help_panel=SCHEDULE, help="As for rephrase.")] = None,
@@ -49,15 +49,15 @@ def serve(
         str | None, typer.Option(rich_help_panel=SCHEDULE, help="For --cron, such as Europe/Berlin; UTC by default.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(rich_help_panel=SCHEDULE, min=1, help="Or every so many seconds.")
+        float | None, typer.Option(rich_help_panel=SCHEDULE, min=1, help="Run rephrase every N seconds instead.")
     ] = None,
 ) -> None:
-    """Serve the flows in Prefect's UI: start them by a form, schedule them, watch them, cancel and retry them.
+    """Serve the flows in Prefect's UI: start them from a form, schedule, watch, cancel and retry them.
 
-    Joins the Prefect server in PREFECT_API_URL, or starts one that ends with this command. The API key for
+    Connects to the Prefect server at PREFECT_API_URL, or starts one that stops with this command. The API key for
     `--engine openai` is read from OPENAI_API_KEY, or from the Prefect Secret block `palimpsest-openai-api-key`.
 
-    A scheduled run takes the files that came since the last one, and does nothing when none came.
+    A scheduled run takes the files added since the last one, and does nothing if there are none.
 
     Examples:
 
@@ -77,8 +77,8 @@ def serve(
         if schedule:
             values.setdefault("new_files", True)
             if not {"source", "output"} <= {*values}:
-                raise ValueError("a schedule needs --source and --output, or a --config that holds them")
-        parameters = {"rephrase": {"config": checked(values)}} if values else {}
+                raise ValueError("a schedule needs --source and --output, or a --config that sets them")
+        parameters = {"rephrase": {"config": validated(values)}} if values else {}
         from flows.serving.serve import run_serving
 
         run_serving(
@@ -103,15 +103,15 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f"--config {path}: {error}") from error
 
 
-def checked(values: dict[str, Any]) -> dict[str, Any]:
-    """The values as they are, when a run would take them: a wrong one is said now, not in the night.
+def validated(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values unchanged if a run would accept them: an error must show now, not at night.
 
     Raises:
-        pydantic.ValidationError: one is wrong.
+        pydantic.ValidationError: a value is invalid.
     """
     from flows.config import RephraseConfig
 
-    # A form may still lack what the user fills in.
+    # The form may leave these two to the user.
     RephraseConfig.model_validate({"source": "-", "output": "-"} | values)
     return values
 
@@ -119,14 +119,14 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
 def make_schedule(cron: str | None, timezone: str | None, every: float | None) -> Any:
     """
     Raises:
-        ValueError: there are two, or it is none.
+        ValueError: the options conflict, or the schedule is invalid.
     """
     from prefect.schedules import Cron, Interval
 
     if cron and every:
-        raise ValueError("--cron and --every are two schedules: name one")
+        raise ValueError("--cron and --every are mutually exclusive: give only one")
     if timezone and not cron:
-        raise ValueError("--timezone is for --cron")
+        raise ValueError("--timezone needs --cron")
     if cron:
         return Cron(cron, timezone=timezone)
     return Interval(timedelta(seconds=every)) if every else None

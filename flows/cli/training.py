@@ -13,8 +13,8 @@ def train(context: typer.Context) -> None:
     from training.__main__ import main as train_main
 
     with readable_errors():
-        asked = [argument for argument in context.args if argument.startswith("--tokenizer")]
-        tokenizer = PACKAGED_MODEL if asked or {"-h", "--help"} & {*context.args} else resolve_model(PACKAGED_MODEL)
+        given = [argument for argument in context.args if argument.startswith("--tokenizer")]
+        tokenizer = PACKAGED_MODEL if given or {"-h", "--help"} & {*context.args} else resolve_model(PACKAGED_MODEL)
         code = train_main(context.args, prog="palimpsest train", tokenizer=tokenizer)
     raise typer.Exit(code)
 
@@ -64,6 +64,6 @@ def utility(run: Annotated[str, typer.Argument(help="Folder of a training run.")
     report = Path(run) / "utility.md"
     with readable_errors():
         if not report.exists():
-            raise FileNotFoundError(f"{report} is not there: it is written when a training run ends")
+            raise FileNotFoundError(f"{report} does not exist: it is written when a training run ends")
         out.print(Markdown(report.read_text("utf-8")))
-        out.print(f"more: {run}/utility.parquet, {run}/utility.svg, {run}/max_logits.svg, {run}/mixture.json")
+        out.print(f"see also: {run}/utility.parquet, {run}/utility.svg, {run}/max_logits.svg, {run}/mixture.json")

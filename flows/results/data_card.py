@@ -1,8 +1,8 @@
-"""The data card of a run: OUT/README.md, which Hugging Face reads and `datasets.load_dataset(OUT)` obeys.
+"""The data card of a run: OUT/README.md, which Hugging Face reads and `datasets.load_dataset(OUT)` follows.
 
-It is written when a run ends and when its report is made. What stands between the two marks is ours and is written
-anew each time; what a user writes outside of them, and adds to the head, stays. A README.md without the marks is the
-user's own and is left alone. The card is no part of a commit: nothing but this file reads it back.
+It is written when a run ends and when its report is made. The text between the two markers is generated
+again each time; text outside them, and front matter that the user adds, is kept. A README.md without the markers is the
+user's own and is left alone. The card is not part of a commit: only this module reads it back.
 """
 
 import re
@@ -22,9 +22,9 @@ from rephrase.storage.storage import Storage
 
 CARD_NAME = "README.md"
 BEGIN, END = "<!-- palimpsest: begin -->", "<!-- palimpsest: end -->"
-# Where the head keeps what the user said of the sources, to say it again when the card is written anew.
+# The front-matter field that keeps the user's description of the sources for the next rewrite of the card.
 SOURCE_DESCRIPTION = "source_description"
-# The licences that Hugging Face knows by these names; any other is "other" with its name beside it.
+# The licences that Hugging Face knows by these names; any other is "other" plus its name.
 _KNOWN_LICENSES = """
     apache-2.0 mit cc0-1.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0
     cc-by-nc-nd-4.0 odc-by odbl pddl cdla-permissive-2.0 cdla-sharing-1.0 bsd-2-clause bsd-3-clause gpl-3.0 lgpl-3.0
@@ -41,44 +41,44 @@ def write_data_card(
     license: str | None = None,
     source_description: str | None = None,
 ) -> bool:
-    """Write or renew the card; False when README.md is the user's own, or its head is no YAML any more.
+    """Write or update the card; False if README.md is the user's own, or its front matter is no longer YAML.
 
     Args:
-        license: of the data set, as the user gives it; without one, that of the card which is there stays.
-        source_description: what the user says of the sources, likewise.
+        license: of the data set, as given by the user; without one, that of an existing card is kept.
+        source_description: the user's description of the sources, likewise.
     """
     before = storage.read(CARD_NAME).decode("utf-8", "replace") if storage.exists(CARD_NAME) else ""
-    head, text = split_card(before)
-    if head is None or (before and BEGIN not in text):
+    front_matter, text = split_card(before)
+    if front_matter is None or (before and BEGIN not in text):
         return False
-    head = {**_first_head(summary), **head, **_head(storage, summary)}
+    front_matter = {**_default_front_matter(summary), **front_matter, **_run_front_matter(storage, summary)}
     if license:
-        head.pop("license_name", None)
+        front_matter.pop("license_name", None)
         known = license.lower() in _KNOWN_LICENSES.split()
-        head.update({"license": license.lower()} if known else {"license": "other", "license_name": license})
+        front_matter.update({"license": license.lower()} if known else {"license": "other", "license_name": license})
     if source_description:
-        head[SOURCE_DESCRIPTION] = source_description
+        front_matter[SOURCE_DESCRIPTION] = source_description
     begin, _, rest = text.partition(BEGIN)
-    body = f"{begin}{BEGIN}\n{_body(plan, summary, head)}\n{END}{rest.partition(END)[2] or chr(10)}"
-    front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    storage.write(CARD_NAME, f"---\n{front}---\n{body}".encode("utf-8", "replace"))
+    body = f"{begin}{BEGIN}\n{_body(plan, summary, front_matter)}\n{END}{rest.partition(END)[2] or chr(10)}"
+    front_yaml = yaml.safe_dump(front_matter, sort_keys=False, allow_unicode=True, width=120)
+    storage.write(CARD_NAME, f"---\n{front_yaml}---\n{body}".encode("utf-8", "replace"))
     return True
 
 
 def split_card(card: str) -> tuple[dict[str, Any] | None, str]:
-    """The head of a card and its text; the head is None when it is no YAML mapping."""
+    """The front matter and the text of a card; the front matter is None if it is not a YAML mapping."""
     found = re.match(r"---\n(.*?\n)---\n?(.*)", card, re.DOTALL)
     if not found:
         return {}, card
     try:
-        head = yaml.safe_load(found[1])
+        front_matter = yaml.safe_load(found[1])
     except yaml.YAMLError:
         return None, found[2]
-    return (head if isinstance(head, dict) else None), found[2]
+    return (front_matter if isinstance(front_matter, dict) else None), found[2]
 
 
-def _first_head(summary: Summary) -> dict[str, Any]:
-    """What a user may want otherwise: it is not written over."""
+def _default_front_matter(summary: Summary) -> dict[str, Any]:
+    """Defaults that the user may change: existing values are not overwritten."""
     return {
         "pretty_name": f"Rewrites in {_name(summary)}",
         "tags": ["synthetic", "rephrasing", "pre-training", "palimpsest"],
@@ -86,28 +86,28 @@ def _first_head(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _head(storage: Storage, summary: Summary) -> dict[str, Any]:
-    """What programs read and the run knows: languages, size, and which files are which split."""
+def _run_front_matter(storage: Storage, summary: Summary) -> dict[str, Any]:
+    """Machine-readable facts about the run: languages, size, and the files of each split."""
     languages: set[str] = set()
     for table in read_rewrites(storage, ["detected_language"]):
         languages.update(language for language in table["detected_language"].unique().to_pylist() if language)
-    head: dict[str, Any] = {
+    front_matter: dict[str, Any] = {
         "size_categories": [next((name for limit, name in SIZES if summary.n_rewrites < limit), "n>10M")],
     }
     if languages:
-        head["language"] = sorted(languages)
+        front_matter["language"] = sorted(languages)
     configs = [
         {"config_name": name, "data_files": [{"split": "train", "path": f"{kind}/*.parquet"}], **default}
         for name, kind, default in (("default", "rewrites", {"default": True}), ("rejects", "rejects", {}))
         if committed_parts(storage, "rewrites" if kind == "rewrites" else "rejects")
     ]
-    return {**head, "configs": configs} if configs else head
+    return {**front_matter, "configs": configs} if configs else front_matter
 
 
-def _body(plan: Plan, summary: Summary, head: Mapping[str, Any]) -> str:
+def _body(plan: Plan, summary: Summary, front_matter: Mapping[str, Any]) -> str:
     environment = Environment(
-        loader=PackageLoader("flows", "."),
-        autoescape=False,  # it is Markdown; what others have written goes through `code` or `line`
+        loader=PackageLoader("flows", "results"),
+        autoescape=False,  # it is Markdown; foreign text goes through `code` or `line`
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -123,8 +123,8 @@ def _body(plan: Plan, summary: Summary, head: Mapping[str, Any]) -> str:
             config=config,
             inputs=plan.inputs[:N_INPUTS_NAMED],
             n_more_inputs=len(plan.inputs) - N_INPUTS_NAMED,
-            source_description=head.get(SOURCE_DESCRIPTION),
-            license=head.get("license_name") or head.get("license"),
+            source_description=front_matter.get(SOURCE_DESCRIPTION),
+            license=front_matter.get("license_name") or front_matter.get("license"),
             routes={
                 "left as they are" if r == PASS_THROUGH else r.replace("+", " → "): n for r, n in plan.routes.items()
             },
@@ -137,7 +137,7 @@ def _body(plan: Plan, summary: Summary, head: Mapping[str, Any]) -> str:
 
 
 def _recipes_of(plan: Plan) -> list[tuple[str, Recipe | None]]:
-    """The recipes on this run's routes; those from a file of the user's are known by name only."""
+    """The recipes on this run's routes; for those from the user's own files, only the name is known."""
     built_in = load_recipes()
     names = dict.fromkeys(name for route in plan.routes if route != PASS_THROUGH for name in route.split("+"))
     pinned = {name: plan.config.get(f"recipe {name}") for name in names}
@@ -152,7 +152,7 @@ def _name(summary: Summary) -> str:
 
 
 def line(text: object) -> str:
-    """Text for one line, and no Markdown in it begins a table cell, a tag or a comment."""
+    """Text on one line, escaped so that it cannot start a table cell, a tag or a comment."""
     return re.sub(r"\s+", " ", str(text)).replace("|", "\\|").replace("<", "&lt;").strip()
 
 

@@ -1,4 +1,4 @@
-"""Look at what a run wrote: the account, and rewrites beside their sources."""
+"""The terminal view of a run: the summary, and rewrites beside their sources."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.results.display import ACCEPTED, COLOURS, REJECTED, SCORES, TO_DO, Outcome, meaning, plain, visible
+from flows.results.diversity import measure_diversity
 from flows.results.summary import Summary
-from flows.results.variety import measure_variety
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import read_rejects, read_rewrites
 from rephrase.prompting.routing import PASS_THROUGH
 from rephrase.storage.storage import Storage
 
-N_LOOKED_AT = 200
+N_ROWS_SCANNED = 200
 BAR_WIDTH = 72
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the account: a name, a number, and a word about it."""
+    """One line of the summary: a name, a number, and a remark."""
 
     name: str
     value: str
@@ -34,21 +34,19 @@ class Figure:
 
 
 def summary_figures(summary: Summary) -> list[Figure]:
-    """The account of a run: what came in is accepted, rejected, not yet done or not selected."""
-    goes_on = "run the same command again, with a larger --target-tokens or none" if summary.n_to_do else ""
+    """The summary of a run: each record is accepted, rejected, still to do or not selected."""
+    to_continue = "run the same command again, with a larger --target-tokens or none" if summary.n_to_do else ""
     beyond = "beyond --limit" if summary.n_not_selected else ""
     figures = [
         Figure("records read", f"{summary.n_read:,}"),
-        Figure("  accepted", f"{summary.n_accepted:,}", "at least one chunk of one variant", ACCEPTED),
+        Figure("  accepted", f"{summary.n_accepted:,}", "with at least one accepted chunk", ACCEPTED),
         Figure("  rejected", f"{summary.n_rejected:,}", "", REJECTED if summary.n_rejected else None),
-        Figure("  to do", f"{summary.n_to_do:,}", goes_on, TO_DO if summary.n_to_do else None),
+        Figure("  to do", f"{summary.n_to_do:,}", to_continue, TO_DO if summary.n_to_do else None),
         Figure("  not selected", f"{summary.n_not_selected:,}", beyond),
     ]
     if summary.skipped_files:
         shown = ", ".join(summary.skipped_files[:3])
-        figures.append(
-            Figure("files skipped", f"{len(summary.skipped_files):,}", f"of a format that is not read: {shown}")
-        )
+        figures.append(Figure("files skipped", f"{len(summary.skipped_files):,}", f"in an unsupported format: {shown}"))
     for route, count in summary.routes.items():
         how = "left as they are" if route == PASS_THROUGH else route.replace("+", " → ")
         figures.append(Figure("route", f"{count:,}", how))
@@ -59,28 +57,28 @@ def summary_figures(summary: Summary) -> list[Figure]:
     ]
     for reason, count in summary.rejects_by_reason.items():
         figures.append(Figure("  rejected", f"{count:,}", f"{plain(reason)}: {meaning(reason)}", REJECTED))
-    figures.append(Figure("tokens accepted", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites"))
+    figures.append(Figure("accepted tokens", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites"))
     if len(summary.usage) > 1:
         for recipe, usage in summary.usage.items():
             figures.append(Figure(f"  {recipe.replace('+', ' → ')}", f"{usage['n_tokens']:,}", _per_token(usage)))
     hits = summary.n_cached_tokens / summary.n_prompt_tokens if summary.n_prompt_tokens else 0.0
-    speed = f"{summary.tokens_per_s:,.0f} a second, refused tries included"
+    speed = f"{summary.tokens_per_s:,.0f} per second, including rejected attempts"
     figures += [
-        Figure("tokens generated", f"{summary.n_completion_tokens:,}", speed),
-        Figure("tokens prompted", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache"),
+        Figure("generated tokens", f"{summary.n_completion_tokens:,}", speed),
+        Figure("prompt tokens", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache"),
     ]
     if summary.cost:
-        per_million = f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens"
+        per_million = f"{summary.cost_per_million_tokens:,.2f} per million accepted tokens"
         figures.append(Figure("cost", f"{summary.cost:,.2f}", per_million))
     if summary.n_engine_restarts:
-        repeated = "it died; what it was working on was repeated"
+        repeated = "after a crash; requests in flight were repeated"
         figures.append(Figure("engine restarts", f"{summary.n_engine_restarts:,}", repeated))
     figures.append(Figure("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet"))
     return figures
 
 
 def print_summary(console: Console, summary: Summary) -> None:
-    """The account as a table with a bar; where nobody watches, plain lines of name, number and note between tabs."""
+    """Print the summary as a table with a bar; outside a terminal, as tab-separated name, number and remark."""
     figures = summary_figures(summary)
     if not console.is_terminal:
         print_plain(console, summary.output)
@@ -95,11 +93,11 @@ def print_summary(console: Console, summary: Summary) -> None:
     for figure in figures:
         table.add_row(figure.name, figure.value, Text(figure.note), style=figure.style)
     console.print(table)
-    console.print(account_bar(summary, min(console.width, BAR_WIDTH)))
+    console.print(outcome_bar(summary, min(console.width, BAR_WIDTH)))
 
 
-def account_bar(summary: Summary, width: int) -> Text:
-    """The records as one bar, in the colours of the report; what there is of each shows, however little it is."""
+def outcome_bar(summary: Summary, width: int) -> Text:
+    """The records as one bar in the colours of the report; every non-zero outcome is visible, however small."""
     counts = (summary.n_accepted, summary.n_rejected, summary.n_to_do, summary.n_not_selected)
     total = max(sum(counts), 1)
     bar = Text()
@@ -109,16 +107,16 @@ def account_bar(summary: Summary, width: int) -> Text:
 
 
 def _per_token(usage: Row) -> str:
-    """What the accepted tokens of one recipe took."""
+    """The cost of the accepted tokens of one recipe."""
     if not usage["n_tokens"]:
         return "none accepted"
-    took = f"{usage['n_completion_tokens'] / usage['n_tokens']:.1f} generated for each"
+    took = f"{usage['n_completion_tokens'] / usage['n_tokens']:.1f} generated per accepted token"
     return f"{took}, cost {usage['cost']:,.2f}" if usage["cost"] else took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A chunk beside what became of it."""
+    """A chunk beside its rewrite."""
 
     heading: str
     source: str
@@ -128,9 +126,9 @@ class Example:
 
 
 def accepted_examples(storage: Storage, n: int) -> list[Example]:
-    """Accepted chunks beside their sources: for each way of writing, the surest and newest one."""
+    """Accepted chunks beside their sources: for each style and perspective, the surest and least copied one."""
     best: dict[tuple[str, str], tuple[float, Row, Row]] = {}
-    for row in islice(_rows(storage, read_rewrites), N_LOOKED_AT):
+    for row in islice(_rows(storage, read_rewrites), N_ROWS_SCANNED):
         for chunk in row["chunks"]:
             if chunk["accepted"]:
                 scores = {score["name"]: score["value"] for score in chunk["scores"]}
@@ -142,7 +140,7 @@ def accepted_examples(storage: Storage, n: int) -> list[Example]:
     return [
         Example(
             heading=f"{row['title'] or row['document_id']} · {row['recipe']}: {row['style']} for {row['perspective']}",
-            # After earlier steps a chunk is one of what the last of them wrote.
+            # With several steps, chunks are spans of the text that the step before the last wrote.
             source=(row["steps"][-1]["text"] if row["steps"] else row["source_text"])[chunk["start"] : chunk["end"]],
             rewrite=row["text"][chunk["text_start"] : chunk["text_end"]],
             scores=_scores(chunk["probability"], chunk["scores"]),
@@ -153,7 +151,7 @@ def accepted_examples(storage: Storage, n: int) -> list[Example]:
 
 
 def diversity_rows(storage: Storage) -> list[Row]:
-    """For each recipe: do its rewrites all begin alike, repeat each other, or copy their sources?"""
+    """For each recipe: do its rewrites share an opening, repeat each other, or copy their sources?"""
     return [
         {
             "recipe": found.recipe,
@@ -163,12 +161,12 @@ def diversity_rows(storage: Storage) -> list[Row]:
             "distinct_3": found.distinct_3,
             "source_overlap": found.source_overlap,
         }
-        for found in measure_variety(storage)
+        for found in measure_diversity(storage)
     ]
 
 
 def print_diversity(console: Console, rows: list[Row]) -> None:
-    names = ("recipe", "rewrites", "commonest opening", "distinct 3-grams", "copied 8-grams")
+    names = ("recipe", "rewrites", "most common opening", "distinct 3-grams", "copied 8-grams")
     lines = [
         (
             row["recipe"],
@@ -217,13 +215,13 @@ def print_inspection(console: Console, storage: Storage, summary: Summary, n_exa
 
 
 def print_example(console: Console, example: Example) -> None:
-    """Side by side in the colour of its outcome; where nobody watches, one after the other."""
+    """Print source and rewrite side by side; outside a terminal, one after the other."""
     heading, source, rewrite = map(visible, (example.heading, _shorten(example.source), _shorten(example.rewrite)))
     if not console.is_terminal:
         for line in ("", f"== {heading}", "-- source", source, "-- rewrite", rewrite, f"-- {example.scores}"):
             print_plain(console, line)
         return
-    # Text, not markup: a document may hold [bold] or anything else.
+    # Text, not markup: a document may contain [bold] or anything else.
     table = Table.grid(expand=True, padding=(0, 1))
     table.add_column(ratio=1)
     table.add_column(ratio=1)
@@ -234,12 +232,12 @@ def print_example(console: Console, example: Example) -> None:
 
 
 def print_plain(console: Console, line: str) -> None:
-    """One line as it is: no markup, no colour, no wrapping."""
+    """Print one line without markup, colour or wrapping."""
     console.file.write(f"{line}\n")
 
 
 def example_rows(storage: Storage, n: int) -> dict[str, list[Row]]:
-    """What the table and the examples show, for scripts."""
+    """The contents of the table and the examples, for scripts."""
     return {
         "diversity": diversity_rows(storage),
         "rewrites": list(islice(_rows(storage, read_rewrites), n)),
@@ -254,7 +252,7 @@ def _rows(storage: Storage, read: Callable[[Storage], Iterator[pa.Table]]) -> It
 
 
 def _scores(probability: float | None, scores: list[Row]) -> str:
-    """Those that people are meant to read; all of them are in the shards."""
+    """The scores shown to people; the shards contain all of them."""
     known = {score["name"]: score["value"] for score in scores} | {"probability": probability}
     return " · ".join(f"{name} {known[name]:.2f}" for name in SCORES if known.get(name) is not None)
 

@@ -1,4 +1,4 @@
-"""The progress of a run on the terminal: one live line, or plain lines when nobody watches."""
+"""The progress of a run on the terminal: one live line, or plain lines outside a terminal."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ class ProgressLine:
         if not p.n_records:
             return "loading models and planning …"
         now = time.monotonic()
-        # The clock starts with the first token, so that loading a model does not count as rewriting slowly.
+        # The clock starts with the first token, so that loading a model does not lower the speed.
         if self._first is None and p.n_completion_tokens:
             self._first = (now, p.n_bytes_done)
         n_chunks = p.n_chunks_accepted + p.n_chunks_rejected
@@ -57,7 +57,7 @@ class ProgressLine:
 
 
 @asynccontextmanager
-async def shown(progress: Progress, console: Console) -> AsyncIterator[None]:
+async def show_progress(progress: Progress, console: Console) -> AsyncIterator[None]:
     """Show `progress` on the console for as long as the context is open."""
     line = ProgressLine(progress)
     show = _show_live if console.is_terminal else _show_plain

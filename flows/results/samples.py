@@ -1,6 +1,6 @@
-"""Sources and rewrites side by side, as Markdown that shows hostile text as text.
+"""Sources and rewrites side by side, as Markdown in which hostile text stays plain text.
 
-Prefect's UI shows entities as they are written and does not wrap tables, so that each pair is a block of code.
+Prefect's UI does not decode HTML entities and does not wrap tables, so each pair is a code block.
 """
 
 import io
@@ -18,8 +18,8 @@ from rephrase.dataset.shards import part_name
 from rephrase.storage.storage import Storage
 
 N_CHARACTERS = 700
-N_COLUMNS = 88  # that the page shows
-N_ROWS = 64  # looked at in one part
+N_COLUMNS = 88  # that fit on the page
+N_ROWS = 64  # read per part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Sample:
 
 
 def find_samples(storage: Storage, commit: Row, found: Sequence[Sample], n: int) -> list[Sample]:
-    """Up to `n` samples, those in `found` included: the first accepted chunk of each style in a committed part."""
+    """Extend `found` to at most `n` samples with the first accepted chunk of each new style in a committed part."""
     samples = list(found)
     path = f"rewrites/{part_name(commit['part'])}.parquet"
     if path not in commit["files"]:
@@ -56,7 +56,7 @@ def find_samples(storage: Storage, commit: Row, found: Sequence[Sample], n: int)
 
 
 def samples_markdown(samples: Sequence[Sample]) -> str:
-    """A block of code for each sample: its heading, and source and rewrite in two columns."""
+    """One code block per sample: its heading, then source and rewrite in two columns."""
     return "\n\n".join(fenced(side_by_side(sample)) for sample in samples)
 
 
@@ -73,7 +73,7 @@ def side_by_side(sample: Sample) -> str:
 
 
 def fenced(text: str) -> str:
-    """A block of code that nothing in the text can end: its fence is longer than any run of backticks."""
+    """A code block that the text cannot close: its fence is longer than any run of backticks in the text."""
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}"

@@ -1,4 +1,4 @@
-"""What a run came to, read from its plan and its commits."""
+"""The summary of a run, read from its plan and commits."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from rephrase.storage.storage import Storage
 class Summary:
     """Every record read is accepted, rejected, still to do, or was not selected; chunks are accepted or rejected.
 
-    A record is to do while any variant of it is: because the run was stopped, or because it reached its target.
-    `engine_s` and `cost` are of what is committed, with the tries that were refused, sessions that were killed
-    included; `usage` has the same counts for each route.
+    A record is to do while any of its variants is: the run was stopped, or reached its target.
+    `engine_s` and `cost` cover the committed parts, including rejected attempts and killed sessions; `usage` has the
+    same counts for each route.
     """
 
     output: str
@@ -49,12 +49,12 @@ class Summary:
 
     @property
     def tokens_per_s(self) -> float:
-        """Of generated tokens, those of refused tries included."""
+        """Generated tokens per second, including those of rejected attempts."""
         return (self.n_completion_tokens - self.n_tokens_resumed) / self.seconds if self.seconds else 0.0
 
     @property
     def cost_per_million_tokens(self) -> float:
-        """Accepted ones."""
+        """Per million accepted tokens."""
         return 1e6 * self.cost / self.n_tokens if self.n_tokens else 0.0
 
     @property
@@ -65,7 +65,7 @@ class Summary:
 def summarize(storage: Storage, plan: Plan | None = None, found: Mapping[int, Row] | None = None) -> Summary:
     """
     Args:
-        plan, found: the plan of the run and its commits, where they are known.
+        plan, found: the plan of the run and its commits, if already read.
 
     Raises:
         FileNotFoundError: the folder holds no run.
@@ -108,15 +108,15 @@ def summarize(storage: Storage, plan: Plan | None = None, found: Mapping[int, Ro
         n_cached_tokens=total("n_cached_tokens"),
         n_tokens_resumed=total("n_tokens_resumed"),
         n_engine_restarts=total("n_engine_restarts"),
-        seconds=covered([(commit["started_at"], commit["ended_at"]) for commit in commits]),
+        seconds=covered_seconds([(commit["started_at"], commit["ended_at"]) for commit in commits]),
         engine_s=total("engine_s"),
         cost=total("cost"),
         usage={recipe: total_usage(parts) for recipe, parts in sorted(usages.items())},
     )
 
 
-def covered(spans: list[tuple[float, float]]) -> float:
-    """The time covered by any of the spans: parts overlap, and between two runs there may be days."""
+def covered_seconds(spans: list[tuple[float, float]]) -> float:
+    """The total time covered by the spans: parts overlap, and days may pass between two runs."""
     total, reach = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, reach))

@@ -1,4 +1,4 @@
-"""The configuration of a verification: what the form in Prefect's UI and the command line share."""
+"""The configuration of a verification: shared by the form in Prefect's UI and the command line."""
 
 from pydantic import Field
 
@@ -8,18 +8,20 @@ from rephrase.settings import Settings
 
 
 class VerifyConfig(Settings):
-    """Everything that giving verdicts on pairs of texts needs to know."""
+    """The options for verifying pairs of source and rewrite."""
 
     source: str = Field(description="Parquet or JSON Lines of pairs, or the folder of a finished run.")
     output: str | None = Field(None, description="Parquet file to write; for a run, scored.parquet in it by default.")
     source_field: str = Field("source", description="Field that holds the source.")
     rewrite_field: str = Field("rewrite", description="Field that holds the rewrite.")
-    is_run: bool = Field(False, description="The source is a finished run: its chunks are the pairs.")
-    kind: Kind = Field("knowledge", description="What the pairs are; chunks of a run are what their recipe makes.")
+    is_run: bool = Field(False, description="Whether the source is a finished run, whose chunks are the pairs.")
+    kind: Kind = Field("knowledge", description="Kind of the pairs; for a run, its recipes determine it.")
     encoder: str = Field(PACKAGED_ENCODER, description="Embedding model: packaged name, hub id or folder.")
-    multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="The same for translations.")
+    multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="Embedding model for translations.")
     likelihood: str | None = Field(None, description="Language model for undecided pairs: hub id or folder; or none.")
     entailment: str | None = Field(None, description="Cross-encoder for undecided pairs: hub id or folder; or none.")
-    calibration: str | None = Field(None, description="Weights that `palimpsest calibrate` wrote.")
-    min_probability: float | None = Field(None, ge=0, le=1, description="Instead of the calibration's thresholds.")
-    batch_rows: int = Field(256, ge=1, description="Rows checked and written at once.")
+    calibration: str | None = Field(None, description="Weights written by `palimpsest calibrate`.")
+    min_probability: float | None = Field(
+        None, ge=0, le=1, description="Minimum probability to accept; by default the calibration's threshold."
+    )
+    batch_rows: int = Field(256, ge=1, description="Rows per batch.")

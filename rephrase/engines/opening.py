@@ -1,4 +1,4 @@
-"""Open the engine that a configuration names."""
+"""Open the configured engine."""
 
 from typing import Literal
 
@@ -12,16 +12,19 @@ from rephrase.settings import Settings
 class EngineConfig(Settings):
     """Which language model rewrites, and where it runs."""
 
-    kind: Literal["vllm", "openai"] = Field("vllm", description="vllm: in this process; openai: a server.")
-    model: str | None = Field(
-        None, description=f"Hub id or folder. vllm: {PACKAGED_MODEL} by default; openai: what the server serves."
+    kind: Literal["vllm", "openai"] = Field(
+        "vllm", description="vllm: in this process; openai: an OpenAI-compatible server."
     )
-    tokenizer: str | None = Field(None, description="openai: hub id or folder that counts tokens, if not the model.")
+    model: str | None = Field(
+        None,
+        description=f"Hub id or folder. vllm: {PACKAGED_MODEL} by default; openai: by default what the server serves.",
+    )
+    tokenizer: str | None = Field(None, description="openai: tokenizer to count with, if not the model's.")
     endpoints: tuple[str, ...] = Field((), description="openai: base URLs such as http://localhost:8000/v1.")
-    max_context_tokens: int = Field(4096, ge=256, description="vllm: prompt and completion together.")
-    max_in_flight: int | None = Field(None, ge=1, description="Requests at once; by default what the engine takes.")
-    timeout_s: float = Field(300, gt=0, description="openai: for one request.")
-    stall_s: float = Field(900, gt=0, description="vllm: an engine that answers nothing for so long hangs.")
+    max_context_tokens: int = Field(4096, ge=256, description="vllm: context length, prompt and completion together.")
+    max_in_flight: int | None = Field(None, ge=1, description="Concurrent requests; by default what the engine takes.")
+    timeout_s: float = Field(300, gt=0, description="openai: timeout of one request.")
+    stall_s: float = Field(900, gt=0, description="vllm: restart an engine that answers nothing for so long.")
 
     @model_validator(mode="after")
     def _endpoints_fit_the_kind(self) -> "EngineConfig":
@@ -35,7 +38,7 @@ class EngineConfig(Settings):
 def open_engine(config: EngineConfig) -> Engine:
     """
     Raises:
-        ValueError: the configuration cannot work.
+        ValueError: the configuration is invalid.
         EngineError: the model does not load, or the server does not answer.
     """
     if config.kind == "openai":

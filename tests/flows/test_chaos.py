@@ -1,4 +1,4 @@
-"""Whatever stops a run, nothing is lost and nothing is there twice."""
+"""Whatever stops a run, nothing is lost or duplicated."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def test_killed_at_random_moments(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_long_documents_go_on_in_the_middle(corpus, tmp_path):
+def test_long_documents_resume_in_the_middle(corpus, tmp_path):
     out = tmp_path / "out"
     ledger = kill_and_resume(corpus, out, tmp_path, n_kills=2, seed=1, SCRIPTED_SAVE_EVERY_S=0)
     check_complete(Storage(out), N_DOCUMENTS)
@@ -57,11 +57,11 @@ def test_killed_twenty_times_at_random_moments(tmp_path, seed, save_every_s, cap
     assert ledger.n_repeated <= ledger.n_in_flight
 
 
-def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(corpus, tmp_path):
+def test_a_full_disk_stops_the_run_and_it_resumes_with_free_space(corpus, tmp_path):
     out = tmp_path / "out"
     code, _, err = command(corpus, out, folder=tmp_path, SCRIPTED_N_WRITES=20).wait()
     assert code == 1
-    assert "No space left on device; make room and run the same command again" in err
+    assert "No space left on device; free some space and run the same command again" in err
     found = checked(Storage(out))
     assert found.n_journal_entries > 0
     assert not list(out.rglob("*.tmp"))
@@ -70,7 +70,7 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(corpus, tmp_path):
     check_complete(Storage(out), N_DOCUMENTS)
 
 
-def test_a_document_that_kills_the_engine_is_refused_and_the_rest_goes_on(corpus, tmp_path):
+def test_a_document_that_kills_the_engine_is_rejected_and_the_rest_continues(corpus, tmp_path):
     out = tmp_path / "out"
     code, stdout, err = command(corpus, out, folder=tmp_path, SCRIPTED_POISON="of document 10 says").wait()
     assert code == 0, err
@@ -80,7 +80,7 @@ def test_a_document_that_kills_the_engine_is_refused_and_the_rest_goes_on(corpus
 
 
 @pytest.mark.slow
-def test_servers_with_every_fault_there_is(corpus, tmp_path):
+def test_servers_with_every_kind_of_fault(corpus, tmp_path):
     """Faults of all kinds, one server gone for good, the other for a while, and a prompt that is too long."""
     out = tmp_path / "out"
     servers = [
@@ -109,7 +109,7 @@ def test_servers_with_every_fault_there_is(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_at_once_leave_one_result(corpus, tmp_path):
+def test_two_runs_at_once_leave_one_result(corpus, tmp_path):
     out = tmp_path / "out"
     runs = [command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.02) for _ in range(2)]
     codes = {}
@@ -125,7 +125,7 @@ def test_two_at_once_leave_one_result(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_other_options_and_changed_inputs_are_refused_and_harm_nothing(corpus, tmp_path):
+def test_other_options_and_changed_inputs_are_refused_and_damage_nothing(corpus, tmp_path):
     out = tmp_path / "out"
     run = command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.1)
     while not list(out.glob("commits/*.json")):

@@ -1,11 +1,11 @@
-"""What a resumed run must have in common with the one before."""
+"""The options that a resumed run must share with the first."""
 
 import pytest
 
 from flows.config import RephraseConfig
 
 
-def test_weights_are_pinned_by_what_they_say_and_not_by_their_path(tmp_path):
+def test_weights_are_pinned_by_content_and_not_by_path(tmp_path):
     weights = tmp_path / "weights.json"
     config = RephraseConfig(source="in", output="out", fidelity={"calibration": str(weights)})
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Each check sees what is wrong, and says what to do."""
+"""Each check detects a problem and says what to do."""
 
 import http.server
 import json
@@ -12,27 +12,27 @@ from typer.testing import CliRunner
 
 import flows.doctor
 from flows.cli.app import app
-from flows.doctor import Questions, examine
+from flows.doctor import DoctorOptions, run_checks
 from rephrase.engines.opening import EngineConfig
 
 ENGINE = EngineConfig()
 
 
-def questions(output=None, engine=ENGINE, encoder="all-MiniLM-L6-v2"):
-    return Questions(output=output, engine=engine, encoder=encoder, deep=False)
+def options(output=None, engine=ENGINE, encoder="all-MiniLM-L6-v2"):
+    return DoctorOptions(output=output, engine=engine, encoder=encoder, deep=False)
 
 
 @pytest.fixture
 def prefect():
-    """A server that looks like Prefect's, whose UI asks the address in `asked`."""
-    state = SimpleNamespace(asked="", version="3.7.7")
+    """A server that looks like Prefect's, whose UI uses the API at `ui_api_url`."""
+    state = SimpleNamespace(ui_api_url="", version="3.7.7")
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             answers = {
                 "/api/health": True,
                 "/api/admin/version": state.version,
-                "/ui-settings": {"api_url": state.asked},
+                "/ui-settings": {"api_url": state.ui_api_url},
             }
             self.send_response(200 if self.path in answers else 404)
             self.end_headers()
@@ -43,74 +43,74 @@ def prefect():
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    state.api = state.asked = f"http://127.0.0.1:{server.server_port}/api"
+    state.api = state.ui_api_url = f"http://127.0.0.1:{server.server_port}/api"
     with temporary_settings({PREFECT_API_URL: state.api}):
         yield state
     server.shutdown()
     server.server_close()
 
 
-def test_a_prefect_server_and_the_address_its_ui_asks(prefect):
-    assert flows.doctor.check_prefect_api(questions()).state == "ok"
-    assert flows.doctor.check_prefect_ui(questions()).state == "ok"
+def test_a_prefect_server_and_the_api_address_of_its_ui(prefect):
+    assert flows.doctor.check_prefect_api(options()).state == "ok"
+    assert flows.doctor.check_prefect_ui(options()).state == "ok"
     prefect.version = "3.9.0"
-    assert "runs Prefect 3.9.0" in flows.doctor.check_prefect_api(questions()).detail
-    prefect.asked = "http://127.0.0.1:1/api"
-    found = flows.doctor.check_prefect_ui(questions())
+    assert "runs Prefect 3.9.0" in flows.doctor.check_prefect_api(options()).detail
+    prefect.ui_api_url = "http://127.0.0.1:1/api"
+    found = flows.doctor.check_prefect_ui(options())
     assert found.state == "problem"
     assert f"PREFECT_UI_API_URL={prefect.api}" in found.remedy
     with temporary_settings({PREFECT_API_URL: prefect.api.removesuffix("/api")}):
-        assert "must end in /api" in flows.doctor.check_prefect_api(questions()).remedy
+        assert "must end in /api" in flows.doctor.check_prefect_api(options()).remedy
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
-        assert flows.doctor.check_prefect_api(questions()).state == "problem"
+        assert flows.doctor.check_prefect_api(options()).state == "problem"
     with temporary_settings({PREFECT_API_URL: None}):
-        assert flows.doctor.check_prefect_api(questions()).state == "ok"
-        assert flows.doctor.check_prefect_ui(questions()).state == "skipped"
+        assert flows.doctor.check_prefect_api(options()).state == "ok"
+        assert flows.doctor.check_prefect_ui(options()).state == "skipped"
 
 
-def test_storage_is_tried_and_left_as_it_was(tmp_path, monkeypatch):
+def test_storage_is_probed_and_left_unchanged(tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine").write_text("")
-    assert flows.doctor.check_storage(questions(str(out))).state == "ok"
+    assert flows.doctor.check_storage(options(str(out))).state == "ok"
     assert [path.name for path in out.iterdir()] == ["mine"]
     (tmp_path / "file").write_text("")
-    assert flows.doctor.check_storage(questions(str(tmp_path / "file" / "out"))).state == "problem"
-    assert "credentials" in flows.doctor.check_storage(questions("nonsense://bucket/out")).remedy
+    assert flows.doctor.check_storage(options(str(tmp_path / "file" / "out"))).state == "problem"
+    assert "credentials" in flows.doctor.check_storage(options("nonsense://bucket/out")).remedy
     monkeypatch.setattr(flows.doctor.Storage, "read", lambda *_: b"stale")
-    assert "other bytes" in flows.doctor.check_storage(questions(str(out))).detail
+    assert "other bytes" in flows.doctor.check_storage(options(str(out))).detail
 
 
-def test_versions_are_those_that_are_asked_for(monkeypatch):
-    assert flows.doctor.check_python(questions()).state == "ok"
-    assert flows.doctor.check_packages(questions()).state == "ok"
+def test_wrong_versions_are_found(monkeypatch):
+    assert flows.doctor.check_python(options()).state == "ok"
+    assert flows.doctor.check_packages(options()).state == "ok"
     version = flows.doctor.importlib.metadata.version
     monkeypatch.setattr(
         flows.doctor.importlib.metadata, "version", lambda name: "2.1.0" if name == "sqlalchemy" else version(name)
     )
-    assert "sqlalchemy is 2.1.0, wanted <2.1" in flows.doctor.check_packages(questions()).detail
+    assert "sqlalchemy is 2.1.0, wanted <2.1" in flows.doctor.check_packages(options()).detail
     monkeypatch.setattr(sys, "version_info", (3, 9, 0, "final", 0))
-    assert flows.doctor.check_python(questions()).state == "problem"
+    assert flows.doctor.check_python(options()).state == "problem"
 
 
-def test_little_memory_and_little_room_are_warnings(monkeypatch, tmp_path):
+def test_little_memory_and_little_disk_space_are_warnings(monkeypatch, tmp_path):
     memory = SimpleNamespace(available=1 << 30, total=2 << 30)
     monkeypatch.setattr(flows.doctor.psutil, "virtual_memory", lambda: memory)
     monkeypatch.setattr(flows.doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
-    assert flows.doctor.check_memory(questions()).state == "warning"
+    assert flows.doctor.check_memory(options()).state == "warning"
     server = EngineConfig(kind="openai", endpoints=("http://x/v1",))
-    assert flows.doctor.check_memory(questions(engine=server)).state == "ok"
-    assert "for output" in flows.doctor.check_disk(questions(str(tmp_path / "not" / "yet"))).detail
-    assert flows.doctor.check_disk(questions()).state == "warning"
+    assert flows.doctor.check_memory(options(engine=server)).state == "ok"
+    assert "for output" in flows.doctor.check_disk(options(str(tmp_path / "not" / "yet"))).detail
+    assert flows.doctor.check_disk(options()).state == "warning"
 
 
-def test_a_check_that_breaks_is_a_problem_and_the_others_go_on(monkeypatch):
+def test_a_check_that_raises_is_a_problem_and_the_others_still_run(monkeypatch):
     def broken(_):
         raise RuntimeError("cable is loose")
 
     for name in ("check_encoder", "check_model", "check_gpu"):
         monkeypatch.setattr(flows.doctor, name, broken)
-    found = {finding.check: finding for finding in examine(questions())}
+    found = {finding.check: finding for finding in run_checks(options())}
     assert found["gpu"].state == "problem"
     assert "cable is loose" in found["gpu"].detail
     assert found["python"].state == "ok"

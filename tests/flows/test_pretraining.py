@@ -41,7 +41,7 @@ async def test_pretrain_trains_and_resumes(tmp_path):
     assert (tmp_path / "run" / "utility.parquet").exists()
 
 
-def test_the_form_offers_what_the_training_stage_knows():
+def test_the_form_offers_the_choices_of_the_training_stage():
     fields = TrainConfig.model_fields
     assert get_args(fields["preset"].annotation) == tuple(PRESETS)
     assert get_args(fields["schedule"].annotation) == tuple(SCHEDULES)

@@ -52,7 +52,7 @@ def options(corpus, out):
 
 
 def check_complete(summary, out):
-    """Nothing lost, nothing twice."""
+    """Nothing is lost or duplicated."""
     assert summary["n_read"] == N_DOCUMENTS + 2
     assert (summary["n_accepted"], summary["n_rejected"]) == (N_DOCUMENTS, 2)
     assert (summary["n_to_do"], summary["n_not_selected"]) == (0, 0)
@@ -101,7 +101,7 @@ asyncio.run(main())
     assert len(tasks) == summary["n_parts"]
     assert any(line.startswith("task Completed part-00000: corpus.jsonl 1 to ") for line in tasks)
 
-    # The same command again has nothing to do, and another one is refused with what differs.
+    # The same command again has nothing to do; with other options it fails and names the difference.
     code, out, _ = run(*options(corpus, tmp_path / "out"))
     assert (code, json.loads(out)["n_rewrites"]) == (0, N_DOCUMENTS)
     code, _, err = run(*options(corpus, tmp_path / "out"), "--seed", 5)
@@ -109,14 +109,14 @@ asyncio.run(main())
     assert "seed was 0 and is now 5" in err
 
 
-def test_new_files_are_taken_when_asked_for_and_no_model_is_loaded_when_there_is_nothing_to_do(corpus, tmp_path):
+def test_new_files_are_taken_on_request_and_no_model_is_loaded_when_there_is_nothing_to_do(corpus, tmp_path):
     out, folder = tmp_path / "out", tmp_path / "in"
     folder.mkdir()
     corpus.rename(folder / "m.jsonl")
     command = (*options(folder, out), "--new-files")
     assert run(*command)[0] == 0
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*.parquet")}
-    # One sorts before, one after what is there; one of its documents was there.
+    # One sorts before the existing file, one after it; one of the documents is a duplicate.
     (folder / "a.jsonl").write_text('{"id": "new", "text": "A document that came later, and is new here."}\n')
     (folder / "z.jsonl").write_text('{"id": "d1", "text": "a third d1"}\n')
     code, stdout, err = run(*command)
@@ -135,7 +135,7 @@ def test_new_files_are_taken_when_asked_for_and_no_model_is_loaded_when_there_is
     assert json.loads(stdout)["n_accepted"] == N_DOCUMENTS + 1
 
 
-def test_killed_at_any_moment_and_run_again_nothing_is_lost_and_nothing_twice(corpus, tmp_path):
+def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_duplicated(corpus, tmp_path):
     out = tmp_path / "out"
     # After the first journal entry, after the first commit, and after some more.
     for condition in [
@@ -151,12 +151,12 @@ def test_killed_at_any_moment_and_run_again_nothing_is_lost_and_nothing_twice(co
     code, stdout, err = run(*options(corpus, out))
     assert code == 0, err
     check_complete(json.loads(stdout), out)
-    # What was committed before was not written again.
+    # What was already committed is not written again.
     assert journalled <= {path.stat().st_mtime_ns for path in out.glob("commits/*.json")}
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_cleanly_says_how_to_go_on_and_the_same_command_does(corpus, tmp_path, sent, code):
+def test_a_signal_stops_cleanly_says_how_to_resume_and_the_same_command_resumes(corpus, tmp_path, sent, code):
     out = tmp_path / "out"
     process = start(*options(corpus, out), delay_s=0.05)
     wait_for(lambda: list(out.glob("journal/*/*.json")), process)
@@ -165,7 +165,7 @@ def test_a_signal_stops_cleanly_says_how_to_go_on_and_the_same_command_does(corp
     stdout, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert time.monotonic() - began < 20
-    assert "The same command goes on from there" in err
+    assert "Run the same command again to resume" in err
     assert "Traceback" not in err
     code, stdout, err = run(*options(corpus, out))
     assert code == 0, err
@@ -205,13 +205,13 @@ def test_wrong_options_are_refused_in_one_line(corpus, tmp_path, monkeypatch, ar
     assert not list(tmp_path.glob("out/plan.json"))
 
 
-def test_a_target_stops_the_run_and_a_larger_one_or_none_goes_on(corpus, tmp_path):
+def test_a_target_stops_the_run_and_a_run_without_one_continues(corpus, tmp_path):
     out = tmp_path / "out"
     prices = ("--price-per-hour", 2, "--price-out", 3)
     code, stdout, err = run(*options(corpus, out), "--target-tokens", 4000, *prices)
     assert code == 0, err
     summary = json.loads(stdout)
-    assert 4000 <= summary["n_tokens"] < 4000 + 8 * 800  # at most the documents then under way
+    assert 4000 <= summary["n_tokens"] < 4000 + 8 * 800  # plus at most the documents in progress
     assert summary["n_to_do"] > 0
     assert summary["n_accepted"] + summary["n_rejected"] + summary["n_to_do"] == N_DOCUMENTS + 2
     assert summary["cost"] == pytest.approx(2 * summary["engine_s"] / 3600 + 3 * summary["n_completion_tokens"] / 1e6)
@@ -220,7 +220,7 @@ def test_a_target_stops_the_run_and_a_larger_one_or_none_goes_on(corpus, tmp_pat
     assert (code, json.loads(stdout)["n_to_do"]) == (0, summary["n_to_do"])
     first = {row["id"] for table in read_rewrites(Storage(out)) for row in table.to_pylist()}
 
-    # It is reached: nothing is done.
+    # The target is reached already: nothing is done.
     code, stdout, _ = run(*options(corpus, out), "--target-tokens", 4000)
     assert (code, json.loads(stdout)["n_tokens"]) == (0, summary["n_tokens"])
 

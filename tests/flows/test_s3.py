@@ -1,4 +1,4 @@
-"""The whole flow on an object store: input, output, kills, faults, and no secret anywhere."""
+"""The whole flow on an object store: input, output, kills, faults, and no secrets leaked."""
 
 import json
 

@@ -50,7 +50,7 @@ def test_a_prompt_is_shown_for_a_real_document(tmp_path):
         (("report", "nothing-here"), "holds no run"),
     ],
 )
-def test_what_is_not_there_is_said(arguments, message, tmp_path, monkeypatch):
+def test_what_is_missing_is_reported(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = runner.invoke(app, [*arguments])
     assert result.exit_code == 1
@@ -65,7 +65,7 @@ def test_presets_are_listed_with_their_parameters():
 
 
 @pytest.mark.model
-def test_shards_are_trained_on_exported_and_their_utility_is_told(tmp_path):
+def test_shards_are_trained_on_exported_and_their_utility_is_shown(tmp_path):
     rows = [
         {
             "id": f"r{i}",
@@ -99,7 +99,7 @@ def test_shards_are_trained_on_exported_and_their_utility_is_told(tmp_path):
     assert tokens.shape[1] > 2
 
 
-def test_a_plan_says_what_a_run_would_take_without_one(tmp_path):
+def test_a_plan_estimates_a_run_without_starting_one(tmp_path):
     corpus = tmp_path / "a.jsonl"
     text = " ".join(f"Sentence {i} says something that is new to all who read it." for i in range(60))
     corpus.write_text("".join(json.dumps({"body": f"{number} {text}"}) + "\n" for number in range(4)))
@@ -112,7 +112,7 @@ def test_a_plan_says_what_a_run_would_take_without_one(tmp_path):
     assert found["cost"] == pytest.approx(found["seconds"] * 3.6 / 3600)
     shown = run(*options).replace("\n", " ")
     assert "meant for models of 1B parameters or more" in shown
-    assert "name its --tokens-per-s" in shown
+    assert "give its --tokens-per-s" in shown
     assert not (tmp_path / "plan.json").exists()
 
     usage = {"n_chunks": 10, "n_chunks_accepted": 4, "n_prompt_tokens": 5000, "n_completion_tokens": 3000}

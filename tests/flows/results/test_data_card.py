@@ -1,4 +1,4 @@
-"""The data card: what Hugging Face reads of it, and what of it is the user's."""
+"""The data card: what Hugging Face reads, and what belongs to the user."""
 
 import pytest
 from datasets import load_dataset
@@ -28,7 +28,7 @@ def text(run: Storage) -> str:
     return run.read(CARD_NAME).decode()
 
 
-def test_hugging_face_loads_the_card_and_by_it_the_rows(run, tmp_path):
+def test_hugging_face_loads_the_card_and_the_rows_it_names(run, tmp_path):
     assert write(run, "CC-BY-4.0", "Histories of\ntowns | and <rivers>.")
     card = DatasetCard.load(tmp_path / "out" / "README.md")
     assert card.data.license == "cc-by-4.0"
@@ -43,7 +43,7 @@ def test_hugging_face_loads_the_card_and_by_it_the_rows(run, tmp_path):
     assert rejects.num_rows == sum(table.num_rows for table in read_rejects(run)) > 1
 
 
-def test_written_anew_it_keeps_what_the_user_gave_and_wrote(run):
+def test_written_again_it_keeps_what_the_user_gave_and_wrote(run):
     write(run, "Town Licence 7", "Histories of towns.")
     card = text(run).replace("tags:", "homepage: example\ntags:").replace(BEGIN, f"My words before.\n\n{BEGIN}")
     run.write(CARD_NAME, (card.replace("rewrites of", "REWRITES OF") + "\nMy words after.\n").encode())
@@ -69,14 +69,14 @@ def test_a_readme_of_the_users_own_is_left_alone(run, own):
     assert text(run) == own
 
 
-def test_a_card_upsets_nothing(run):
+def test_a_card_changes_neither_plan_nor_summary_nor_audit(run):
     before = summarize(run), load_plan(run)
     write(run)
     assert (summarize(run), load_plan(run)) == before
     assert audit(run).problems == []
 
 
-def test_a_run_under_way_says_so(run):
+def test_an_unfinished_run_is_marked_as_in_progress(run):
     run.remove("commits/part-00000.json")
     write(run)
-    assert "The run is under way" in text(run)
+    assert "The run is in progress" in text(run)

@@ -1,4 +1,4 @@
-"""What `inspect` and the end of a run print: for people with colours, for pipes plain, and hostile text as text."""
+"""What `inspect` and the end of a run print: coloured in a terminal, plain in a pipe, hostile text as text."""
 
 import io
 
@@ -32,7 +32,7 @@ def test_a_pipe_gets_lines_with_tabs_and_nothing_but_text(run):
     text = printed(run, terminal=False)
     assert "\x1b" not in text
     assert "records read\t22\n" in text
-    assert "  rejected\t1\tempty text: there is nothing but white space in it\n" in text
+    assert "  rejected\t1\tempty text: the text is empty or only whitespace\n" in text
     assert "[bold red]Not markup[/] U+001B[31m and no order" in text
     assert "== [link=x]tU+001B[0m" in text
     for figure in summary_figures(summarize(run)):
@@ -53,19 +53,19 @@ def test_a_terminal_gets_the_colours_of_the_report(run):
 
 
 def luminance(colour: str) -> float:
-    """Of WCAG 2."""
+    """Relative luminance by WCAG 2."""
     channels = [value / 255 for value in bytes.fromhex(colour[1:])]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.mark.parametrize("shade", ["light", "dark"])
-def test_text_in_every_colour_is_legible_on_its_paper(shade):
+def test_text_in_every_colour_is_legible_on_its_background(shade):
     for shades in [*COLOURS.values(), INK]:
         pair = sorted(luminance(getattr(s, shade)) for s in (shades, PAPER))
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5
 
 
-def test_reasons_have_words():
+def test_reject_reasons_have_explanations():
     assert meaning("truncated") == REASONS["truncated"]
     assert meaning("a_reason_of_tomorrow") == "a reason of tomorrow" == plain("a_reason_of_tomorrow")

@@ -1,4 +1,4 @@
-"""Metrics, scraped from a run that is under way."""
+"""Metrics, scraped from a run in progress."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ def scrape(port):
     }
 
 
-def test_a_run_tells_how_it_goes(tmp_path):
+def test_a_run_exports_its_progress(tmp_path):
     source, port = tmp_path / "in.jsonl", free_port()
     write_documents(source, [f"d{i}" for i in range(40)])
     command = [sys.executable, str(TESTS / "run_scripted.py"), "rephrase", str(source), str(tmp_path / "out"), "--json"]

@@ -1,4 +1,4 @@
-"""A run that is told to stop does, wherever its event loop happens to be."""
+"""A run that receives SIGTERM stops, wherever its event loop happens to be."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from flows.running.process import graceful_stop
 
 
 async def work(sent_from):
-    """Waits for a helper that never ends; the signal comes while a callback, or the helper, is running."""
+    """Wait for a helper that never ends; the signal arrives while a callback, or the helper, is running."""
     closed = []
 
     async def helper():
@@ -35,13 +35,13 @@ async def work(sent_from):
 
 
 @pytest.mark.parametrize("sent_from", ["callback", "helper"])
-def test_sigterm_ends_what_is_inside_and_closes_it(sent_from):
+def test_sigterm_cancels_the_body_and_runs_its_cleanup(sent_from):
     before = signal.getsignal(signal.SIGTERM)
     asyncio.run(asyncio.wait_for(work(sent_from), 20))
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_another_cancellation_stays_what_it_is():
+def test_another_cancellation_is_not_changed():
     async def cancelled():
         with graceful_stop():
             asyncio.current_task().cancel()

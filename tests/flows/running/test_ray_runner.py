@@ -12,12 +12,12 @@ from rephrase.dataset.shards import read_commits
 from rephrase.storage.storage import Storage
 
 # What depends on when and where a part was written.
-OF_THE_MOMENT = {"started_at", "ended_at", "engine_s", "cost", "n_tokens_resumed"}
+RUN_SPECIFIC = {"started_at", "ended_at", "engine_s", "cost", "n_tokens_resumed"}
 
 
 @pytest.mark.slow
 @pytest.mark.chaos
-def test_two_nodes_of_which_one_is_lost_write_byte_for_byte_what_one_process_writes(tmp_path):
+def test_two_nodes_one_of_which_is_lost_write_the_same_bytes_as_one_process(tmp_path):
     n_documents = 40
     write_corpus(tmp_path / "corpus.jsonl", n_documents)
     outs = {runner: tmp_path / runner for runner in ("local", "ray")}
@@ -41,12 +41,12 @@ def test_two_nodes_of_which_one_is_lost_write_byte_for_byte_what_one_process_wri
     assert len(files["ray"]) > 5
     assert files["ray"] == files["local"]
     commits = [
-        {index: without_moment(commit) for index, commit in read_commits(Storage(out)).items()} for out in outs.values()
+        {index: without_run_specific(commit) for index, commit in read_commits(Storage(out)).items()} for out in outs.values()
     ]
     assert commits[0] == commits[1]
 
 
-def without_moment(value):
+def without_run_specific(value):
     if isinstance(value, dict):
-        return {key: without_moment(inner) for key, inner in value.items() if key not in OF_THE_MOMENT}
+        return {key: without_run_specific(inner) for key, inner in value.items() if key not in RUN_SPECIFIC}
     return value

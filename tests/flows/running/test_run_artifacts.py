@@ -1,4 +1,4 @@
-"""What Prefect's UI is given to show."""
+"""The artifacts shown in Prefect's UI."""
 
 import re
 
@@ -18,14 +18,14 @@ from rephrase.storage.storage import Storage
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("`~<>|*ab \n\r\t\x1b漢")))
-def test_nothing_ends_the_block_of_code_that_holds_hostile_text(text):
+def test_hostile_text_cannot_close_its_code_block(text):
     sample = Sample(heading=text, style="faq", source=text, rewrite=text)
     (block,) = MarkdownIt().enable("table").parse(samples_markdown([sample]))
     assert (block.type, block.info) == ("fence", "text")
     assert "\x1b" not in block.content
 
 
-def test_a_source_stands_beside_its_rewrite():
+def test_a_source_is_shown_beside_its_rewrite():
     sample = Sample(
         heading="A [b]title[/b]", style="faq", source="<script>alert(1)</script> " * 5, rewrite="new words " * 20
     )
@@ -60,12 +60,12 @@ def test_samples_are_of_different_styles_and_show_the_accepted_chunk(tmp_path):
     assert (samples[0].source, samples[0].rewrite) == ("Source", "Rewrite")
 
 
-def test_recipes_are_counted_over_all_parts_with_the_commonest_reason_first(tmp_path):
+def test_recipes_are_counted_over_all_parts_with_the_most_common_reason_first(tmp_path):
     storage = Storage(tmp_path)
-    refused = [
+    rejects = [
         {"recipe": "rephrase", "reason": reason, "n_tokens": 2} for reason in ("empty", "truncated", "truncated")
     ]
-    commit_part(storage, 0, [rewrite("faq")], refused, n_records=4)
+    commit_part(storage, 0, [rewrite("faq")], rejects, n_records=4)
     commit_part(storage, 1, [rewrite("faq"), rewrite("x", recipe="translate")], [{"reason": "empty_text"}], n_records=3)
     assert [tuple(row.values()) for row in recipe_rows(read_commits(storage))] == [
         ("(none)", "empty_text", 1, 0),
@@ -76,7 +76,7 @@ def test_recipes_are_counted_over_all_parts_with_the_commonest_reason_first(tmp_
     ]
 
 
-def test_a_part_says_which_files_and_records_it_holds(tmp_path):
+def test_the_label_of_a_part_names_its_files_and_records(tmp_path):
     for name, n in [("a", 5), ("b{x}", 1), ("c", 1), ("d", 7)]:
         (tmp_path / f"{name}.jsonl").write_text("".join('{"text": "0123456789"}\n' for _ in range(n)))
     plan = make_plan(str(tmp_path), ReadOptions(), {}, part_bytes=40)
@@ -94,13 +94,12 @@ def test_a_part_says_which_files_and_records_it_holds(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("reasons", "end"), [({}, "in 2 s"), ({"empty": 3}, "in 2 s; refused: empty 3")])
-def test_a_commit_is_told_in_a_sentence(reasons, end):
+@pytest.mark.parametrize(("reasons", "end"), [({}, "in 2 s"), ({"empty": 3}, "in 2 s; rejected: empty 3")])
+def test_a_commit_is_described_in_one_sentence(reasons, end):
     commit = {
         **dict.fromkeys(("n_documents_accepted", "n_records", "n_rewrites", "n_tokens"), 1000),
         "rejects_by_reason": reasons,
         "started_at": 1.0,
         "ended_at": 3.0,
     }
-    told = describe_commit(commit)
-    assert told == f"committed: 1,000 of 1,000 records accepted, 1,000 rewrites of 1,000 tokens {end}"
+    assert describe_commit(commit) == f"committed: 1,000 of 1,000 records accepted, 1,000 rewrites of 1,000 tokens {end}"

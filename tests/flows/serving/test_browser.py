@@ -43,7 +43,7 @@ def page(served, request):
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(TIMEOUT_MS)
         yield page
-        # To look at: SCREENSHOTS=folder make test-browser
+        # For inspection: SCREENSHOTS=folder make test-browser
         if pictures := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{pictures}/{request.node.name}.png", full_page=True)
         browser.close()
@@ -54,7 +54,7 @@ def field(page, label):
     return page.locator(".p-label", has=page.get_by_text(label, exact=True)).last.locator("textarea, input").first
 
 
-def test_a_run_is_started_by_the_form_watched_and_its_artifacts_are_opened(page, served, folder):
+def test_a_run_is_started_from_the_form_and_its_artifacts_are_opened(page, served, folder):
     out = folder / "by hand"
     page.goto(f"{served.url}/deployments")
     for name in ("rephrase", "verify", "pretrain", "full_run"):

@@ -1,4 +1,4 @@
-"""`palimpsest serve`, with a real Prefect server and runs that it starts itself; the models are scripted."""
+"""`palimpsest serve`, with a real Prefect server and real runs; the models are scripted."""
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ def served(folder):
     served.process.wait()
 
 
-def test_the_scheduler_makes_runs_that_take_what_is_new_and_nothing_else(served, folder):
+def test_scheduled_runs_take_only_new_files(served, folder):
     out = folder / "out"
     first = wait_for(lambda: served.runs("Completed", "Failed", "Crashed"))[0]
     assert (first["auto_scheduled"], first["state"]["name"]) == (True, "Completed"), served.log
@@ -52,14 +52,14 @@ def test_the_scheduler_makes_runs_that_take_what_is_new_and_nothing_else(served,
     }
     artifacts = {artifact["key"]: artifact["data"] for artifact in served.of_run("artifacts", first["id"])}
     assert artifacts["rephrase-progress"] == 100
-    account = {row["figure"]: row["value"] for row in json.loads(artifacts["rephrase-account"])}
-    assert (account["records read"], account["records accepted"], account["records to do"]) == ("4", "4", "0")
+    figures = {row["figure"]: row["value"] for row in json.loads(artifacts["rephrase-account"])}
+    assert (figures["records read"], figures["records accepted"], figures["records to do"]) == ("4", "4", "0")
     (recipe,) = json.loads(artifacts["rephrase-recipes"])
     assert (recipe["recipe"], recipe["outcome"], recipe["count"]) == ("rephrase", "accepted", 4)
     assert "Title of a0" in artifacts["rephrase-samples"]
     assert f"{out}/rewrites" in artifacts["rephrase-output"]
 
-    # An unchanged folder: nothing is done, and nothing is loaded for it.
+    # An unchanged folder: nothing is done, and no model is loaded.
     second = wait_for(lambda: served.runs("Completed")[1:])[0]
     assert not served.of_run("task_runs", second["id"])
     assert second["total_run_time"] < 10
@@ -74,14 +74,14 @@ def test_the_scheduler_makes_runs_that_take_what_is_new_and_nothing_else(served,
     assert written.items() <= {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}.items()
     assert (out / "plan-0001.json").exists()
 
-    # Paused as in the UI, it makes no further run.
+    # Paused as in the UI, the schedule starts no further run.
     deployment = served.deployment("rephrase")
     schedule = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
     served.api(schedule, {"active": False}, method="PATCH")
     assert not wait_for(lambda: not served.runs("Scheduled", "Pending", "Running") and [()])[0]
 
 
-def test_a_run_that_is_cancelled_stops_within_seconds_and_goes_on_when_it_is_retried(served, folder):
+def test_a_cancelled_run_stops_within_seconds_and_resumes_when_it_is_retried(served, folder):
     source, out = folder / "many.jsonl", folder / "many"
     write_documents(source, [f"m{i}" for i in range(60)])
     run = served.start("rephrase", {"config": {"source": str(source), "output": str(out), "part_bytes": 20_000}})
@@ -127,7 +127,7 @@ def test_each_parameter_is_described_and_has_its_bounds(served):
                 assert described.get("description") or meant.get("description"), f"{name}: {parameter}"
 
 
-def test_the_server_ends_with_serve_however_that_ends(tmp_path):
+def test_the_server_ends_with_serve_even_after_a_kill(tmp_path):
     served = Served(tmp_path)
     source = tmp_path / "in.jsonl"
     write_documents(source, [f"d{i}" for i in range(200)])
@@ -148,7 +148,7 @@ def test_the_server_ends_with_serve_however_that_ends(tmp_path):
 
 
 def _processes_with(text):
-    """The processes in whose environment the text stands."""
+    """The processes whose environment contains the text."""
     found = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -157,7 +157,7 @@ def _processes_with(text):
     return found
 
 
-def test_a_port_that_is_taken_is_refused_with_what_to_do(tmp_path):
+def test_a_taken_port_is_reported_with_a_remedy(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -173,10 +173,10 @@ def test_a_port_that_is_taken_is_refused_with_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--cron", "0 3 * * *", "--every", "5"], "--cron and --every are two schedules"),
+        (["--cron", "0 3 * * *", "--every", "5"], "--cron and --every are mutually exclusive"),
         (["--every", "5"], "a schedule needs --source and --output"),
         (["--cron", "hourly", "--source", "a", "--output", "b"], "Invalid cron"),
-        (["--timezone", "Europe/Berlin"], "--timezone is for --cron"),
+        (["--timezone", "Europe/Berlin"], "--timezone needs --cron"),
         (["--config", "CONFIG"], "n_variants: Input should be greater than or equal to 1"),
     ],
 )
@@ -190,7 +190,7 @@ def test_wrong_options_are_refused(tmp_path, options, message):
 
 
 @pytest.mark.slow
-def test_a_server_that_is_away_for_a_minute_does_not_end_a_run(tmp_path):
+def test_a_run_survives_a_server_outage_of_a_minute(tmp_path):
     port = free_port()
     variables = environment(tmp_path, SCRIPTED_DELAY_S="6", PREFECT_SERVER_ANALYTICS_ENABLED="false")
 
@@ -222,7 +222,7 @@ def test_a_server_that_is_away_for_a_minute_does_not_end_a_run(tmp_path):
         server.kill()
         server.wait()
         time.sleep(60)
-        # It went on meanwhile.
+        # The run continued meanwhile.
         assert len(list(out.glob("commits/*.json"))) > n_committed
         server = start_server()
         stdout, _ = run.communicate(timeout=240)

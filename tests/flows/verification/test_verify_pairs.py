@@ -1,4 +1,4 @@
-"""Verdicts on files of pairs: every row keeps its place, whatever it holds."""
+"""Verdicts on files of pairs: every row keeps its place, whatever it contains."""
 
 import gzip
 import json
@@ -43,9 +43,9 @@ def lines(rows):
 
 def test_rows_come_out_in_order_with_their_columns_and_verdicts(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(lines(ROWS[:2]) + "{broken\n[1]\n" + lines(ROWS[2:]))
-    heard = []
+    counts = []
     found = verify_pairs(
-        config(tmp_path / "pairs.jsonl", tmp_path / "new" / "scored.parquet"), lambda *counts: heard.append(counts)
+        config(tmp_path / "pairs.jsonl", tmp_path / "new" / "scored.parquet"), lambda *done_and_total: counts.append(done_and_total)
     )
     table = pq.read_table(tmp_path / "new" / "scored.parquet")
     rows = table.to_pylist()
@@ -62,21 +62,21 @@ def test_rows_come_out_in_order_with_their_columns_and_verdicts(tmp_path):
     assert rows[0]["score_support_min"] > 0.9 > rows[1]["score_support_min"]
     assert rows[0]["score_entailment_min"] is None
     assert (found.n_pairs, found.n_accepted, found.n_unreadable) == (7, 2, 5)
-    assert heard[-1] == (7, 7)
+    assert counts[-1] == (7, 7)
 
 
-def test_a_pair_that_a_check_stumbles_over_was_read(tmp_path, monkeypatch):
-    def stumbles(source, rewrite, **options):
+def test_a_pair_on_which_a_check_fails_counts_as_readable(tmp_path, monkeypatch):
+    def fails(source, rewrite, **options):
         raise RecursionError("too deep")
 
-    monkeypatch.setattr("fidelity.judge.compare_facts", stumbles)
+    monkeypatch.setattr("fidelity.judge.compare_facts", fails)
     (tmp_path / "pairs.jsonl").write_text(lines(ROWS[:2]))
     found = verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet"))
     assert (found.n_pairs, found.n_accepted, found.n_unreadable) == (2, 0, 0)
     assert found.reasons == {"check_failed": 2}
 
 
-def test_what_is_wrong_is_shown_where_it_stands(tmp_path):
+def test_discrepancies_point_at_their_place_in_the_rewrite(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(lines(ROWS[1:2]))
     verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet"))
     (row,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
@@ -104,7 +104,7 @@ def test_a_failure_leaves_no_half_file(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["pairs.jsonl"]
 
 
-def test_what_cannot_work_is_said(tmp_path):
+def test_an_invalid_configuration_is_reported(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(lines(ROWS))
     with pytest.raises(ValueError, match=r"no field 'text'.*article"):
         verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet", source_field="text"))
@@ -112,7 +112,7 @@ def test_what_cannot_work_is_said(tmp_path):
         verify_pairs(config(tmp_path, None, is_run=True))
 
 
-def test_a_finished_run_is_judged_anew_chunk_by_chunk(tmp_path):
+def test_a_finished_run_is_judged_again_chunk_by_chunk(tmp_path):
     storage = write_run(tmp_path / "out", documents(12))
     found = verify_pairs(VerifyConfig(source=storage.url, is_run=True))
     rows = pq.read_table(tmp_path / "out" / "scored.parquet").to_pylist()
@@ -121,7 +121,7 @@ def test_a_finished_run_is_judged_anew_chunk_by_chunk(tmp_path):
     assert {(row["document_id"], row["chunk_index"]) for row in rows} == {(name, i) for name in texts for i in (0, 1)}
     for row in rows:
         assert row["source"] in texts[row["document_id"]]
-        # Both hold the same words: the made-up rewrites are the sentences from last to first.
+        # Both contain the same words: the made-up rewrites are the sentences from last to first.
         assert sorted(row["rewrite"].replace(".", "").split()) == sorted(row["source"].replace(".", "").split())
         assert row["score_similarity"] > 0.99
         assert row["accepted_before"] == (row["reason_before"] is None)
@@ -129,7 +129,7 @@ def test_a_finished_run_is_judged_anew_chunk_by_chunk(tmp_path):
     assert found.n_accepted == 24
 
 
-def test_what_is_no_run_is_refused(tmp_path):
+def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no finished run"):
         verify_pairs(VerifyConfig(source=str(tmp_path), is_run=True))
 
@@ -146,7 +146,7 @@ def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, mon
             {"source": source, "rewrite": f"In {1700 + i} {i + 9} masons built the bridge of town {i}.", "ok": 0}
         )
     (tmp_path / "labelled.jsonl").write_text(lines([*rows, {"source": "x", "ok": True}]))
-    said = []
+    logged = []
     options = {
         "source_field": "source",
         "rewrite_field": "rewrite",
@@ -155,14 +155,14 @@ def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, mon
         "entailment": None,
         "max_false_rejects": 0.2,
         "plant": False,
-        "log": said.append,
+        "log": logged.append,
     }
     out = tmp_path / "weights.json"
     figures = calibrate_pairs(str(tmp_path / "labelled.jsonl"), out, label_field="ok", **options)
     assert (figures["rows"], figures["faithful"]) == (120, 60)
     assert figures["auroc"] > 0.95
     assert (tmp_path / "weights.svg").read_text().startswith("<svg")
-    assert any("row 120" in line and "left out" in line for line in said)
+    assert any("row 120" in line and "left out" in line for line in logged)
     fitted = load_calibration(str(out))
     assert {model.kind for model in fitted.models} == {"knowledge", "math", "translation"}
     assert [model.tiers for model in fitted.models if model.kind == "knowledge"] == [()]
