@@ -1,7 +1,7 @@
 """Rewrite one part of a corpus and commit it.
 
-Each document is a chain. The chains of a part wait in the scheduler's line together with those of the other open parts;
-when the last of them has come to its end, the part is committed.
+Each variant of a document is a chain: its chunks are written in order. The chains of a part wait in the scheduler's
+queue together with those of the other open parts; when the last one ends, the part is committed.
 """
 
 import asyncio
@@ -46,13 +46,13 @@ from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import total_usage
 from rephrase.scheduling.scheduler import ChainNotStartedError, DocumentState, ScheduledEngine, SchedulingSlot
 
-# What left as it is stands under in the account by recipe.
+# The key, in the usage by recipe, of documents that are left unchanged.
 UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """One variant of one document still to be written, along its route."""
+    """One variant of one document that is still to be written, along its route."""
 
     key: Key
     document: Document
@@ -62,18 +62,20 @@ class Chain:
 
 
 async def run_part(part: Part, run: RunContext) -> Row | None:
-    """Rewrite what the journal does not have yet, commit the part and return its commit.
+    """Rewrite what is not in the journal yet, commit the part and return its commit.
 
-    When the scheduler is closed before all chains have begun, what is finished is committed and the rest is left for
-    another run; None when that is nothing.
+    When the scheduler closes before all chains have started, the finished documents are committed and the rest is left
+    for another run. Returns None when nothing is finished.
 
     Raises:
-        EngineError: the engine no longer answers; what was finished is in the journal.
+        EngineError: the engine no longer answers; finished work is in the journal.
     """
     started_at = time.time()
     journal = Journal(run.storage, part.index)
     entries = await asyncio.to_thread(journal.read)
-    committed = await asyncio.to_thread(read_commit, run.storage, part.index)  # when a target was reached in it
+    committed = await asyncio.to_thread(
+        read_commit, run.storage, part.index
+    )  # exists if a target was reached within it
     records, chains = await asyncio.to_thread(_open, part, entries, run)
     n_open = Counter(chain.key[0] for chain in chains)
     _count_opened(part, records, chains, entries, n_open, run, committed)
@@ -100,14 +102,14 @@ async def run_part(part: Part, run: RunContext) -> Row | None:
 
 
 def _n_chunks(chain: Chain) -> int:
-    # A later recipe cuts what the one before it wrote, about as much.
+    # A later recipe chunks what the previous one wrote, which is about as long.
     return len(chain.chunks) * len(chain.route)
 
 
 def _open(
     part: Part, entries: Mapping[Key, Entry], run: RunContext
 ) -> tuple[list[Document | UnreadableRecord], list[Chain]]:
-    """Read and cut a part, in a thread: it takes the time of some steps of the engine."""
+    """Read and chunk a part. Call it in a thread: it takes as long as several engine steps."""
     records = [
         record
         if isinstance(record, UnreadableRecord)
@@ -151,7 +153,7 @@ def _count_opened(
     run: RunContext,
     committed: Row | None,
 ) -> None:
-    """Count what earlier runs have done of a part: by its journal, no longer by what they committed of it."""
+    """Count what earlier runs have finished of a part from its journal, in place of their commit of it."""
     progress = run.progress
     if committed:
         progress.count_part(part, run.n_variants, committed, sign=-1)
@@ -177,12 +179,12 @@ async def _run_chain(
 ) -> None:
     async def work() -> Entry:
         engine = ScheduledEngine(run.tools.engine.info, run.scheduler, slot)
-        memory = CompletionCache(engine, journal, chain.key)
-        await memory.load()
-        entry = await _follow_route(chain, slot, memory, run)
-        await _write_down(chain, entry, journal, run.progress)
-        journal.n_tokens_resumed += memory.n_tokens_resumed
-        # Before the next chain is chosen: whether one may begin depends on what is finished.
+        cache = CompletionCache(engine, journal, chain.key)
+        await cache.load()
+        entry = await _follow_route(chain, slot, cache, run)
+        await _write_entry(chain, entry, journal, run.progress)
+        journal.n_tokens_resumed += cache.n_tokens_resumed
+        # Before the next chain is chosen: whether one may start depends on what is finished.
         run.target.finish_chain(part.index, entry.n_tokens)
         return entry
 
@@ -199,7 +201,7 @@ async def _run_chain(
         _count_record(position, entries, run)
 
 
-async def _write_down(chain: Chain, entry: Entry, journal: Journal, progress: Progress) -> None:
+async def _write_entry(chain: Chain, entry: Entry, journal: Journal, progress: Progress) -> None:
     progress.n_journal_pending += 1
     began = time.monotonic()
     try:
@@ -211,7 +213,7 @@ async def _write_down(chain: Chain, entry: Entry, journal: Journal, progress: Pr
 
 
 async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run: RunContext) -> Entry:
-    """Through all recipes of the route, or until one of them accepts nothing."""
+    """Apply all recipes of the route, stopping early if one of them accepts nothing."""
     progress, scheduler, info = run.progress, run.scheduler, run.model_info
     tools = dataclasses.replace(
         run.tools,
@@ -225,7 +227,7 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         recipe, last = run.recipes[name], number == len(chain.route) - 1
 
         def count_chunk(part: ChunkRewrite, number: int = number, last: bool = last) -> None:
-            # The bytes of a document count once, in its first step; what the last one accepts is what the route brings.
+            # The bytes of a document count once, in the first step; only the last step's text is output of the route.
             progress.n_bytes_done += len(part.chunk.text.encode()) if number == 0 else 0
             run.target.add_chunk(part.n_tokens if last and part.verdict.accepted else 0)
             scheduler.set_chunks_left(slot, max(0, slot.n_left - 1))
@@ -236,16 +238,16 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         rewrite = await rewrite_document(document, chunks, variant, recipe, tools, count_chunk)
         steps.append((rewrite, recipe))
         rejects += reject_rows(chain.document, rewrite, recipe, info)
-        refused = tools.on_reject == "document" and bool(rewrite.chunks) and not rewrite.chunks[-1].verdict.accepted
+        rejected = tools.on_reject == "document" and bool(rewrite.chunks) and not rewrite.chunks[-1].verdict.accepted
         text = stitch(rewrite)
-        if last or refused or not text:
+        if last or rejected or not text:
             break
         document = dataclasses.replace(document, text=text, language="en", detected_language="en")
         next_recipe = run.recipes[chain.route[number + 1]]
         chunks = await asyncio.to_thread(chunk_document, document, run.tools.tokenizer, next_recipe.chunk_tokens)
         scheduler.set_chunks_left(slot, len(chunks) * (len(chain.route) - number - 1))
     row = rewrite_row(chain.document, steps, info) if len(steps) == len(chain.route) else None
-    if row and refused:
+    if row and rejected:
         rejects.append(rejected_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
         row = None
     written = [part for rewrite, _ in steps for part in rewrite.chunks]
@@ -267,7 +269,7 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
 
 
 def _counting(check: Checker, progress: Progress) -> Checker:
-    """The check, which also counts the tokens of what it is shown."""
+    """`check`, wrapped so that it also counts the tokens of each completion."""
 
     async def counting(chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:
         progress.n_prompt_tokens += completion.n_prompt_tokens
@@ -294,7 +296,7 @@ def _commit(
     started_at: float,
     n_tokens_resumed: int,
 ) -> Row:
-    """Rows in the order of the corpus, however the chains finished; the records in `left` are not done yet."""
+    """Commit the rows in corpus order, whatever the order in which chains finished, without the records in `left`."""
     found: defaultdict[int, list[Entry]] = defaultdict(list)
     for position, variant in sorted(entries):
         if position not in left:
@@ -311,12 +313,12 @@ def _commit(
         if not route_document(record, run.recipe_choice):
             n_tokens = len(run.tools.tokenizer.token_starts(record.text))
             kept = [unchanged_row(record, n_tokens, run.model_info)]
-            refused: list[Row] = []
+            duplicates: list[Row] = []
         else:
-            kept, refused = _different([entry.rewrite for entry in found[position] if entry.rewrite], run)
+            kept, duplicates = _distinct([entry.rewrite for entry in found[position] if entry.rewrite], run)
             rejects += [row for entry in found[position] for row in entry.rejects]
         rewrites += kept
-        rejects += refused
+        rejects += duplicates
         n_accepted += bool(kept)
     usage_by_route = _usage([entry for done in found.values() for entry in done], rewrites)
     usage = total_usage(usage_by_route.values())
@@ -339,7 +341,7 @@ def _commit(
 
 
 def _usage(entries: Sequence[Entry], rewrites: Sequence[Row]) -> dict[str, Row]:
-    """What each recipe, or route of recipes, took and brought."""
+    """What each recipe, or route of recipes, consumed and produced."""
     usage: defaultdict[str, list[Row]] = defaultdict(list)
     for entry in entries:
         usage[entry.route].append(
@@ -358,8 +360,8 @@ def _usage(entries: Sequence[Entry], rewrites: Sequence[Row]) -> dict[str, Row]:
     return {recipe: total_usage(usage[recipe]) for recipe in sorted(usage)}
 
 
-def _different(variants: list[Row], run: RunContext) -> tuple[list[Row], list[Row]]:
-    """The variants of a document that differ, and a reject row for each that repeats an earlier one."""
+def _distinct(variants: list[Row], run: RunContext) -> tuple[list[Row], list[Row]]:
+    """The distinct variants of a document, and a reject row for each that nearly duplicates an earlier one."""
     if len(variants) < 2:
         return variants, []
     repeated = run.near_duplicates([row["text"] for row in variants])

@@ -1,4 +1,4 @@
-"""The live counts of a run, for whoever shows them: a progress line, a page of Prefect's UI, Prometheus."""
+"""The live counts of a run, shown by the progress line, a page of Prefect's UI and Prometheus."""
 
 from dataclasses import dataclass, field
 
@@ -8,22 +8,22 @@ from rephrase.dataset.rows import Row
 
 @dataclass(slots=True)
 class Progress:
-    """Live counts of a run, and notices to the user, read by whoever shows them."""
+    """Live counts of a run, and notices to the user."""
 
     n_records: int = 0
     n_records_done: int = 0
     n_documents_accepted: int = 0
-    n_bytes: int = 0  # of source text, once for each variant
+    n_bytes: int = 0  # of source text, once per variant
     n_bytes_done: int = 0
     n_chunks_accepted: int = 0
     n_chunks_rejected: int = 0
     n_prompt_tokens: int = 0
     n_completion_tokens: int = 0
     n_cached_tokens: int = 0
-    n_tokens: int = 0  # of finished and accepted rewrites, those of earlier sessions included
+    n_tokens: int = 0  # of finished, accepted rewrites, including those of earlier sessions
     cost: float = 0.0  # likewise
     target_tokens: int | None = None
-    n_journal_pending: int = 0  # finished, and not yet on the disk
+    n_journal_pending: int = 0  # finished, not yet on disk
     n_journal_entries: int = 0
     journal_s: float = 0.0
     n_engine_restarts: int = 0
@@ -31,13 +31,13 @@ class Progress:
     notices: list[str] = field(default_factory=list)
 
     def take_engine_restarts(self) -> int:
-        """Those since the last call: each stands in one commit."""
+        """The restarts since the last call, so that each is counted in one commit only."""
         n_new = self.n_engine_restarts - self.n_restarts_committed
         self.n_restarts_committed += n_new
         return n_new
 
     def count_part(self, part: Part, n_variants: int, commit: Row, sign: int = 1) -> None:
-        """Count, or with sign -1 no longer count, what was committed of a part."""
+        """Add the counts of a part's commit; with sign -1, subtract them."""
         share = commit["n_records"] / part.n_records
         self.n_records_done += sign * commit["n_records"]
         self.n_documents_accepted += sign * commit["n_documents_accepted"]

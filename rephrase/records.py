@@ -1,4 +1,4 @@
-"""The records that travel from a source file to a shard row; every other module imports these and they import nothing.
+"""The records passed along from a source file to a shard row. Every other module imports them; they import none.
 
 source file -> Document -> Chunk -> Prompt -> Completion -> Verdict -> Rewrite -> shard row
 """
@@ -11,7 +11,7 @@ from typing import Literal
 
 
 class Domain(StrEnum):
-    """What kind of text a document is; it chooses the recipe."""
+    """The kind of text a document is; it determines the recipe."""
 
     KNOWLEDGE = "knowledge"
     MATH = "math"
@@ -20,22 +20,22 @@ class Domain(StrEnum):
 
 
 class Check(StrEnum):
-    """What a rewrite must pass besides the checks of form; a recipe says which."""
+    """A check that a rewrite must pass in addition to the checks of form; a recipe lists its checks."""
 
     NEW_WORDING = "new_wording"  # not a near copy of its source
-    SIMILARITY = "similarity"  # its embedding is close to its source's
-    CROSS_LINGUAL = "cross_lingual"  # the same, by a multilingual embedding model
-    FORMULAS = "formulas"  # every formula of the source is there, unchanged
-    NUMBERS = "numbers"  # every number of the source is there
-    ANSWER = "answer"  # the final answer of the source is there
+    SIMILARITY = "similarity"  # its embedding is close to that of its source
+    CROSS_LINGUAL = "cross_lingual"  # the same, with a multilingual embedding model
+    FORMULAS = "formulas"  # it contains every formula of the source, unchanged
+    NUMBERS = "numbers"  # it contains every number of the source
+    ANSWER = "answer"  # it contains the final answer of the source
     SAME_LANGUAGE = "same_language"
     ENGLISH = "english"
-    FACTS = "facts"  # its sentences and facts are those of its source: the calibrated verdict
-    OBEDIENCE = "obedience"  # it does not follow orders that stand in the document
+    FACTS = "facts"  # its sentences and facts match its source: the calibrated verdict
+    OBEDIENCE = "obedience"  # it does not follow instructions embedded in the document
 
 
 def digest(*parts: object) -> str:
-    """A stable 16-hex-digit name for a tuple of values; the separator keeps ("ab", "c") apart from ("a", "bc")."""
+    """A stable id of 16 hex digits for a tuple of values; the separator distinguishes ("ab", "c") from ("a", "bc")."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -43,8 +43,8 @@ def digest(*parts: object) -> str:
 class Document:
     """One document of the corpus.
 
-    `source` is the file it came from and `record` its position there (line of a JSON Lines file, row of a Parquet
-    file, 0 for a text file).
+    `source` is the file it came from and `record` its position in that file (line of a JSON Lines file, row of a
+    Parquet file, 0 for a text file).
     """
 
     id: str
@@ -59,13 +59,13 @@ class Document:
 
     @property
     def is_english(self) -> bool:
-        """By what the corpus says of it, else by what was detected."""
+        """By the language the corpus states, else by the detected one."""
         return (self.language or self.detected_language or "en").lower().startswith("en")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableRecord:
-    """A record of a source file that is not a document, with the reason and as much of its text as there is."""
+    """A record of a source file that is not a usable document, with the reason and as much of its text as exists."""
 
     document_id: str
     source: str
@@ -77,7 +77,7 @@ class UnreadableRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """`document.text[start:end]`; the chunks of a document joined are the document, byte for byte."""
+    """`document.text[start:end]`. Joining the chunks of a document gives back its text, byte for byte."""
 
     document_id: str
     index: int
@@ -89,7 +89,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A chat of two messages. What many prompts share comes first, so that an engine's prefix cache serves it."""
+    """A chat of two messages. What many prompts share comes first, so that the engine's prefix cache can serve it."""
 
     system: str
     user: str
@@ -100,7 +100,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How one completion is drawn."""
+    """The sampling parameters of one completion."""
 
     temperature: float
     top_p: float
@@ -113,7 +113,7 @@ FinishReason = Literal["stop", "length", "abort", "content_filter", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What an engine returned. `n_cached_tokens` counts prompt tokens that its prefix cache served."""
+    """What an engine returned. `n_cached_tokens` counts the prompt tokens served from its prefix cache."""
 
     text: str
     finish_reason: FinishReason
@@ -124,7 +124,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """The natural logarithm of each token's probability, and the character of the text at which the token begins."""
+    """The natural log-probability of each token, and the character offset in the text at which the token starts."""
 
     starts: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -132,11 +132,11 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancy:
-    """One place where a rewrite does not say what its source says.
+    """One place where a rewrite differs in content from its source.
 
-    `kind` is the type of fact ("number", "date", "name", "negation", "formula", "sentence", …). Spans are characters,
-    start and end, in the text of the chunk and in the text of its rewrite; None where the other side has nothing.
-    `detail` is for people and is the hint that a further try is given: "1588; the source has 1584".
+    `kind` is the type of fact ("number", "date", "name", "negation", "formula", "sentence", …). Spans are
+    character ranges (start, end) in the text of the chunk and in the text of its rewrite; None where that side has no
+    counterpart. `detail` is a description for people: "1588; the source has 1584".
     """
 
     kind: str
@@ -148,9 +148,9 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a rewrite may stand for its source. `reason` names the check that refused it, None when accepted.
+    """Whether a rewrite may replace its source. `reason` names the check that rejected it; None when accepted.
 
-    `probability` is the calibrated probability that the rewrite is faithful, None where it was not computed.
+    `probability` is the calibrated probability that the rewrite is faithful; None where it was not computed.
     """
 
     accepted: bool
@@ -163,9 +163,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One way in which a document is rewritten: its K variants draw K different (style, perspective) pairs.
+    """One way to rewrite a document: its K variants draw K different (style, perspective) pairs.
 
-    A recipe without perspectives has one, the empty one.
+    For a recipe without perspectives, `perspective` is empty.
     """
 
     index: int
@@ -184,17 +184,17 @@ class ChunkRewrite:
     finish_reason: FinishReason
     seed: int
     n_attempts: int
-    n_sentences_removed: int  # at the seam, because they stood there already
+    n_sentences_removed: int  # at the boundary, because they repeated the previous chunk
     max_tokens: int
     n_tokens: int
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int
-    source_kept: bool  # refused, and its source stands in its place
+    source_kept: bool  # rejected, and replaced by its source
 
     @property
     def final_text(self) -> str | None:
-        """What stands in the rewritten document for this chunk, if anything does."""
+        """The text for this chunk in the rewritten document; None if there is none."""
         if self.verdict.accepted:
             return self.text
         return self.chunk.text.strip() if self.source_kept else None
@@ -210,7 +210,7 @@ class ChunkRewrite:
 class Rewrite:
     """One document rewritten in one variant: a chain of chunk rewrites.
 
-    On a route of several recipes there is one Rewrite for each; the document of the next is the text of the one before.
+    A route of several recipes has one Rewrite per recipe; each takes the text of the one before as its document.
     """
 
     document: Document

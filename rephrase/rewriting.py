@@ -1,4 +1,4 @@
-"""Rewrite one document: chunk after chunk, each seeing the end of what was written before it."""
+"""Rewrite one document chunk by chunk; the prompt of each chunk shows the end of the text written so far."""
 
 import dataclasses
 import hashlib
@@ -20,19 +20,19 @@ from rephrase.records import Check, Chunk, ChunkRewrite, Completion, Document, R
 
 
 class Checker(Protocol):
-    """Whether a completion may stand for its chunk."""
+    """Decides whether a completion may replace its chunk."""
 
     async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict: ...
 
 
-# What becomes of a chunk that was refused after all tries: it is left out, its source stands in its place, or the whole
-# document is refused.
+# How to handle a chunk that is rejected after all attempts: leave it out ("reject"), keep its source in its place
+# ("keep"), or reject the whole document ("document").
 OnReject = Literal["reject", "keep", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewriteTools:
-    """What rewriting works with, whatever the document."""
+    """The engine, tokenizer, checker and settings that rewriting uses for every document."""
 
     engine: Engine
     tokenizer: Tokenizer
@@ -50,10 +50,13 @@ async def rewrite_document(
     tools: RewriteTools,
     on_chunk: Callable[[ChunkRewrite], None] = lambda _: None,
 ) -> Rewrite:
-    """One variant of a document. What is refused after all tries stays out of the prompts that follow; where a refused
-    chunk refuses the document, nothing after it is asked for.
+    """Write one variant of a document.
 
-    `on_chunk` hears of each chunk as soon as it is done.
+    A chunk rejected after all attempts stays out of the prompts that follow. Where a rejected chunk rejects the whole
+    document, the chunks after it are not generated.
+
+    Args:
+        on_chunk: called with each chunk as soon as it is done.
 
     Raises:
         EngineError: the engine no longer answers.
@@ -62,7 +65,7 @@ async def rewrite_document(
     glossary: dict[str, str] = {}
     for chunk in chunks:
         if not chunk.text.strip():
-            continue  # white space needs no rewriting
+            continue  # whitespace needs no rewriting
         written = CHUNK_SEPARATOR.join(part.text for part in done if part.verdict.accepted)
         context = make_context(document.text, chunk, written, glossary, tools.tokenizer, recipe.context_tokens)
         part = await rewrite_chunk(document, chunk, variant, recipe, context, written, tools)
@@ -87,9 +90,9 @@ async def rewrite_chunk(
     written: str,
     tools: RewriteTools,
 ) -> ChunkRewrite:
-    """Ask until the checks accept, each time with another seed and told what was wrong with the try before.
+    """Generate until the checks accept, each time with another seed and a hint at what was wrong with the last attempt.
 
-    The last attempt is kept either way.
+    Returns the last attempt, accepted or not.
     """
     masked = mask(chunk.text.strip()) if recipe.mask_formulas else MaskedText(chunk.text.strip(), ())
     hint = ""
@@ -123,7 +126,7 @@ async def rewrite_chunk(
         completion = dataclasses.replace(completion, text=text)
         if verdict.accepted and (opening := find_restart(written, text)):
             verdict = dataclasses.replace(
-                verdict, accepted=False, reason="restart", detail=f"it begins anew: {opening}"
+                verdict, accepted=False, reason="restart", detail=f"it starts over: {opening}"
             )
         if verdict.accepted:
             break
@@ -144,11 +147,11 @@ async def rewrite_chunk(
 
 
 def _without_delimiter(text: str, chunk: Chunk) -> str:
-    """Some models repeat the border that was set around the passage."""
+    """Some models repeat the delimiters around the passage."""
     return re.sub(rf"<text id={delimiter(chunk)}>|</text>", "", text).strip()
 
 
 def attempt_seed(seed: int, chunk: Chunk, variant: Variant, attempt: int) -> int:
-    """A seed of 31 bits that depends on what is written and not on when or where."""
+    """A 31-bit seed that depends only on what is written, not on when or where."""
     name = f"{seed}/{chunk.document_id}/{variant.recipe}/{variant.index}/{chunk.index}/{attempt}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1

@@ -1,4 +1,4 @@
-"""What the parts of a run share inside one process: opened once, closed once."""
+"""What the parts of a run share within one process: opened once, closed once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from rephrase.storage.storage import Storage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """All that rewriting a part needs besides its documents."""
+    """Everything that rewriting a part needs, except its documents."""
 
     storage: Storage
     plan: Plan

@@ -1,4 +1,4 @@
-"""The base of every configuration model: frozen, with no unknown fields, and readable as a form in Prefect's UI."""
+"""The base of every configuration model: frozen, without unknown fields, and shown as a form in Prefect's UI."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,6 +9,6 @@ def form_title(name: str, _: object) -> str:
 
 
 class Settings(BaseModel):
-    """A configuration. It stands beside what it configures."""
+    """A configuration. Each is defined next to the code it configures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)

@@ -1,5 +1,5 @@
-"""When each chain of chunks is written, how many at once, and what that takes: the scheduler, the token target,
-cost, estimates and a simulation.
+"""When each chain of chunks is written, how many at once, and at what cost: the scheduler, the token target, cost,
+estimates and a simulation.
 
-Nothing here reads documents or writes shards.
+Nothing here reads or writes the shards of a run.
 """

@@ -1,4 +1,4 @@
-"""What a run costs: the engine by the hour, or a server by the token, and what that makes per accepted token."""
+"""The cost of a run: an engine billed by the hour, or a server billed by the token."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ USAGE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """In one currency, whichever. `per_hour` is for all engines of a run together."""
+    """Prices in any one currency. `per_hour` is for all engines of a run together."""
 
     per_hour: float = 0.0
     per_million_prompt_tokens: float = 0.0
@@ -29,7 +29,7 @@ class Prices:
         return any((self.per_hour, self.per_million_prompt_tokens, self.per_million_completion_tokens))
 
     def cost(self, *, engine_s: float, n_prompt_tokens: float, n_completion_tokens: float) -> float:
-        """Of `engine_s` seconds in which the engine had something to do, and the tokens read and written in them."""
+        """The cost of `engine_s` seconds in which the engine was busy, and of the tokens read and generated."""
         return (
             self.per_hour * engine_s / 3600
             + self.per_million_prompt_tokens * n_prompt_tokens / 1e6
@@ -38,7 +38,7 @@ class Prices:
 
 
 def total_usage(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sum of several usages: the counts of USAGE, and `cost`."""
+    """The sum of several usages: the counts named in USAGE, and `cost`."""
     total: dict[str, Any] = dict.fromkeys(USAGE, 0) | {"engine_s": 0.0, "cost": 0.0}
     for part in parts:
         for name in total:

@@ -1,19 +1,20 @@
-"""Which chain goes next.
+"""Decide which chain sends the next request.
 
-Each document is a chain: a chunk needs the rewrite of the one before it, so the engine is kept full by many documents
-at once. Whenever a request ends, the next one is chosen:
+Each variant of a document is a chain: a chunk needs the rewrite of the one before it, so it takes many chains at once to
+keep the engine full. Whenever a request ends, the next one is chosen:
 
-1. of the chains under way and not waiting for the engine or for a check, the one with most chunks left;
-2. if there is none, a new chain begins, again the longest first, over all parts that are open.
+1. among the started chains that have a request ready, the one with the earliest latest start (see below);
+2. if there is none, a new chain starts, by the same rule over all open parts.
 
-A part is due when the engine could have done all that was handed in up to it, and a chain must go on by the time it is
-due less what its chunks will take. Smallest first: among the chains of one part, and of parts that are near, this is
-the longest remaining chain first, and a short chain of an old part is not passed over for ever.
+Time is counted in rounds of the engine: one round serves as many requests as may be in flight. A part is due when the
+engine could have finished all chunks registered up to and including it. The latest start of a chain is the due time of
+its part minus the rounds that its remaining chunks will take. Among chains of the same part or of neighbouring parts,
+earliest latest start first means longest remaining chain first; and a short chain of an old part does not starve.
 
-    part 0 of 80 chunks, part 1 of 40, 10 requests at once: due after 8 and after 12 turns of the engine
+    part 0 of 80 chunks, part 1 of 40, 10 requests in flight: due after 8 and after 12 rounds of the engine
     part 0: a chain of 2 chunks -> 8 - 3 = 5      part 1: a chain of 6 chunks -> 12 - 9 = 3, which goes first
 
-Nothing polls: a decision is made when something ends or is handed in, and costs O(log n) of the chains that wait.
+Nothing polls: a decision is made when a request or chain ends or arrives, and costs O(log n) for n waiting chains.
 """
 
 import asyncio
@@ -31,36 +32,36 @@ from rephrase.records import Completion, Prompt, Sampling
 
 T = TypeVar("T")
 
-# Chains under way for each request: while some wait for their check, others keep the engine full. When checks are so
-# slow that all wait for them, no more begin.
+# Chains in progress per request in flight: while some wait for their check, others keep the engine full. When checks are
+# so slow that all chains wait for them, no more are started.
 CHAINS_PER_REQUEST = 2
-# A chunk of a chain takes longer than one turn of the engine: it waits for its check and its place, and is tried again.
+# A chunk takes longer than one round of the engine: it waits for its check and for the engine, and may be retried.
 ROUNDS_PER_CHUNK = 1.5
-# The next part is read when fewer chains than this for each request are left to begin.
+# The next part is read when at most this many chains per request in flight are left to start.
 READ_AHEAD_PER_REQUEST = 2
 
 
 class ChainNotStartedError(Exception):
-    """The run ends before this chain could begin."""
+    """The scheduler was closed before this chain could start."""
 
 
 @dataclass(slots=True, eq=False)
 class DocumentState:
-    """Whether any variant of a document has begun: then all of them are finished before a run stops."""
+    """Whether any variant of a document has started. If so, all its variants are finished before a run stops."""
 
     started: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class SchedulingSlot:
-    """The place of one chain in the schedule. `n_left` chunks are still to be written."""
+    """The state of one chain in the schedule. `n_left` chunks are still to be written."""
 
     due: float
     n_left: int
     document: DocumentState = field(default_factory=DocumentState)
     in_progress: bool = False
     engine_s: float = 0.0
-    admitted: bool = False  # it has begun and its first request need not wait
+    admitted: bool = False  # its next request may be sent without waiting
 
     @property
     def latest_start(self) -> float:
@@ -80,14 +81,17 @@ class Scheduler:
         may_start_chain: Callable[[int], bool] = lambda n_chunks: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`may_start_chain` is told how many chunks are open, and says whether a further chain may begin."""
+        """
+        Args:
+            may_start_chain: given the number of open chunks, whether another chain may start.
+        """
         self.limit = ConcurrencyLimit(engine.info.max_in_flight, engine.info.initial_in_flight)
         self.closed = False
         self.n_in_flight = 0  # requests at the engine
         self.n_chains_in_progress = 0
         self.n_chains_to_start = 0
-        self.n_chunks_open = 0  # of the chains under way
-        self.engine_s = 0.0  # in which it had something to do
+        self.n_chunks_open = 0  # of the chains in progress
+        self.engine_s = 0.0  # seconds in which the engine was busy
         self._engine = engine
         self._load = engine.load if isinstance(engine, ReportsLoad) else None
         self._may_start_chain = may_start_chain
@@ -98,33 +102,33 @@ class Scheduler:
         self._waiting_to_start: _Waiting = []
         self._part_needed = asyncio.Event()
         self._opened: weakref.WeakValueDictionary[int, asyncio.Event] = weakref.WeakValueDictionary()
-        # Time since the start, each moment divided by the requests that shared it: see `_advance`.
+        # Time since the start, each interval divided by the number of requests that shared it: see `_advance`.
         self._share_s = 0.0
         self._advanced_at = clock()
 
     @property
     def engine_load(self) -> EngineLoad:
-        """What the engine tells of itself; nothing but zeros where it does not."""
+        """The load the engine reports; all zeros for an engine that reports none."""
         return self._load() if self._load else EngineLoad()
 
     def register_part(self, n_chunks: int) -> float:
-        """Hand in the chunks of a part; when they are due."""
+        """Register the chunks of a part and return the time, in rounds of the engine, at which they are due."""
         self._due += n_chunks / self.limit.value
         return self._due
 
     def part_opened(self, part: int) -> asyncio.Event:
-        """Set when a part is read and its chains wait in line: then the next part may be read.
+        """The event that `run_part` sets once a part is read and its chains are queued: then the next part may be read.
 
-        It lives for as long as somebody waits for it.
+        It is dropped when nobody holds it any more.
         """
         return self._opened.setdefault(part, asyncio.Event())
 
     async def wait_until_part_needed(self) -> None:
-        """Wait until so few chains are left to begin that the next part should be read. Returns at once when closed."""
+        """Wait until so few chains are left to start that the next part should be read. Returns at once when closed."""
         await self._part_needed.wait()
 
     async def run_chain(self, slot: SchedulingSlot, work: Callable[[], Awaitable[T]]) -> T:
-        """Wait for the chain's turn to begin, then do its work, which asks by way of a ScheduledEngine.
+        """Wait until the chain may start, then run `work`, which sends its requests through a ScheduledEngine.
 
         Raises:
             ChainNotStartedError: the scheduler was closed first.
@@ -148,12 +152,12 @@ class Scheduler:
             self._dispatch()
 
     def set_chunks_left(self, slot: SchedulingSlot, n_left: int) -> None:
-        """A chain under way has `n_left` chunks to go."""
+        """A chain in progress has `n_left` chunks still to write."""
         self.n_chunks_open += n_left - slot.n_left
         slot.n_left = n_left
 
     async def complete(self, slot: SchedulingSlot, prompt: Prompt, sampling: Sampling) -> Completion:
-        """One request of a chain under way, when it is its slot."""
+        """Send one request of a chain in progress, once the chain is admitted to the engine."""
         if not slot.admitted:
             await self._wait(self._waiting_in_progress, slot)
         began = self._advance()
@@ -171,7 +175,7 @@ class Scheduler:
             self._dispatch()
 
     def close(self) -> None:
-        """Let what has begun come to its end, and begin nothing more."""
+        """Start no more chains; those of documents that have started run to their end."""
         self.closed = True
         waiting, self._waiting_to_start = self._waiting_to_start, []
         for item in waiting:
@@ -183,7 +187,7 @@ class Scheduler:
         self._dispatch()
 
     def reopen(self) -> None:
-        """Chains may be handed in again."""
+        """Accept chains again."""
         self.closed = False
         self._dispatch()
 
@@ -194,7 +198,7 @@ class Scheduler:
         try:
             await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # given in the same moment: give it back
+            if future.done() and not future.cancelled():  # admitted in the same moment: undo that
                 if line is self._waiting_to_start:
                     self.n_chains_in_progress -= 1
                     self.n_chunks_open -= slot.n_left
@@ -203,7 +207,7 @@ class Scheduler:
             raise
 
     def _dispatch(self) -> None:
-        """Give free slots to those whose turn it is."""
+        """Fill the engine up to its limit with the most urgent waiting chains."""
         while self.n_in_flight < self.limit.value:
             if slot := self._next(self._waiting_in_progress):
                 self._take(slot)
@@ -214,7 +218,12 @@ class Scheduler:
                 slot.in_progress = slot.document.started = True
             else:
                 break
-        if not self.closed and not self.n_chains_in_progress and self._waiting_to_start and not self._may_start_chain(0):
+        if (
+            not self.closed
+            and not self.n_chains_in_progress
+            and self._waiting_to_start
+            and not self._may_start_chain(0)
+        ):
             self.close()
         if self.closed or self.n_chains_to_start <= READ_AHEAD_PER_REQUEST * self.limit.value:
             self._part_needed.set()
@@ -246,10 +255,10 @@ class Scheduler:
         slot.admitted = False
 
     def _advance(self) -> float:
-        """Go on with the clock that shares each moment among the requests at the engine, and read it.
+        """Advance the clock that divides time among the requests in flight, and return its reading.
 
-        The difference between two readings is the engine's time for one request between them: over all requests, they
-        add up to the time in which the engine had something to do.
+        The difference between two readings is the engine time of one request between them. Summed over all requests,
+        this is the time in which the engine was busy.
         """
         now = self._clock()
         if self.n_in_flight:
@@ -260,7 +269,7 @@ class Scheduler:
 
 
 class ScheduledEngine:
-    """The engine as one chain sees it: each request waits for the chain's slot."""
+    """The engine as one chain sees it: each request waits until the scheduler admits the chain."""
 
     def __init__(self, info: EngineInfo, scheduler: Scheduler, slot: SchedulingSlot) -> None:
         self.info = info
@@ -271,7 +280,7 @@ class ScheduledEngine:
         return await self._scheduler.complete(self._slot, prompt, sampling)
 
     async def close(self) -> None:
-        """The engine is shared: whoever opened it closes it."""
+        """Does nothing: the engine is shared, and whoever opened it closes it."""
 
 
 class _HasIndex(Protocol):
@@ -283,9 +292,9 @@ P = TypeVar("P", bound=_HasIndex)
 
 
 async def run_parts(parts: Iterable[P], run: Callable[[P], Coroutine[Any, Any, None]], scheduler: Scheduler) -> None:
-    """Run all parts; each begins, which is to read it, as soon as few chains of those before it are left to begin.
+    """Run all parts. Each is opened as soon as few chains of the earlier parts are left to start.
 
-    `run` sets `scheduler.part_opened` of its part. Ends early when the scheduler is closed.
+    `run` must set `scheduler.part_opened` of its part. Returns early when the scheduler is closed.
     """
     async with asyncio.TaskGroup() as group:
         for part in parts:

@@ -1,7 +1,7 @@
-"""The scheduler on an engine that is only reckoned with: how long would so many documents take?
+"""The scheduler on a simulated engine: how long would a corpus take?
 
-The scheduler is the real one; the engine answers after the time its batch would need, on a clock that jumps from one
-event to the next. A million documents take minutes.
+The scheduler is the real one. The engine answers after the time its batch would need, on a clock that jumps from one
+event to the next. A million documents take minutes to simulate.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _PROMPT = Prompt(system="", user="")
 class BatchSpeed:
     """A step of the engine gives each of b requests one token and takes `fixed_s + b * per_request_s`.
 
-    The time to read prompts is in it, as a share of each token.
+    The time for prefill is included, spread over the generated tokens.
     """
 
     fixed_s: float
@@ -40,7 +40,7 @@ class BatchSpeed:
 
     @classmethod
     def fit(cls, measured: Sequence[tuple[int, float]]) -> "BatchSpeed":
-        """By least squares from (requests at once, tokens per second); neither part comes out negative."""
+        """Least-squares fit to (concurrent requests, tokens per second); neither term comes out negative."""
         steps = [(b, b / rate) for b, rate in measured]
         mean_b = sum(b for b, _ in steps) / len(steps)
         mean_s = sum(s for _, s in steps) / len(steps)
@@ -55,15 +55,16 @@ class BatchSpeed:
         return n_requests / self.step_s(n_requests)
 
     def scaled_to(self, tokens_per_s: float, n_requests: int) -> "BatchSpeed":
-        """The same shape at another speed: so many tokens per second with `n_requests` at once."""
+        """The same shape, scaled to `tokens_per_s` with `n_requests` concurrent requests."""
         factor = self.tokens_per_s(n_requests) / tokens_per_s
         return BatchSpeed(self.fixed_s * factor, self.per_request_s * factor)
 
 
 class SimulatedEngine:
-    """Answers a request for n tokens after n steps of the batch it is in; `n_slots` run, others wait in line.
+    """Answers a request for n tokens after n steps of its batch; `n_slots` requests run, the others wait in a queue.
 
-    Several engines that share the work count as one: a step then takes the time of the share that each has.
+    Several engines that share the work are simulated as one, whose step takes as long as that of one engine with its
+    share of the requests.
     """
 
     def __init__(self, speed: BatchSpeed, n_slots: int, n_engines: int = 1) -> None:
@@ -79,7 +80,7 @@ class SimulatedEngine:
             max_context_tokens=1 << 30,
             max_in_flight=max_in_flight_for(self._n_slots),
         )
-        # Steps since the start; a request that begins at step s ends at step s + n, whatever comes and goes meanwhile.
+        # Steps since the start; a request that begins at step s ends at step s + n, whatever the batch size meanwhile.
         self._steps = 0.0
         self._stepped_at = 0.0
         self._running: list[tuple[float, int, asyncio.Future[None]]] = []
@@ -136,20 +137,20 @@ class SimulatedEngine:
             if self._n_taken < len(self._waiting):
                 self._start(*self._waiting[self._n_taken])
                 self._n_taken += 1
-        if self._n_taken > 1000:  # now and then, so that taking from the front costs nothing
+        if self._n_taken > 1000:  # now and then, which makes popping from the front cheap
             del self._waiting[: self._n_taken]
             self._n_taken = 0
         self._set_timer(loop)
 
 
 class _JumpingClock(selectors.DefaultSelector):
-    """Instead of waiting, time passes at once."""
+    """Advances the clock instead of waiting."""
 
     now_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise RuntimeError("nothing can happen any more: all wait for each other")
+            raise RuntimeError("deadlock: all tasks wait for each other")
         self.now_s += timeout
         return []
 
@@ -167,7 +168,7 @@ def run_in_virtual_time(main: Callable[[asyncio.AbstractEventLoop], Coroutine[An
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationResult:
-    """`bound_s` is what no schedule can beat: see `lower_bound_s`."""
+    """The outcome of `simulate`. No schedule can beat `bound_s`: see `lower_bound_s`."""
 
     makespan_s: float
     bound_s: float
@@ -178,7 +179,7 @@ class SimulationResult:
 def lower_bound_s(
     chains: Iterable[Chain], speed: BatchSpeed, n_slots: int, *, n_engines: int = 1, check_s: float = 0.0
 ) -> float:
-    """All work at the speed of full batches, or the chain that takes longest, alone, each chunk with its check."""
+    """The larger of all work at full-batch throughput, and the longest chain alone with a check for each chunk."""
     n_tokens = 0
     longest_s = 0.0
     for chain in chains:
@@ -197,12 +198,12 @@ def simulate(
     check_s: float = 0.0,
     on_scheduler: Callable[[Scheduler], None] = lambda scheduler: None,
 ) -> SimulationResult:
-    """Run the chains of all parts.
+    """Simulate the chains of all parts.
 
     Args:
-        n_slots: requests that run at once in one engine.
-        check_s: between the answer to one chunk and the request for the next.
-        on_scheduler: is shown the scheduler before it begins.
+        n_slots: requests that one engine runs concurrently.
+        check_s: time between the answer to one chunk and the request for the next.
+        on_scheduler: called with the scheduler before the simulation starts.
     """
 
     async def main(loop: asyncio.AbstractEventLoop) -> float:
