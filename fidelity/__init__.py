@@ -1,6 +1,6 @@
-"""Does a rewrite still say what its source said? Pairs of texts in, verdicts out.
+"""Does a rewrite still say what its source says? Pairs of texts in, verdicts out.
 
-Rooms, from the ground up: `facts` and `planting`, `checks`, `calibration`; then `judge`, `checker` (during a run) and
-`verify` (files of pairs); above them `fitting`, which makes the weights. Of `rephrase` it uses the records and the few
-modules that the import contract names; it works without Prefect and without vLLM.
+Subpackages, lowest layer first: `facts` and `planting`, `checks`, `calibration`; then the modules `judge`, `checker`
+(during a run) and `verify` (files of pairs); on top `fitting`, which fits the weights. From `rephrase` it imports only
+the records and the few modules that the import contract lists. It needs neither Prefect nor vLLM.
 """

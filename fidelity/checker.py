@@ -1,7 +1,7 @@
-"""The verdict on a rewrite while a run goes on: the cheapest tier first, each able to end the matter.
+"""Checks rewrites during a run, cheapest tier first; each tier can settle the verdict.
 
-form → embeddings and typed facts, in batches beside generation → likelihood by the engine → entailment. The last two
-see only what the ones before leave undecided.
+form → embeddings and typed facts, batched, in parallel with generation → likelihood by the engine → entailment. The
+last two score only what the earlier ones leave undecided.
 """
 
 import asyncio
@@ -38,39 +38,37 @@ from rephrase.settings import Settings
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# (context, text) -> log-probabilities of the text's tokens after the context; None when the engine cannot tell.
+# (context, text) -> log-probabilities of the text's tokens after the context; None when the engine cannot score it.
 Logprobs = Callable[[str, str], Awaitable[TokenLogprobs | None]]
 
 
 class FidelityConfig(Settings):
-    """Which models compare, and from when on a rewrite is accepted."""
+    """The models that compare texts, and the thresholds for accepting a rewrite."""
 
     encoder: str = Field(PACKAGED_ENCODER, description="Embedding model: packaged name, hub id or folder.")
-    min_similarity: float = Field(
-        0.7, ge=-1, le=1, description="Smallest cosine similarity of a rewrite to its chunk at which it is accepted."
-    )
-    multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="The same for translations.")
+    min_similarity: float = Field(0.7, ge=-1, le=1, description="Minimum cosine similarity of a rewrite to its chunk.")
+    multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="Embedding model for translations.")
     min_cross_lingual: float = Field(
-        0.8, ge=-1, le=1, description="The same for translations, by the multilingual model."
+        0.8, ge=-1, le=1, description="Minimum cosine similarity of a translation to its chunk."
     )
     calibration: str | None = Field(
-        None, description="Weights that `palimpsest calibrate` wrote; by default those of the package."
+        None, description="File of weights from `palimpsest calibrate`; default: the packaged weights."
     )
     min_probability: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Probability of being faithful that a rewrite needs; by default what the weights say.",
+        description="Minimum probability of being faithful; default: the threshold in the weights.",
     )
     likelihood: bool = Field(
-        True, description="Ask the rewriting model how probable undecided rewrites are given their source."
+        True, description="Score undecided rewrites by their likelihood under the rewriting model, given their source."
     )
     entailment: str | None = Field(
-        None, description="Cross-encoder for undecided rewrites: packaged name, hub id or folder; none by default."
+        None, description="Cross-encoder for undecided rewrites: packaged name, hub id or folder; default: none."
     )
 
 
-# What a recipe may ask for and no model is needed to see.
+# Checks that a recipe may request and that need no model.
 RECIPE_CHECKS: dict[Check, Callable[[str, str], Finding | None]] = {
     Check.NEW_WORDING: near_copy,
     Check.SAME_LANGUAGE: other_language,
@@ -83,7 +81,7 @@ _WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE,
 
 
 def check_form(source: str, completion: Completion, checks: Collection[Check]) -> Verdict:
-    """Refuses what can be seen without a model: first what is wrong with any rewrite, then what the recipe asks for."""
+    """Run the checks that need no model: first those for every rewrite, then those that the recipe requests."""
     rewrite = completion.text.strip()
     finding = next((found for check in FORM_CHECKS if (found := check(source, rewrite))), None)
     finding = finding or truncated(completion.finish_reason, rewrite) or length_ratio(source, rewrite)
@@ -97,21 +95,21 @@ def check_form(source: str, completion: Completion, checks: Collection[Check]) -
 
 
 def _shifted(found: Discrepancy, n_characters: int) -> Discrepancy:
-    """With its place in the chunk, not in what is left of the chunk without the white space around it."""
+    """With its source span in the chunk as it is, not in the chunk stripped of surrounding white space."""
     if found.source is None or n_characters == 0:
         return found
     return dataclasses.replace(found, source=(found.source[0] + n_characters, found.source[1] + n_characters))
 
 
 def kind_of(checks: Collection[Check]) -> Kind:
-    """What a recipe's rewrites are checked as, by what else it asks for."""
+    """The kind that rewrites are checked as, derived from the checks of their recipe."""
     if Check.CROSS_LINGUAL in checks:
         return "translation"
     return "math" if Check.FORMULAS in checks else "knowledge"
 
 
 def similarities(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """The cosine similarity of each pair; a text that stands in several pairs is encoded once."""
+    """The cosine similarity of each pair; a text that occurs in several pairs is encoded once."""
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     vectors = dict(zip(texts, encoder.encode(texts), strict=True))
     return [float(np.dot(vectors[source], vectors[rewrite])) for source, rewrite in pairs]
@@ -132,11 +130,11 @@ class _Result:
 
 
 class _Batcher(Generic[Item, Result]):
-    """Answers requests in a thread; those that come while it is busy make up its next batch."""
+    """Processes requests in a thread; those that arrive while it is busy form the next batch."""
 
-    def __init__(self, thread: ThreadPoolExecutor, answer: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
+    def __init__(self, thread: ThreadPoolExecutor, process: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         self._thread = thread
-        self._answer = answer
+        self._process = process
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -152,7 +150,7 @@ class _Batcher(Generic[Item, Result]):
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                found = await loop.run_in_executor(self._thread, self._answer, [request for request, _ in batch])
+                found = await loop.run_in_executor(self._thread, self._process, [request for request, _ in batch])
             except Exception as error:
                 for _, future in batch:
                     if not future.done():
@@ -164,7 +162,7 @@ class _Batcher(Generic[Item, Result]):
 
 
 class Checker:
-    """Checks completions as they come; those that come while the models are busy make up their next batch."""
+    """Checks completions as they arrive; those that arrive while the models are busy form the next batch."""
 
     def __init__(
         self,
@@ -178,10 +176,10 @@ class Checker:
     ) -> None:
         """
         Args:
-            open_multilingual: called when the first translation is to be checked.
-            calibration: instead of what the configuration names.
-            entailment: instead of what the configuration names.
-            logprobs: the likelihood tier; without it there is none.
+            open_multilingual: called to check the first translation.
+            calibration: overrides the one that the configuration names.
+            entailment: overrides the one that the configuration names.
+            logprobs: scores texts for the likelihood tier; None disables that tier.
 
         Raises:
             ValueError: the calibration or the entailment model cannot be loaded.
@@ -201,14 +199,14 @@ class Checker:
             entailment=entailment,
             min_probability=config.min_probability,
         )
-        # One thread: torch uses the cores itself.
+        # One thread: torch uses all cores by itself.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fidelity")
-        self._cheap = _Batcher(self._thread, self._answer)
+        self._cheap = _Batcher(self._thread, self._process)
         self._entail = _Batcher(self._thread, self.judge.run_entailment)
 
     @property
     def n_seen(self) -> Counter[str]:
-        """How many rewrites each tier has seen so far."""
+        """How many rewrites each tier has scored so far."""
         return self.judge.n_seen
 
     async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:
@@ -221,7 +219,7 @@ class Checker:
         found = await self._cheap.submit(_Request(source, rewrite, frozenset(checks)))
         verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
         if found.evidence is not None:
-            # What another check refuses is refused; its probability is told, but no dear tier is spent on it.
+            # A rewrite that another check rejects gets a probability too, but is not escalated to the expensive tiers.
             evidence = found.evidence if found.finding else await self._escalate(found.evidence)
             judged = self.judge.decide(evidence)
             verdict = dataclasses.replace(
@@ -234,8 +232,8 @@ class Checker:
         return verdict
 
     async def _escalate(self, evidence: Evidence) -> Evidence:
-        asks = self._logprobs is not None and self.judge.uses("likelihood", evidence)
-        if self._logprobs is not None and asks and self.judge.undecided([evidence]):
+        usable = self._logprobs is not None and self.judge.uses("likelihood", evidence)
+        if self._logprobs is not None and usable and self.judge.undecided([evidence]):
             self.n_seen["likelihood"] += 1
             given, alone = contexts(evidence.pair.source)
             rewrite = evidence.pair.rewrite
@@ -246,19 +244,19 @@ class Checker:
             evidence = await self._entail.submit(evidence)
         return evidence
 
-    def _answer(self, requests: Sequence[_Request]) -> list[_Result]:
-        """In the thread of the encoder: similarities and facts in one batch each, obedience for what is left."""
+    def _process(self, requests: Sequence[_Request]) -> list[_Result]:
+        """Runs in the encoder's thread: similarities and facts in one batch each, then obedience for the rest."""
         found = [_Result() for _ in requests]
         self._compare(Check.SIMILARITY, self._encoder, self._config.min_similarity, requests, found)
         if any(Check.CROSS_LINGUAL in request.checks for request in requests):
             threshold = self._config.min_cross_lingual
             self._compare(Check.CROSS_LINGUAL, self._multilingual_encoder(), threshold, requests, found)
-        asked = [i for i, request in enumerate(requests) if Check.FACTS in request.checks]
+        chosen = [i for i, request in enumerate(requests) if Check.FACTS in request.checks]
         pairs = [
             Pair(source=requests[i].source, rewrite=requests[i].rewrite, kind=kind_of(requests[i].checks))
-            for i in asked
+            for i in chosen
         ]
-        for i, evidence in zip(asked, self.judge.examine(pairs) if pairs else (), strict=True):
+        for i, evidence in zip(chosen, self.judge.examine(pairs) if pairs else (), strict=True):
             found[i].evidence = evidence
         for request, answer in zip(requests, found, strict=True):
             if Check.OBEDIENCE in request.checks and not answer.finding:
@@ -292,7 +290,7 @@ class Checker:
 
 
 def open_checker(config: FidelityConfig, logprobs: Logprobs | None = None) -> Checker:
-    """Load the models that the configuration names; the multilingual one is loaded with the first translation.
+    """Load the models that the configuration names; the multilingual one is loaded for the first translation.
 
     Raises:
         ValueError: a model or the calibration cannot be loaded.

@@ -1,4 +1,4 @@
-"""The tiers that need no engine, run on many pairs at once, and what follows from their scores."""
+"""Runs the tiers that need no engine on batches of pairs and turns their scores into verdicts."""
 
 import dataclasses
 from collections import Counter
@@ -16,8 +16,8 @@ from fidelity.facts.comparing.compare import FACT_SCORES, compare_facts
 from rephrase.corpus.language import detect_language
 from rephrase.records import Discrepancy, Verdict
 
-# What is missing, weighed by how much a rewrite of its length should hold (a summary leaves out on purpose), and how
-# surely any one fact is another: with each kind of fact alone, too few rows teach a model that one is enough.
+# What is missing, weighted by how much a rewrite of this length should contain (a summary omits on purpose), and the
+# highest score of any changed fact: with one feature per kind of fact, too few rows teach a model that one is enough.
 DERIVED_SCORES = ("coverage_lack", "content_lack", "sentence_lack", "fact_lack", "fact_changed")
 BASE_SCORES = ("similarity", "copied", *SENTENCE_SCORES, *FACT_SCORES, *DERIVED_SCORES)
 _CHANGES = (
@@ -31,15 +31,15 @@ TIER_SCORES: dict[str, tuple[str, ...]] = {
     "likelihood": LIKELIHOOD_SCORES,
     "entailment": ENTAILMENT_SCORES,
 }
-# A reason must fit into a table; the rest is in the discrepancies.
+# A detail must fit into a table; the rest is in the discrepancies.
 DETAIL_CHARACTERS = 300
-# The reason for a pair over which a check stumbled.
+# The reject reason of a pair on which a check raised an exception.
 CHECK_FAILED = "check_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A rewrite and what it was made of."""
+    """A source and its rewrite."""
 
     source: str
     rewrite: str
@@ -49,20 +49,20 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the tiers that ran found about a pair."""
+    """What the tiers that ran have found about a pair."""
 
     pair: Pair
     sentences: SentenceReport
     scores: Mapping[str, float]
     discrepancies: tuple[Discrepancy, ...]
     tiers: frozenset[str] = frozenset()
-    # What went wrong when the facts were compared: such a pair has no probability and is refused.
+    # The error raised while comparing the facts: such a pair has no probability and is rejected.
     failure: str = ""
 
     def with_tier(
         self, tier: str, scores: Mapping[str, float], discrepancies: tuple[Discrepancy, ...] = ()
     ) -> "Evidence":
-        """With what one more tier found; one that could not say anything has not run."""
+        """A copy that includes the results of one more tier; a tier without scores counts as not run."""
         if not scores:
             return self
         return dataclasses.replace(
@@ -74,7 +74,7 @@ class Evidence:
 
 
 class Judge:
-    """Embeddings and typed facts for every pair; likelihood and entailment for those that these leave undecided."""
+    """Scores every pair by embeddings and typed facts, and escalates undecided pairs to likelihood and entailment."""
 
     def __init__(
         self,
@@ -86,22 +86,22 @@ class Judge:
         scorer: TokenScorer | None = None,
         min_probability: float | None = None,
     ) -> None:
-        """`open_multilingual` is called when translations come; `min_probability` replaces the thresholds."""
+        """`open_multilingual` is called for the first translations; `min_probability` overrides all thresholds."""
         self.calibration = calibration
         self._encoder = encoder
         self._open_multilingual = open_multilingual
         self._entailment = entailment
         self._scorer = scorer
         self._min_probability = min_probability
-        # How many pairs each tier has seen.
+        # How many pairs each tier has scored.
         self.n_seen: Counter[str] = Counter()
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """All tiers that there are, in order; each sees only what those before left undecided."""
+        """Run all available tiers in order; each scores only the pairs that the earlier ones left undecided."""
         return [self.decide(evidence) for evidence in self.escalate(self.examine(pairs))]
 
     def examine(self, pairs: Sequence[Pair]) -> list[Evidence]:
-        """Embeddings and typed facts."""
+        """Score pairs by embeddings and typed facts."""
         self.n_seen["embedding and facts"] += len(pairs)
         found: list[Evidence | None] = [None] * len(pairs)
         for foreign in (False, True):
@@ -126,7 +126,7 @@ class Judge:
                     pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math"
                 )
             except Exception as error:
-                # One text that the readers of facts stumble over must not end a run of millions.
+                # One text on which fact extraction fails must not end a run of millions.
                 failure = f"the facts could not be compared: {type(error).__name__}: {error}"
                 evidence.append(Evidence(pair=pair, sentences=report, scores={}, discrepancies=(), failure=failure))
                 continue
@@ -147,7 +147,7 @@ class Judge:
         return evidence
 
     def escalate(self, evidence: Sequence[Evidence]) -> list[Evidence]:
-        """Likelihood, then entailment, each for what is undecided when its turn comes."""
+        """Run likelihood, then entailment, each on the pairs that are still undecided."""
         found = list(evidence)
         chosen = [i for i in self.undecided(found) if self.uses("likelihood", found[i])]
         if self._scorer is not None and chosen:
@@ -158,6 +158,7 @@ class Judge:
         return self.run_entailment(found)
 
     def run_entailment(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """Run entailment on the pairs that are still undecided."""
         found = list(evidence)
         chosen = [i for i in self.undecided(found) if self.uses("entailment", found[i])]
         if self._entailment is not None and chosen:
@@ -168,7 +169,7 @@ class Judge:
         return found
 
     def uses(self, tier: str, evidence: Evidence) -> bool:
-        """Whether the calibration has a model for such pairs that weighs this tier: else asking it would be in vain."""
+        """Whether the calibration has a model for such pairs that uses this tier; if not, running it is useless."""
         wanted = evidence.tiers | {tier}
         return any(
             m.kind == evidence.pair.kind and tier in m.tiers and wanted.issuperset(m.tiers)
@@ -196,8 +197,8 @@ class Judge:
         reason, detail = None, ""
         if not accepted:
             reason = reason_of(evidence.discrepancies)
-            seen = evidence.discrepancies[0].detail if evidence.discrepancies else "no single place stands out"
-            detail = f"probability {probability:.2f} of being faithful is below {threshold:.2f}: {seen}"
+            first = evidence.discrepancies[0].detail if evidence.discrepancies else "no single discrepancy stands out"
+            detail = f"probability {probability:.2f} of being faithful is below {threshold:.2f}: {first}"
         return Verdict(
             accepted=accepted,
             reason=reason,
@@ -209,7 +210,7 @@ class Judge:
 
 
 def derived_scores(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores named in DERIVED_SCORES."""
+    """The scores listed in DERIVED_SCORES."""
     weight = coverage_weight(source, rewrite)
     facts = min(scores[f"{kind}_coverage"] for kind in ("number", "date", "name", "formula"))
     return {
@@ -222,7 +223,7 @@ def derived_scores(source: str, rewrite: str, scores: Mapping[str, float]) -> di
 
 
 def reason_of(discrepancies: Sequence[Discrepancy]) -> str:
-    """One word for the surest discrepancy: `number_changed`, `missing_sentence`, …"""
+    """The reject reason for the most certain discrepancy: `number_changed`, `missing_sentence`, …"""
     if not discrepancies:
         return "unfaithful"
     first = discrepancies[0]
@@ -232,6 +233,6 @@ def reason_of(discrepancies: Sequence[Discrepancy]) -> str:
 
 
 def _merged(first: Sequence[Discrepancy], second: Sequence[Discrepancy]) -> tuple[Discrepancy, ...]:
-    """Both, without a sentence that stands in the first already."""
+    """Both, without those of the second that the first already has."""
     known = {(d.kind, d.source if d.problem == "missing" else d.rewrite) for d in first}
     return (*first, *(d for d in second if (d.kind, d.source if d.problem == "missing" else d.rewrite) not in known))

@@ -1,4 +1,4 @@
-"""Verdicts on pairs of texts that were written somewhere else: rows in, the same rows with scores out."""
+"""Verdicts on pairs of texts from any origin: rows in, the same rows with scores out."""
 
 import contextlib
 import os
@@ -17,16 +17,16 @@ from fidelity.judge import BASE_SCORES, TIER_SCORES, Judge, Pair
 from rephrase.dataset.schema import DISCREPANCIES, discrepancy_row
 from rephrase.records import Discrepancy, Verdict
 
-# All scores that a row may have; those of a tier that did not run are null.
+# All scores that a row may have; the scores of a tier that did not run are null.
 SCORE_NAMES = (*BASE_SCORES, *(name for names in TIER_SCORES.values() for name in names))
 
-# What is added to the columns of the input. A column of the input with such a name gives way.
+# Columns added to those of the input. An input column with the same name is replaced.
 VERDICT_COLUMNS: tuple[pa.Field, ...] = (
-    pa.field("probability", pa.float64()),  # of being faithful; null where the two could not be compared
+    pa.field("probability", pa.float64()),  # of being faithful; null where the pair could not be compared
     pa.field("accepted", pa.bool_()),
     pa.field("reason", pa.string()),
     pa.field("detail", pa.string()),
-    pa.field("tiers", pa.list_(pa.string())),  # that were asked besides embeddings and facts
+    pa.field("tiers", pa.list_(pa.string())),  # that ran besides embeddings and facts
     pa.field("discrepancies", DISCREPANCIES),
     *(pa.field(f"score_{name}", pa.float64()) for name in SCORE_NAMES),
 )
@@ -35,15 +35,15 @@ VERDICT_COLUMNS: tuple[pa.Field, ...] = (
 def verdict_rows(
     judge: Judge, pairs: Sequence[tuple[Any, Any]], kind: Kind | Sequence[Kind] = "knowledge"
 ) -> list[dict[str, Any]]:
-    """The added columns for (source, rewrite) values as they stood in a file, whatever they are.
+    """The added columns for (source, rewrite) values as read from a file, whatever their types.
 
-    Form is looked at too, but not whether a rewrite ends like a text or copies its source: a claim may do either.
+    The form is checked too, except for truncation and copying from the source: a claim may do either.
     """
     kinds = [kind] * len(pairs) if isinstance(kind, str) else list(kind)
-    rows: list[dict[str, Any]] = [_unread(source, rewrite) for source, rewrite in pairs]
+    rows: list[dict[str, Any]] = [_unjudged_row(source, rewrite) for source, rewrite in pairs]
     readable = [i for i, row in enumerate(rows) if row["reason"] is None]
-    asked = [Pair(source=pairs[i][0], rewrite=pairs[i][1], kind=kinds[i]) for i in readable]
-    for i, pair, verdict in zip(readable, asked, judge.judge(asked), strict=True):
+    judged = [Pair(source=pairs[i][0], rewrite=pairs[i][1], kind=kinds[i]) for i in readable]
+    for i, pair, verdict in zip(readable, judged, judge.judge(judged), strict=True):
         rows[i] = _row(verdict, _form(pair))
     return rows
 
@@ -52,12 +52,12 @@ def _form(pair: Pair) -> Finding | None:
     return next((found for check in FORM_CHECKS if (found := check(pair.source, pair.rewrite))), None)
 
 
-def _unread(source: Any, rewrite: Any) -> dict[str, Any]:
-    """The row of a pair that is none, with its reason, or one without a reason."""
+def _unjudged_row(source: Any, rewrite: Any) -> dict[str, Any]:
+    """A row without scores; its reason says why the pair cannot be judged, or is None if it can."""
     reason, detail = None, ""
     for name, value in (("source", source), ("rewrite", rewrite)):
         if value is None:
-            reason, detail = f"missing_{name}", f"there is no {name}"
+            reason, detail = f"missing_{name}", f"the {name} is missing"
         elif not isinstance(value, str):
             reason, detail = f"{name}_not_text", f"the {name} is a {type(value).__name__}"
         elif not value.strip():
@@ -97,7 +97,7 @@ def _columns(
 
 
 def scored_schema(columns: pa.Schema) -> pa.Schema:
-    """The columns of the input and the added ones."""
+    """The columns of the input followed by the added ones."""
     added = {field.name for field in VERDICT_COLUMNS}
     return pa.schema([*(field for field in columns if field.name not in added), *VERDICT_COLUMNS])
 
@@ -116,7 +116,7 @@ def batched(rows: Iterable[Any], n_rows: int) -> Iterator[list[Any]]:
 
 @contextlib.contextmanager
 def atomic_write(path: str) -> Iterator[str]:
-    """A local path to write to; what it holds at the end appears at `path`, on any filesystem, whole or not at all."""
+    """Yields a local path to write to; on success the file appears at `path`, on any filesystem, atomically."""
     fs, target = fsspec.core.url_to_fs(path)
     local = isinstance(fs, LocalFileSystem)
     folder = Path(target).parent if local else None

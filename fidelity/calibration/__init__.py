@@ -1,4 +1,4 @@
-"""From scores to a probability: the weights, as data, and how they are read, written and applied.
+"""From scores to a probability: the weights as data, and the code that reads, writes and applies them.
 
-They are made in `fidelity.fitting`.
+`fidelity.fitting` fits them.
 """

@@ -1,8 +1,8 @@
-"""From named scores to one probability of being faithful: small boosted trees, kept as readable JSON.
+"""From named scores to one probability of being faithful: small boosted trees, stored as readable JSON.
 
-One model for each domain and each set of tiers that may have run, so a tier that did not run leaves no hole. The trees
-are monotone: a better score never makes a rewrite less probable (see `higher_is_better`), which keeps what was learnt on one kind
-of text from turning absurd on another. Fitting is in `fidelity.fitting.fitting`; here is only numpy.
+There is one model for each kind of rewrite and each set of tiers that may have run, so no score is ever missing. The
+trees are monotone: a better score never lowers the probability (see `higher_is_better`), which keeps a model from
+behaving absurdly on text unlike that it was fitted to. Fitting is in `fidelity.fitting.fitting`; this needs only numpy.
 """
 
 import functools
@@ -22,11 +22,11 @@ from rephrase.records import digest
 FORMAT = 1
 SHIPPED = "weights.json"
 
-# What a rewrite is checked as; it chooses the model.
+# What a rewrite is checked as; it selects the model.
 Kind = Literal["knowledge", "math", "translation"]
 KINDS: tuple[Kind, ...] = ("knowledge", "math", "translation")
 
-# Tiers that a probability may rest on besides embeddings and typed facts, which always run.
+# Tiers that a probability may use besides embeddings and typed facts, which always run.
 Tiers = frozenset[Literal["likelihood", "entailment"]]
 
 
@@ -57,13 +57,13 @@ class Model(_Strict):
     trees: tuple[Tree, ...]
     scale: float = 1.0
     offset: float = 0.0
-    # From which probability on a rewrite is accepted.
+    # The minimum probability at which a rewrite is accepted.
     threshold: float = Field(gt=0, lt=1)
 
     def probabilities(self, scores: Sequence[Mapping[str, float]]) -> np.ndarray:
         """
         Raises:
-            KeyError: a score is not there.
+            KeyError: a score is missing.
         """
         if not scores:
             return np.zeros(0)
@@ -103,7 +103,7 @@ class _Packed:
 
 
 def _leaves(trees: _Packed, rows: np.ndarray) -> np.ndarray:
-    """The value of the leaf that each row reaches in each tree: (rows, trees). All trees go down one step at a time."""
+    """The value of the leaf that each row reaches in each tree: (rows, trees). All trees descend in lockstep."""
     every_tree = np.arange(len(trees.feature))[None, :]
     every_row = np.arange(len(rows))[:, None]
     node = np.zeros((len(rows), len(trees.feature)), dtype=np.int64)
@@ -115,16 +115,16 @@ def _leaves(trees: _Packed, rows: np.ndarray) -> np.ndarray:
 
 
 class Calibration(_Strict):
-    """All models, and what they were fitted to."""
+    """All models, and `fitted`: the data they were fitted to."""
 
     format: Literal[1]
     fitted: dict[str, Any]
-    # A probability between these is not certain enough: the next tier is asked.
+    # A probability between these is not certain enough, so the pair is escalated to the next tier.
     undecided: tuple[float, float]
     models: tuple[Model, ...]
 
     def model(self, kind: Kind, tiers: Iterable[str] = ()) -> Model:
-        """The model that uses most of the tiers that ran.
+        """The model that uses the most of the tiers that ran.
 
         Raises:
             ValueError: there is none for this kind.
@@ -141,7 +141,7 @@ class Calibration(_Strict):
 
 
 def higher_is_better(score: str) -> bool:
-    """Whether more of a score speaks for the rewrite; of all others less does."""
+    """Whether a higher value of this score is evidence for the rewrite; otherwise a lower value is."""
     if score.endswith("_lack"):
         return False
     good = ("support_", "coverage_", "similarity", "likelihood_", "entailment_")
@@ -149,17 +149,17 @@ def higher_is_better(score: str) -> bool:
 
 
 def load_calibration(path: str | None = None) -> Calibration:
-    """The weights at `path`, on any filesystem that fsspec knows, or those that come with the package.
+    """The weights at `path`, on any fsspec filesystem, or the packaged ones if it is None.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds no calibration.
+        ValueError: the file is not a calibration.
     """
     return _shipped() if path is None else parse_calibration(_read(path), path)
 
 
 def calibration_hash(path: str | None = None) -> str:
-    """What tells two files of weights apart, wherever they lie.
+    """A hash of the weights, independent of where the file is stored.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -182,18 +182,18 @@ def _read(path: str | None) -> str:
 def parse_calibration(text: str, name: str) -> Calibration:
     """
     Raises:
-        ValueError: it is no calibration; the message says where.
+        ValueError: the text is not a calibration; the message names the field.
     """
     try:
         return Calibration.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{name!r} holds no calibration: {where}: {first['msg']}") from error
+        raise ValueError(f"{name!r} is not a calibration: {where}: {first['msg']}") from error
 
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
-    """Readable JSON: one line for each tree."""
+    """Write readable JSON, one line per tree."""
     head = calibration.model_dump(mode="json", exclude={"models"})
     lines = [json.dumps(head, ensure_ascii=False, indent=1)[:-2] + ',\n "models": [']
     for number, model in enumerate(calibration.models):

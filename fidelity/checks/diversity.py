@@ -1,4 +1,4 @@
-"""Are rewrites different enough: from each other within a document, and in their openings over a corpus?"""
+"""Diversity of rewrites: between the variants of a document, and of their openings over a corpus."""
 
 import re
 from collections import Counter
@@ -7,33 +7,33 @@ from collections.abc import Iterable, Sequence
 from fidelity.checks.encoder import Encoder
 from fidelity.checks.form import COPY_WORDS, copied_share, word_ngrams
 
-# Two variants of one document are the same when one is mostly a copy of the other, word for word or in meaning.
+# Two variants of one document are near-duplicates when one mostly copies the other, word for word or in meaning.
 MAX_SHARED = 0.6
 MAX_SIMILARITY = 0.985
 OPENING_WORDS = 3
 
 
 def near_duplicate(variants: Sequence[str], encoder: Encoder) -> dict[int, tuple[int, str]]:
-    """Of a document's variants, those that repeat an earlier one: {variant: (earlier one, what was seen)}."""
+    """The variants of a document that repeat an earlier one: {variant: (earlier variant, evidence)}."""
     vectors = encoder.encode(variants)
-    refused: dict[int, tuple[int, str]] = {}
+    rejected: dict[int, tuple[int, str]] = {}
     for later in range(len(variants)):
         for earlier in range(later):
-            if earlier in refused:
+            if earlier in rejected:
                 continue
             shared = copied_share(variants[earlier], variants[later])
             similarity = float(vectors[earlier] @ vectors[later])
             if shared > MAX_SHARED:
-                refused[later] = (earlier, f"{shared:.0%} of its {COPY_WORDS}-word sequences")
+                rejected[later] = (earlier, f"{shared:.0%} of its {COPY_WORDS}-word sequences")
             elif similarity > MAX_SIMILARITY:
-                refused[later] = (earlier, f"cosine similarity {similarity:.3f}")
-            if later in refused:
+                rejected[later] = (earlier, f"cosine similarity {similarity:.3f}")
+            if later in rejected:
                 break
-    return refused
+    return rejected
 
 
 def template_collapse(texts: Iterable[str]) -> tuple[float, str]:
-    """The largest share of texts that open with the same three words, and these words."""
+    """The share of texts with the most common three-word opening, and that opening."""
     openings = Counter(" ".join(re.findall(r"\w+", text.lower())[:OPENING_WORDS]) for text in texts)
     if not openings:
         return 0.0, ""
@@ -42,6 +42,6 @@ def template_collapse(texts: Iterable[str]) -> tuple[float, str]:
 
 
 def distinct_n(texts: Iterable[str], n_words: int) -> float:
-    """The share of n-word sequences, over all texts, that are different (Li et al., arXiv 1510.03055)."""
+    """The share of n-word sequences over all texts that are distinct (Li et al., arXiv 1510.03055)."""
     found = [sequence for text in texts for sequence in word_ngrams(text, n_words)]
     return len(set(found)) / len(found) if found else 0.0

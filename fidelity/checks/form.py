@@ -1,7 +1,7 @@
-"""What is wrong with a rewrite can often be seen from its form alone, and that costs next to nothing.
+"""Checks of a rewrite's form: they need no model and cost next to nothing.
 
-Each check takes the source and the rewrite and returns what it found, or None. They run in the order of FORM_CHECKS and
-the first finding ends the matter.
+Each check takes the source and the rewrite and returns a finding (reason and detail), or None. They run in the order of
+FORM_CHECKS; the first finding decides.
 """
 
 import functools
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 Finding = tuple[str, str]
 
-# Where words are not set apart by spaces, each character counts as one.
+# In scripts without spaces between words, each character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 _REFUSAL = re.compile(
     r"""\b(?: I['’]m\ sorry | I\ am\ sorry | I\ apologi[sz]e
@@ -45,7 +45,7 @@ _POSTSCRIPT = re.compile(
         | word\ count\s*: | end\ of\ (?:the\ )?(?:passage|text|rewrite|translation)\b )""",
     re.IGNORECASE | re.VERBOSE,
 )
-# Pairs of signs of which a text has as many openings as closings.
+# Delimiters that must be balanced: opening and closing, or one that serves as both.
 _MARKUP = (
     (r"```", None),
     (r"(?<!\\)\$\$", None),
@@ -54,22 +54,22 @@ _MARKUP = (
     (r"\\\(", r"\\\)"),
     (r"\\left\b", r"\\right\b"),
 )
-# A full stop of any script, or what may follow the last sentence: a formula, a bracket, a quotation mark, code.
+# A full stop in any script, or what may follow the last sentence: a formula, a bracket, a quotation mark, code.
 _SENTENCE_END = re.compile(r"""[.!?…。！？।॥؟۔:;)\]}$|`*_"'”’»」』]\s*\Z""")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*#>|•]|\d+[.)]|\w+:)[^\n]*\Z")
-# Thai and its neighbours write no full stop.
+# Thai, Lao, Burmese and Khmer are written without full stops.
 _NO_FULL_STOP = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
-# Shares of 8-word sequences: SmolLM2-135M copies about a third of the source, verbatim copies reach 1.
+# A share of 8-word sequences: SmolLM2-135M copies about a third of the source, a verbatim copy reaches 1.
 MAX_COPIED = 0.8
 COPY_WORDS = 8
 LOOP_WORDS = 6
 MAX_LOOPED = 0.3
-# A stray word may be a name in its own letters; from here on the model has drifted.
+# A few words may be a name in its original script; beyond these limits the model has drifted.
 MAX_FOREIGN = 0.02
 MIN_FOREIGN_WORDS = 4
-# English words and mathematics stand in texts of every script.
-_AT_HOME = {
+# English words and mathematics occur in texts of every script.
+_NEUTRAL_SCRIPTS = {
     "LATIN",
     "GREEK",
     "MICRO",
@@ -80,29 +80,29 @@ _AT_HOME = {
     "FEMININE",
     "MASCULINE",
 }
-# A note on a short problem may be several times as long, a summary a tenth; what is beyond is something else.
+# A learning note on a short problem may be several times as long, a summary a tenth; beyond these it is no rewrite.
 MAX_TIMES, MAX_MORE_WORDS = 6, 100
 MIN_TIMES, MIN_SOURCE_WORDS = 0.08, 60
 
 
 def empty(source: str, rewrite: str) -> Finding | None:
-    return None if _WORD.search(rewrite) else ("empty", "no word in it")
+    return None if _WORD.search(rewrite) else ("empty", "the rewrite contains no words")
 
 
 def refusal(source: str, rewrite: str) -> Finding | None:
-    """The model speaks of itself, in its first words, where the source does not."""
+    """The rewrite starts with the model talking about itself, which the source does not."""
     match = _REFUSAL.search(rewrite[:100])
     return ("refusal", match.group()) if match and not _REFUSAL.search(source) else None
 
 
 def preamble(source: str, rewrite: str) -> Finding | None:
-    """The model speaks of the task before it begins."""
+    """The rewrite starts with a remark about the task."""
     match = _PREAMBLE.match(rewrite)
     return ("preamble", match.group().strip()) if match and not _PREAMBLE.match(source) else None
 
 
 def postscript(source: str, rewrite: str) -> Finding | None:
-    """The model speaks to its reader, or of the task, when it is done."""
+    """The rewrite ends with a remark to the reader or about the task."""
     end = rewrite.rstrip().rsplit("\n", 1)
     match = _POSTSCRIPT.match(end[-1]) if len(end) > 1 else None
     if not match or any(_POSTSCRIPT.match(line) for line in source.splitlines()):
@@ -111,44 +111,47 @@ def postscript(source: str, rewrite: str) -> Finding | None:
 
 
 def prompt_echo(source: str, rewrite: str) -> Finding | None:
-    """Pieces of the instruction stand in the text."""
+    """The rewrite contains pieces of the prompt."""
     match = _ECHO.search(rewrite)
     return ("prompt_echo", match.group()) if match and not _ECHO.search(source) else None
 
 
 def repetition(source: str, rewrite: str) -> Finding | None:
-    """The model runs in a loop: the same words come again and again, and did not in the source."""
+    """The model loops: the same words repeat, and do not in the source."""
     share = looped_share(rewrite)
     if share <= MAX_LOOPED or share <= 2 * looped_share(source):
         return None
-    return "repetition", f"{share:.0%} of the {LOOP_WORDS}-word sequences stand there before"
+    return "repetition", f"{share:.0%} of the {LOOP_WORDS}-word sequences are repetitions"
 
 
 def script_drift(source: str, rewrite: str) -> Finding | None:
-    """Words in a script that the source does not have: a model slips into another language it was trained on.
+    """Words in a script that the source does not use: the model slips into another language it was trained on.
 
-    A text that is foreign as a whole is a matter of language.
+    A text that is foreign as a whole is left to the language checks.
     """
-    known = _AT_HOME | {script(char) for char in set(source) if char.isalpha()}
+    known = _NEUTRAL_SCRIPTS | {script(char) for char in set(source) if char.isalpha()}
     words = [word for word in _WORD.findall(rewrite) if word[0].isalpha()]
     foreign = [word for word in words if script(word[0]) not in known]
     if len(foreign) < MIN_FOREIGN_WORDS or not MAX_FOREIGN * len(words) < len(foreign) < len(words) / 2:
         return None
-    return "script_drift", f"{len(foreign)} words in {script(foreign[0][0]).title()} letters, none in the source"
+    return (
+        "script_drift",
+        f"{len(foreign)} words in {script(foreign[0][0]).title()} script, unlike the source",
+    )
 
 
 @functools.lru_cache(maxsize=4096)
 def script(letter: str) -> str:
-    """The first word of its Unicode name, which for letters is the script: LATIN, CYRILLIC, CJK, …"""
+    """The first word of the letter's Unicode name, which is its script: LATIN, CYRILLIC, CJK, …"""
     return unicodedata.name(letter, "UNKNOWN").split(" ", 1)[0]
 
 
 def markup_damage(source: str, rewrite: str) -> Finding | None:
-    """Code fences, displayed formulas or LaTeX environments that are opened and not closed, though the source's are."""
+    """Code fences, displayed formulas or LaTeX environments that are unbalanced, though the source's are balanced."""
     for opening, closing in _MARKUP:
         if not _balanced(rewrite, opening, closing) and _balanced(source, opening, closing):
             sign = next(iter(re.findall(opening, rewrite) or re.findall(closing or opening, rewrite)))
-            return "markup_damage", f"{sign!r} without its other half"
+            return "markup_damage", f"unbalanced {sign!r}"
     return None
 
 
@@ -158,20 +161,20 @@ def _balanced(text: str, opening: str, closing: str | None) -> bool:
 
 
 def length_ratio(source: str, rewrite: str) -> Finding | None:
-    """Far longer or far shorter than any rewrite of such a source is."""
+    """Far longer or shorter than any rewrite of such a source."""
     n_source, n_rewrite = len(_WORD.findall(source)), len(_WORD.findall(rewrite))
     if n_rewrite > MAX_TIMES * n_source + MAX_MORE_WORDS:
-        return "too_long", f"{n_rewrite} words for {n_source}"
+        return "too_long", f"{n_rewrite} words for {n_source} in the source"
     if n_source >= MIN_SOURCE_WORDS and n_rewrite < MIN_TIMES * n_source:
-        return "too_short", f"{n_rewrite} words for {n_source}"
+        return "too_short", f"{n_rewrite} words for {n_source} in the source"
     return None
 
 
 def near_copy(source: str, rewrite: str) -> Finding | None:
-    """Nothing was rewritten."""
+    """Most of the rewrite is copied from the source."""
     share = copied_share(source, rewrite)
     return (
-        ("near_copy", f"{share:.0%} of the {COPY_WORDS}-word sequences are the source's")
+        ("near_copy", f"{share:.0%} of the {COPY_WORDS}-word sequences are copied from the source")
         if share > MAX_COPIED
         else None
     )
@@ -190,23 +193,23 @@ FORM_CHECKS: tuple[Callable[[str, str], Finding | None], ...] = (
 
 
 def truncated(finish_reason: str, rewrite: str) -> Finding | None:
-    """The model was stopped before it was done."""
+    """The model was stopped before it was finished."""
     if finish_reason != "stop":
-        return "truncated", f"the engine ended it for {finish_reason!r}"
+        return "truncated", f"the engine reports finish reason {finish_reason!r}"
     last_line = rewrite.rstrip().rsplit("\n", 1)[-1]
     if not (_SENTENCE_END.search(last_line) or _LIST_ITEM.match(last_line) or _NO_FULL_STOP.search(last_line[-20:])):
-        return "truncated", f"it ends in {rewrite.rstrip()[-40:]!r}"
+        return "truncated", f"it ends with {rewrite.rstrip()[-40:]!r}"
     return None
 
 
 def copied_share(source: str, rewrite: str) -> float:
-    """The share of the rewrite's 8-word sequences that stand in the source; of all its words when it has fewer."""
+    """The share of the rewrite's 8-word sequences that the source contains; of shorter ones if it has fewer words."""
     words = min(COPY_WORDS, len(_WORD.findall(rewrite)))
     return share_of(word_ngrams(rewrite, words), set(word_ngrams(source, words)))
 
 
 def looped_share(text: str) -> float:
-    """The share of 6-word sequences that stand in the text before."""
+    """The share of 6-word sequences that occurred earlier in the text."""
     counts = Counter(word_ngrams(text, LOOP_WORDS))
     total = counts.total()
     return 1 - len(counts) / total if total else 0.0

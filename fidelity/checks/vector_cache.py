@@ -1,4 +1,4 @@
-"""An encoder that remembers: the sentences of a source are encoded once for all its variants and all their tries."""
+"""A caching encoder: the sentences of a source are encoded once for all its variants and attempts."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ import numpy as np
 
 from fidelity.checks.encoder import Encoder
 
-# Enough for the chunks of some hundred documents under way; of 384 float32 each, with their texts, 20 MB.
+# Enough for the chunks of about a hundred documents in progress; with 384 float32 each and their texts, 20 MB.
 MAX_VECTORS = 10_000
 
 
 class CachedEncoder:
-    """Keeps the vectors of the texts that were asked for last; a text that stands in a call twice is encoded once."""
+    """Keeps the vectors of the most recently used texts; a text that occurs twice in a call is encoded once."""
 
     def __init__(self, encoder: Encoder, max_vectors: int = MAX_VECTORS) -> None:
         self._encoder = encoder
@@ -21,7 +21,7 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         wanted = dict.fromkeys(texts)
-        # By length, so that a batch pads little; models of sentence-transformers sort again, others may not.
+        # Sorted by length to reduce padding; sentence-transformers sorts again, other models may not.
         new = sorted((text for text in wanted if text not in self._vectors), key=len)
         fresh = dict(zip(new, self._encoder.encode(new), strict=True)) if new else {}
         rows = []
@@ -31,7 +31,7 @@ class CachedEncoder:
             else:
                 self._vectors.move_to_end(text)
                 rows.append(self._vectors[text])
-        # Copies: a row of a batch would keep the whole batch in memory.
+        # Copies: a view of a row would keep the whole batch in memory.
         self._vectors.update((text, row.copy()) for text, row in fresh.items())
         while len(self._vectors) > self._max_vectors:
             self._vectors.popitem(last=False)

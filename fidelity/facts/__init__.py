@@ -1,1 +1,1 @@
-"""Typed facts: extracted from both texts in `reading`, compared in `comparing`. No model is needed."""
+"""Typed facts: `reading` extracts them from both texts, `comparing` compares them. No model is needed."""

@@ -1,4 +1,4 @@
-"""How the weights are made: labelled sets, planted pairs, scores, the fit, its reliability.
+"""Fits the calibration weights: labelled sets, planted pairs, scores, the fit and its reliability.
 
-Nothing at run time needs this room.
+Nothing here is needed at run time.
 """

@@ -1,4 +1,4 @@
-"""Fit the calibration: boosted trees of scikit-learn, turned into the records of `fidelity.calibration.calibration`."""
+"""Fits the calibration: scikit-learn's boosted trees, converted to the models of `fidelity.calibration.calibration`."""
 
 import datetime
 from collections import Counter
@@ -10,7 +10,7 @@ import numpy as np
 
 from fidelity.calibration.calibration import Kind, Model, Tree, higher_is_better
 
-# Small trees that change their mind slowly: some thousand rows, and other texts than these will come.
+# Small trees and a low learning rate: a few thousand rows, and a run will see other texts than these.
 N_TREES = 250
 MAX_LEAVES = 5
 LEARNING_RATE = 0.06
@@ -21,7 +21,7 @@ N_FOLDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A pair with its scores and its label; no fold of cross-validation cuts through a group."""
+    """The scores and the label of a pair; cross-validation keeps each group in one fold."""
 
     dataset: str
     group: str
@@ -38,10 +38,10 @@ def fit_model(
     max_false_rejects: float,
     seed: int = 0,
 ) -> Model:
-    """A model fitted to all examples, its probabilities and threshold set on predictions for rows it had not seen.
+    """A model fitted to all examples; its probabilities and threshold are calibrated on out-of-fold predictions.
 
-    Every set weighs the same, and so do its faithful and its unfaithful rows: a probability is that of a rewrite which
-    is as likely right as wrong before it is looked at.
+    Every data set has the same weight, and so have its faithful and its unfaithful rows: a probability assumes a prior
+    of one half.
 
     Raises:
         ValueError: there are too few rows, or only one label.
@@ -49,8 +49,8 @@ def fit_model(
     labels = np.array([example.faithful for example in examples])
     if len(examples) < 2 * MIN_ROWS_IN_LEAF or labels.all() or not labels.any():
         raise ValueError(
-            f"{len(examples)} rows with {int(labels.sum())} faithful ones: to fit, there must be at least "
-            f"{2 * MIN_ROWS_IN_LEAF}, of both labels"
+            f"{len(examples)} rows, {int(labels.sum())} of them faithful: fitting needs at least "
+            f"{2 * MIN_ROWS_IN_LEAF} rows and both labels"
         )
     weights = balanced_weights(examples)
     rows = feature_matrix(examples, features)
@@ -71,7 +71,7 @@ def fit_model(
 
 
 def out_of_fold_odds(examples: Sequence[Example], features: Sequence[str], *, seed: int = 0) -> np.ndarray:
-    """The log-odds of each example by a model that saw neither it nor its group."""
+    """The log-odds of each example from a model fitted without its group."""
     from sklearn.model_selection import GroupKFold
 
     labels = np.array([example.faithful for example in examples])
@@ -93,7 +93,7 @@ def held_out_odds(
     features: Sequence[str],
     seed: int = 0,
 ) -> np.ndarray:
-    """The log-odds of the rows `test` by a model fitted to the rows `train`."""
+    """The log-odds of the rows `test` from a model fitted to the rows `train`."""
     classifier = _boosted(features, seed).fit(rows[train], labels[train], sample_weight=weights[train])
     return np.asarray(classifier.decision_function(rows[test]))
 
@@ -127,7 +127,7 @@ def _tree(nodes: np.ndarray) -> Tree:
     leaf = nodes["is_leaf"].astype(bool)
     return Tree(
         feature=tuple(int(value) for value in np.where(leaf, -1, nodes["feature_idx"])),
-        # Rounded up a little: rows equal to the threshold go left, and JSON must not change that.
+        # Not rounded: rows equal to the threshold go left, and JSON must not change that.
         threshold=tuple(float(value) for value in np.where(leaf, 0.0, nodes["num_threshold"])),
         left=tuple(int(value) for value in np.where(leaf, 0, nodes["left"])),
         right=tuple(int(value) for value in np.where(leaf, 0, nodes["right"])),
@@ -136,7 +136,7 @@ def _tree(nodes: np.ndarray) -> Tree:
 
 
 def _logistic(odds: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Platt's scaling: the scale and offset that make odds on unseen rows into probabilities."""
+    """Platt scaling: the scale and offset that turn log-odds of unseen rows into probabilities."""
     from sklearn.linear_model import LogisticRegression
 
     found = LogisticRegression(C=1e3).fit(odds[:, None], labels, sample_weight=weights)
@@ -146,21 +146,21 @@ def _logistic(odds: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tupl
 def balanced_threshold(
     probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, max_false_rejects: float
 ) -> float:
-    """The threshold with the best balanced accuracy among those that refuse no more faithful rows than allowed."""
+    """The threshold with the best balanced accuracy that rejects at most `max_false_rejects` of the faithful rows."""
     candidates = np.linspace(0.05, 0.95, 91)
     good, bad = weights * labels, weights * ~labels
 
     def accuracy(threshold: float) -> tuple[bool, float]:
         accepted = probabilities >= threshold
         kept = float(good[accepted].sum() / good.sum())
-        refused = float(bad[~accepted].sum() / bad.sum())
-        return 1 - kept <= max_false_rejects, (kept + refused) / 2
+        rejected = float(bad[~accepted].sum() / bad.sum())
+        return 1 - kept <= max_false_rejects, (kept + rejected) / 2
 
     return float(max(candidates, key=lambda threshold: (accuracy(threshold), -threshold)))
 
 
 def fit_metadata(examples: Sequence[Example], note: str) -> dict[str, Any]:
-    """What a calibration was fitted to."""
+    """The data, date and library versions that a calibration was fitted with."""
     import sklearn
 
     counts: Counter[str] = Counter(example.dataset for example in examples)

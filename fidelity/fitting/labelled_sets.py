@@ -1,6 +1,6 @@
-"""Public sets of texts with a label, faithful or not, read from a folder of JSON Lines.
+"""Public data sets of pairs labelled faithful or not, read from a folder of JSON Lines.
 
-They fit and test the calibration; a set that is not there is left out and named.
+They are used to fit and test the calibration; missing sets are skipped and reported.
 """
 
 import json
@@ -15,15 +15,16 @@ from fidelity.planting.planted import PlantedKind, plant
 
 TRANSLATED_FROM = ("es", "fr", "de", "ru", "zh", "ja", "th", "sw", "bn", "te")
 
-# Its right answers end without a full stop and its wrong ones with one: fitted to it, a model learns just that.
+# Its right answers end without a full stop and its wrong ones with one: a model fitted to it learns only that.
 EXCLUDED_SETS = {"HaluEval QA"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledPair:
-    """`group` names what rows share (a document, a problem): a fold of cross-validation must not cut through it.
+    """A pair with its label.
 
-    `error` is what is wrong with an unfaithful rewrite, where that is known.
+    `group` identifies what rows share (a document, a problem); cross-validation must keep it in one fold. `error` is
+    what is wrong with an unfaithful rewrite, where known.
     """
 
     dataset: str
@@ -46,7 +47,7 @@ def _summedits(row: dict[str, Any]) -> Iterator[Found]:
 
 def _wice(row: dict[str, Any]) -> Iterator[Found]:
     evidence = "\n".join(row["evidence"])
-    # Partly supported is not supported: the published binary task.
+    # Partially supported counts as not supported, as in the published binary task.
     yield evidence, evidence, row["claim"], row["label"] == "supported", row["label"]
 
 
@@ -64,7 +65,7 @@ def _halueval(row: dict[str, Any]) -> Iterator[Found]:
 
 
 def _solutions(row: dict[str, Any]) -> Iterator[Found]:
-    """A model's solution against the right one."""
+    """A model's solution paired with the correct one."""
     source = f"{row['question']}\n{row['ground_truth']}"
     for value in row.values():
         if isinstance(value, dict) and "solution" in value:
@@ -87,7 +88,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def labelled_pairs(data: Path) -> tuple[list[LabelledPair], list[str]]:
-    """The pairs of all sets in the folder, and the names of the files that are not there."""
+    """The pairs of all sets in the folder, and the names of the missing files."""
     found, missing = [], []
     for name, (file, kind, read) in SETS.items():
         path = data / file
@@ -114,7 +115,7 @@ TRANSLATIONS = "foreign_math/mgsm_parallel.jsonl"
 
 
 def translation_pairs(data: Path, seed: int = 0) -> list[LabelledPair]:
-    """Problems with their translation into English, with that of another problem, and with one number changed."""
+    """Problems with their English translation, with that of another problem, and with one number changed."""
     path = data / TRANSLATIONS
     if not path.is_file():
         return []

@@ -1,4 +1,4 @@
-"""Pairs with planted errors from real documents: source, a faithful edit of it, and the edit with one error each."""
+"""Pairs made from real documents: the source with faithful edits of it, and with edits that contain one error each."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -10,16 +10,16 @@ from fidelity.calibration.calibration import Kind
 from fidelity.fitting.labelled_sets import LabelledPair, read_rows
 from fidelity.planting.planted import PlantedKind, faithful_edit, plant
 
-# About what a recipe cuts: 256 tokens.
+# About the chunk size of a recipe: 256 tokens.
 CHUNK_CHARACTERS = 1100
 N_DOCUMENTS = 120
-# Errors of so many kinds, drawn for each document, so that no document counts for much more than another.
+# The number of error kinds drawn for each document, so that all documents have about the same weight.
 N_ERRORS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Where real text lies in the data folder, and how to get it from a row."""
+    """A file of real text in the data folder, and how to get the text of a row."""
 
     name: str
     file: str
@@ -41,7 +41,7 @@ CORPORA = (
 
 
 def planted_pairs(data: Path, *, n_documents: int = N_DOCUMENTS, seed: int = 0) -> list[LabelledPair]:
-    """From each corpus that is there: faithful pairs and pairs with one planted error, all drawn by the seed."""
+    """Faithful pairs, and pairs with one planted error, from each corpus present; the seed determines all of them."""
     found: list[LabelledPair] = []
     for corpus in CORPORA:
         path = data / corpus.file
@@ -55,7 +55,7 @@ def planted_pairs(data: Path, *, n_documents: int = N_DOCUMENTS, seed: int = 0) 
 
 
 def plant_in(texts: list[str], dataset: str, kind: Kind, generator: random.Random) -> Iterator[LabelledPair]:
-    """For each text, two edits that keep its meaning, and N_ERRORS edits with an error of another kind each."""
+    """For each text, two faithful edits and up to N_ERRORS edits with one error each, all of different kinds."""
     for number, text in enumerate(texts):
         neighbour = texts[(number + 1) % len(texts)]
 
@@ -82,7 +82,7 @@ def plant_in(texts: list[str], dataset: str, kind: Kind, generator: random.Rando
 
 
 def chunk_of(text: str, generator: random.Random) -> str:
-    """About CHUNK_CHARACTERS from the start of a paragraph on, to the end of a paragraph or of a sentence."""
+    """About CHUNK_CHARACTERS characters, from the start of a paragraph to the end of a paragraph or sentence."""
     text = text.strip()
     if len(text) <= CHUNK_CHARACTERS:
         return text

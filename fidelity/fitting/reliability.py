@@ -1,4 +1,4 @@
-"""A reliability diagram: of the rewrites that were given a probability, how many are faithful?"""
+"""Reliability diagrams: how many of the rewrites with a given probability are faithful?"""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ N_BINS = 10
 
 
 def reliability_bins(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[float, float, int]]:
-    """For each tenth of the probabilities that holds a row: mean probability, share of faithful rows, rows."""
+    """For each non-empty bin of width 0.1: mean probability, share of faithful rows, number of rows."""
     bins = np.minimum((probabilities * N_BINS).astype(int), N_BINS - 1)
     return [
         (float(probabilities[bins == b].mean()), float(labels[bins == b].mean()), int((bins == b).sum()))
@@ -17,13 +17,13 @@ def reliability_bins(probabilities: np.ndarray, labels: np.ndarray) -> list[tupl
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error: the mean distance from the diagonal, by rows (Guo et al., arXiv 1706.04599)."""
+    """The mean distance of the bins from the diagonal, weighted by rows (Guo et al., arXiv 1706.04599)."""
     bins = reliability_bins(probabilities, labels)
     return sum(abs(p - share) * n for p, share, n in bins) / len(labels)
 
 
 def reliability_svg(probabilities: np.ndarray, labels: np.ndarray) -> str:
-    """The diagram; the area of a dot is the number of its rows."""
+    """The diagram; the size of a dot grows with the number of its rows."""
     side = _SIZE - 2 * _MARGIN
 
     def at(x: float, y: float) -> tuple[float, float]:

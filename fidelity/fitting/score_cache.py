@@ -1,4 +1,4 @@
-"""The scores of labelled pairs, computed once and kept in a file: fitting and benchmarks ask for them again."""
+"""Caches the scores of labelled pairs in a file, since fitting and benchmarks need them repeatedly."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ from fidelity.fitting.labelled_sets import EXCLUDED_SETS, LabelledPair
 from fidelity.judge import Evidence, Judge, Pair, derived_scores
 
 BATCH = 64
-# The dear tiers see chunks, never whole articles; and of the planted pairs, which are many and alike, these are enough.
+# The expensive tiers score chunks, never whole articles, and only every sixth document of the many planted pairs.
 MAX_ESCALATED_CHARACTERS = 4000
 ESCALATED_EVERY = 6
 
 
 class ScoreCache:
-    """JSON Lines of {key, scores}; a line for each computation, later ones add to earlier ones."""
+    """JSON Lines of {key, scores}, one line per pair and tier; the scores of all lines with the same key are merged."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,7 +45,7 @@ class ScoreCache:
         entailment_model: str | None = None,
         on_progress: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Compute what is not there yet: embeddings and facts for all, the dear tiers where `is_escalated`."""
+        """Compute missing scores: embeddings and facts for all pairs, the expensive tiers where `is_escalated`."""
         judge: Judge | None = None
 
         def opened() -> Judge:
@@ -83,7 +83,7 @@ class ScoreCache:
     ) -> None:
         mark = f"computed_{tier}"
         wanted = {_key(pair): pair for pair in pairs if mark not in self._scores.get(_key(pair), {})}
-        # Pairs of one source together, so that its sentences are encoded, and its tokens read, once.
+        # Pairs with the same source together, so that its sentences are encoded, and its tokens prefilled, once.
         todo = sorted(wanted.values(), key=lambda pair: (pair.kind, pair.source))
         began = time.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class ScoreCache:
 
 
 def is_escalated(pair: LabelledPair) -> bool:
-    """English prose to fit to, no longer than a chunk; of the planted pairs those of every sixth document."""
+    """English prose used for fitting, no longer than a chunk; of planted pairs only every sixth document."""
     planted = pair.dataset.startswith("planted")
     return (
         pair.kind == "knowledge"
@@ -121,7 +121,7 @@ def _examine(judge: Judge, batch: Sequence[LabelledPair]) -> list[Evidence]:
 
 
 def _unweighted_judge() -> Judge:
-    """One that only computes scores: there are no weights yet."""
+    """A judge that only computes scores: there are no weights yet."""
     multilingual: list[CachedEncoder] = []
 
     def open_multilingual() -> CachedEncoder:

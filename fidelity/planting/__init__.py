@@ -1,3 +1,3 @@
-"""Errors and faithful edits, planted into real sentences so that the answer is known: material for fitting and for
-benchmarks. Nothing here judges.
+"""Errors and faithful edits, planted in real text so that the label is known: data for fitting and benchmarks. Nothing
+here checks a text.
 """

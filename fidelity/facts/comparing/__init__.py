@@ -1,1 +1,1 @@
-"""The facts of two texts compared: aligned sentence by sentence, matched type by type."""
+"""Compares the facts of two texts: aligns their sentences, then matches facts type by type."""

@@ -1,7 +1,7 @@
-"""Which sentences of one text say what a sentence of the other says, by the words they share.
+"""Aligns each sentence of one text with the sentences of the other that say the same, by shared words.
 
-Cheap on purpose: rare words weigh more than common ones, one sentence may take up to three of the other side, so a
-sentence that was split or merged finds all of its parts.
+Cheap on purpose: rare words weigh more than common ones, and a sentence may align with up to three of the other side,
+so that a split or merged sentence is aligned with all of its parts.
 """
 
 import math
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from fidelity.facts.reading.words import Sentence
 
 MAX_COVER = 3
-# A further sentence is taken when it adds at least this share of the words.
+# A further sentence is added if it covers at least this share of the weight of the words.
 MIN_GAIN = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """A sentence, the indices of those on the other side that cover it, best first, and the share that they cover."""
+    """The alignment of one sentence: `cover` holds the indices of the sentences that cover it, best first."""
 
     cover: tuple[int, ...]
-    best: float  # share of the weight of its words that the best one alone has
-    share: float  # share that all of them have together
+    best: float  # share of the weight of its words that the best one alone covers
+    share: float  # share that all of them together cover
 
 
 def word_weights(*texts: Sequence[Sentence]) -> dict[str, float]:
-    """log(1 + sentences / sentences with the word), over all texts together."""
+    """The weight of each stem: log(1 + sentences / sentences with the stem), over all texts together."""
     counts: dict[str, int] = {}
     n_sentences = 0
     for text in texts:
@@ -39,10 +39,10 @@ def word_weights(*texts: Sequence[Sentence]) -> dict[str, float]:
 def align(
     sentences: Sequence[Sentence], others: Sequence[Sentence], weights: dict[str, float], *, by_context: bool = False
 ) -> list[Aligned]:
-    """For each sentence, the others that cover it.
+    """For each sentence, the other sentences that cover it.
 
-    `by_context` leaves names and numbers out, so that a fact that changed does not choose the sentence it is compared
-    with; a sentence that has nothing else is aligned by them all the same.
+    `by_context` ignores names and numbers, so that a changed fact does not affect which sentence it is compared with; a
+    sentence that has nothing else is still aligned by them.
     """
     keys = [sentence.context if by_context else sentence.stems for sentence in sentences]
     other_keys = [other.context if by_context else other.stems for other in others]
@@ -75,7 +75,7 @@ def _cover(
                 gains[index] = gains.get(index, 0.0) + weights[key]
         if not gains:
             break
-        # Of equals, the shorter one, then the nearer to those already taken.
+        # Ties go to the shorter one, then to the one nearer to those already chosen.
         index = max(gains, key=lambda i: (round(gains[i], 6), -len(others[i]), -abs(i - (chosen or [i])[0])))
         if chosen and gains[index] < MIN_GAIN * total:
             break

@@ -1,4 +1,4 @@
-"""All typed facts of a rewrite against those of its source: named scores for a model, discrepancies for people."""
+"""Compares all typed facts of a rewrite with those of its source: scores for a model, discrepancies for people."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from fidelity.facts.reading.parsed import Parsed, parse
 from rephrase.corpus.language import detect_language
 from rephrase.records import Discrepancy
 
-# Always there, for every pair. Shares (support, coverage) are 1 and counts 0 where a text has no such fact.
+# Every pair has all of these. Where a text has no such fact, shares (support, coverage) are 1 and counts are 0.
 FACT_SCORES: tuple[str, ...] = (
     *(
         f"{kind}_{score}"
@@ -54,18 +54,18 @@ _NEUTRAL = {name: 1.0 if "support" in name.split("_") or "coverage" in name else
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactReport:
-    """`scores` has every name of FACT_SCORES; `discrepancies` say where, facts before words."""
+    """`scores` has every name in FACT_SCORES; `discrepancies` say where, typed facts before wording."""
 
     scores: dict[str, float]
     discrepancies: tuple[Discrepancy, ...]
 
 
 def compare_facts(source: str, rewrite: str, *, source_language: str = "en", mathematics: bool = False) -> FactReport:
-    """What of the source's facts the rewrite keeps, loses and changes.
+    """Find which facts of the source the rewrite keeps, loses and changes.
 
-    `source_language` is an ISO 639-1 code: of a pair in two languages only what does not depend on them is compared.
-    `mathematics` says that new numbers may be results of steps that the rewrite works out, and lets SymPy decide
-    whether formulas are equal.
+    `source_language` is an ISO 639-1 code: for a translation, only language-independent facts are compared. With
+    `mathematics`, new numbers may be results of steps that the rewrite works out, and SymPy decides whether formulas
+    are equal.
     """
     pairing = Pairing.of(parse(source), parse(rewrite))
     parts = [
@@ -95,10 +95,10 @@ def compare_facts(source: str, rewrite: str, *, source_language: str = "en", mat
 
 
 def _translated(source_language: str, rewrite: str) -> bool:
-    """A text in another language may have been rewritten in its own; words then can be compared with words."""
+    """Whether the pair is a translation; a text rewritten in its own language can be compared word by word."""
     return not source_language.lower().startswith("en") and detect_language(rewrite) == "en"
 
 
 def _derived(rewrite: Parsed) -> tuple[float, ...]:
-    """Results of steps of the rewrite that hold."""
+    """The results of the rewrite's correct steps."""
     return tuple(step.claimed for step in rewrite.steps if step.holds)

@@ -1,4 +1,4 @@
-"""Formulas, steps, answers and literals of a rewrite against those of its source."""
+"""Compares formulas, calculation steps, answers and literals of a rewrite with those of its source."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from fidelity.facts.reading.mathematics import (
 from fidelity.facts.reading.parsed import Parsed
 from rephrase.records import Discrepancy
 
-# Two formulas with at least this share of common pairs of characters may be one that was changed.
+# Two formulas with at least this share of common character bigrams may be one formula that was changed.
 MIN_SIMILARITY = 0.5
 
 
 def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
-    """Scores and discrepancies of formulas; those only spelled differently are equal, with `symbolic` by SymPy too."""
+    """Scores and discrepancies of formulas, equal up to notation; with `symbolic` also if SymPy proves them equal."""
     ours, theirs = pairing.rewrite.formulas, pairing.source.formulas
     our_forms, their_forms = {formula.form for formula in ours}, {formula.form for formula in theirs}
-    # A rewrite may set a formula in no delimiters at all, so all its text counts.
+    # A rewrite may write a formula without delimiters, so its whole text is searched.
     rewrite_form = normal_form(pairing.rewrite.text) if their_forms - our_forms else ""
     source_form = normal_form(pairing.source.text) if our_forms - their_forms else ""
     unsupported = [formula for formula in ours if formula.form not in their_forms and formula.form not in source_form]
@@ -35,7 +35,7 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
         unsupported, missing = _without_equal(unsupported, missing, symbolic)
     changed = _changed(unsupported, missing)
     reported = {id(formula) for a, b, _ in changed for formula in (a, b)}
-    # The same formula may stand right in one place and changed in another.
+    # The same formula may be right in one place and changed in another.
     changed += [
         (pair.rewrite, pair.source, pair.confidence)
         for pair in exchanged(pairing, ours, theirs, lambda a, b: a.form == b.form, lambda formula: True)
@@ -68,7 +68,7 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
 def _without_equal(
     unsupported: list[Formula], missing: list[Formula], symbolic: bool
 ) -> tuple[list[Formula], list[Formula]]:
-    """Without pairs that SymPy finds equal, tried for the likeliest few."""
+    """Both lists without the pairs that SymPy finds equal; at most MAX_SYMBOLIC_CALLS pairs are tried."""
     tried = 0
     equal_ours: set[str] = set()
     equal_theirs: set[str] = set()
@@ -88,7 +88,7 @@ def _without_equal(
 
 
 def _changed(unsupported: Sequence[Formula], missing: Sequence[Formula]) -> list[tuple[Formula, Formula, float]]:
-    """Each new formula with the lost one that it is most like."""
+    """Each new formula paired with the most similar missing one, and their similarity."""
     found = []
     left = list({formula.form: formula for formula in missing}.values())[:100]
     for formula in list({formula.form: formula for formula in unsupported}.values())[:100]:
@@ -102,7 +102,7 @@ def _changed(unsupported: Sequence[Formula], missing: Sequence[Formula]) -> list
 
 
 def _similarity(a: str, b: str) -> float:
-    """The share of common pairs of characters, of single ones where there are few (Dice)."""
+    """The Dice coefficient of character bigrams, or of single characters for short formulas."""
     n = 1 if min(len(a), len(b)) < 8 else 2
     ours, theirs = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (a, b))
     return 2 * (ours & theirs).total() / (ours.total() + theirs.total())
@@ -120,23 +120,23 @@ def compare_literals(pairing: Pairing) -> Findings:
 
 
 def _occurs(literal: Literal, text: str, others: Sequence[Literal]) -> bool:
-    """In the other text's literals, or, for short code, anywhere in it: backticks are a matter of style."""
+    """Among the other text's literals or, for code, anywhere in the text: backticks are a matter of style."""
     if any(literal.key == other.key for other in others):
         return True
     return literal.kind == "code" and literal.key in text
 
 
 def _states_answer(answer: Answer, text: Parsed) -> bool:
-    """The answer stands somewhere in a text that marks none."""
+    """The answer occurs somewhere in a text that does not mark one."""
     if answer.number is not None and any(answer.number in number.values for number in text.numbers):
         return True
     return normal_form(without_delimiters(answer.text)) in normal_form(text.text)
 
 
 def compare_steps(pairing: Pairing) -> Findings:
-    """False steps, steps that the source does not have, and the final answer."""
+    """Scores and discrepancies of calculation steps and of the final answer."""
     known = {(step.value, step.claimed) for step in pairing.source.steps}
-    # What is false in the source already was not changed by the rewrite.
+    # A step that is wrong in the source was not changed by the rewrite.
     wrong = [step for step in pairing.rewrite.steps if not step.holds and (step.value, step.claimed) not in known]
     results = {round(step.value, 6) for step in pairing.source.steps}
     backed = [step for step in pairing.rewrite.steps if round(step.value, 6) in results]

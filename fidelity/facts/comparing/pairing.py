@@ -1,4 +1,4 @@
-"""Two parsed texts with their sentences aligned, and how facts of one kind are held against each other in them."""
+"""Two parsed texts with aligned sentences, and the comparison of facts of one kind in them."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ from fidelity.facts.comparing.alignment import Aligned, align, word_weights
 from fidelity.facts.reading.parsed import Parsed
 from fidelity.facts.reading.words import Sentence, Word
 
-# Below this share of common words two sentences are not held to say the same.
+# Below this share of common words, two sentences are not taken to say the same.
 MIN_ALIGNED = 0.35
-# A fact said twice may as well be said once: how sure an exchange is that shows only in how often facts stand there.
+# A fact may be stated twice or once: the confidence factor of an exchange that shows only in how often facts occur.
 REPEATED = 0.6
 
 
 class Fact(Protocol):
-    """Something at a place in a text."""
+    """Anything with a span in a text."""
 
     @property
     def start(self) -> int: ...
@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Fact)
 
 @dataclass(frozen=True, slots=True)
 class Exchanged(Generic[F]):
-    """A fact of the rewrite that stands where its source has another; `confidence` is how alike the sentences are."""
+    """A fact of the rewrite where its source has another; `confidence` is the similarity of the two sentences."""
 
     rewrite: F
     source: F
@@ -40,7 +40,7 @@ class Exchanged(Generic[F]):
 class Pairing:
     """A source and its rewrite; `support` aligns the rewrite's sentences, `coverage` the source's.
 
-    `context` and `context_back` do the same without names and numbers.
+    `context` and `context_back` do the same but ignore names and numbers.
     """
 
     source: Parsed
@@ -65,14 +65,14 @@ class Pairing:
         )
 
     def block(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The source's sentences that cover this sentence of the rewrite, and all of the rewrite that covers those.
+        """The source sentences that cover this sentence of the rewrite, and all rewrite sentences that cover those.
 
-        A negation that moved to the other half of a split sentence is still in the block.
+        So a negation that moved to the other half of a split sentence is still in the block.
         """
         return _block(index, self.support, self.coverage)
 
     def context_block(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """As `block`, without asking which names and numbers the sentences have."""
+        """Like `block`, ignoring names and numbers."""
         return _block(index, self.context, self.context_back)
 
     def source_words(self, indices: Sequence[int]) -> list[Word]:
@@ -93,7 +93,7 @@ def _block(
 
 
 def by_sentence(facts: Sequence[F], sentences: Sequence[Sentence]) -> dict[int, list[F]]:
-    """The facts of each sentence that has any."""
+    """The facts of each sentence, by the index of the sentence."""
     starts = [sentence.start for sentence in sentences]
     found: dict[int, list[F]] = {}
     for fact in facts:
@@ -108,10 +108,10 @@ def exchanged(
     same: Callable[[F, F], bool],
     counts: Callable[[F], bool],
 ) -> list[Exchanged[F]]:
-    """Facts that the aligned sentences do not have, paired with facts there that the rewrite lost.
+    """Facts that the aligned sentences lack, paired with facts of those sentences that the rewrite lost.
 
-    `same(a, b)` says whether a of the rewrite is backed by b of the source; only facts that `counts` are asked for.
-    Each fact backs one other, so that "3 and 4" is not "4 and 4"; where it stands there another time, confidence is less.
+    `same(a, b)` says whether b of the source supports a of the rewrite; only facts for which `counts` is true are
+    reported. Each fact supports one other, so that "3 and 4" is not "4 and 4"; a repeated fact lowers `confidence`.
     """
     ours, theirs = by_sentence(rewrite, pairing.rewrite.sentences), by_sentence(source, pairing.source.sentences)
     found: list[Exchanged[F]] = []
@@ -138,7 +138,7 @@ def exchanged(
 
 
 def _unmatched(ours: Sequence[F], theirs: Sequence[F], same: Callable[[F, F], bool]) -> tuple[list[F], list[F]]:
-    """What is left when each fact has taken one of the other side, in order."""
+    """The facts left on each side after matching them one to one, in order."""
     left = list(theirs)
     new = []
     for fact in ours:
@@ -151,7 +151,7 @@ def _unmatched(ours: Sequence[F], theirs: Sequence[F], same: Callable[[F, F], bo
 
 
 def _context_overlap(pairing: Pairing, fact: Fact, other: Fact) -> float:
-    """How much of what stands around one fact stands around the other."""
+    """The overlap of the words around two facts."""
     ours = set(pairing.rewrite.prose[max(0, fact.start - 40) : fact.end + 40].lower().split())
     theirs = set(pairing.source.prose[max(0, other.start - 40) : other.end + 40].lower().split())
     return len(ours & theirs) / (1 + len(ours | theirs))

@@ -1,4 +1,4 @@
-"""What aligned sentences say differently: their content words, the order of their facts, and their polarity."""
+"""Compares aligned sentences: their content words, the order of their facts, and their polarity."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -10,16 +10,16 @@ from fidelity.facts.reading import polarity
 from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word
 from rephrase.records import Discrepancy
 
-# A sentence of which less than this is found on the other side is reported as unsupported or missing.
+# A sentence with less than this share found on the other side is reported as unsupported or missing.
 MIN_SUPPORT = 0.3
-# A sentence with fewer content words says too little to be missed.
+# A sentence with fewer content words says too little to be reported.
 MIN_WORDS = 4
 _NEIGHBOURS = 3
 _PAIR_DISTANCE = 6
 
 
 def compare_content(pairing: Pairing) -> Findings:
-    """How much of each sentence's words the sentences aligned with it have."""
+    """How much of the words of each sentence its aligned sentences contain."""
     found = [
         _sentence("unsupported", None, sentence)
         for sentence, aligned in zip(pairing.rewrite.sentences, pairing.support, strict=True)
@@ -51,7 +51,7 @@ def compare_content(pairing: Pairing) -> Findings:
 
 
 def _weighed(pairing: Pairing, sentences: Sequence[Sentence], shares: Sequence[float]) -> tuple[float, float]:
-    """Mean by the weight of the sentences, and the least of those long enough to count."""
+    """The mean, weighted by the words of the sentences, and the minimum over the sentences long enough to count."""
     weights = [sum(pairing.weights[key] for key in sentence.stems) for sentence in sentences]
     if not sum(weights):
         return 1.0, 1.0
@@ -63,15 +63,15 @@ def _weighed(pairing: Pairing, sentences: Sequence[Sentence], shares: Sequence[f
 def _alone(
     pairing: Pairing, sentences: Sequence[Sentence], others: Sequence[Sentence], others_cover: Sequence[Aligned]
 ) -> float:
-    """The largest share of a sentence's words that no sentence has for which it is needed.
+    """The largest share of a sentence's words that it does not contribute to covering any sentence of the other side.
 
-    A sentence whose words all stand somewhere on the other side may still have no sentence there that says it.
+    A sentence whose words all occur somewhere on the other side may still have no sentence there that says the same.
     """
     said: dict[int, set[str]] = {}
     for other, aligned in zip(others, others_cover, strict=True):
         left = set(other.stems)
         for index in aligned.cover:
-            # What the sentences before it on the list have is not needed from this one.
+            # A word that an earlier sentence of the cover has is not needed from this one.
             said.setdefault(index, set()).update(left)
             left -= sentences[index].stems
     most = 0.0
@@ -84,7 +84,7 @@ def _alone(
 
 
 def _exchanged_words(pairing: Pairing, there: set[str]) -> float:
-    """Words new to the whole source that stand where the aligned sentences lost some: the most of any sentence."""
+    """Weight of words new to the source where the aligned sentence lost others; the maximum over sentences."""
     most = 0.0
     for index, aligned in enumerate(pairing.support):
         if aligned.best < MIN_ALIGNED:
@@ -97,9 +97,9 @@ def _exchanged_words(pairing: Pairing, there: set[str]) -> float:
 
 
 def _relations(pairing: Pairing) -> float:
-    """Of the rewrite's pairs of neighbouring content words that the source knows both, the share that is near there.
+    """The share of the rewrite's adjacent content words, both known to the source, that are also near each other there.
 
-    A word that changed its place in the sentence keeps its neighbours only where it still says the same of them.
+    A word that moved within the sentence keeps its neighbours only if it still says the same about them.
     """
     places: dict[str, list[int]] = {}
     for i, word in enumerate(pairing.source.words):
@@ -117,7 +117,7 @@ def _relations(pairing: Pairing) -> float:
 
 
 def compare_polarity(pairing: Pairing) -> Findings:
-    """Negations, opposites, directions, quantifiers and modality of aligned sentences; the most of any sentence."""
+    """Negations, opposites, directions, quantifiers and modality of aligned sentences; the maximum over sentences."""
     lexicon = polarity.lexicon()
     scores = dict.fromkeys(
         (
@@ -146,8 +146,8 @@ def compare_polarity(pairing: Pairing) -> Findings:
         ours_all = pairing.rewrite_words(back)
         best = pairing.source.sentences[aligned.cover[0]].words
         difference = abs(polarity.negative_count(ours_all) - polarity.negative_count(theirs))
-        # A negation that moved, with its half of a sentence or to another word, is still in the block.
-        # "not working" may become "fails to work".
+        # A negation that moved, with half of a sentence or to another word, is still in the block; "not working" may
+        # become "fails to work".
         if difference and len(polarity.negations(ours_all)) != len(polarity.negations(theirs)):
             for a, b in polarity.negated_differently(ours, best)[:1]:
                 add("negation_mismatch", aligned.best, "negation", a, b)
@@ -173,7 +173,7 @@ def compare_polarity(pairing: Pairing) -> Findings:
 
 
 def compare_order(pairing: Pairing) -> Findings:
-    """Two names or two numbers of one sentence that changed places, told by what stands around them."""
+    """Two names or two numbers of one sentence that were swapped, detected by the words around them."""
     swap = 0.0
     found: list[Discrepancy] = []
     for index, aligned in enumerate(pairing.support):
@@ -182,7 +182,7 @@ def compare_order(pairing: Pairing) -> Findings:
         ours = list(pairing.rewrite.sentences[index].words)
         cover = aligned.cover[:1] if aligned.best > 0.8 * aligned.share else aligned.cover
         theirs = pairing.source_words(cover)
-        # With one of them in the passive, what stood on the left may stand on the right, or not.
+        # If one of them is passive, what was on the left may now be on the right, or not.
         orders = (False, True) if _passive(ours) != _passive(theirs) else (False,)
         for belongs in (_is_name, _is_digits):
             amount, pair = _swapped(ours, theirs, belongs, orders)
@@ -190,7 +190,7 @@ def compare_order(pairing: Pairing) -> Findings:
                 swap = amount
             if pair and amount >= 0.5:
                 a, b = pair
-                detail = f"{a.text} and {b.text} have changed places"
+                detail = f"{a.text} and {b.text} are swapped"
                 place = (min(a.start, b.start), max(a.end, b.end))
                 found.append(Discrepancy(kind="swap", problem="changed", source=None, rewrite=place, detail=detail))
     return {"swap": swap}, found
@@ -205,7 +205,7 @@ def _is_digits(word: Word) -> bool:
 
 
 def _passive(words: Sequence[Word]) -> bool:
-    """Has "was … by": subject and object stand the other way round."""
+    """Has "was … by": subject and object are reversed."""
     lower = [word.lower for word in words]
     return "by" in lower and any(word in ("was", "were", "been", "being", "is", "are") for word in lower)
 
@@ -213,9 +213,9 @@ def _passive(words: Sequence[Word]) -> bool:
 def _swapped(
     ours: Sequence[Word], theirs: Sequence[Word], belongs: Callable[[Word], bool], orders: Sequence[bool]
 ) -> tuple[float, tuple[Word, Word] | None]:
-    """How much better two of these words fit their surroundings in the source when they change places.
+    """How much better two of these words fit their surroundings in the source if they are swapped, and the words.
 
-    It must show in every order in which the sides may be taken.
+    The gain is the minimum over all `orders` of left and right.
     """
     places = _unique(ours, belongs), _unique(theirs, belongs)
     shared = [key for key in places[0] if key in places[1]]
@@ -240,7 +240,7 @@ def _swapped(
 
 
 def _unique(words: Sequence[Word], belongs: Callable[[Word], bool]) -> dict[str, int]:
-    """Places of these words, of those that stand there once."""
+    """The positions of these words, omitting those that occur more than once."""
     found: dict[str, int] = {}
     twice: set[str] = set()
     for i, word in enumerate(words):
@@ -252,7 +252,7 @@ def _unique(words: Sequence[Word], belongs: Callable[[Word], bool]) -> dict[str,
 
 
 def _surroundings(words: Sequence[Word], at: int, without: set[str], flipped: bool) -> dict[tuple[str, str], float]:
-    """The next words on each side but for the facts themselves, with the side; the nearest weighs most."""
+    """The nearest words on each side except the facts themselves, as (side, stem); the nearest has the most weight."""
     left = [word.stem for word in words[max(0, at - 8) : at] if word.stem not in without and not _empty(word)][::-1]
     right = [word.stem for word in words[at + 1 : at + 9] if word.stem not in without and not _empty(word)]
     found: dict[tuple[str, str], float] = {}
@@ -263,7 +263,7 @@ def _surroundings(words: Sequence[Word], at: int, without: set[str], flipped: bo
 
 
 def _empty(word: Word) -> bool:
-    """The prepositions stay: "from A to B" is not "from B to A"."""
+    """Says nothing about its neighbours. Prepositions do: "from A to B" is not "from B to A"."""
     return word.lower in ("the", "a", "an", "s") or (word.lower in STOP_WORDS and len(word.lower) > 4)
 
 
@@ -274,7 +274,7 @@ def _overlap(a: dict[tuple[str, str], float], b: dict[tuple[str, str], float]) -
 
 
 def ends_unfinished(text: str) -> bool:
-    """Does not end like a sentence, a list, a formula or a table."""
+    """The text does not end like a sentence, a list, a formula or a table."""
     end = text.rstrip()
     return bool(end) and (end[-1].isalnum() or end[-1] in ",;:-–—(") and len(end.split("\n")[-1].split()) > 6
 
@@ -293,5 +293,5 @@ def _sentence(problem: str, source: Sentence | None, rewrite: Sentence | None) -
         problem="missing" if problem == "missing" else "unsupported",
         source=_place(source),
         rewrite=_place(rewrite),
-        detail=f"{words}{tail} {'of the source is missing' if source else 'is not in the source'}",
+        detail=f"{words}{tail} {'from the source is missing' if source else 'is not in the source'}",
     )

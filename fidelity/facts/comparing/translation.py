@@ -1,6 +1,6 @@
-"""The facts of a translation into English that do not depend on the language: numbers, formulas, literals, the answer.
+"""Compares the numbers of a translation into English with those of its source.
 
-Each number of the one side stands for one of the other, so that "3, 3, 4" is not "3, 4, 4".
+Each number matches one number of the other side, so that "3, 3, 4" is not "3, 4, 4".
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from fidelity.facts.reading.parsed import Parsed
 
 
 def compare_translated_numbers(pairing: Pairing, language: str) -> Findings:
-    """Scores and discrepancies of numbers, years among them, of an English rewrite and a source in `language`."""
+    """Scores and discrepancies of the numbers, including years, of an English rewrite and a source in `language`."""
     ours, theirs = _english(pairing.rewrite), foreign_numbers(pairing.source.prose, language)
     left_ours, left_theirs = _unmatched(ours, theirs)
     unsupported = [number for number in left_ours if not _counted_elsewhere(number, theirs)]
@@ -30,7 +30,7 @@ def compare_translated_numbers(pairing: Pairing, language: str) -> Findings:
 
 
 def _english(text: Parsed) -> list[Number]:
-    """The numbers and the years; turns and shares in words are weak, since other languages inflect them at will."""
+    """The numbers and years; ordinals and fractions in words are weak, since languages express them in many ways."""
     found = [
         dataclasses.replace(number, is_weak=True)
         if number.is_ordinal or (number.value < 1 and text.text[number.start].isalpha())
@@ -46,7 +46,7 @@ def _english(text: Parsed) -> list[Number]:
 
 
 def _unmatched(ours: Sequence[Number], theirs: Sequence[Number]) -> tuple[list[Number], list[Number]]:
-    """What is left when each number has taken one of the other side: strong ones first, exact before rounded."""
+    """The numbers left on each side after matching them one to one, strong ones first."""
     left_theirs = sorted(theirs, key=lambda number: number.is_weak)
     left_ours = []
     for number in sorted(ours, key=lambda number: number.is_weak):
@@ -59,5 +59,5 @@ def _unmatched(ours: Sequence[Number], theirs: Sequence[Number]) -> tuple[list[N
 
 
 def _counted_elsewhere(number: Number, others: Sequence[Number]) -> bool:
-    """Said more often on the one side than on the other, or said in passing."""
+    """The other side has the number too, only less often, or the number is weak."""
     return number.is_weak or any(same_number(number, other) or same_number(other, number) for other in others)

@@ -1,4 +1,4 @@
-"""Numbers, dates and names of a rewrite against those of its source."""
+"""Compares numbers, dates and names of a rewrite with those of its source."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from fidelity.facts.reading.words import stem
 from rephrase.records import Discrepancy
 
 Findings = tuple[dict[str, float], list[Discrepancy]]
-# Whole numbers in this range may be years that `dates` did not take for such.
+# Whole numbers in this range may be years that `dates` did not recognise.
 _FIRST_YEAR, _LAST_YEAR = 1000, 2099
 
 
@@ -21,20 +21,20 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
     ours, theirs = list(pairing.rewrite.numbers), list(pairing.source.numbers)
     ours_all, theirs_all = [*ours, *_of_dates(pairing.rewrite)], [*theirs, *_of_dates(pairing.source)]
 
-    def excused(number: Number) -> bool:
-        """A result of the rewrite's own, unless it is the source's number with another unit."""
+    def worked_out(number: Number) -> bool:
+        """A result that the rewrite works out, unless it is a number of the source with another unit."""
         return number.value in derived and not any(same_value(number, other) and other.unit for other in theirs)
 
     unsupported = [
         number
         for number in ours
-        if not number.is_weak and not excused(number) and not any(same_number(number, other) for other in theirs_all)
+        if not number.is_weak and not worked_out(number) and not any(same_number(number, other) for other in theirs_all)
     ]
     missing = [
         number for number in theirs if not number.is_weak and not any(same_number(other, number) for other in ours_all)
     ]
     changed = exchanged(pairing, ours_all, theirs_all, same_number, lambda number: not number.is_weak)
-    changed = [pair for pair in changed if not excused(pair.rewrite)]
+    changed = [pair for pair in changed if not worked_out(pair.rewrite)]
     wrong_units = {
         (number.start, number.end)
         for number in unsupported
@@ -67,12 +67,12 @@ def compare_dates(pairing: Pairing) -> Findings:
 
 
 def compare_names(pairing: Pairing) -> Findings:
-    """Scores and discrepancies of names. A source's name counts as kept when any of its words is there."""
+    """Scores and discrepancies of names. A name of the source counts as kept if any of its words occurs."""
     lower = pairing.source.lower_words | pairing.rewrite.lower_words
     ours = english_names(pairing.rewrite.prose, pairing.rewrite.sentences, lower)
     theirs = english_names(pairing.source.prose, pairing.source.sentences, lower)
     our_index, their_index = NameIndex.of(pairing.rewrite.words, ours), NameIndex.of(pairing.source.words, theirs)
-    # A word that the one text has as a name inside a sentence is one at the beginning of a sentence of the other too.
+    # A word that is a name inside a sentence of one text is also a name at the start of a sentence of the other.
     sure = {part for name in (*ours, *theirs) if not name.is_weak for part in name.parts}
     ours, theirs = _sure(ours, sure), _sure(theirs, sure)
     stems = {part: stem(part) for name in (*ours, *theirs) for part in name.parts}
@@ -84,7 +84,7 @@ def compare_names(pairing: Pairing) -> Findings:
     ]
 
     def same(a: Name, b: Name) -> bool:
-        """One is the other, a part of it, its acronym or its demonym."""
+        """Equal, or one is a part, an acronym or a demonym of the other."""
         mine, others = set(a.parts), set(b.parts)
         return (
             mine <= others
@@ -128,7 +128,7 @@ def _sure(names: Sequence[Name], sure: set[str]) -> list[Name]:
 
 
 def _of_dates(text: Parsed) -> list[Number]:
-    """Years and days of dates as numbers: "in 1776" may be "1776 soldiers" to the other text's reader."""
+    """Years and days of dates as numbers: the other text's "1776" may have been read as a plain number."""
     found = []
     for date in text.dates:
         if date.year is not None:
@@ -160,7 +160,7 @@ def shares(
     n_source: int,
     key: Callable[[F], object],
 ) -> dict[str, float]:
-    """Each different fact counts once; 1 where there is none."""
+    """Support, coverage and counts of distinct facts; the shares are 1 where there are none."""
     n_unsupported, n_missing = len({key(fact) for fact in unsupported}), len({key(fact) for fact in missing})
     return {
         f"{kind}_support": 1 - n_unsupported / n_rewrite if n_rewrite else 1.0,
@@ -204,6 +204,6 @@ def discrepancies(
         if place not in reported_theirs:
             reported_theirs.add(place)
             theirs = pairing.source.text[fact.start : fact.end]
-            detail = f"{theirs} of the source is missing"
+            detail = f"{theirs} from the source is missing"
             found.append(Discrepancy(kind=kind, problem="missing", source=place, rewrite=None, detail=detail))
     return found

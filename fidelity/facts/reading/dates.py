@@ -1,6 +1,6 @@
-"""Dates of an English text in whatever form: "July 4, 1776" is "4 July 1776" and 1776-07-04; years, decades, centuries.
+"""Dates of an English text in any form: "July 4, 1776", "4 July 1776", 1776-07-04; also years, decades, centuries.
 
-A date is the stretch of time it names. A less exact date is supported by a more exact one inside it, never the other
+A date is the period of time it names. A less exact date is supported by a more exact one within it, never the other
 way round.
 """
 
@@ -54,7 +54,7 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# A plural right after it counts something: "1500 people", "1,200 of them". These words do not.
+# A number before a plural counts something: "1500 people". The words in _NOT_COUNTED are exceptions.
 _COUNTED = re.compile(r"\s+(?:[a-z]+\s+)?(?P<noun>[a-z]+s|people|men|women|children|percent|km|kg|m|ft|per)\b")
 _NOT_COUNTED = frozenset(
     "as was is has his its this was us perhaps always sometimes afterwards thus towards series census congress news"
@@ -64,7 +64,7 @@ _NOT_COUNTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """A stretch of time: days `first` to `last`, counted as year · 372 + month · 31 + day; `yearly`: of any year."""
+    """A period of time: days `first` to `last`, numbered year · 372 + month · 31 + day; `yearly`: in any year."""
 
     first: int
     last: int
@@ -74,7 +74,7 @@ class Date:
 
     @property
     def year(self) -> int | None:
-        """The year, when the date says one."""
+        """The year, if the date has one."""
         return None if self.yearly else self.first // 372
 
 
@@ -94,7 +94,7 @@ def _read(match: re.Match[str]) -> Iterable[Date]:
         yield _day(int(group("iso_y")), int(group("iso_m")), int(group("iso_d")), start, end)
     elif kind in ("mdy", "dmy"):
         month, day, year = _month(group(f"{kind}_m")), _number(group(f"{kind}_d")), group(f"{kind}_y")
-        # "may 5 people": a month in small letters is a verb more often than not.
+        # "may 5 people": an uncapitalized month is usually a verb.
         if group(f"{kind}_m")[0].isupper():
             yield _day(int(year) if year else None, month, day, start, end)
     elif kind == "my":
@@ -175,9 +175,9 @@ def _years(first: int, last: int, start: int, end: int) -> Date:
 
 
 def inside(date: Date, other: Date) -> bool:
-    """Whether `other` says at least as exactly when: "1776" holds "July 4, 1776"."""
+    """Whether `other` lies within `date`: "July 4, 1776" lies within "1776"."""
     if date.yearly or other.yearly:
-        # A day without a year: the other may name the year, but must name the day.
+        # A day without a year: the other may have a year, but must have the day.
         first, last = other.first % 372, other.first % 372 + other.last - other.first
         if not date.yearly:
             return False
@@ -186,5 +186,5 @@ def inside(date: Date, other: Date) -> bool:
 
 
 def agree(a: Date, b: Date) -> bool:
-    """Whether both can be the same date: one lies in the other."""
+    """Whether both can be the same date: one lies within the other."""
     return inside(a, b) or inside(b, a)

@@ -1,4 +1,4 @@
-"""What must stand letter by letter: addresses, code, citations, versions."""
+"""What a rewrite must copy verbatim: addresses, code, citations, versions."""
 
 import re
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ _CITATIONS = frozenset({"latex", "bracket", "author"})
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A literal and its kind: "url", "code" or "citation"; `key` is what must be equal."""
+    """A literal; `kind` is "url", "code" or "citation", and equal literals have equal `key`s."""
 
     kind: str
     key: str
@@ -33,7 +33,7 @@ class Literal:
 
 
 def literals(text: str) -> list[Literal]:
-    """The literals of a text in order; what stands inside of code is code."""
+    """The literals of a text in order; anything inside code is part of the code."""
     found = [
         Literal("code", re.sub(r"\s+", " ", text[start:end].strip("`~ \n")), start, end)
         for start, end in code_spans(text)

@@ -1,8 +1,8 @@
-r"""Formulas, steps of arithmetic and final answers, equal up to how they are written.
+r"""Formulas, arithmetic steps and final answers, and whether two are equal up to notation.
 
-math-verify and SymPy decide what spelling does not. Both can run for minutes on a small input (9^9^9), and their own
-time limits rest on signals, which fail outside the main thread; so what they are given is bounded instead: short, few
-digits, no towers of exponents, no sums or integrals, and a few comparisons for each pair of texts.
+math-verify and SymPy decide where normalization does not. Both can run for minutes on a small input (9^9^9), and their
+own time limits rely on signals, which fail outside the main thread. So their inputs are bounded instead: short, few
+digits, no towers of exponents, no sums or integrals, and few comparisons for each pair of texts.
 """
 
 import ast
@@ -45,13 +45,13 @@ _SAME = [
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\\$"), ""),
 ]
-# The left side of a step, and what it is said to be; GSM8K's <<…>> are cut out before.
+# The left side of a step and its claimed value; GSM8K's <<…>> are blanked before.
 _STEP = re.compile(
     r"(?<![\w.^_])(?P<left>[($€£]*\d[\d.,]*%?(?:(?:\s[a-z]{2,})?\s*[)]*\s*(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*[($€£]*\d[\d.,]*%?)+\)*)"
     r"(?:\s[a-z]{2,})?\s*=(?=\s*[$€£]?\s*(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*[-+*/×÷x]\s*[\d($]))"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
-# Towers of exponents and factorials, long numbers, and what SymPy would work out.
+# Towers of exponents and factorials, long numbers, and operators that SymPy would evaluate.
 _SLOW = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\d{3,}|\{?[^{}]*!)|!|\d{7,}|\\(?:sum|prod|int|oint|lim|binom)(?![a-z])")
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -63,7 +63,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula of a text; `form` is the same for formulas that differ only in delimiters, spacing and spelling."""
+    """A formula; `form` is equal for formulas that differ only in delimiters, spacing and spelling."""
 
     form: str
     start: int
@@ -72,7 +72,7 @@ class Formula:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """ "48 / 2 = 24": what the left side comes to, and what is claimed."""
+    """An arithmetic step, "48 / 2 = 24": the value of the left side, and the claimed value."""
 
     left: str
     value: float
@@ -82,17 +82,17 @@ class Step:
 
     @property
     def holds(self) -> bool:
-        """Up to rounding by hand."""
+        """Whether the two values are equal up to rounding by hand."""
         return math.isclose(self.value, self.claimed, rel_tol=0.006, abs_tol=0.0051)
 
 
 def plain_formula(text: str) -> str:
-    """Without spacing, labels and the punctuation at its end."""
+    """The formula without spacing, labels and trailing punctuation."""
     return _NOT_MATHEMATICS.sub("", text.strip())
 
 
 def normal_form(formula: str) -> str:
-    r"""One spelling for what has several: \dfrac and \frac, \leq and \le, \left( and (, x^{2} and x^2."""
+    r"""The formula with unified spelling: \dfrac as \frac, \leq as \le, \left( as (, x^{2} as x^2."""
     text = formula.strip()
     for pattern, replacement in _SAME:
         text = pattern.sub(replacement, text)
@@ -104,7 +104,7 @@ def without_delimiters(formula: str) -> str:
 
 
 def formulas(text: str) -> list[Formula]:
-    """The formulas of a text, in order; a bare number between dollars is a number and no formula."""
+    """The formulas of a text, in order; a bare number between dollar signs is a number, not a formula."""
     found = []
     for start, end in formula_spans(text):
         form = normal_form(without_delimiters(text[start:end]))
@@ -114,12 +114,12 @@ def formulas(text: str) -> list[Formula]:
 
 
 def equal_formulas(a: str, b: str) -> bool:
-    """Whether two formulas in normal form are equal, by SymPy where both are small and use the same letters."""
+    """Whether two formulas in normal form are equal, decided by SymPy if they are small and use the same letters."""
     return a == b or (comparable(a, b) and _verified(a, b))
 
 
 def comparable(a: str, b: str) -> bool:
-    """Small enough to be given to SymPy, and about the same things: its parser takes x = 2 for 2."""
+    """Both are small enough for SymPy and have the same letters and relations: its parser reads x = 2 as 2."""
     if max(len(a), len(b)) > MAX_SYMBOLIC_CHARACTERS or any(_SLOW.search(text) for text in (a, b)):
         return False
     letters = [sorted(set(re.findall(r"\\?[a-zA-Z]+", text)) - {"\\frac", "\\le", "\\ge"}) for text in (a, b)]
@@ -131,18 +131,18 @@ def comparable(a: str, b: str) -> bool:
 def _verified(a: str, b: str) -> bool:
     from math_verify import parse, verify
 
-    # Both warn, at every call, that without a time limit the caller must see to it: see the head of this file.
+    # Both warn at every call without a time limit that the caller is responsible: see the module docstring.
     for name in ("math_verify.parser", "math_verify.grader"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         parsed = [parse(f"${text}$", parsing_timeout=None, fallback_mode="no_fallback") for text in (a, b)]
         return all(parsed) and bool(verify(parsed[0], parsed[1], timeout_seconds=None))
-    except Exception:  # Parsers of LaTeX raise whatever they meet; what cannot be read is not shown to be equal.
+    except Exception:  # LaTeX parsers raise all kinds of exceptions; what cannot be parsed is not proven equal.
         return False
 
 
 def steps(text: str) -> list[Step]:
-    """The steps of arithmetic in a text that can be worked out."""
+    """The arithmetic steps in a text that can be evaluated."""
     plain = _CALCULATOR.sub(lambda match: " " * len(match.group()), text)
     found = []
     for match in _STEP.finditer(plain):
@@ -167,7 +167,7 @@ def _expression(written: str) -> str:
 
 @lru_cache(maxsize=4096)
 def arithmetic(expression: str) -> float | None:
-    """The value of an expression of numbers, + - * / and brackets; None if it is none or too long."""
+    """The value of an expression of numbers, + - * / and parentheses; None if it is not one or is too long."""
     if len(expression) > 200:
         return None
     try:
@@ -183,12 +183,12 @@ def _value(node: ast.expr) -> float:
         return _OPERATORS[type(node.op)](_value(node.left), _value(node.right))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand)
-    raise ValueError(f"no arithmetic: {ast.dump(node)}")
+    raise ValueError(f"not arithmetic: {ast.dump(node)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The final answer of a text and its place."""
+    """The final answer of a text and its span."""
 
     text: str
     start: int
@@ -196,7 +196,7 @@ class Answer:
 
     @property
     def number(self) -> float | None:
-        r"""Its value when it is a number with or without a unit: $1,080, 18 eggs, 45\%, \frac{1}{2}."""
+        r"""The value of the answer if it is a number, with or without a unit: $1,080, 18 eggs, 45\%, \frac{1}{2}."""
         plain = re.sub(r"\\[$%,!; ]|[$€£%*]|\\text\{[^{}]*\}|\\(?:left|right)", "", self.text).strip()
         plain = re.sub(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}", r"\1/\2", plain)
         if len(plain) > MAX_DIGITS:
@@ -209,11 +209,11 @@ class Answer:
 
 
 def final_answer(text: str) -> Answer | None:
-    r"""The last answer that is marked as one: `#### 72`, `\boxed{72}`, `A: 72`, "the answer is 72"."""
+    r"""The last marked answer: `#### 72`, `\boxed{72}`, `A: 72`, "the answer is 72"."""
     found = None
     for match in _ANSWER.finditer(text):
         name = match.lastgroup or ""
-        # "The answer is not known" gives none.
+        # "The answer is not known" does not count.
         if name == "said" and (len(match.group(name)) > 60 or not re.search(r"[\d$\\]", match.group(name))):
             continue
         found = Answer(match.group(name), match.start(name), match.end(name))
@@ -221,7 +221,7 @@ def final_answer(text: str) -> Answer | None:
 
 
 def equal_answers(a: Answer, b: Answer) -> bool:
-    """Equal as numbers, as spelled, or as formulas."""
+    """Equal as numbers, as text or as formulas."""
     if a.number is not None and b.number is not None:
         return math.isclose(a.number, b.number, rel_tol=1e-6, abs_tol=1e-9)
     ours, theirs = (normal_form(without_delimiters(answer.text)).lower() for answer in (a, b))

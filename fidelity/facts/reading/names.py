@@ -1,7 +1,7 @@
-"""Proper names of an English text, and whether another text has them: in part, as initials, as an acronym, a demonym.
+"""Proper names of an English text, and whether another text has them, in part or as initials, acronym or demonym.
 
-A name is a run of capitalized words ("Bank of America"). A capital at the beginning of a sentence says little; such a
-word counts as a name only with a second reason, else it is weak: it may replace a name and asks for no support itself.
+A name is a run of capitalized words ("Bank of America"). A capital at the start of a sentence says little: such a word
+is a name only with further evidence. Otherwise it is weak: it may replace a name but needs no support itself.
 """
 
 import re
@@ -16,20 +16,20 @@ _TITLES = frozenset(
     "mr mrs ms dr sir lord lady king queen prince princess president senator governor general colonel captain major"
     " pope saint st professor prof judge justice emperor duke count minister secretary mayor rev reverend jr sr".split()
 )
-# Capitalized by custom, no names; months are the business of `dates`.
+# Capitalized by convention but not names; months are handled by `dates`.
 _NOT_NAMES = frozenset(
     "i i'm i've i'll i'd ok tv dvd cd january february march april may june july august september october november"
     " december bc ad bce ce am pm lrb rrb lsb rsb".split()
 )
 _NUMERAL = re.compile(r"[IVXLCDM]{2,}")
-# A first word of a sentence that ends like this is hardly a name.
+# A word with such an ending at the start of a sentence is hardly ever a name.
 _COMMON_ENDING = re.compile(
     r"(?:ing|ed|ly|tion|tions|ment|ments|ness|ity|ities|ists?|ers|ors|ors|isms?|ance|ence|ies)$"
 )
 _DEMONYM_ENDING = re.compile(r"(?:ians?|ans?|eans?|ese|ish|is?|ics?|ers?|ites?)$")
 _SHORT_PREFIX = 4
 
-# Where the demonym does not begin like its country, and the other names of a place.
+# Demonyms that do not start like their country, and alternative names of places.
 _ALIASES = [
     "us u.s. usa u.s.a. america american americans united states",
     "uk u.k. britain british briton britons united kingdom",
@@ -84,7 +84,7 @@ class Name:
 
 
 def english_names(text: str, sentences: Sequence[Sentence], lower_words: frozenset[str] | set[str]) -> list[Name]:
-    """The names of a text, in order. `lower_words` are the words that stand uncapitalized in either text."""
+    """The names of a text, in order. `lower_words` are the words that occur uncapitalized in either text."""
     inner = _inner_names(text, sentences)
     found: list[Name] = []
     for sentence in sentences:
@@ -104,7 +104,7 @@ def english_names(text: str, sentences: Sequence[Sentence], lower_words: frozens
 
 
 def _inner_names(text: str, sentences: Sequence[Sentence]) -> set[str]:
-    """Words that stand capitalized inside a sentence somewhere."""
+    """Words that occur capitalized inside a sentence."""
     return {
         word.lower
         for sentence in sentences
@@ -114,7 +114,7 @@ def _inner_names(text: str, sentences: Sequence[Sentence]) -> set[str]:
 
 
 def _opens(text: str, word: Word) -> bool:
-    """A capital is due to the place: after a quotation mark, a colon, a bullet, a line break."""
+    """The position explains the capital: after a quotation mark, a colon, a bullet or a line break."""
     before = text[max(0, word.start - 3) : word.start]
     return not before.strip(" \t([{'’-–—") or before.rstrip(" ")[-1:] in '"“”‘:;.!?•*#|\n>}'
 
@@ -124,7 +124,7 @@ def _is_name_word(word: Word) -> bool:
 
 
 def _run(text: str, words: Sequence[Word], at: int) -> int:
-    """The index after the run of capitalized words that begins here; `at` itself if none does."""
+    """The index after the run of capitalized words that starts here; `at` itself if none does."""
     if not _is_name_word(words[at]):
         return at
     stop, index = at + 1, at + 1
@@ -133,7 +133,7 @@ def _run(text: str, words: Sequence[Word], at: int) -> int:
         if len(gap) > 2 or gap.strip(" -.&’'\n"):
             break
         if _is_name_word(words[index]):
-            if gap.startswith(".") and len(words[index - 1].text) > 3:  # a sentence ended unseen
+            if gap.startswith(".") and len(words[index - 1].text) > 3:  # an undetected sentence end
                 break
             stop = index + 1
         elif not _connects(words, index) or index - stop >= 2:
@@ -181,7 +181,7 @@ def _name(
 
 @dataclass(frozen=True, slots=True)
 class NameIndex:
-    """What a text offers to support names with."""
+    """Everything in a text that can support a name."""
 
     words: frozenset[str]  # every word, in lower case and without accents
     stems: frozenset[str]
@@ -209,7 +209,7 @@ class NameIndex:
         )
 
     def has(self, part: str, stem: str) -> bool:
-        """Whether a word of a name stands in the text in some form."""
+        """Whether a word of a name occurs in the text in some form."""
         if part in self.words or stem in self.stems:
             return True
         plain = part.replace(".", "")
@@ -223,7 +223,7 @@ class NameIndex:
 
 
 def _same_people(a: str, b: str) -> bool:
-    """Russian and Russia, Italians and Italian: one begins like the other, and one ends like a demonym."""
+    """Russian and Russia, Italians and Italian: one starts like the other, and one has a demonym ending."""
     if len(b) <= _SHORT_PREFIX or a[:_SHORT_PREFIX] != b[:_SHORT_PREFIX]:
         return False
     short, long = sorted((a, b), key=len)
@@ -239,7 +239,7 @@ def _same_people(a: str, b: str) -> bool:
 
 
 def _acronyms(words: Sequence[Word]) -> set[str]:
-    """First letters of every run of two to six words of which the first and the last are capitalized."""
+    """The initials of every run of two to eight words whose first and last are capitalized."""
     found: set[str] = set()
     for at, word in enumerate(words):
         if not word.is_capitalized:
@@ -257,7 +257,7 @@ def _acronyms(words: Sequence[Word]) -> set[str]:
 
 
 def unsupported_parts(name: Name, index: NameIndex, stems: dict[str, str]) -> list[str]:
-    """The words of a name that the other text does not have in any form."""
+    """The words of a name that the other text lacks in any form."""
     if len(name.parts) > 1 and "".join(part[0] for part in name.parts) in {
         word.replace(".", "") for word in index.capitals if len(word) <= 8
     }:
@@ -266,7 +266,7 @@ def unsupported_parts(name: Name, index: NameIndex, stems: dict[str, str]) -> li
 
 
 def recombined(name: Name, index: NameIndex) -> bool:
-    """Both words of a name stand in the other text, but never together: "John Brown" of John Smith and James Brown."""
+    """Both words of a name occur in the other text but never together: "John Brown" from John Smith and James Brown."""
     for a, b in zip(name.parts, name.parts[1:], strict=False):
         known = a in index.capitals and b in index.capitals
         if known and len(a) > 1 and len(b) > 1 and (a, b) not in index.pairs:

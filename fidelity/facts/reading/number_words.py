@@ -1,7 +1,7 @@
 """Numbers of a text in any language: digits of any script, decimal commas, number words, 万 and 亿.
 
-num2words knows the number words of some forty languages; `number_words.toml` adds inflected forms and Swahili. What
-could be read in two ways (1.200) keeps both readings. Dates are not told apart: a year is a number here.
+num2words knows the number words of some forty languages; `number_words.toml` adds inflected forms and Swahili. An
+ambiguous number (1.200) keeps both readings. Dates are not recognised: a year is a number here.
 """
 
 import re
@@ -17,7 +17,7 @@ from fidelity.facts.reading.units import PERCENT
 # Languages that write no spaces between words.
 _UNSPACED = frozenset({"th", "lo", "km", "my"})
 _HAN = frozenset({"zh", "ja", "yue"})
-# After these a number word may carry endings: "তিনটি" is "তিন" with a counter.
+# Languages whose number words may have endings: "তিনটি" is "তিন" with a counter.
 _ENDINGS = frozenset({"bn", "te", "kn", "hi", "fi", "hu", "tr", "ko"})
 _LONGEST_ENDING = 6
 _MULTIPLIERS = frozenset({12.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e9})
@@ -45,14 +45,14 @@ _HAN_NUMBER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """Number words of one language: phrases by their first word, longest first, and beginnings of words."""
+    """Number words of one language: phrases by their first word, longest first, and prefixes of words."""
 
     phrases: dict[str, list[tuple[tuple[str, ...], float]]]
     beginnings: tuple[tuple[str, float], ...]
 
 
 def foreign_numbers(text: str, language: str) -> list[Number]:
-    """The numbers of a text, in order. `language` is an ISO 639-1 code; of one not known only digits are read."""
+    """The numbers of a text, in order. `language` is an ISO 639-1 code; of an unknown language only digits are read."""
     language = language.lower().split("-")[0].split("_")[0]
     if language in _HAN:
         return _han_numbers(text)
@@ -81,7 +81,7 @@ def _in_digits(text: str, match: re.Match[str]) -> Number:
 
 
 def readings(written: str) -> tuple[float, ...]:
-    """The values that digits with separators may have, the likeliest first: "1.200" is 1200 or 1.2."""
+    """The values that digits with separators may have, most likely first: "1.200" is 1200 or 1.2."""
     separators = re.findall(r"\D", written)
     if not separators:
         return (float(written),)
@@ -135,7 +135,7 @@ def _by_beginning(word: str, table: _Words, with_endings: bool) -> float | None:
 
 
 def _unspaced(text: str, table: _Words) -> list[Number]:
-    """Number words as parts of running text, the longest first."""
+    """Number words in text without spaces, longest match first."""
     words = {phrase[0]: value for phrases in table.phrases.values() for phrase, value in phrases if len(phrase) == 1}
     if not words:
         return []
@@ -167,7 +167,7 @@ def _composed(text: str, found: list[Number]) -> list[Number]:
 
 
 def _adds(high: float, low: float, *, said: bool) -> bool:
-    """Whether the lower number fills the zeros of the higher one; ten needs a word between them (kumi na mbili)."""
+    """Whether the lower number fills the zeros of the higher one; ten needs a connector (kumi na mbili)."""
     return any(low < zeros <= high and high % zeros == 0 for zeros in (10, 100, 1000)) and high >= (10 if said else 20)
 
 
@@ -196,7 +196,7 @@ def _han_numbers(text: str) -> list[Number]:
             found.append(Number((value,), PERCENT if percent else None, start, end, value in (0, 1)))
         else:
             value = _han_value(match.group("han"))
-            # A lone 千 is in 千克, a lone 万 in many words; a lone 一 is "a".
+            # A lone 千 is part of 千克, a lone 万 of many words; a lone 一 is "a".
             if value is not None and match.group("han") not in ("百", "千", "万", "萬", "亿", "億", "零"):
                 found.append(Number((value,), None, start, end, is_weak=value <= 1))
     return [_with_tail(text, number) for number in found]
@@ -210,7 +210,7 @@ def _with_tail(text: str, number: Number) -> Number:
 
 
 def _han_value(written: str) -> float | None:
-    """The value of Chinese numerals; None when they are none."""
+    """The value of Chinese numerals; None if they are not a number."""
     if re.fullmatch(r"[\d.]+", written):
         return float(written)
     if re.fullmatch(r"[零〇一二三四五六七八九]{2,}", written):  # 二〇〇八
@@ -232,7 +232,7 @@ def _han_value(written: str) -> float | None:
 
 @lru_cache(maxsize=64)
 def _number_words(language: str) -> _Words:
-    """0 to 999 and the scales above as num2words has them, and the forms of `number_words.toml`."""
+    """0 to 999, one thousand and one million from num2words, and the forms in `number_words.toml`."""
     table: dict[tuple[str, ...], float] = {}
     beginnings: dict[str, float] = {}
     from num2words import num2words
@@ -242,7 +242,7 @@ def _number_words(language: str) -> _Words:
             words = num2words(number, lang=language)
             table[tuple(match.group().lower() for match in _TOKEN.finditer(words))] = float(number)
     except (NotImplementedError, OverflowError, IndexError, KeyError, TypeError, ValueError):
-        pass  # A language that num2words does not know, or does not count so far in.
+        pass  # num2words does not know the language, or does not count this far in it.
     raw = tomllib.loads((Path(__file__).parent / "number_words.toml").read_text(encoding="utf-8"))
     for value, forms in raw.get(language, {}).items():
         for word in forms.split():

@@ -1,7 +1,7 @@
-"""Numbers of an English text: digits or words, with scale and unit, and when two of them say the same.
+"""Numbers of an English text, in digits or words, with scale and unit, and whether two of them are the same.
 
-"1.2 million" is 1,200,000; "a dozen" is 12; "5 km" is 5,000 m; "half" is 50 %. What is often said in passing ("one",
-"first", "twice") is weak: it may support a number on the other side and asks for no support itself.
+"1.2 million" is 1,200,000; "a dozen" is 12; "5 km" is 5,000 m; "half" is 50 %. A number often used in passing ("one",
+"first", "twice") is weak: it may support a number of the other text but needs no support itself.
 """
 
 import dataclasses
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from fidelity.facts.reading.units import PERCENT, SHORT, UNITS, Unit
 from fidelity.facts.reading.words import Span, Word
 
-# Two sizes are one when a conversion between units, rounded by hand, lies between them.
+# Relative difference up to which two quantities in different units are equal: conversions are rounded by hand.
 CONVERSION_TOLERANCE = 0.03
 # "about 1.2 million" for 1,234,567.
 APPROXIMATION_TOLERANCE = 0.05
-# More digits than any number that a text tells.
+# Longer strings of digits are not numbers of the text.
 MAX_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of a text. `values` has more than one where the writing may be read in more than one way (1.200)."""
+    """A number of a text. `values` has several entries if its notation is ambiguous (1.200)."""
 
     values: tuple[float, ...]
     unit: Unit | None
@@ -80,7 +80,7 @@ _FRACTIONS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4, "hundredths":
 }
 _FRACTION_OF_ONE = {"half": 2, "quarter": 4} | {word: value for word, value in _ORDINALS.items() if value > 2}
 _SIGNS = {"½": 0.5, "⅓": 1 / 3, "⅔": 2 / 3, "¼": 0.25, "¾": 0.75, "⅛": 0.125}
-# Said in passing; they stand for a number without being one.
+# Words that imply a number; always weak.
 _IMPLIED = {
     "both": 2,
     "couple": 2,
@@ -118,7 +118,7 @@ _RANGE = re.compile(r"\s*(?:-|–|—|to|and|or)\s*[$€£¥]?\s*")
 def english_numbers(text: str, words: Sequence[Word], claimed: Sequence[Span] = ()) -> list[Number]:
     """The numbers of an English text, in order.
 
-    `claimed` are the places of dates and formulas, sorted: what stands there is not a number of its own.
+    `claimed` are the sorted spans of dates and formulas; digits inside them are not numbers of their own.
     """
     starts = [start for start, _ in claimed]
     found: list[Number] = []
@@ -135,7 +135,7 @@ def english_numbers(text: str, words: Sequence[Word], claimed: Sequence[Span] = 
 
 
 def _reader(text: str, words: Sequence[Word], at: int, found: list[Number]) -> int:
-    """Reads the number that begins with this word, if one does; returns the index of the word after it."""
+    """Read the number that starts with this word, if any; return the index of the word after it."""
     word = words[at]
     if word.text[0].isdigit():
         return _digits(text, words, at, found)
@@ -149,7 +149,7 @@ def _reader(text: str, words: Sequence[Word], at: int, found: list[Number]) -> i
 def _digits(text: str, words: Sequence[Word], at: int, found: list[Number]) -> int:
     word = words[at]
     before = text[word.start - 1] if word.start else " "
-    # x_2, H2O, 10^5, \alpha1: not numbers that a text tells.
+    # x_2, H2O, 10^5, \alpha1: not numbers of the text.
     if before.isalpha() or before in "_^\\{#":
         return at + 1
     first, end, stop = word.start, word.end, at + 1
@@ -201,7 +201,7 @@ def _digits(text: str, words: Sequence[Word], at: int, found: list[Number]) -> i
 
 
 def _values(written: str) -> list[float]:
-    """What digits say: one number, or several when they are a list, a time or a division."""
+    """The value of digits, or several values if they are a list, a time or a division."""
     if len(written) > MAX_DIGITS:  # a key, a repeating decimal written out, noise
         return []
     if _THOUSANDS.fullmatch(written) or re.fullmatch(r"\d+(?:\.\d+)?", written):
@@ -263,13 +263,13 @@ def _spelled(text: str, words: Sequence[Word], at: int, found: list[Number]) -> 
     if not is_ordinal and stop < len(words) and _close(text, end, words[stop].start):
         part = words[stop].lower
         below = _FRACTIONS.get(part) if value > 1 else _FRACTION_OF_ONE.get(part)
-        # "one second" is a time, "two quarters" are usually coins or times of a match: only "of" makes those a share.
+        # "two quarters" are usually coins or periods of a match: only a following "of" makes them a fraction.
         if below and not (part == "quarters" and not _followed_by(words, stop, "of")):
             found.append(Number((value / below,), None, word.start, words[stop].end, is_weak=value == 1))
             return stop + 1
     if not is_ordinal:
         value, end, stop = _and_a_half(text, words, value, end, stop)
-    # "the second" and "a third" are turns of speech more often than facts.
+    # "the second" and "a third" are figures of speech more often than facts.
     weak = (is_ordinal and value <= 3) or (value in (0, 1) and stop == at + 1)
     unit, end, stop = (None, end, stop) if is_ordinal else _unit(text, words, end, stop, in_digits=False)
     weak = weak and unit is None
@@ -280,11 +280,11 @@ def _spelled(text: str, words: Sequence[Word], at: int, found: list[Number]) -> 
 def _composed(text: str, words: Sequence[Word], at: int) -> tuple[float, int, int, bool]:
     """Value, end, index of the word after, and whether it is an ordinal."""
     total, current, end, stop = 0.0, 0.0, words[at].start, at
-    last = math.inf  # "twenty one" goes on, "one twenty" does not
+    last = math.inf  # "twenty one" continues, "one twenty" does not
     reached = end
     for index in range(at, len(words)):
         word = words[index]
-        # "one thousand, one hundred": a comma may stand after a thousand.
+        # "one thousand, one hundred": a comma may follow a thousand.
         gap = text[reached : word.start]
         if index > at and not _close(text, reached, word.start) and not (gap == ", " and last >= 1000):
             break
@@ -351,7 +351,7 @@ def _unit(text: str, words: Sequence[Word], end: int, stop: int, *, in_digits: b
 
 
 def _ranges(text: str, found: list[Number]) -> list[Number]:
-    """In "5 to 10 million" and "5-10 %" the scale and the unit belong to both."""
+    """In "5 to 10 million" and "5-10 %", apply the scale and the unit to both numbers."""
     for i in range(len(found) - 1):
         low, high = found[i], found[i + 1]
         if low.unit == high.unit and high.value < 1e6:
@@ -392,16 +392,16 @@ def _approximate(words: Sequence[Word], at: int) -> bool:
 
 
 def same_units(a: Unit | None, b: Unit | None) -> bool:
-    """Nothing speaks against their being the same: a unit left out is no other unit."""
+    """Whether the units can be the same; an omitted unit matches any."""
     if a is None or b is None or a == b:
         return True
-    # A pound may be weight or money, a degree of temperature or of an angle.
+    # A pound may be a weight or money, a degree a temperature or an angle.
     ambiguous = ({"lb", "£"}, {"°c", "degree"}, {"°f", "degree"})
     return {a.name, b.name} in [set(pair) for pair in ambiguous]
 
 
 def same_number(rewrite: Number, source: Number) -> bool:
-    """Whether the rewrite's number says what the source's says: equal, converted, or fairly rounded."""
+    """Whether the two numbers are equal, converted between units, or the rewrite's is correctly rounded."""
     if any(_equal(a, b) for a in rewrite.values for b in source.values) and same_units(rewrite.unit, source.unit):
         return True
     if rewrite.unit and source.unit and rewrite.unit != source.unit:
@@ -417,7 +417,7 @@ def same_number(rewrite: Number, source: Number) -> bool:
 
 
 def same_value(rewrite: Number, source: Number) -> bool:
-    """Equal but for the unit."""
+    """Equal except for the unit."""
     return any(_equal(a, b) for a in rewrite.values for b in source.values)
 
 

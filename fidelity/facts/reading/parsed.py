@@ -1,4 +1,4 @@
-"""A text with its facts, read once and compared as often as there are rewrites of it."""
+"""A text with its facts, extracted once however many rewrites it is compared with."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from fidelity.facts.reading.mathematics import Answer, Formula, Step, final_answ
 from fidelity.facts.reading.numbers import Number, english_numbers
 from fidelity.facts.reading.words import Sentence, Span, Word, sentences, words
 
-# Commands of LaTeX, what GSM8K writes for a calculator, keys of labels: no words of the text.
+# LaTeX commands, GSM8K's calculator annotations, label keys: not words of the text.
 _NO_WORDS = re.compile(
     r"<<[^<>]*>>|\\(?:label|ollabel|ref|olref|eqref|cite[tp]?|begin|end|input|olfileid|documentclass|includegraphics)\*?"
     r"(?:\[[^\[\]]*\])*\{[^{}]*\}|\\[a-zA-Z]+\*?|^%[^\n]*$|!!\^?a?(?=\{)|!!\{|\]\([^()\s]*\)",
@@ -20,10 +20,10 @@ _NO_WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The facts of one English text. Names are missing: they depend on the text it is compared with."""
+    """The facts of one English text, except names, which depend on the text it is compared with."""
 
     text: str
-    prose: str  # of the same length; formulas, code, addresses and commands are blanks
+    prose: str  # same length; formulas, code, addresses and commands are blanked
     words: tuple[Word, ...]
     sentences: tuple[Sentence, ...]
     numbers: tuple[Number, ...]
@@ -36,7 +36,7 @@ class Parsed:
 
 
 def blanked(text: str, spans: list[Span]) -> str:
-    """With blanks for the spans, so that every other character keeps its place."""
+    """The text with the spans replaced by spaces; all other characters keep their positions."""
     parts, end = [], 0
     for start, stop in sorted(spans):
         if start >= end:
@@ -45,10 +45,10 @@ def blanked(text: str, spans: list[Span]) -> str:
     return "".join([*parts, text[end:]])
 
 
-# A source is compared with each of its variants and tries, one soon after the other.
+# A source is compared with all its variants and attempts within a short time.
 @lru_cache(maxsize=256)
 def parse(text: str) -> Parsed:
-    """Reads all facts of an English text."""
+    """Extract all facts of an English text."""
     found_formulas, found_literals = formulas(text), literals(text)
     spans = [(formula.start, formula.end) for formula in found_formulas]
     spans += [(literal.start, literal.end) for literal in found_literals]

@@ -1,7 +1,6 @@
-"""Negation, opposites, direction, quantifiers and modality: small words that turn a sentence around.
+"""Negation, opposites, direction, quantifiers and modality: small words that can reverse the meaning of a sentence.
 
-All of it compares a sentence with the sentences of the other text that it is aligned with; across a whole document
-such words mean nothing.
+These functions compare a sentence with its aligned sentences; counted over a whole document, such words mean nothing.
 """
 
 import tomllib
@@ -15,17 +14,17 @@ from fidelity.facts.reading.words import Word, stem
 _NEGATORS = frozenset(
     "not no never none nobody nothing neither nor without cannot can't nowhere hardly scarcely barely non".split()
 )
-# Said with "not", they say nothing negative: "not only", "not just".
+# After "not", these make no negation: "not only", "not just".
 _NOT_NEGATED = frozenset("only just merely simply alone least long".split())
-# These words bring a negation along.
+# Words that imply a negation.
 _NEGATIVE_VERBS = frozenset(
     stem(word)
     for word in "fail fails failed failing refuse refused lack lacks lacked lacking deny denied prevent prevented"
     " absence absent unable impossible unlikely rejected reject".split()
 )
 _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "anti")
-_SCOPE = 3  # content words after a negator that it negates
-_CONTEXT = 4  # words on each side by which a place in a sentence is known
+_SCOPE = 3  # number of content words after a negator that it negates
+_CONTEXT = 4  # words on each side that make up the context of a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def is_negator(word: Word) -> bool:
 
 
 def negations(words: Sequence[Word]) -> list[Word]:
-    """The words that negate; "not only" does not."""
+    """The negators; "not only" is not one."""
     return [
         word
         for i, word in enumerate(words)
@@ -74,14 +73,14 @@ def negations(words: Sequence[Word]) -> list[Word]:
 
 
 def negative_count(words: Sequence[Word]) -> int:
-    """Negators, and words that bring a negation along: "failed to", "unable"."""
+    """The number of negators and of words that imply a negation: "failed to", "unable"."""
     return len(negations(words)) + sum(
         word.stem in _NEGATIVE_VERBS or (word.lower.startswith("un") and len(word.lower) > 6) for word in words
     )
 
 
 def negated_stems(words: Sequence[Word]) -> dict[str, Word]:
-    """The content words that a negator negates, each with its negator."""
+    """The stems of negated content words, each with its negator."""
     found: dict[str, Word] = {}
     at = {id(word): i for i, word in enumerate(words)}
     for negator in negations(words):
@@ -98,7 +97,7 @@ def negated_stems(words: Sequence[Word]) -> dict[str, Word]:
 
 
 def negated_differently(rewrite: Sequence[Word], source: Sequence[Word]) -> list[tuple[Word, Word]]:
-    """Content words that both have and only one negates, as (word of the rewrite, word of the source)."""
+    """Content words in both texts that only one negates, as (word of the rewrite, word of the source)."""
     ours, theirs = negated_stems(rewrite), negated_stems(source)
     if not ours and not theirs:
         return []
@@ -115,9 +114,9 @@ def negated_differently(rewrite: Sequence[Word], source: Sequence[Word]) -> list
 def opposites(
     rewrite: Sequence[Word], source: Sequence[Word], table: dict[str, frozenset[str]]
 ) -> list[tuple[Word, Word, float]]:
-    """Words of the rewrite where the source has an opposite: (word, opposite, how alike their surroundings are).
+    """Words of the rewrite whose opposite the source has, as (word, opposite, similarity of their contexts).
 
-    A word that both texts have is no opposite, and neither is "not rare" for "common".
+    A word that both texts have does not count, and neither does "not rare" for "common".
     """
     ours, theirs = {word.stem: i for i, word in enumerate(rewrite)}, {word.stem: i for i, word in enumerate(source)}
     found = []
@@ -134,7 +133,7 @@ def opposites(
 
 
 def prefixed_opposites(rewrite: Sequence[Word], source: Sequence[Word]) -> list[tuple[Word, Word, float]]:
-    """As `opposites`, for pairs made by a prefix or by -less and -ful: possible and impossible, useful and useless."""
+    """Like `opposites`, for pairs formed by a prefix or by -less and -ful: impossible, useless."""
     found = []
     ours, theirs = {word.lower: i for i, word in enumerate(rewrite)}, {word.lower: i for i, word in enumerate(source)}
     our_stems, their_stems = {word.stem for word in rewrite}, {word.stem for word in source}
@@ -166,7 +165,7 @@ def _without_prefix(word: str) -> str | None:
 
 
 def context_similarity(rewrite: Sequence[Word], i: int, source: Sequence[Word], j: int) -> float:
-    """How alike the surroundings of two words are: 1 where each neighbour on the one side stands near the other."""
+    """The similarity of the contexts of two words: 1 if every neighbour of the one is near the other."""
     ours = {word.stem for word in (*rewrite[max(0, i - _CONTEXT) : i], *rewrite[i + 1 : i + 1 + _CONTEXT])}
     wide = 2 * _CONTEXT
     theirs = {word.stem for word in (*source[max(0, j - wide) : j], *source[j + 1 : j + 1 + wide])}
@@ -174,7 +173,7 @@ def context_similarity(rewrite: Sequence[Word], i: int, source: Sequence[Word], 
 
 
 def classes(words: Sequence[Word], table: dict[str, str]) -> dict[str, Word]:
-    """The classes of quantifiers or modal words that a sentence has, each with a word of it."""
+    """The classes of quantifiers or modal words in a sentence, each with its first word."""
     found: dict[str, Word] = {}
     for word in words:
         name = table.get(word.lower)

@@ -1,8 +1,8 @@
-"""Units of measure: how they are written, what they measure, and how much of it."""
+"""Units of measure: their spellings, dimensions and sizes."""
 
 from dataclasses import dataclass
 
-# One line: dimension, size in the dimension's base unit, the ways to write it.
+# Each line: dimension, size in the dimension's base unit, spellings.
 _TABLE = """
 length 1 m meter meters metre metres
 length 0.001 mm millimeter millimeters millimetre millimetres
@@ -78,7 +78,7 @@ money:krona 1 krona kronor krone kroner
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit of measure: `size` of the dimension's base unit."""
+    """A unit of measure; `size` is in the dimension's base unit."""
 
     name: str
     dimension: str
@@ -97,5 +97,5 @@ def _read(table: str) -> dict[str, Unit]:
 
 UNITS = _read(_TABLE)
 PERCENT = UNITS["%"]
-# "5 m", "3 g": a lone letter is a unit only right after a number in digits; "in" and "a" never are.
+# "5 m", "3 g": these are units only right after a number in digits; "in" and "a" never are.
 SHORT = frozenset(name for name in UNITS if len(name) <= 2)

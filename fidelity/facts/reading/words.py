@@ -1,4 +1,4 @@
-"""Words, stems and sentences of a text, with their places in it: every other module of the facts reads these."""
+"""Words, stems and sentences of a text with their positions, the basis of all other fact extraction."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ import Stemmer
 
 Span = tuple[int, int]
 
-# Words that say how a sentence is built and not what it says. Negators are left out: `polarity` reads them.
+# Function words. Negators are not included: `polarity` handles them.
 STOP_WORDS = frozenset(
     """a about above across after again against all also although am among an and another any anyone anything are
     around as at away back be became because become becomes been before being below between both but by came can come
@@ -39,7 +39,7 @@ _stemmer_lock = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word: as written, in lower case without a possessive, its stem, its characters in the text."""
+    """One word: as written, in lower case without a possessive, its stem, and its span in the text."""
 
     text: str
     lower: str
@@ -53,16 +53,16 @@ class Word:
 
     @property
     def is_content(self) -> bool:
-        """Says what the sentence is about: no stop word, no number."""
+        """Neither a stop word nor a number."""
         return self.lower not in STOP_WORDS and self.text[0].isalpha()
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Characters `start` to `end` of the text, and the words there.
+    """Characters `start` to `end` of the text, and the words in them.
 
-    `stems` are those of its content words; `context` those of them that are in small letters, so neither names nor
-    numbers: what a sentence says of its facts.
+    `stems` are the stems of its content words; `context` those of its uncapitalized content words, so without names and
+    numbers: what the sentence says about its facts.
     """
 
     start: int
@@ -74,15 +74,15 @@ class Sentence:
 
 @lru_cache(maxsize=200_000)
 def stem(word: str) -> str:
-    """The Porter2 stem of an English word in lower case; accents do not count."""
+    """The Porter2 stem of a lower-case English word, ignoring accents."""
     plain = fold(word)
-    with _stemmer_lock:  # The stemmer keeps its state between calls, and the Checker calls from a thread.
+    with _stemmer_lock:  # The stemmer is stateful, and the Checker calls it from a thread.
         return str(_stemmer.stemWord(plain))
 
 
 @lru_cache(maxsize=200_000)
 def fold(word: str) -> str:
-    """Without accents and in one kind of apostrophe."""
+    """The word without accents and with straight apostrophes."""
     if word.isascii():
         return word
     decomposed = unicodedata.normalize("NFKD", word.replace("’", "'"))
@@ -100,7 +100,7 @@ def words(text: str) -> list[Word]:
 
 
 def sentences(text: str, all_words: Sequence[Word]) -> list[Sentence]:
-    """The sentences of a text that have words in them."""
+    """The sentences of a text that contain words."""
     found: list[Sentence] = []
     at = 0
     for boundary in sentencex.get_sentence_boundaries("en", text):

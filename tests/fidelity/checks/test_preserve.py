@@ -30,7 +30,7 @@ def test_formulas_do_not_depend_on_delimiters_spacing_or_what_ends_the_sentence(
 
 @pytest.mark.parametrize("changed", ["x^2-1", "x^3+1", "y^2+1", "nothing"])
 def test_a_changed_formula_is_named(changed):
-    assert lost_formula("$x^2+1$ holds", f"${changed}$ holds") == ("formula_changed", "x^2+1 is not there")
+    assert lost_formula("$x^2+1$ holds", f"${changed}$ holds") == ("formula_changed", "x^2+1 is missing")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_formula_may_be_spelled_in_another_way():
 
 def test_a_lost_number_is_named():
     assert lost_number("16 eggs at $2,000", "16 eggs at 2000 dollars") is None
-    assert lost_number("16 eggs at $2,000", "16 eggs at 200 dollars") == ("number_changed", "2000 is not there")
+    assert lost_number("16 eggs at $2,000", "16 eggs at 200 dollars") == ("number_changed", "2000 is missing")
 
 
 @pytest.mark.parametrize(
