@@ -1,5 +1,5 @@
-"""Language models at work: the `Engine` protocol, vLLM in the process, OpenAI-compatible servers, and what keeps
+"""Running language models: the `Engine` protocol, in-process vLLM, OpenAI-compatible servers, and the code that keeps
 them alive and busy.
 
-Only `vllm_engine` imports vLLM. What is asked of an engine is the business of `rephrase.prompting`.
+Only `vllm_engine` imports vLLM. Prompts are built in `rephrase.prompting`.
 """

@@ -1,40 +1,40 @@
-"""How many requests an engine has at once: additive increase, multiplicative decrease.
+"""How many requests an engine gets at once: additive increase, multiplicative decrease.
 
-As in TCP (Chiu and Jain 1989), with the signs of too much that an engine gives: requests that were refused (429), that
-timed out or that were preempted for want of KV cache, and a queue that never empties. An engine that tells nothing of
-itself gets as many as it says it takes.
+As in TCP (Chiu and Jain 1989), with an engine's signs of overload: requests that are refused (429), time out or are
+preempted for lack of KV cache, and a queue that never empties. An engine that does not report its load gets the number
+of requests that it states as its maximum.
 """
 
 import math
 
 from rephrase.engines.engine import EngineLoad
 
-# Behind the running batch so many more may wait, so that a place that becomes free is taken in the next step. In a step
-# about one request in 150 comes to its end, and whoever waits in the engine's line, however urgent, waits its turn.
+# Requests that may queue behind the running batch, as a share of it, so that a free place is filled in the next step.
+# About one request in 150 ends per step, and the engine's queue is first in, first out, however urgent a request is.
 WAITING_SHARE = 1 / 32
 DECREASE = 0.75
-# Of the KV cache; above it another request would soon push one out.
+# Share of the KV cache in use; above it, another request would soon cause a preemption.
 FULL_CACHE = 0.95
-# Not every server shows its queue. Where many more requests brought less than this, it is full.
+# Not every server reports its queue. Where GROWTH_PER_PROBE more requests gain less throughput than this, it is full.
 MIN_GAIN = 0.05
 GROWTH_PER_PROBE = 1.25
 
 
 def max_in_flight_for(n_running: int) -> int:
-    """Requests to send to an engine that runs so many at once."""
+    """Requests to have in flight at an engine that runs `n_running` at once."""
     return n_running + math.ceil(n_running * WAITING_SHARE)
 
 
 class ConcurrencyLimit:
-    """`value` requests at once, between 1 and `maximum`."""
+    """`value` is the limit of requests in flight, between 1 and `maximum`."""
 
     def __init__(self, maximum: int, initial: int | None = None) -> None:
         self.maximum = maximum
         self._value = float(min(initial or maximum, maximum))
         self._n_overloads = 0
-        self._n_until_decrease = 0  # one bad moment is seen by many answers and counts once
-        self._queue: list[int] = []  # as each answer of this round saw it
-        self._probing = initial is not None  # doubling each round, until the first sign of too much
+        self._n_until_decrease = 0  # many answers see the same overload, which counts once
+        self._queue: list[int] = []  # its length at each answer of this round
+        self._probing = initial is not None  # doubling each round, until the first sign of overload
         self._round = _Round(self._value)
         self._before: _Round | None = None
 
@@ -43,7 +43,7 @@ class ConcurrencyLimit:
         return int(self._value)
 
     def record_answer(self, load: EngineLoad, n_tokens: int, now_s: float, at_limit: bool) -> None:
-        """After each answer of `n_tokens`; `at_limit` when `value` requests were under way."""
+        """Adjust the limit after an answer of `n_tokens`; `at_limit`: whether `value` requests were in flight."""
         self._n_until_decrease -= 1
         overloaded = load.n_overloads > self._n_overloads
         self._n_overloads = load.n_overloads
@@ -63,7 +63,7 @@ class ConcurrencyLimit:
             self._value = min(float(self.maximum), self._value + (1.0 if self._probing else 1.0 / self._value))
 
     def _standing_queue(self, n_waiting: int) -> int:
-        """At the end of each round, the shortest the queue was in it, as in CoDel: a burst leaves none."""
+        """At the end of each round, its minimum queue length, as in CoDel: a burst leaves no standing queue."""
         self._queue.append(n_waiting)
         if len(self._queue) < self._value:
             return 0
@@ -76,7 +76,7 @@ class ConcurrencyLimit:
         self._probing, self._before, self._round = False, None, _Round(self._value)
 
     def _as_fast_before(self, n_tokens: int, now_s: float) -> float | None:
-        """While probing: the number before the last growth, if it brought as many tokens per second."""
+        """While probing: the limit before the last increase, if that increase did not raise the throughput."""
         if not self._probing:
             return None
         self._round.add(n_tokens, now_s)
@@ -89,7 +89,7 @@ class ConcurrencyLimit:
 
 
 class _Round:
-    """What one setting of the limit brought."""
+    """The throughput at one setting of the limit."""
 
     def __init__(self, value: float) -> None:
         self.value = value

@@ -1,4 +1,4 @@
-"""What rewriting asks of a language model: one completion for one prompt, many at a time."""
+"""The interface to a language model: one completion per prompt, many requests at a time."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
 
 
 class PromptTooLongError(ValueError):
-    """The prompt and the tokens asked for do not fit into the model's context: this chunk cannot be rewritten."""
+    """The prompt and the requested tokens do not fit into the model's context: this chunk cannot be rewritten."""
 
     reason = "prompt_too_long"
 
 
 class RequestRefusedError(ValueError):
-    """The engine refuses this request and would refuse it again; others may go through."""
+    """The engine refuses this request and would refuse it again; others may succeed."""
 
     reason = "request_refused"
 
 
 class PoisonError(RequestRefusedError):
-    """The engine died, or failed, each time it had this request; without it, it works."""
+    """The engine died or failed each time it received this request, and works without it."""
 
     reason = "engine_killed"
 
@@ -31,10 +31,10 @@ class EngineError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """Which model answers, for the provenance of every row. `max_context_tokens` holds prompt and completion.
+    """Which model answers, for the provenance of every row. `max_context_tokens` covers prompt and completion.
 
-    At most `max_in_flight` requests are sent at once. An engine whose capacity is not known names with how many to
-    begin: the number then grows as long as it helps.
+    At most `max_in_flight` requests are sent at once. An engine of unknown capacity sets `initial_in_flight`; the
+    number then grows as long as throughput does.
     """
 
     engine: str
@@ -50,8 +50,8 @@ class EngineInfo:
 class EngineLoad:
     """How busy an engine is.
 
-    `n_running` requests make up its batch and `n_waiting` stand behind them, 0 where it does not tell; `kv_cache_use`
-    is a share. `n_overloads` counts, since it started, the requests that were too many: refused, timed out, preempted.
+    `n_running` requests are in its batch and `n_waiting` in its queue, 0 where it does not report them; `kv_cache_use`
+    is a share. `n_overloads` counts the requests that were refused, timed out or preempted since it started.
     """
 
     n_running: int = 0
@@ -62,13 +62,13 @@ class EngineLoad:
 
 @runtime_checkable
 class ReportsLoad(Protocol):
-    """An engine that says how busy it is, so that the number of requests at once can follow it."""
+    """An engine that reports its load, so that the number of requests in flight can adapt to it."""
 
     def load(self) -> EngineLoad: ...
 
 
 class Engine(Protocol):
-    """A language model. Completions are independent: as many may be awaited at once as `info.max_in_flight` says."""
+    """A language model. Completions are independent: up to `info.max_in_flight` may be awaited at once."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -86,10 +86,10 @@ class Engine(Protocol):
 
 @runtime_checkable
 class LogprobEngine(Protocol):
-    """What an engine may also do: say how probable a given text is. It is read, not written: a prefill."""
+    """An engine that can also score a given text. Nothing is generated: it is a prefill."""
 
     async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        """The log-probability of each token of `text` after `context`; both are taken as they are, not as a chat.
+        """The log-probability of each token of `text` after `context`; both are plain text, without a chat template.
 
         Raises:
             PromptTooLongError, RequestRefusedError: this text cannot be scored.
@@ -99,9 +99,9 @@ class LogprobEngine(Protocol):
 
 
 def logprobs_of(engine: Engine) -> Callable[[str, str], Awaitable[TokenLogprobs | None]] | None:
-    """(context, text) -> log-probabilities, or None where the engine does not score this text.
+    """A function (context, text) -> log-probabilities, which returns None for a text that the engine cannot score.
 
-    None instead of a function when the engine scores no text at all.
+    Returns None instead of a function when the engine cannot score texts at all.
     """
     if not isinstance(engine, LogprobEngine):
         return None

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server, or several that serve the same model."""
+"""One OpenAI-compatible server, or several that serve the same model."""
 
 import os
 import random
@@ -34,23 +34,23 @@ from rephrase.records import Completion, FinishReason, Prompt, Sampling, TokenLo
 Answer = TypeVar("Answer")
 
 DEFAULT_CONTEXT_TOKENS = 4096
-# A server does not say beforehand how many requests it runs at once: begin with some, double while that brings more.
-IN_FLIGHT_PER_ENDPOINT = 1000  # the client has no more connections
+# A server does not state how many requests it runs at once: start low and double while throughput grows.
+IN_FLIGHT_PER_ENDPOINT = 1000  # the client opens no more connections
 INITIAL_IN_FLIGHT_PER_ENDPOINT = 64
-# A server that refuses so many requests before it takes one refuses all: something is set up wrongly.
+# A server that refuses this many requests before it answers one refuses all: it is misconfigured.
 MAX_FIRST_REFUSALS = 20
-# A request that failed so often, each time while others were answered, is itself at fault.
+# A request that failed this often, each time while others were answered, is itself at fault.
 MAX_ATTEMPTS = 6
-# A server that asks for a longer pause than this is not heeded.
+# A longer Retry-After than this is cut to it.
 MAX_RETRY_AFTER_S = 300.0
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
 _TRANSIENT_STATUS = {404, 405, 408, 409, 429, 501}
 
 
 class OpenAIEngine:
-    """Sends each request to the endpoint that has the fewest under way, and again, later, when one fails.
+    """Sends each request to the endpoint with the fewest in flight, and retries it when it fails.
 
-    An endpoint that fails time after time is left alone for a while: see `rephrase.engines.breaker`.
+    An endpoint that fails repeatedly is not used for a while: see `rephrase.engines.breaker`.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class OpenAIEngine:
         timeout_s: float = 300.0,
         give_up_after_s: float = 600.0,
     ) -> None:
-        """Asks the first endpoint what it serves, waiting for it to come up.
+        """Ask the endpoints what they serve, waiting until one is up.
 
-        The key is read from OPENAI_API_KEY.
+        The API key is read from OPENAI_API_KEY.
 
         Args:
             endpoints: base URLs that end in `/v1`.
             model: the name under which the server knows the model; by default the only one it serves.
-            tokenizer: hub id or folder that counts the model's tokens; by default what the server says it loaded.
-            timeout_s: for one request.
-            give_up_after_s: how long a request is tried again before the run stops.
+            tokenizer: hub id or folder of the tokenizer to count with; by default that of the model the server reports.
+            timeout_s: timeout of one request.
+            give_up_after_s: how long a request is retried before the run stops.
 
         Raises:
             ValueError: no endpoint, or the model is not served there.
@@ -85,14 +85,14 @@ class OpenAIEngine:
         self._clients = [
             AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
         ]
-        self._n_under_way = [0] * len(self._clients)
+        self._n_in_flight = [0] * len(self._clients)
         self._n_answers = self._n_first_refusals = self._n_overloads = 0
         self._breakers = [Breaker() for _ in self._clients]
         self._loads = [ServerLoad(endpoint, key) for endpoint in endpoints]
         served = _served_models(endpoints, key, give_up_after_s)
         names = list(dict.fromkeys(entry["id"] for entry in served))
         if model is None and len(names) > 1:
-            raise ValueError(f"several models are served, name one with --model: {', '.join(names)}")
+            raise ValueError(f"several models are served; choose one with --model: {', '.join(names)}")
         entry = next((entry for entry in served if entry["id"] == (model or names[0])), None)
         if entry is None:
             raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; there is {', '.join(names)}")
@@ -111,26 +111,26 @@ class OpenAIEngine:
         return self._info
 
     def load(self) -> EngineLoad:
-        """How often a server was asked for too much; and what runs and waits there, if all endpoints tell."""
+        """The number of overloads, and the running and waiting requests if all endpoints report them."""
         n_overloads = self._n_overloads + sum(load.n_preemptions for load in self._loads)
-        told = [load.value for load in self._loads if load.value]
-        if len(told) < len(self._loads):
+        reported = [load.value for load in self._loads if load.value]
+        if len(reported) < len(self._loads):
             return EngineLoad(n_overloads=n_overloads)
         return EngineLoad(
-            n_running=sum(load.n_running for load in told),
-            n_waiting=sum(load.n_waiting for load in told),
-            kv_cache_use=max(load.kv_cache_use for load in told),
+            n_running=sum(load.n_running for load in reported),
+            n_waiting=sum(load.n_waiting for load in reported),
+            kv_cache_use=max(load.kv_cache_use for load in reported),
             n_overloads=n_overloads,
         )
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        return await self._persistently(lambda client: self._ask(client, prompt, sampling))
+        return await self._with_retries(lambda client: self._complete(client, prompt, sampling))
 
     async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        """Asks the completions endpoint to echo the text with its log-probabilities, as `vllm serve` does."""
-        return await self._persistently(lambda client: self._ask_logprobs(client, context, text))
+        """Ask the completions endpoint to echo the text with its log-probabilities, as `vllm serve` does."""
+        return await self._with_retries(lambda client: self._score(client, context, text))
 
-    async def _persistently(self, ask: Callable[[AsyncOpenAI], Awaitable[Answer]]) -> Answer:
+    async def _with_retries(self, send: Callable[[AsyncOpenAI], Awaitable[Answer]]) -> Answer:
         n_own_faults, n_answers = 0, self._n_answers
         try:
             async for attempt in stamina.retry_context(
@@ -138,7 +138,7 @@ class OpenAIEngine:
             ):
                 with attempt:
                     try:
-                        return await self._request(ask, attempt.num > 1)
+                        return await self._request(send, attempt.num > 1)
                     except Exception as error:
                         if _is_transient(error) and not isinstance(error, RateLimitError):
                             n_own_faults += self._n_answers > n_answers
@@ -181,26 +181,26 @@ class OpenAIEngine:
         )
         return EngineError(f"no answer within {self._give_up_after_s:g} s from any endpoint: {faults}")
 
-    async def _request(self, ask: Callable[[AsyncOpenAI], Awaitable[Answer]], has_failed: bool) -> Answer:
+    async def _request(self, send: Callable[[AsyncOpenAI], Awaitable[Answer]], has_failed: bool) -> Answer:
         waits_s = [breaker.wait_s for breaker in self._breakers]
         if min(waits_s) > 0:
             raise AllCoolingDownError(min(waits_s))
-        # An endpoint whose rest is over gets its trial first, but not from a request that has just failed.
+        # An endpoint whose cooldown is over gets its trial first, but not from a request that has just failed.
         number = min(
             (i for i, wait_s in enumerate(waits_s) if wait_s == 0),
-            key=lambda i: (self._breakers[i].is_open == has_failed, self._n_under_way[i]),
+            key=lambda i: (self._breakers[i].is_open == has_failed, self._n_in_flight[i]),
         )
         breaker = self._breakers[number]
         breaker.begin()
-        self._n_under_way[number] += 1
+        self._n_in_flight[number] += 1
         try:
-            answer = await ask(self._clients[number])
+            answer = await send(self._clients[number])
         except Exception as error:
             self._n_overloads += _is_overload(error)
             if retry_after_s := _retry_after_s(error):
                 breaker.cool_down(retry_after_s)
             if isinstance(error, RateLimitError) or not _is_transient(error):
-                breaker.succeeded()  # it answers, if not with what was asked for
+                breaker.succeeded()  # it answers, if only with an error
             else:
                 breaker.failed(f"{type(error).__name__}: {error}")
             raise
@@ -213,9 +213,9 @@ class OpenAIEngine:
             self._loads[number].refresh()
             return answer
         finally:
-            self._n_under_way[number] -= 1
+            self._n_in_flight[number] -= 1
 
-    async def _ask(self, client: AsyncOpenAI, prompt: Prompt, sampling: Sampling) -> Completion:
+    async def _complete(self, client: AsyncOpenAI, prompt: Prompt, sampling: Sampling) -> Completion:
         try:
             answer = await client.chat.completions.create(
                 model=self._info.model,
@@ -225,14 +225,14 @@ class OpenAIEngine:
                 max_tokens=sampling.max_tokens,
                 seed=sampling.seed,
             )
-        except ValueError as error:  # what should be JSON is cut off or something else
+        except ValueError as error:  # the body is truncated or not JSON
             raise MalformedAnswerError(str(error)) from error
         if not getattr(answer, "choices", None) or answer.choices[0].message is None:
             raise MalformedAnswerError("the answer has no choices")
         choice, usage = answer.choices[0], answer.usage
         details = usage.prompt_tokens_details if usage else None
         return Completion(
-            # A server may send half of a surrogate pair, which no file can hold.
+            # A server may send a lone surrogate, which cannot be encoded as UTF-8.
             text=(choice.message.content or "").encode("utf-8", "replace").decode(),
             finish_reason=_FINISH_REASONS.get(choice.finish_reason or "", "abort"),
             n_prompt_tokens=usage.prompt_tokens if usage else 0,
@@ -240,7 +240,7 @@ class OpenAIEngine:
             n_cached_tokens=(details.cached_tokens or 0) if details else 0,
         )
 
-    async def _ask_logprobs(self, client: AsyncOpenAI, context: str, text: str) -> TokenLogprobs:
+    async def _score(self, client: AsyncOpenAI, context: str, text: str) -> TokenLogprobs:
         try:
             answer = await client.completions.create(
                 model=self._info.model, prompt=context + text, echo=True, logprobs=1, max_tokens=1, temperature=0
@@ -250,7 +250,7 @@ class OpenAIEngine:
         found = answer.choices[0].logprobs if getattr(answer, "choices", None) else None
         if found is None or not found.token_logprobs or not found.text_offset:
             raise RequestRefusedError("the server does not echo a prompt with its log-probabilities")
-        # Offsets count from the first character of the context; what was written after the text does not count.
+        # Offsets count from the first character of the context; the token generated after the text is left out.
         inside = [
             (offset - len(context), value or 0.0)
             for offset, value in zip(found.text_offset, found.token_logprobs, strict=True)
@@ -263,7 +263,7 @@ _FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", 
 
 
 class MalformedAnswerError(RuntimeError):
-    """The server answered with something that is no completion."""
+    """The answer of the server is not a completion."""
 
 
 def _own_fault(n_faults: int, error: Exception) -> PoisonError:
@@ -273,22 +273,22 @@ def _own_fault(n_faults: int, error: Exception) -> PoisonError:
 
 
 class AllCoolingDownError(RuntimeError):
-    """No endpoint is to be asked before `wait_s` have passed."""
+    """All endpoints are cooling down, the first for another `wait_s`."""
 
     def __init__(self, wait_s: float) -> None:
-        super().__init__(f"all endpoints rest for {wait_s:.1f} s")
+        super().__init__(f"all endpoints are cooling down for {wait_s:.1f} s")
         self.wait_s = wait_s
 
 
 def _pause(error: Exception) -> bool | float:
-    """For stamina: whether to ask again, or after how many seconds; else it lets its pauses grow, with jitter."""
+    """For stamina: whether to retry, or after how many seconds; by default it backs off with jitter."""
     if isinstance(error, AllCoolingDownError):
         return error.wait_s + random.uniform(0, 0.5)
     return _is_transient(error)
 
 
 def _retry_after_s(error: Exception) -> float:
-    """What a server that has too much to do asks for; 0 when it does not say, or names a date."""
+    """The Retry-After that an overloaded server sends; 0 if it sends none, or a date."""
     if not isinstance(error, APIStatusError):
         return 0.0
     try:
@@ -308,7 +308,7 @@ def _is_overload(error: Exception) -> bool:
 
 
 def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -> list[dict[str, Any]]:
-    """What the endpoints serve. Waits until one answers; one that comes up later is used when it does."""
+    """The models that the endpoints serve. Waits until one answers; others are used once they come up."""
     found: list[dict[str, Any]] = []
     failures: list[str] = []
     try:
@@ -330,6 +330,7 @@ def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -
                     raise EngineError("no endpoint answers")
     except EngineError:
         raise EngineError(
-            f"none answers as an OpenAI-compatible server with a model: {'; '.join(failures) or 'no model is served'}"
+            "no endpoint answers as an OpenAI-compatible server with a model: "
+            + ("; ".join(failures) or "no model is served")
         ) from None
     return found

@@ -24,7 +24,7 @@ class EngineConfig(Settings):
     max_context_tokens: int = Field(4096, ge=256, description="vllm: context length, prompt and completion together.")
     max_in_flight: int | None = Field(None, ge=1, description="Concurrent requests; by default what the engine takes.")
     timeout_s: float = Field(300, gt=0, description="openai: timeout of one request.")
-    stall_s: float = Field(900, gt=0, description="vllm: restart an engine that answers nothing for so long.")
+    stall_s: float = Field(900, gt=0, description="vllm: stop the run when the engine answers nothing for this long.")
 
     @model_validator(mode="after")
     def _endpoints_fit_the_kind(self) -> "EngineConfig":

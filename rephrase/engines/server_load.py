@@ -1,8 +1,8 @@
-"""What a vLLM server says of its batch and its queue, in the metrics that it has for Prometheus.
+"""The batch and the queue of a vLLM server, read from its Prometheus metrics.
 
     vllm:num_requests_running{engine="0",model_name="..."} 32.0
 
-The engines behind one server count together.
+The counts of all engines behind one server are added up.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rephrase.engines.engine import EngineLoad
 
-# Answers come more often than that; a server takes some milliseconds to write its metrics.
+# Answers come more often than this, and a server takes some milliseconds to write its metrics.
 REFRESH_S = 2.0
 TIMEOUT_S = 10.0
 
@@ -22,9 +22,9 @@ _KV_CACHE, _PREEMPTIONS = "vllm:kv_cache_usage_perc", "vllm:num_preemptions_tota
 
 
 class ServerLoad:
-    """The load of one endpoint; `value` is None while it is not known. One that does not tell is not asked again.
+    """The load of one endpoint; `value` is None while unknown. An endpoint without metrics is not queried again.
 
-    `n_preemptions` are those since the first time that it was heard of.
+    `n_preemptions` counts from the first reading of the metrics.
     """
 
     def __init__(self, endpoint: str, key: str) -> None:
@@ -34,44 +34,44 @@ class ServerLoad:
         """
         self.value: EngineLoad | None = None
         self.n_preemptions = 0
-        self._n_preemptions_told: int | None = None
+        self._n_preemptions_reported: int | None = None
         self._url = endpoint.rstrip("/").removesuffix("/v1") + "/metrics"
         self._client = httpx.AsyncClient(timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {key}"})
-        self._asked_at = float("-inf")
-        self._tells = True
-        self._asking: asyncio.Task[None] | None = None
+        self._queried_at = float("-inf")
+        self._has_metrics = True
+        self._query: asyncio.Task[None] | None = None
 
     def refresh(self) -> None:
-        """Ask for it, unless that has just been done; `value` changes when the answer comes."""
+        """Query the endpoint, unless that was done just now; `value` changes when the answer arrives."""
         now = time.monotonic()
-        if self._tells and now - self._asked_at >= REFRESH_S and (self._asking is None or self._asking.done()):
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask())
+        if self._has_metrics and now - self._queried_at >= REFRESH_S and (self._query is None or self._query.done()):
+            self._queried_at = now
+            self._query = asyncio.create_task(self._read_metrics())
 
     async def close(self) -> None:
-        if self._asking:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        if self._query:
+            self._query.cancel()
+            await asyncio.gather(self._query, return_exceptions=True)
         await self._client.aclose()
 
-    async def _ask(self) -> None:
+    async def _read_metrics(self) -> None:
         try:
             answer = await self._client.get(self._url)
-        except httpx.HTTPError:  # it is busy or away, and will be heard of otherwise
+        except httpx.HTTPError:  # busy or down, which its requests will show
             self.value = None
             return
         found = parse_load(answer.text) if answer.is_success else None
         self.value = found
-        self._tells = found is not None or answer.status_code >= 500
+        self._has_metrics = found is not None or answer.status_code >= 500
         if found:
-            # It counts since it was started, for whatever run.
-            if self._n_preemptions_told is not None:
-                self.n_preemptions += max(0, found.n_overloads - self._n_preemptions_told)
-            self._n_preemptions_told = found.n_overloads
+            # The server counts from its own start, over all runs.
+            if self._n_preemptions_reported is not None:
+                self.n_preemptions += max(0, found.n_overloads - self._n_preemptions_reported)
+            self._n_preemptions_reported = found.n_overloads
 
 
 def parse_load(metrics: str) -> EngineLoad | None:
-    """The load in a page of metrics, `n_overloads` its preemptions; None where it is not there."""
+    """The load in a page of metrics, with preemptions as `n_overloads`; None if it is not in there."""
     lines = [line for line in metrics.splitlines() if line.startswith((_RUNNING, _WAITING, _KV_CACHE, _PREEMPTIONS))]
     found: dict[str, list[float]] = {}
     try:

@@ -1,14 +1,14 @@
-"""An engine in this process that is restarted when it dies, and a request that kills it is found.
+"""Restart an in-process engine when it dies, and find the request that kills it.
 
-When the engine dies, whatever it was working on is under suspicion. The engine is started again and the suspects are
-tried in halves, nothing else beside them: a half that comes through is cleared, one in which the engine dies is halved
-again. Of 256 requests, one that kills the engine is alone after eight restarts. It is refused when it was alone at a
-death and the engine answered others meanwhile; where there are no others, at its MAX_DEATHS-th. The rest is answered.
+When the engine dies, every request it was running is a suspect. The engine is restarted and the suspects are tried in
+halves, with nothing else running: a half that completes is cleared, one in which the engine dies is halved again. Of
+256 requests, one that kills the engine is isolated after eight restarts. It is refused once the engine died with it
+alone and answered others in between; where there are no others, at its MAX_DEATHS-th death. The rest is answered.
 
     death with a b c d  ->  a b: dies  ->  a: answered,  b: dies, refused  ->  c d: answered
 
 An engine that dies MAX_DEATHS_IN_A_ROW times without one answer is broken, and so is one that answers nothing for
-`stall_s`: a step that hangs cannot be ended from outside, so the run stops and says so.
+`stall_s`: a step that hangs cannot be aborted from outside, so the run stops with an error.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class _Request:
 
 
 class SupervisedEngine:
-    """The engine that `open_engine` makes, and makes again when it dies. Building it blocks, as that one does."""
+    """The engine that `open_engine` returns, reopened when it dies. The constructor blocks as `open_engine` does."""
 
     def __init__(
         self,
@@ -70,8 +70,8 @@ class SupervisedEngine:
         self._running: set[_Request] = set()
         self._groups: deque[set[_Request]] = deque()  # of suspects, tried from left to right
         self._n_deaths_in_a_row = 0
-        self._answered_since_death = False  # since the death with which the suspicion began
-        self._last_sign_s = 0.0
+        self._answered_since_death = False  # since the death that created the suspects
+        self._last_answer_s = 0.0
         self._changed = asyncio.Event()
 
     @property
@@ -85,14 +85,14 @@ class SupervisedEngine:
         return await self._supervised(lambda engine: engine.complete(prompt, sampling))
 
     async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        """As the engine's own; one that cannot score texts refuses each."""
+        """See `LogprobEngine`; an engine that cannot score texts refuses each request."""
 
-        def ask(engine: Engine) -> Coroutine[Any, Any, TokenLogprobs]:
+        def send(engine: Engine) -> Coroutine[Any, Any, TokenLogprobs]:
             if not isinstance(engine, LogprobEngine):
                 raise RequestRefusedError("this engine does not score texts")
             return engine.logprobs(context, text)
 
-        return await self._supervised(ask)
+        return await self._supervised(send)
 
     async def close(self) -> None:
         if self._restart:
@@ -100,17 +100,17 @@ class SupervisedEngine:
             await asyncio.gather(self._restart, return_exceptions=True)
         await self._engine.close()
 
-    async def _supervised(self, ask: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+    async def _supervised(self, send: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
         request = _Request()
         try:
             while True:
                 await self._admitted(request)
                 generation = self._generation
                 if not self._running:
-                    self._last_sign_s = asyncio.get_running_loop().time()
+                    self._last_answer_s = asyncio.get_running_loop().time()
                 self._running.add(request)
                 try:
-                    answer = await self._watched(ask(self._engine))
+                    answer = await self._watched(send(self._engine))
                 except EngineError as error:
                     if generation == self._generation and self._restart is None:
                         self._died(error)
@@ -124,7 +124,7 @@ class SupervisedEngine:
                 else:
                     self._n_deaths_in_a_row = 0
                     self._answered_since_death = True
-                    self._last_sign_s = asyncio.get_running_loop().time()
+                    self._last_answer_s = asyncio.get_running_loop().time()
                     return answer
                 finally:
                     self._running.discard(request)
@@ -132,7 +132,7 @@ class SupervisedEngine:
             self._clear(request)
 
     async def _admitted(self, request: _Request) -> None:
-        """Wait while the engine is started, or others are under suspicion."""
+        """Wait while the engine restarts, or while other requests are tried as suspects."""
         while True:
             if self._fatal:
                 raise self._fatal
@@ -143,18 +143,18 @@ class SupervisedEngine:
     async def _watched(self, answer: Coroutine[Any, Any, T]) -> T:
         """
         Raises:
-            EngineError: nothing was answered for too long.
+            EngineError: the engine answered nothing for `stall_s`.
         """
         task = asyncio.create_task(answer)
         loop = asyncio.get_running_loop()
         try:
             while not task.done():
-                left_s = self._last_sign_s + self._stall_s - loop.time()
+                left_s = self._last_answer_s + self._stall_s - loop.time()
                 if left_s <= 0:
                     self._fatal = self._fatal or EngineError(
                         f"the engine has answered none of {len(self._running)} requests for {self._stall_s:g} s: it "
-                        "hangs, and cannot be restarted in this process. The same command goes on; if it hangs again, "
-                        "try fewer requests at once (--in-flight)"
+                        "hangs, and cannot be restarted in this process. Run the same command again to resume; if it "
+                        "hangs again, try fewer concurrent requests (--in-flight)"
                     )
                     self._signal()
                     raise self._fatal
@@ -164,7 +164,7 @@ class SupervisedEngine:
             task.cancel()
 
     def _died(self, error: EngineError) -> None:
-        """Called once for each death, by the first request that hears of it."""
+        """Called once for each death, by the first request that fails with it."""
         if self._fatal:
             return
         self._generation += 1
@@ -183,11 +183,11 @@ class SupervisedEngine:
         ):
             alone.poison = True
         elif alone:
-            self._groups.append(suspects)  # after all others: do they come through?
+            self._groups.append(suspects)  # retry it after all others: do they complete?
         else:
             half = [*suspects][: len(suspects) // 2]
             self._groups.extendleft([suspects.difference(half), {*half}])
-        # Those that had not been sent yet, or had been answered, are no suspects; but they were to be tried.
+        # Requests of the tried group that were not running are no longer suspects, but still have to be tried.
         if waiting := tried - self._running:
             self._groups.append(waiting)
         if self._n_deaths_in_a_row >= MAX_DEATHS_IN_A_ROW:
@@ -196,24 +196,24 @@ class SupervisedEngine:
             )
             self._signal()
             return
-        self._restart = asyncio.create_task(self._start_again(error))
+        self._restart = asyncio.create_task(self._restart_engine(error))
 
-    async def _start_again(self, error: EngineError) -> None:
+    async def _restart_engine(self, error: EngineError) -> None:
         self.n_restarts += 1
-        message = f"the engine died ({error}) and is started again, for the {self.n_restarts}. time in this run"
+        message = f"the engine died ({error}) and is being restarted (restart {self.n_restarts} of this run)"
         logger.warning(message)
         self._on_restart(message)
         try:
             await self._engine.close()
             self._engine = await asyncio.to_thread(self._open)
         except Exception as failure:
-            self._fatal = EngineError(f"the engine died ({error}) and could not be started again: {failure}")
+            self._fatal = EngineError(f"the engine died ({error}) and could not be restarted: {failure}")
         finally:
             self._restart = None
             self._signal()
 
     def _clear(self, request: _Request) -> None:
-        """It is answered, refused or no longer wanted."""
+        """The request was answered, refused or cancelled."""
         for group in self._groups:
             group.discard(request)
         while self._groups and not self._groups[0]:
@@ -221,6 +221,6 @@ class SupervisedEngine:
         self._signal()
 
     def _signal(self) -> None:
-        """Wake all that wait, to look again."""
+        """Wake all waiting requests, to check again."""
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,9 +1,9 @@
-"""vLLM inside this process; the only file that imports it.
+"""In-process vLLM; the only module that imports it.
 
 vLLM's own AsyncLLM runs the model in a second process, which outlives a `kill -9` of the first and keeps its memory
 (measured with vLLM 0.32: the orphan stayed until killed by hand, and a resume on the same GPU would find it full).
 Here the model runs in a thread of this process, so nothing is left behind. It also starts in 8 s instead of 14 s, at
-the same throughput (2 cores, SmolLM2-135M: 353 to 385 against 345 tokens/s). Who wants the model elsewhere runs
+the same throughput (2 cores, SmolLM2-135M: 353 to 385 against 345 tokens/s). To run the model elsewhere, use
 `vllm serve` and the openai engine.
 """
 
@@ -30,47 +30,47 @@ logger = logging.getLogger(__name__)
 MAX_NUM_SEQS_CPU = 32
 MAX_NUM_SEQS_GPU = 256
 CPU_BLOCK_TOKENS = 32
-# A step that takes longer hangs.
+# On closing, a step that takes longer is taken to hang.
 CLOSE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     token_ids: list[int]
-    # None: nothing is to be written, the log-probabilities of the tokens themselves are asked for.
+    # None: generate nothing, return the log-probabilities of the tokens themselves.
     sampling: Sampling | None
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
 
     def answer(self, result: Completion | list[float] | Exception) -> None:
-        """Called from the thread of the model."""
+        """Called from the model thread."""
 
         def settle() -> None:
-            if self.future.done():  # the one who asked has gone
+            if self.future.done():  # the caller was cancelled
                 return
             if isinstance(result, Exception):
                 self.future.set_exception(result)
             else:
                 self.future.set_result(result)
 
-        # The loop is closed when the run was cancelled meanwhile: nobody waits for the answer.
+        # The loop is closed if the run was cancelled meanwhile: nobody waits for the answer.
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(settle)
 
 
 class VLLMEngine:
-    """A model in this process. Building it loads the model, which takes seconds to minutes: do it in a thread."""
+    """A model in this process. The constructor loads it, which takes seconds to minutes: call it in a thread."""
 
     def __init__(
         self, model: str = PACKAGED_MODEL, *, max_context_tokens: int = 4096, max_num_seqs: int | None = None
     ) -> None:
         """
         Raises:
-            ValueError: vLLM is not installed, or there is no such model.
+            ValueError: vLLM is not installed, or the model does not exist.
             EngineError: the model does not load.
         """
         set_environment()
-        # It reports, as a warning, that a CPU is no GPU; errors still come through.
+        # vLLM warns that a CPU is not a GPU; errors still come through.
         logging.getLogger("vllm").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
         try:
@@ -80,15 +80,15 @@ class VLLMEngine:
             from vllm.v1.metrics.loggers import StatLoggerBase
         except ImportError as error:
             raise ValueError(
-                "vLLM is not installed: in a clone of the project `pip install -e '.[gpu]'` or, for CPUs, "
+                "vLLM is not installed: in a clone of the project, run `pip install -e '.[gpu]'` or, for CPUs, "
                 "`make install`; "
-                "or let a server do the work with --engine openai --endpoint URL"
+                "or use a server with --engine openai --endpoint URL"
             ) from error
 
         engine = self
 
         class LoadLogger(StatLoggerBase):
-            """vLLM's own statistics of each step, kept for `load`."""
+            """Keeps vLLM's statistics of each step for `load`."""
 
             def __init__(self, vllm_config: Any, engine_index: int = 0) -> None: ...
 
@@ -104,10 +104,10 @@ class VLLMEngine:
         max_num_seqs = max_num_seqs or (MAX_NUM_SEQS_CPU if cpu else MAX_NUM_SEQS_GPU)
         arguments: dict[str, Any] = {}
         if cpu:
-            # Compiling takes over a minute and buys a tenth. Chunked prefill kills the engine as soon as a request has
-            # a seed of its own ("CPU Generator does not use offset"), and without it a batch must hold a whole prompt.
-            # Prompts share a whole block of the prefix cache or nothing: of 128 tokens, vLLM's choice for CPUs, hardly
-            # ever; of 32, the least its fast kernel takes, for a sixth of all prompt tokens.
+            # Compiling takes over a minute and gains a tenth. Chunked prefill kills the engine as soon as a request has
+            # its own seed ("CPU Generator does not use offset"); without it, a batch must hold a whole prompt. Prompts
+            # share only whole blocks of the prefix cache: hardly ever with 128 tokens, vLLM's default on CPUs; for a
+            # sixth of all prompt tokens with 32, the minimum of its fast kernel.
             arguments = {
                 "enforce_eager": True,
                 # A model's own bfloat16 is emulated where the processor has no units for it.
@@ -149,11 +149,11 @@ class VLLMEngine:
         return self._info
 
     def load(self) -> EngineLoad:
-        """As of the last step."""
+        """The load as of the last step."""
         return self._load
 
     def _keep_load(self, scheduler_stats: Any, iteration_stats: Any) -> None:
-        """Called from the thread of the model, after each step."""
+        """Called from the model thread, after each step."""
         if scheduler_stats is not None:
             self._load = EngineLoad(
                 n_running=scheduler_stats.num_running_reqs,
@@ -164,13 +164,13 @@ class VLLMEngine:
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         token_ids = self._tokenizer.prompt_token_ids(prompt)
-        room = self._info.max_context_tokens - len(token_ids)
-        if sampling.max_tokens > room:
+        n_free = self._info.max_context_tokens - len(token_ids)
+        if sampling.max_tokens > n_free:
             raise PromptTooLongError(
-                f"{len(token_ids)} prompt tokens and {sampling.max_tokens} to write are over the context of "
+                f"{len(token_ids)} prompt tokens and {sampling.max_tokens} to generate exceed the context of "
                 f"{self._info.max_context_tokens}; use smaller chunks or a larger --max-context-tokens"
             )
-        completion: Completion = await self._ask(token_ids, sampling)
+        completion: Completion = await self._submit(token_ids, sampling)
         return completion
 
     async def logprobs(self, context: str, text: str) -> TokenLogprobs:
@@ -178,19 +178,19 @@ class VLLMEngine:
         token_ids, starts = self._tokenizer.ids_and_starts(text)
         if len(before) + len(token_ids) + 1 > self._info.max_context_tokens:
             raise PromptTooLongError(
-                f"{len(before) + len(token_ids)} tokens to score are over the context of "
+                f"{len(before) + len(token_ids)} tokens to score exceed the context of "
                 f"{self._info.max_context_tokens}; use a larger --max-context-tokens"
             )
         if not before or not token_ids:
-            raise RequestRefusedError("a text is scored after a context, and one of the two has no token")
-        found: list[float] = await self._ask([*before, *token_ids], None)
+            raise RequestRefusedError("scoring needs a context and a text of at least one token each")
+        found: list[float] = await self._submit([*before, *token_ids], None)
         return TokenLogprobs(tuple(starts), tuple(found[len(before) :]))
 
-    async def _ask(self, token_ids: list[int], sampling: Sampling | None) -> Any:
+    async def _submit(self, token_ids: list[int], sampling: Sampling | None) -> Any:
         loop = asyncio.get_running_loop()
         request = _Request(token_ids, sampling, loop, loop.create_future())
         self._queue.put(request)
-        if self._error is not None:  # the thread that would answer has ended
+        if self._error is not None:  # the model thread has ended
             raise self._error
         return await request.future
 
@@ -198,19 +198,19 @@ class VLLMEngine:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, CLOSE_S)
         if self._thread.is_alive():
-            logger.error("vLLM did not end its last step within %g s and is left to itself", CLOSE_S)
+            logger.error("vLLM did not finish its last step within %g s and is left running", CLOSE_S)
 
     def _run(self) -> None:
-        """The thread that owns the model: take what came in, make one step for all, hand out what is done."""
+        """The model thread: take new requests, run one step of the batch, return what has finished."""
         try:
             while self._take_requests():
                 for output in self._engine.step():
                     if output.finished and (request := self._requests.pop(output.request_id, None)):
                         request.answer(_logprobs(output) if request.sampling is None else _completion(output))
-        except Exception as error:  # whatever killed the model, those who wait must hear of it
+        except Exception as error:  # whatever killed the model, waiting requests must fail
             self._error = EngineError(f"vLLM stopped: {type(error).__name__}: {error}")
             self._error.__cause__ = error
-            # Else the error keeps the model, and its memory, for as long as anybody keeps the error.
+            # Otherwise the traceback keeps the model and its memory alive as long as the error.
             traceback.clear_frames(error.__traceback__)
             while not self._queue.empty():
                 if isinstance(item := self._queue.get(), _Request):
@@ -222,7 +222,7 @@ class VLLMEngine:
             _free_memory()
 
     def _take_requests(self) -> bool:
-        """Move what was asked for into the engine, waiting when there is nothing to do. False: it is time to stop."""
+        """Move new requests into the engine, waiting when it is idle. False: time to stop."""
         while True:
             try:
                 item = self._queue.get(block=not self._requests)
@@ -236,7 +236,7 @@ class VLLMEngine:
             name = str(self._n_requests)
             try:
                 self._engine.add_request(name, {"prompt_token_ids": item.token_ids}, _sampling_params(item.sampling))
-            except ValueError as error:  # one request that vLLM does not like must not stop the others
+            except ValueError as error:  # one invalid request must not stop the others
                 item.answer(RequestRefusedError(str(error)))
             else:
                 self._requests[name] = item
@@ -249,7 +249,7 @@ class VLLMEngine:
 
 
 def set_environment() -> None:
-    """vLLM reads its settings from the environment when it is first imported; what the user set stays."""
+    """vLLM reads its settings from the environment when first imported; what the user has set is kept."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name, value in {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -265,7 +265,7 @@ def set_environment() -> None:
 
 
 def _free_memory() -> None:
-    """So that the model can be loaded again after it died."""
+    """So that the model can be reloaded after it died."""
     import torch
 
     gc.collect()
@@ -277,7 +277,7 @@ def _sampling_params(sampling: Sampling | None) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    if sampling is None:  # it must write at least one token
+    if sampling is None:  # at least one token must be generated
         return SamplingParams(
             max_tokens=1, temperature=0.0, prompt_logprobs=0, output_kind=RequestOutputKind.FINAL_ONLY
         )
@@ -291,7 +291,7 @@ def _sampling_params(sampling: Sampling | None) -> Any:
 
 
 def _logprobs(output: Any) -> list[float]:
-    """Of each token of the prompt; the first has none before it and counts as certain."""
+    """The log-probability of each prompt token; the first has no context and counts as 0."""
     tokens = zip(output.prompt_token_ids, output.prompt_logprobs, strict=True)
     return [found[token].logprob if found else 0.0 for token, found in tokens]
 

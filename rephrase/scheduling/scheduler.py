@@ -1,7 +1,7 @@
 """Decide which chain sends the next request.
 
-Each variant of a document is a chain: a chunk needs the rewrite of the one before it, so it takes many chains at once to
-keep the engine full. Whenever a request ends, the next one is chosen:
+Each variant of a document is a chain: a chunk needs the rewrite of the one before it, so it takes many chains at once
+to keep the engine full. Whenever a request ends, the next one is chosen:
 
 1. among the started chains that have a request ready, the one with the earliest latest start (see below);
 2. if there is none, a new chain starts, by the same rule over all open parts.
@@ -32,8 +32,8 @@ from rephrase.records import Completion, Prompt, Sampling
 
 T = TypeVar("T")
 
-# Chains in progress per request in flight: while some wait for their check, others keep the engine full. When checks are
-# so slow that all chains wait for them, no more are started.
+# Chains in progress per request in flight: while some wait for their check, others keep the engine full. When checks
+# are so slow that all chains wait for them, no more are started.
 CHAINS_PER_REQUEST = 2
 # A chunk takes longer than one round of the engine: it waits for its check and for the engine, and may be retried.
 ROUNDS_PER_CHUNK = 1.5

@@ -76,7 +76,7 @@ def test_a_document_that_kills_the_engine_is_rejected_and_the_rest_continues(cor
     assert code == 0, err
     check_complete(Storage(out), N_DOCUMENTS, refused={"d10": "engine_killed"})
     assert 2 <= json.loads(stdout)["n_engine_restarts"] <= 5
-    assert "the engine died (the scripted engine died) and is started again" in err
+    assert "the engine died (the scripted engine died) and is being restarted" in err
 
 
 @pytest.mark.slow

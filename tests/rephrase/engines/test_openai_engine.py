@@ -202,7 +202,7 @@ def test_a_model_that_is_not_served_is_refused_with_those_that_are(serve):
 
 
 def test_an_endpoint_that_is_not_there_is_refused():
-    with pytest.raises(EngineError, match="none answers as"):
+    with pytest.raises(EngineError, match="no endpoint answers as"):
         OpenAIEngine(["http://127.0.0.1:9/v1"], give_up_after_s=0.5)
 
 

@@ -71,7 +71,7 @@ class Pages:
 
 async def told(load):
     load.refresh()
-    await load._asking
+    await load._query
     return load.value
 
 
