@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs, missing = labelled_pairs(chosen.data)
     pairs += [*translation_pairs(chosen.data), *planted_pairs(chosen.data)]
     if not pairs:
-        sys.exit(f"{chosen.data} contains none of the data sets: pass the folder that contains fidelity/ and math/")
+        sys.exit(f"{chosen.data} contains none of the data sets: pass the folder with fidelity/ and math/")
     if missing:
         print(f"missing, skipped: {', '.join(missing)}")
     scores = ScoreCache(chosen.cache)

@@ -1,4 +1,4 @@
-"""Edits of a text by character positions, and the prose in which they may be made."""
+"""Edits of a text by character position, and the prose in which they are allowed."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from rephrase.corpus.protected import protected_spans
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`new` for the characters `start` to `end`."""
+    """Replaces the characters `start` to `end` by `new`."""
 
     start: int
     end: int
@@ -26,7 +26,7 @@ _LATEX = re.compile(
 
 
 def prose(text: str) -> str:
-    """The text with blanks for formulas, code, tables and commands; every other character keeps its place."""
+    """The text with formulas, code, tables and commands blanked; all other characters keep their positions."""
     spans = [*protected_spans(text), *(match.span() for match in _LATEX.finditer(text))]
     characters = list(text)
     for start, end in spans:
@@ -35,7 +35,7 @@ def prose(text: str) -> str:
 
 
 def apply_edits(text: str, edits: Sequence[Edit]) -> str:
-    """All edits that do not overlap an earlier one."""
+    """Apply all edits that do not overlap an earlier one."""
     parts, end = [], 0
     for edit in sorted(edits, key=lambda edit: edit.start):
         if edit.start >= end:

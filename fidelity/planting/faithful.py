@@ -1,8 +1,8 @@
-"""Edits that keep the meaning of an English text: what a check must not refuse.
+"""Edits that keep the meaning of an English text: a check must not reject them.
 
-Numbers and dates in other forms, contractions, safe synonyms, a phrase of time moved to the end, sentences joined and
-parted, a person's first name left out. They find their places by plain patterns and leave formulas, code and commands
-alone. The other side of `planted`: the share refused of these texts is the share of false rejects.
+Numbers and dates in other forms, contractions, safe synonyms, a time phrase moved to the end, sentences joined and
+split, a person's first name omitted. They find places to edit by simple patterns and leave formulas, code and commands
+alone. The counterpart of `planted`: the rejected share of these texts is the false reject rate.
 """
 
 import random
@@ -27,7 +27,7 @@ _ORDINAL_CENTURIES = {
     19: "nineteenth",
     20: "twentieth",
 }
-# Nothing of the like right after or before: part of a larger number, of a date, of a formula.
+# No such character right before or after: the number would be part of a larger number, a date or a formula.
 _FREE = r"(?<![\w$€£.,/\\^_{{#:-])"
 _END = r"(?![\w^_%]|[.,:/-]\d)"
 
@@ -38,7 +38,7 @@ _FRONTED = re.compile(
 
 
 def faithful_edit(text: str, rng: random.Random, *, share: float = 0.5) -> str:
-    """The text with about this share of the places changed at which something may be said in another way."""
+    """The text with about this share of the possible edits applied."""
     for edits in _EDITS:
         text = apply_edits(text, [edit for edit in edits(text) if rng.random() < share])
     return text
@@ -111,7 +111,7 @@ def _words(text: str) -> Iterator[Edit]:
 
 
 def _moved_phrases(text: str) -> Iterator[Edit]:
-    """ "In 1990, the house burned." to "The house burned in 1990." where nothing else is parted by commas."""
+    """ "In 1990, the house burned." to "The house burned in 1990." in sentences without other commas."""
     plain = prose(text)
     for start, end in _sentences(plain):
         match = _FRONTED.fullmatch(plain[start:end])
@@ -121,7 +121,7 @@ def _moved_phrases(text: str) -> Iterator[Edit]:
 
 
 def _joined_sentences(text: str) -> Iterator[Edit]:
-    """Two short sentences become one: "A. He b." to "A, and he b."; "A; b." becomes "A. B."."""
+    """Join two short sentences, "A. He b." to "A, and he b."; split at a semicolon, "A; b." to "A. B."."""
     plain = prose(text)
     spans = _sentences(plain)
     for (_, end), (start, stop) in pairwise(spans):
@@ -135,7 +135,7 @@ def _joined_sentences(text: str) -> Iterator[Edit]:
 
 
 def _shorter_names(text: str) -> Iterator[Edit]:
-    """ "John Smith" to "Smith", after the whole name and where no other Smith is."""
+    """ "John Smith" to "Smith", after the full name and if there is no other Smith."""
     plain = prose(text)
     found = [
         match

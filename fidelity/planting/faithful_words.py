@@ -1,4 +1,4 @@
-"""Words that may stand for each other in nearly every sentence, for `faithful`."""
+"""Words that are interchangeable in nearly every sentence, for `faithful`."""
 
 
 def _table(pairs: str) -> dict[str, str]:
@@ -152,5 +152,5 @@ GIVEN_NAMES = frozenset(
     Walter Warren William Woodrow""".split()
 )
 
-# A sentence that begins with one of these may be joined to the one before it.
+# A sentence that starts with one of these may be joined to the one before it.
 OPENINGS = ("He", "She", "It", "They", "This", "These", "The", "His", "Her", "Their", "We", "There", "Its")

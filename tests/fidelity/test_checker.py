@@ -1,4 +1,4 @@
-"""The verdict: form first, then similarity, computed in batches while others wait."""
+"""The verdict: form first, then similarity, computed in batches while other requests wait."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ def completion(text):
     return Completion(text=text, finish_reason="stop", n_prompt_tokens=1, n_completion_tokens=1)
 
 
-async def test_a_close_rewrite_is_accepted_and_a_distant_one_refused_with_its_score():
+async def test_a_close_rewrite_is_accepted_and_a_distant_one_rejected_with_its_score():
     checker = Checker(BagOfWords(), FidelityConfig(min_similarity=0.6), calibration=lenient())
     good, bad = await asyncio.gather(
         checker(chunk(SOURCE), completion(REWRITE), SIMILAR), checker(chunk(SOURCE), completion(OTHER), SIMILAR)
@@ -39,16 +39,16 @@ async def test_a_close_rewrite_is_accepted_and_a_distant_one_refused_with_its_sc
     assert bad.probability is None
 
 
-async def test_bad_form_is_refused_without_asking_the_encoder():
+async def test_bad_form_is_rejected_without_calling_the_encoder():
     class Never:
         def encode(self, texts):
-            raise AssertionError("asked")
+            raise AssertionError("called")
 
     verdict = await Checker(Never(), FidelityConfig(), calibration=lenient())(chunk(SOURCE), completion(""), SIMILAR)
     assert verdict.reason == "empty"
 
 
-async def test_those_who_wait_are_checked_together():
+async def test_waiting_requests_are_checked_in_one_batch():
     sizes, gate = [], threading.Event()
 
     class Slow(BagOfWords):
@@ -66,7 +66,7 @@ async def test_those_who_wait_are_checked_together():
     assert len(sizes) <= 2
 
 
-async def test_an_encoder_that_fails_is_heard_of_and_the_next_batch_works():
+async def test_an_encoder_error_is_raised_and_the_next_batch_works():
     class Fails(BagOfWords):
         broken = True
 
@@ -83,13 +83,13 @@ async def test_an_encoder_that_fails_is_heard_of_and_the_next_batch_works():
     assert (await checker(chunk(SOURCE), completion(REWRITE), SIMILAR)).accepted
 
 
-async def test_a_text_that_the_reader_of_facts_stumbles_over_is_refused_and_its_batch_goes_on(monkeypatch):
-    def stumbles(source, rewrite, **options):
+async def test_a_text_on_which_fact_extraction_fails_is_rejected_and_its_batch_continues(monkeypatch):
+    def fails(source, rewrite, **options):
         if "Paris" not in rewrite:
             raise RecursionError("too deep")
         return compare_facts(source, rewrite, **options)
 
-    monkeypatch.setattr("fidelity.judge.compare_facts", stumbles)
+    monkeypatch.setattr("fidelity.judge.compare_facts", fails)
     checker = Checker(BagOfWords(), FidelityConfig(), calibration=lenient())
     good, bad = await asyncio.gather(
         checker(chunk(SOURCE), completion(REWRITE), {Check.FACTS}),
@@ -106,7 +106,7 @@ def encoder():
 
 
 @pytest.mark.model
-def test_the_packaged_encoder_tells_a_rewrite_from_another_subject(encoder):
+def test_the_packaged_encoder_separates_a_rewrite_from_another_topic(encoder):
     close, far = similarities(encoder, [(SOURCE, REWRITE), (SOURCE, OTHER)])
     assert close > 0.8
     assert far < 0.3
@@ -120,6 +120,6 @@ def test_vectors_have_length_one_and_long_texts_are_read_to_their_end(encoder):
     assert other @ after > other @ before + 0.3
 
 
-def test_an_encoder_that_is_not_there_is_refused_by_name():
+def test_a_missing_encoder_is_named_in_the_error():
     with pytest.raises(ValueError, match="'/no/such/model'"):
         SentenceEncoder("/no/such/model")

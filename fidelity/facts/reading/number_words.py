@@ -1,6 +1,6 @@
 """Numbers of a text in any language: digits of any script, decimal commas, number words, 万 and 亿.
 
-num2words knows the number words of some forty languages; `number_words.toml` adds inflected forms and Swahili. An
+num2words knows the number words of about forty languages; `number_words.toml` adds inflected forms and Swahili. An
 ambiguous number (1.200) keeps both readings. Dates are not recognised: a year is a number here.
 """
 

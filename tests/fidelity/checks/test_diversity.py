@@ -1,4 +1,4 @@
-"""Variants that repeat each other and outputs that all begin alike are seen."""
+"""Variants that repeat each other, and outputs with the same opening, are detected."""
 
 from scripted import BagOfWords
 
@@ -8,7 +8,7 @@ ONE = "The treaty ended the long war between the two powers and brought peace to
 OTHER = "Peace came at last when both countries signed, after years of fighting at sea and on land."
 
 
-def test_a_copy_is_refused_and_names_the_one_it_repeats():
+def test_a_copy_is_rejected_and_names_the_variant_it_repeats():
     found = near_duplicate([ONE, OTHER, ONE.replace("The treaty", "A treaty"), OTHER], BagOfWords())
     assert {later: earlier for later, (earlier, _) in found.items()} == {2: 0, 3: 1}
     assert "8-word sequences" in found[3][1]
@@ -19,7 +19,7 @@ def test_the_same_words_in_another_order_are_the_same_in_meaning():
     assert "similarity" in found[1][1]
 
 
-def test_different_variants_stay():
+def test_different_variants_are_kept():
     assert near_duplicate([ONE, OTHER], BagOfWords()) == {}
 
 

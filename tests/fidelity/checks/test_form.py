@@ -1,4 +1,4 @@
-"""What is wrong with the form of a rewrite is found, and what only looks like it is not."""
+"""Faults in the form of a rewrite are found, and what only looks like one is accepted."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_each_fault_has_its_name(rewrite, expected):
     assert reason(rewrite) == expected
 
 
-def test_a_closing_word_of_the_source_is_no_postscript():
+def test_a_closing_line_of_the_source_is_not_a_postscript():
     letter = f"{SOURCE}\n\nLet me know when you arrive."
     closing = "\n\nLet me know as soon as you are there."
     assert reason(FAITHFUL + closing, source=letter) is None
@@ -85,11 +85,11 @@ def test_a_text_the_engine_stopped_is_truncated(finish_reason):
         "The set \\[a, b\\] and the sum \\(\\left(a + b\\right)\\) hold.",
     ],
 )
-def test_good_text_is_not_refused(rewrite):
+def test_good_text_is_not_rejected(rewrite):
     assert reason(rewrite) is None
 
 
-def test_a_summary_of_a_tenth_is_good_and_of_a_hundredth_is_not():
+def test_a_summary_of_a_tenth_is_accepted_and_of_a_hundredth_is_not():
     source = " ".join(f"In the year {1000 + i} the city had {i * 317} inhabitants." for i in range(40))
     assert (
         reason(
@@ -102,16 +102,16 @@ def test_a_summary_of_a_tenth_is_good_and_of_a_hundredth_is_not():
     assert reason("The city grew.", source=source) == "too_short"
 
 
-def test_what_is_broken_in_the_source_may_be_broken_in_its_rewrite():
+def test_markup_broken_in_the_source_may_be_broken_in_its_rewrite():
     assert reason(FAITHFUL + " \\begin{proof} It is so.", source=SOURCE + " \\begin{proof}") is None
 
 
-def test_a_loop_that_stands_in_the_source_is_no_fault():
+def test_a_loop_in_the_source_is_not_a_fault():
     song = "Row, row, row your boat gently down the stream. " * 8
     assert reason(song.replace("gently", "softly").replace("Row", "Pull"), source=song) is None
 
 
-def test_a_text_that_speaks_of_refusal_itself_may_be_rewritten():
+def test_a_source_that_sounds_like_a_refusal_may_be_rewritten():
     source = "I cannot tell a lie, he said. I did cut it with my hatchet."
     assert reason("I cannot lie, said the boy, it was me who cut the tree.", source=source) is None
 

@@ -1,4 +1,4 @@
-"""Formulas, numbers and answers are found again however they are written, and missed when they are not there."""
+"""Formulas, numbers and answers are found in any notation, and reported when they are missing."""
 
 import pytest
 
@@ -42,11 +42,11 @@ def test_a_changed_formula_is_named(changed):
         ("১৬টি ডিম", "16 eggs"),
     ],
 )
-def test_a_number_may_be_written_in_another_way(source, rewrite):
+def test_a_number_may_be_written_differently(source, rewrite):
     assert lost_number(source, rewrite) is None
 
 
-def test_a_formula_may_be_spelled_in_another_way():
+def test_a_formula_may_be_spelled_differently():
     assert lost_formula(r"$\dfrac{1}{2} \leq x$", r"$\frac{1}{2} \le x$") is None
 
 

@@ -1,4 +1,4 @@
-"""Sentence against sentence: what was added, left out, split or merged."""
+"""Sentences that were added, omitted, split or merged."""
 
 import numpy as np
 from scripted import BagOfWords
@@ -12,7 +12,7 @@ def compare(source, rewrite):
     return compare_sentences([(source, rewrite)], BagOfWords())[0]
 
 
-def test_sentences_have_their_places_in_the_text():
+def test_sentences_have_their_spans_in_the_text():
     text = "Dr. Smith went home at 5.30 p.m. sharp.\n\n- He slept.  - She did not.\n***\nЭто правда. 他走了。"
     sentences = split_sentences(text)
     assert sentences[0] == "Dr. Smith went home at 5.30 p.m. sharp."
@@ -20,7 +20,7 @@ def test_sentences_have_their_places_in_the_text():
     assert not any(text[a:b] == "***" for a, b in sentences.spans)
 
 
-def test_an_added_sentence_is_pointed_out_where_it_stands():
+def test_an_added_sentence_is_reported_with_its_span():
     added = "Purple elephants juggle seven burning torches."
     report = compare(SOURCE, f"{SOURCE} {added}")
     (found,) = report.discrepancies()
@@ -29,7 +29,7 @@ def test_an_added_sentence_is_pointed_out_where_it_stands():
     assert report.scores["support_min"] < 0.3 < 0.9 < report.scores["coverage_min"]
 
 
-def test_a_sentence_left_out_is_pointed_out_but_not_of_a_summary():
+def test_an_omitted_sentence_is_reported_but_not_for_a_summary():
     whole_but_one = "The treaty was signed in Paris in 1783. Britain lost thirteen colonies by it."
     (found,) = compare(SOURCE, whole_but_one).discrepancies()
     assert found.problem == "missing"
@@ -37,7 +37,7 @@ def test_a_sentence_left_out_is_pointed_out_but_not_of_a_summary():
     assert compare(SOURCE * 3, "The treaty was signed in Paris in 1783.").discrepancies() == ()
 
 
-def test_merged_and_split_sentences_find_their_like():
+def test_merged_and_split_sentences_are_matched():
     merged = (
         "The treaty was signed in Paris in 1783, it ended a long and bitter war, Britain lost thirteen colonies by it."
     )
@@ -49,15 +49,15 @@ def test_merged_and_split_sentences_find_their_like():
 
 
 def test_each_sentence_is_encoded_once_for_all_pairs():
-    asked = []
+    encoded = []
 
     class Counting(BagOfWords):
         def encode(self, texts):
-            asked.extend(texts)
+            encoded.extend(texts)
             return super().encode(texts)
 
     compare_sentences([(SOURCE, SOURCE), (SOURCE, SOURCE + " One more came here later.")], Counting())
-    assert len(asked) == len(set(asked)) == 4
+    assert len(encoded) == len(set(encoded)) == 4
 
 
 def test_windows_are_weighted_means_of_up_to_three_sentences():
@@ -75,7 +75,7 @@ def test_a_text_without_words_gives_neutral_scores_and_no_error():
     assert compare("", "").support == ()
 
 
-def test_coverage_counts_by_length():
+def test_the_weight_of_coverage_depends_on_length():
     assert coverage_weight("x" * 100, "x" * 20) == 0
     assert coverage_weight("x" * 100, "x" * 80) == 1
     assert 0 < coverage_weight("x" * 100, "x" * 45) < 1

@@ -1,4 +1,4 @@
-"""Fitting finds what tells, keeps its direction, and its JSON gives what scikit-learn gives."""
+"""Fitting finds the informative scores, keeps their direction, and its JSON reproduces scikit-learn's predictions."""
 
 import json
 import random
@@ -35,7 +35,7 @@ def model():
     return fit_model(examples(), "knowledge", (), FEATURES, max_false_rejects=0.3)
 
 
-def test_a_fitted_model_tells_new_rows_apart(model):
+def test_a_fitted_model_separates_new_rows(model):
     new = examples(300, seed=1)
     probabilities = model.probabilities([example.scores for example in new])
     labels = np.array([example.faithful for example in new])
@@ -43,7 +43,7 @@ def test_a_fitted_model_tells_new_rows_apart(model):
     assert 0 < probabilities.min() < 0.2 < 0.8 < probabilities.max() < 1
 
 
-def test_better_scores_never_make_a_rewrite_less_probable(model):
+def test_better_scores_never_lower_the_probability(model):
     for wrong in (0.0, 1.0):
         rows = [{"support_min": s, "number_unsupported": wrong, "content_novel": 0.5} for s in np.linspace(0, 1, 50)]
         assert (np.diff(model.probabilities(rows)) >= 0).all()
@@ -51,7 +51,7 @@ def test_better_scores_never_make_a_rewrite_less_probable(model):
     assert (np.diff(model.probabilities(wrongs)) <= 0).all()
 
 
-def test_numpy_over_json_gives_what_scikit_learn_gives(tmp_path):
+def test_numpy_over_json_reproduces_scikit_learn(tmp_path):
     rows = examples()
     fitted = fit_model(rows, "knowledge", (), FEATURES, max_false_rejects=0.3)
     save_calibration(
@@ -67,8 +67,8 @@ def test_numpy_over_json_gives_what_scikit_learn_gives(tmp_path):
     assert np.allclose(loaded.probabilities([e.scores for e in new]), 1 / (1 + np.exp(-odds)), atol=1e-4)
 
 
-def test_no_row_is_judged_by_a_model_that_saw_its_group():
-    # The label is that of the group alone and no score tells it: unseen groups can only be guessed.
+def test_no_row_is_scored_by_a_model_fitted_to_its_group():
+    # The label depends only on the group and no score predicts it: unseen groups can only be guessed.
     rng = random.Random(0)
     rows = [
         Example(
@@ -83,20 +83,20 @@ def test_no_row_is_judged_by_a_model_that_saw_its_group():
     assert right.mean() < 0.65
 
 
-def test_too_few_rows_or_one_label_are_refused_with_the_count():
-    with pytest.raises(ValueError, match="^10 rows, "):
+def test_too_few_rows_or_one_label_raise_with_the_count():
+    with pytest.raises(ValueError, match="10 rows, "):
         fit_model(examples(10), "math", (), FEATURES, max_false_rejects=0.3)
     one = [Example(dataset="d", group=str(i), faithful=True, scores=e.scores) for i, e in enumerate(examples(100))]
     with pytest.raises(ValueError, match="100 rows, 100 of them faithful"):
         fit_model(one, "math", (), FEATURES, max_false_rejects=0.3)
 
 
-def test_a_file_that_is_no_calibration_is_refused_by_name():
+def test_a_file_that_is_not_a_calibration_is_named_in_the_error():
     with pytest.raises(ValueError, match=r"'mine.json'.*models"):
         parse_calibration('{"format": 1, "fitted": {}, "undecided": [0, 1]}', "mine.json")
 
 
-def test_the_shipped_weights_serve_every_kind_and_know_only_scores_that_exist():
+def test_the_shipped_weights_cover_every_kind_and_use_only_existing_scores():
     from fidelity.judge import BASE_SCORES, TIER_SCORES
 
     calibration = load_calibration()

@@ -1,4 +1,4 @@
-"""A planted error is one change at its span, is seeded, and the edits that keep the meaning are no errors."""
+"""A planted error changes only its span and depends only on the seed; faithful edits are not errors."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Every score is there for every pair, is neutral without facts, and moves when its fact is changed."""
+"""Every pair has every score; scores are neutral without facts and react to a changed fact."""
 
 import pytest
 
@@ -11,11 +11,11 @@ SOURCE = (
 
 
 @pytest.mark.parametrize("pair", [("", ""), ("a", ""), ("", "b"), ("$x$", "…"), ("词", "word"), ("1", "2\n\n3")])
-def test_every_score_is_there_for_any_text(pair):
+def test_any_text_has_every_score(pair):
     assert tuple(compare_facts(*pair).scores) == FACT_SCORES
 
 
-def test_a_text_is_true_to_itself():
+def test_a_text_is_faithful_to_itself():
     report = compare_facts(SOURCE, SOURCE)
     assert not report.discrepancies
     counts = ("unsupported", "missing", "exchanged", "mismatch", "errors")
@@ -39,7 +39,7 @@ def test_a_text_is_true_to_itself():
         ("John Adams and Thomas Jefferson", "John Jefferson and Thomas Adams", "name_recombined", "name"),
     ],
 )
-def test_a_changed_fact_is_seen_and_named(old, new, score, kind):
+def test_a_changed_fact_is_detected_and_named(old, new, score, kind):
     report = compare_facts(SOURCE, SOURCE.replace(old, new))
     assert report.scores[score] >= 0.5
     assert kind in {discrepancy.kind for discrepancy in report.discrepancies}

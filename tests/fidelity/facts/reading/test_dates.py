@@ -1,4 +1,4 @@
-"""One date in many forms is one date; a less exact one is supported by a more exact one and not the other way."""
+"""A date is the same in any form; a more exact date supports a less exact one, not the other way round."""
 
 import datetime
 
@@ -42,7 +42,7 @@ def test_another_day_is_not_the_same(day, shift):
         ("the sixties", "1963"),
     ],
 )
-def test_the_less_exact_date_holds_the_more_exact_one(less, more):
+def test_the_less_exact_date_contains_the_more_exact_one(less, more):
     (a,), (b,) = english_dates(less), english_dates(more)
     assert inside(a, b)
     assert not inside(b, a)

@@ -1,4 +1,4 @@
-"""Formulas are equal up to their form, steps are worked out, answers are compared; nothing can run for long."""
+"""Formulas are equal up to notation, steps are evaluated, answers are compared; nothing can run for long."""
 
 import threading
 import time
@@ -23,11 +23,11 @@ from fidelity.facts.reading.mathematics import arithmetic, equal_formulas, final
         ("x=2", "x=3", False),
     ],
 )
-def test_equal_up_to_form(a, b, equal):
+def test_equal_up_to_notation(a, b, equal):
     assert equal_formulas(normal_form(a), normal_form(b)) is equal
 
 
-def test_what_could_run_for_minutes_is_not_tried_and_threads_are_no_matter():
+def test_slow_inputs_are_skipped_and_threads_work():
     found = []
     started = time.monotonic()
 
@@ -61,7 +61,7 @@ def test_steps(text, found):
     assert [(step.left, step.claimed, step.holds) for step in steps(text)] == found
 
 
-def test_arithmetic_is_no_python():
+def test_arithmetic_does_not_evaluate_python():
     assert arithmetic("2*(3+4)") == 14
     assert arithmetic("1/0") is None
     assert arithmetic("2**9") is None
@@ -93,7 +93,7 @@ def test_a_wrong_answer_and_a_wrong_step_are_named():
     assert right.scores["answer_mismatch"] == right.scores["step_errors"] == right.scores["number_unsupported"] == 0
 
 
-def test_one_of_two_equal_formulas_changed():
+def test_one_of_two_similar_formulas_changed():
     source = "The value $x+1$ is odd when cats sleep.\n\nThe bound $x-1$ holds if dogs bark loudly."
     report = compare_facts(source, source.replace("$x-1$", "$x+1$"))
     assert report.scores["formula_exchanged"] > 0

@@ -1,4 +1,4 @@
-"""Names are known again in part, as initials, as acronyms and as demonyms; others are not."""
+"""Names are recognised in part, as initials, acronyms and demonyms; other names are not."""
 
 import pytest
 
@@ -68,5 +68,5 @@ def test_another_name(source, rewrite):
         ("It rose from 5 to 9 points.", "It rose from 9 to 5 points.", True),
     ],
 )
-def test_two_that_changed_places(source, rewrite, swapped):
+def test_two_swapped_facts(source, rewrite, swapped):
     assert (compare_facts(source, rewrite).scores["swap"] >= 0.5) is swapped

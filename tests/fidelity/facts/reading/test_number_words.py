@@ -38,7 +38,7 @@ def test_values(language, text, values):
         ("0,125", (0.125,)),
     ],
 )
-def test_what_can_be_read_in_two_ways_keeps_both(written, values):
+def test_an_ambiguous_number_keeps_both_readings(written, values):
     assert readings(written) == values
 
 
@@ -46,7 +46,7 @@ GERMAN = "Anna kauft drei Bücher für 1.200,50 Euro und fährt dann mit 15 Freu
 ENGLISH = "Anna buys three books for 1,200.50 euros and then drives home for 2.5 hours with 15 friends."
 
 
-def test_a_true_translation_has_all_numbers():
+def test_a_correct_translation_has_all_numbers():
     report = compare_facts(GERMAN, ENGLISH, source_language="de")
     assert not report.discrepancies
     assert report.scores["number_support"] == report.scores["number_coverage"] == 1

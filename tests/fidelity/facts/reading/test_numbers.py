@@ -1,4 +1,4 @@
-"""The same number in other forms is the same, another number is not."""
+"""A number equals itself in any form and no other number."""
 
 import pytest
 from hypothesis import given

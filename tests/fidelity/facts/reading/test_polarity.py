@@ -1,10 +1,10 @@
-"""A sentence that was turned around is seen; one that says the same with other words is not."""
+"""A reversed sentence is detected; one that says the same in other words is not reported."""
 
 import pytest
 
 from fidelity.facts.comparing.compare import compare_facts
 
-TURNED = [
+REVERSED = [
     ("The bridge was safe for heavy trains.", "The bridge was not safe for heavy trains.", "negation_mismatch"),
     ("The council did not approve the plan.", "The council approved the plan.", "negation_mismatch"),
     ("The treaty was signed without a vote.", "The treaty was signed with a vote.", "negation_mismatch"),
@@ -27,8 +27,8 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize(("source", "rewrite", "score"), TURNED)
-def test_a_sentence_turned_around(source, rewrite, score):
+@pytest.mark.parametrize(("source", "rewrite", "score"), REVERSED)
+def test_a_reversed_sentence(source, rewrite, score):
     assert compare_facts(source, rewrite).scores[score] >= 0.5
     assert compare_facts(rewrite, source).scores[score] >= 0.5
 
