@@ -1,17 +1,17 @@
-# Every target sets up what it needs, in .venv, from requirements.lock.
+# Every target sets up what it needs in .venv, from requirements.lock.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test reference test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference browser test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
-install: .venv/.installed ## create .venv with everything, for CPUs
+install: .venv/.installed ## create .venv with all dependencies, for CPUs
 
-# The lock is complete, so pip need not resolve; and --no-deps leaves out what does not work beside the CPU build of
-# torch (see pyproject.toml). The CPU build of torch is not on PyPI: where pip finds none, uv knows PyTorch's own index.
+# The lock is complete, so pip need not resolve; --no-deps also leaves out packages that do not work with the CPU build
+# of torch (see pyproject.toml). That build is not on PyPI: if pip does not find it, uv uses PyTorch's own index.
 .venv/.installed: requirements.lock pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) install -q --no-deps torch==2.13.0+cpu \
@@ -20,7 +20,7 @@ install: .venv/.installed ## create .venv with everything, for CPUs
 	$(PIP) install -q --no-deps -e .
 	touch $@
 
-demo: install ## rewrite real documents with real models; minutes on two cores
+demo: install ## rewrite real documents with real models; takes minutes on two cores
 	$(BIN)/palimpsest demo
 
 test: install ## lint, types, layers and all tests
@@ -28,67 +28,75 @@ test: install ## lint, types, layers and all tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n logical --dist worksteal -p no:randomly
 
-reference: install ## renew docs/reference.md from the code
+test-random: install ## all tests in random order; SEED=number repeats an order
+	$(BIN)/pytest -q -n logical --dist worksteal $(if $(SEED),--randomly-seed=$(SEED))
+
+reference: install ## regenerate docs/reference.md from the code
 	$(BIN)/python docs/make_reference.py
 
-test-browser: install ## Prefect's UI and reports in a real browser (Chromium); SCREENSHOTS=folder keeps pictures
+browser: install ## install a browser for the browser tests
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| { command -v apt-get && test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
+		|| $(BIN)/playwright install chromium
+
+test-browser: install ## Prefect's UI and reports in a real browser (Chromium); SCREENSHOTS=folder saves screenshots
 	$(BIN)/pytest -q -m browser --timeout 600
 
-test-slow: install ## the real model behind a real server; ten minutes
+test-slow: install ## the real model behind a real server; takes ten minutes
 	$(BIN)/pytest -q -m slow --timeout 1200
 
-test-chaos: install ## kill it, fill its disk, break its servers; fifteen minutes
+test-chaos: install ## kills, full disks, broken servers; takes fifteen minutes
 	$(BIN)/pytest -q -m chaos --timeout 900
 
 # The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
-bench-recipes: install ## every recipe on real text of its kind; DATA=folder
+bench-recipes: install ## every recipe on real text of its domain; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_recipes.py $(DATA)
 
-bench-fidelity: install ## does the verdict tell faithful rewrites from others; DATA=folder
+bench-fidelity: install ## how well the verdict separates faithful rewrites from others; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_fidelity.py $(DATA) $(ARGS)
 
-bench-fidelity-speed: install ## what each tier of the verdict costs; DATA=folder
+bench-fidelity-speed: install ## the cost of each tier of the verdict; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_fidelity_speed.py $(DATA)
 
-weights: install ## fit the calibration that ships; DATA=folder
+weights: install ## fit the shipped calibration; DATA=folder
 	$(BIN)/python -m fidelity.fitting.train_calibration $(DATA) $(ARGS) \
 		--likelihood-model "$$($(BIN)/python -c 'from rephrase.models.resolve import packaged_model; print(packaged_model())')"
 
-bench-injection: install ## are orders in documents obeyed; DATA=folder
+bench-injection: install ## whether models obey instructions in documents; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)
 
-bench-hints: install ## what a hint is worth to a second try; DATA=folder
+bench-hints: install ## how much a hint helps a second attempt; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_hints.py $(DATA)
 
-bench-train: install ## training speed, loader speed; DATA=folder with documents/*.jsonl
+bench-train: install ## training and loader speed; DATA=folder with documents/*.jsonl
 	$(BIN)/python tests/benchmarks/bench_train.py
 	$(BIN)/python tests/benchmarks/bench_loader.py $(DATA)
 
-bench-muon: install ## Muon against AdamW, and what QK-Clip does; DATA=folder OUT=folder
+bench-muon: install ## Muon against AdamW, and the effect of QK-Clip; DATA=folder OUT=folder
 	$(BIN)/python tests/benchmarks/bench_muon.py $(DATA)
 	$(BIN)/python tests/benchmarks/bench_muon_clip.py $(DATA) $(OUT)
 
-bench-utility: install ## does token utility rank planted text rightly; DATA=folder
+bench-utility: install ## whether token utility ranks planted text correctly; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)
 
 bench-throughput: install ## the flow against bare vLLM and datatrove; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_throughput.py $(DATA)
 
-bench-scheduler: install ## the scheduler on a simulated engine, against what no schedule can beat; DATA=folder
+bench-scheduler: install ## the scheduler on a simulated engine, against a lower bound; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_scheduler.py $(DATA)
 
 bench-memory: install ## peak memory at ten times the documents
 	$(BIN)/python tests/benchmarks/bench_memory.py
 
-bench-report: install ## time, memory and size of a report on made-up runs of up to 100,000 rewrites
+bench-report: install ## time, memory and size of reports on synthetic runs of up to 100,000 rewrites
 	$(BIN)/python tests/benchmarks/bench_report.py
 
-lock: ## renew requirements.lock from pyproject.toml
+lock: ## update requirements.lock from pyproject.toml
 	$(PIP) install -q uv
 	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra models --extra s3 --extra ray --extra dev --universal \
 		--no-annotate --no-header --upgrade -q -o requirements.lock
 
-clean: ## remove the environment and what the demo wrote
+clean: ## remove the environment and the demo output
 	rm -rf .venv demo-output

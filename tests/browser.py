@@ -20,7 +20,7 @@ def open_browser() -> Iterator[Browser]:
         except Error as error:
             if os.environ.get("CI_BROWSER"):
                 raise
-            pytest.skip(f"no browser: install chromium, or run `playwright install chromium` ({str(error)[:80]})")
+            pytest.skip("no browser, so what needs one is not tested: `make browser` installs one")
         try:
             yield browser
         finally:

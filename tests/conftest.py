@@ -1,6 +1,7 @@
-"""Tests keep Prefect's database, and what they cache, to themselves."""
+"""Tests keep Prefect's database, and what they cache, to themselves; those that run in parallel share the cores."""
 
 import os
+import sys
 import tempfile
 
 _home = tempfile.mkdtemp(prefix="palimpsest-tests-prefect-")
@@ -11,7 +12,17 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
 )
 os.environ.pop("PREFECT_API_URL", None)
+if n_workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    # Two processes that each spin as many threads as there are cores mostly wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // n_workers)))
 
 from rephrase.engines.vllm_engine import set_environment  # noqa: E402  before torch is imported
 
 set_environment()
+
+
+def pytest_sessionfinish() -> None:
+    """Stop Prefect's temporary server now: at exit it logs to a stream that pytest has closed."""
+    if module := sys.modules.get("prefect.server.api.server"):
+        for server in [*module.SubprocessASGIServer._instances.values()]:
+            server.stop()
