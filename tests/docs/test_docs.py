@@ -1,4 +1,4 @@
-"""The pages under docs/: every command in them is known, those marked are run, links lead somewhere."""
+"""The documentation: every command in it exists, marked blocks run, links resolve, generated parts are up to date."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from served import TESTS, environment
 from flows.cli.app import app
 
 ROOT = TESTS.parent
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "infra" / "README.md"])
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "infra" / "README.md"])
 
 
 def blocks(page, info):
@@ -59,6 +59,12 @@ def test_the_how_to_does_what_it_says(tmp_path):
 def test_the_reference_is_what_the_code_says():
     written = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["reference"]()
     assert (ROOT / "docs" / "reference.md").read_text("utf-8") == written, "run: python docs/make_reference.py"
+
+
+def test_the_architecture_page_is_what_the_code_says():
+    shown = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    written = runpy.run_path(str(ROOT / "docs" / "make_architecture.py"))["page"](shown)
+    assert shown == written, "run: python docs/make_architecture.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
