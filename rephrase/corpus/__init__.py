@@ -1,4 +1,4 @@
-"""Source files, and the text in them: reading, sampling, language, protected spans, chunks.
+"""Source files and their text: reading, sampling, language detection, protected spans, chunks.
 
-Nothing here knows of prompts, models or outputs.
+Nothing here depends on prompts, engines or outputs.
 """

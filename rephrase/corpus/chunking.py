@@ -1,13 +1,13 @@
-"""Cut a document into chunks of at most so many tokens, at the best boundary there is.
+"""Split a document into chunks of bounded token count, at the best boundaries available.
 
-The cut is lossless: the chunks' texts joined are the document. White space stays with the text before it.
+The split is lossless: the joined texts of the chunks are the document. Whitespace stays with the text before it.
 
     "# A\n\nOne. Two.\n\n# B\n\nThree."  with a budget of 6 words
      └──────── chunk 0 ──────┘└─ chunk 1 ─┘
 
-Boundaries come in strengths. A span over the budget is cut at the strongest boundaries inside it, the pieces that are
-still too large at the next weaker ones, and neighbours are then joined again while they fit. Joining aims at chunks of
-equal size rather than at full ones with a crumb at the end: a crumb gives a model nothing to rewrite.
+Boundaries are ranked by strength. A span over the budget is split at the strongest boundaries inside it, pieces that
+are still too large at the next weaker ones, and neighbours are then merged while they fit. Merging aims at chunks of
+equal size rather than full ones with a tiny last one, which would give a model nothing to rewrite.
 """
 
 import bisect
@@ -21,7 +21,7 @@ from rephrase.corpus.protected import Span, protected_spans
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk, Document
 
-# Strongest first. Each pattern ends where the text may be cut.
+# Strongest first. Each pattern ends where the text may be split.
 _HEADING = re.compile(
     r"(?:\A|\n)(?=[ \t]{0,3}\#{1,6}[ \t]|[ \t]*\\(?:part|chapter|section|subsection|subsubsection|paragraph)\*?[\[{])"
 )
@@ -33,15 +33,15 @@ _HEADINGS, _PARAGRAPHS, _SENTENCES, _CLAUSES, _SPACES, _TOKENS = range(6)
 
 
 def chunk_document(document: Document, tokenizer: Tokenizer, max_tokens: int) -> list[Chunk]:
-    """Cut `document.text` into chunks of at most `max_tokens` tokens each.
+    """Split `document.text` into chunks of at most `max_tokens` tokens each.
 
-    Only a single character that is more tokens than that makes a larger chunk.
+    A chunk is larger only if a single character takes more tokens than that.
 
     Raises:
         ValueError: `max_tokens` is not positive.
     """
     if max_tokens < 1:
-        raise ValueError(f"a chunk needs room for at least one token, not {max_tokens}")
+        raise ValueError(f"a chunk must hold at least one token, not {max_tokens}")
     return [
         Chunk(document_id=document.id, index=index, start=start, end=end, text=document.text[start:end], n_tokens=n)
         for index, (start, end, n) in enumerate(_cut(document.text, document.language or "en", tokenizer, max_tokens))
@@ -51,8 +51,8 @@ def chunk_document(document: Document, tokenizer: Tokenizer, max_tokens: int) ->
 def _cut(text: str, language: str, tokenizer: Tokenizer, max_tokens: int) -> list[tuple[int, int, int]]:
     """(start, end, number of tokens) of each chunk.
 
-    Tokens are counted once, on the whole text. Cut loose, a chunk may be a token or two longer, because tokens merge
-    across the cut; so each chunk is counted again and one that came out too long is cut with a smaller budget.
+    Tokens are counted once, on the whole text. On its own, a chunk may be a token or two longer, because tokens merge
+    across boundaries; so each chunk is counted again, and one that is too long is split with a smaller budget.
     """
     chunks: list[tuple[int, int, int]] = []
     todo = [(0, len(text), max_tokens)]
@@ -68,7 +68,7 @@ def _cut(text: str, language: str, tokenizer: Tokenizer, max_tokens: int) -> lis
                 redo.append((*span, smaller if smaller < budget else max(1, budget // 2)))
             else:
                 redo.append((*span, -n_tokens))
-        # What needs another cut goes back in order; the rest is done as soon as all before it is.
+        # Spans to split again go back in order; a finished one (negative count) is done once all before it are.
         for item in reversed(redo):
             todo.append(item)
         while todo and todo[-1][2] <= 0:
@@ -96,7 +96,7 @@ class _Cutter:
         self._found: dict[int, list[int]] = {}
 
     def boundaries(self, strength: int) -> list[int]:
-        """Found when first asked for: most texts need none of the weaker ones, of which there are many."""
+        """Computed on first use: most texts need none of the weaker ones, of which there are many."""
         if strength not in self._found:
             self._found[strength] = _outside(self.whole, self._find[strength]())
         return self._found[strength]
@@ -111,7 +111,7 @@ class _Cutter:
         if self.n_tokens(start, end) <= self.budget:
             return [(start, end)]
         if strength > _TOKENS:
-            # One character of many tokens, or marks that belong together: nothing is left but to cut by characters.
+            # One character of many tokens, or combining characters: only a split by characters is left.
             return self._join([(i, i + 1) for i in range(start, end)])
         positions = self.boundaries(strength)
         inside = positions[bisect.bisect_right(positions, start) : bisect.bisect_left(positions, end)]
@@ -123,15 +123,15 @@ class _Cutter:
         return self._join(pieces)
 
     def _join(self, pieces: list[Span]) -> list[Span]:
-        """Join neighbours, in order, to chunks of about equal size within the budget."""
+        """Merge neighbours, in order, into chunks of about equal size within the budget."""
         total = self.n_tokens(pieces[0][0], pieces[-1][1])
         target = total / -(-total // self.budget)
         joined = [pieces[0]]
         for start, end in pieces[1:]:
             last_start, last_end = joined[-1]
             n_last, n_both = self.n_tokens(last_start, last_end), self.n_tokens(last_start, end)
-            # A piece goes to the chunk before it when that brings the chunk nearer to its target, and a heading is
-            # never left behind at the end of a chunk.
+            # A piece joins the chunk before it if that brings the chunk nearer to its target size, and a heading is
+            # never left at the end of a chunk.
             nearer = n_both - target <= target - n_last
             if n_both <= self.budget and (nearer or self._is_heading(last_start, last_end)):
                 joined[-1] = (last_start, end)
@@ -161,7 +161,7 @@ def _sentence_ends(text: str, language: str) -> list[int]:
 
 
 def _may_cut(text: str, position: int) -> bool:
-    """Not before a mark that combines with the character before it, nor inside a line end."""
+    """Not before a combining character, nor inside a CRLF."""
     if not 0 < position < len(text):
         return False
     before, after = text[position - 1], text[position]

@@ -1,4 +1,4 @@
-"""The spans of a text that a cut would break: formulas, code, rows of tables."""
+"""The spans of a text that must not be split: formulas, code, table rows."""
 
 import re
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ _CONSTRUCT = re.compile(
       (?P<fence>^[ \t]*(?P<tick>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=tick)[ \t]*$)
     | (?P<code>(?<!`)`[^`\n]+`(?!`))
     | (?P<display>(?<!\\)\$\$.+?(?<!\\)\$\$)
-    # As in Pandoc: a dollar before a space or after one is money, and so is one before a digit.
+    # As in Pandoc: an opening dollar before a space, or a closing one after a space or before a digit, is money.
     | (?P<inline>(?<![\\$])\$(?![\s$])(?:\\.|[^$\\\n]|\n(?![ \t]*\n))*?(?<![\s\\])\$(?!\d))
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 _ENVIRONMENT = re.compile(r"\\(begin|end)\{([^{}\n]+)\}")
 _FORMULA_GROUPS = {"display", "inline"}
-# Not the line break with space of "\\\\[2pt]".
+# Not the line break with spacing "\\\\[2pt]".
 _BRACKET = re.compile(r"(?<!\\)\\([\[\]()])")
-# Markdown's brackets, as in "[he \\[the king\\] said": nothing but words, and one that is no product of letters.
+# Escaped Markdown brackets, as in "[he \\[the king\\] said": only words, one of them too long for a product of letters.
 _WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s,.;:'’-]+[^\W\d_]+)*[.,;]?", re.DOTALL)
 _MATH_ENVIRONMENT = re.compile(
     r"\\begin\{(?:equation|align|alignat|gather|multline|flalign|eqnarray|displaymath|math|split|cases|array|[a-z]*matrix)\*?\}"
@@ -29,9 +29,9 @@ Span = tuple[int, int]
 
 
 def protected_spans(text: str) -> list[Span]:
-    r"""Half-open character spans that should stay whole, sorted by start; an environment's span holds its inner ones.
+    r"""Half-open character spans to keep whole, sorted by start; an environment's span contains its inner ones.
 
-    They are `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{…}…\end{…}`, fenced and inline code, and rows of tables.
+    They are `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{…}…\end{…}`, fenced and inline code, and table rows.
     """
     spans = [match.span() for match in _CONSTRUCT.finditer(text)]
     spans.extend(_brackets(text))
@@ -41,7 +41,7 @@ def protected_spans(text: str) -> list[Span]:
 
 
 def _nested(spans: list[Span]) -> list[Span]:
-    """Without those that overlap an earlier one but are not inside it: together the two would protect too much."""
+    """Drop spans that overlap an earlier one without being inside it: together the two would protect too much."""
     kept: list[Span] = []
     open_ends: list[int] = []
     for start, end in spans:
@@ -54,7 +54,7 @@ def _nested(spans: list[Span]) -> list[Span]:
 
 
 def _brackets(text: str) -> Iterator[Span]:
-    r"""`\[…\]` and `\(…\)`, found in one pass: one that is never closed must not cost a search to the end."""
+    r"""`\[…\]` and `\(…\)`, found in one pass: an unclosed bracket must not cost a search to the end."""
     opened: dict[str, int] = {}
     for match in _BRACKET.finditer(text):
         sign = match.group(1)
@@ -67,7 +67,7 @@ def _brackets(text: str) -> Iterator[Span]:
 
 
 def _environments(text: str) -> Iterator[Span]:
-    """Matching begin and end, nested ones too; one that is never closed protects nothing."""
+    """Matching begin and end, including nested ones; an unclosed environment protects nothing."""
     open_at: list[tuple[str, int]] = []
     for match in _ENVIRONMENT.finditer(text):
         command, name = match.groups()
@@ -82,7 +82,7 @@ def _environments(text: str) -> Iterator[Span]:
 
 
 def outermost(spans: list[Span]) -> list[Span]:
-    """Of nested spans, sorted by start, those that no other holds."""
+    """Of nested spans, sorted by start, those that no other contains."""
     kept: list[Span] = []
     for start, end in spans:
         if not kept or start >= kept[-1][1]:
@@ -104,7 +104,7 @@ def code_spans(text: str) -> list[Span]:
 
 
 def without_protected(text: str) -> str:
-    """The prose of a text: formulas, code and tables give way to a space."""
+    """The prose of a text: formulas, code and tables are replaced by a space."""
     parts, end = [], 0
     for start, stop in outermost(protected_spans(text)):
         parts.append(text[end:start])

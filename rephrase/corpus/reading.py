@@ -1,7 +1,7 @@
-"""Stream documents out of Parquet, JSON Lines and text files on any fsspec filesystem.
+"""Stream documents from Parquet, JSON Lines and text files on any fsspec filesystem.
 
-Every record of a file comes out once and in order: as a Document, or as an UnreadableRecord that says what was wrong
-with it. Memory holds one record, or one small batch of Parquet rows, at a time.
+Every record of a file comes out once and in order: as a Document, or as an UnreadableRecord with the reason. Memory
+holds one record, or one small batch of Parquet rows, at a time.
 """
 
 import io
@@ -27,15 +27,15 @@ JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", 
 PARQUET_SUFFIXES = (".parquet",)
 SUFFIXES = TEXT_SUFFIXES + JSONL_SUFFIXES + PARQUET_SUFFIXES
 
-# Of a record that is refused, so much of the text is kept.
+# How much text of a rejected record is kept.
 KEPT_CHARACTERS = 100_000
 PARQUET_BATCH_ROWS = 16
-# Python reads no further into one line than this, so that a file without line ends cannot fill the memory.
+# The most that is kept of one line, so that a file without line ends cannot fill the memory.
 MAX_LINE_BYTES = 256 << 20
 
 
 def _compiled(expression: str) -> ParsedResult:
-    """A field's name may be no expression: "my text", "raw-text"."""
+    """A field name need not be a valid expression: "my text", "raw-text"."""
     try:
         return jmespath.compile(expression)
     except jmespath.exceptions.JMESPathError:
@@ -65,7 +65,7 @@ class Fields:
                 _compiled(expression)
             except jmespath.exceptions.JMESPathError as error:
                 raise ValueError(
-                    f"--{name}-field {expression!r} is no field name or JMESPath expression: {error}"
+                    f"--{name}-field {expression!r} is neither a field name nor a JMESPath expression: {error}"
                 ) from error
 
 
@@ -78,7 +78,7 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """A file of the corpus. `name` is its path below SOURCE, `version` whatever changes when the file does."""
+    """A file of the corpus. `name` is its path below SOURCE; `version` is a value that changes with its content."""
 
     path: str
     name: str
@@ -95,13 +95,13 @@ class Position:
 
 
 def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile], list[str]]:
-    """The readable files of a file, folder or glob, sorted by path, and the names of those in a format we do not read.
+    """The input files of a file, folder or glob, sorted by path, and the names of files in other formats.
 
-    What lies in the folder `output` is not part of the corpus.
+    Files in the folder `output` are not part of the corpus.
 
     Raises:
         FileNotFoundError: there is nothing at `source`.
-        ValueError: there are files but none in a format we read.
+        ValueError: there are files, but none in a supported format.
     """
     fs, root = fsspec.core.url_to_fs(source)
     if fs.isdir(root):
@@ -132,14 +132,14 @@ def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile]
 
 
 def has_changed(file: InputFile) -> bool:
-    """Whether the file is no longer the one that was listed."""
+    """Whether the file has changed since it was listed."""
     fs, path = fsspec.core.url_to_fs(file.path)
     fs.invalidate_cache()
     return _state(fs, path) != (file.n_bytes, file.version)
 
 
 def _state(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
-    """Size and version of a file; of one that is not there, such as a broken link, neither."""
+    """Size and version of a file; 0 and "" if it does not exist, such as a broken link."""
     try:
         info = fs.info(path)
     except OSError as error:
@@ -157,7 +157,7 @@ def read_file(
 ) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
     """The records of a file from `start` on, each with the position after it.
 
-    A file that is cut off, or not what its name says, ends in one UnreadableRecord that says so.
+    A file that is truncated, or not in the format of its name, ends in one UnreadableRecord.
     """
     if file.path.endswith(TEXT_SUFFIXES):
         read = _read_text
@@ -175,10 +175,10 @@ def read_file(
 
 
 def count_records(file: InputFile) -> int:
-    """How many records a file holds, without parsing them.
+    """How many records a file has, without parsing them.
 
     Raises:
-        UnreadableFileError: it is cut off, or not what its name says.
+        UnreadableFileError: it is truncated, or not in the format of its name.
     """
     if file.path.endswith(TEXT_SUFFIXES):
         return 1
@@ -200,7 +200,7 @@ def _read_text(
     except UnicodeDecodeError as error:
         yield _unreadable(file, 0, "invalid_utf8", str(error), data), Position(record=1)
         return
-    # The field options are for records with fields.
+    # The field options do not apply: the record has only a text.
     plain = ReadOptions(domain=options.domain, max_document_chars=options.max_document_chars)
     yield _document(file, 0, record, plain), Position(record=1)
 
@@ -228,17 +228,20 @@ def _read_jsonl(
 
 
 def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
-    """The lines of a JSON Lines file and the byte at which each ends, from `start` on; compressed files start over."""
+    """The lines of a JSON Lines file from `start` on, each with the byte at which it ends.
+
+    A compressed file is read from its beginning.
+    """
     codec = {"gz": "gzip", "zst": "zstd"}.get(file.path.rsplit(".", 1)[-1])
     compressed = codec is not None
     with _readable(file), fsspec.open(file.path, "rb") as raw:
         stream: IO[bytes] = raw
         if compressed:
-            # Arrow's stream, unlike others, says so when a file is cut off.
+            # Arrow's stream, unlike others, raises an error for a truncated file.
             stream = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw), codec))
         else:
             raw.seek(start.byte)
-            if isinstance(raw, AbstractBufferedFile):  # of an object store: its own readline takes no limit
+            if isinstance(raw, AbstractBufferedFile):  # on an object store, whose readline takes no limit
                 stream = io.BufferedReader(raw)
         position, skip = (0, start.record) if compressed else (start.byte, 0)
         while line := stream.readline(MAX_LINE_BYTES):
@@ -262,7 +265,7 @@ def _read_parquet(
         parquet = pq.ParquetFile(raw)
         columns = parquet.schema_arrow.names
         wanted = {fields.text, fields.id, fields.title, fields.language, *fields.metadata}
-        # An expression may look anywhere; plain names need no other column.
+        # An expression may use any column; plain names need only their own.
         names = [name for name in columns if name in wanted] if all(map(str.isidentifier, wanted)) else columns
         groups: list[int] = []
         index = 0
@@ -288,7 +291,7 @@ def _parquet_record(
         text = batch.column(options.fields.text)[row] if options.fields.text in batch.schema.names else None
         data = text.as_buffer().to_pybytes() if isinstance(text, pa.StringScalar | pa.LargeStringScalar) else b""
         return _unreadable(file, index, "invalid_utf8", str(error), data)
-    except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:  # a date Python cannot hold, and the like
+    except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:  # such as a date outside Python's range
         return _unreadable(file, index, "bad_value", f"{type(error).__name__}: {error}", "")
     return _document(file, index, record, options)
 
@@ -296,19 +299,19 @@ def _parquet_record(
 def _document(file: InputFile, index: int, record: object, options: ReadOptions) -> Document | UnreadableRecord:
     fields = options.fields
 
-    def refuse(reason: str, detail: str, text: str = "") -> UnreadableRecord:
+    def reject(reason: str, detail: str, text: str = "") -> UnreadableRecord:
         return _unreadable(file, index, reason, detail, text or _as_json(record), given_id)
 
     given_id = ""
     if not isinstance(record, Mapping):
-        return refuse("not_an_object", f"a {type(record).__name__} stands where an object with fields should")
+        return reject("not_an_object", f"expected an object with fields, got a {type(record).__name__}")
     identifier = _search(fields.id, record)
-    if isinstance(identifier, float):  # a column of whole numbers with gaps comes as one of floats
+    if isinstance(identifier, float):  # a column of integers with gaps is read as floats
         identifier = None if identifier != identifier else int(identifier) if identifier.is_integer() else identifier
     if isinstance(identifier, str | int) and not isinstance(identifier, bool):
         given_id = _printable(str(identifier).strip())
     elif identifier is not None:
-        return refuse("bad_id", f"{fields.id!r} is a {type(identifier).__name__}, not a text or a whole number")
+        return reject("bad_id", f"{fields.id!r} is a {type(identifier).__name__}, not a string or an integer")
     text = _search(fields.text, record)
     if isinstance(text, bytes):
         try:
@@ -320,16 +323,16 @@ def _document(file: InputFile, index: int, record: object, options: ReadOptions)
     if text is None:
         top = fields.text.split(".")[0].split("[")[0]
         detail = f"fields: {', '.join(map(str, record))}"
-        return refuse("null_text" if top in record else "missing_text", f"{fields.text!r} holds nothing; {detail}")
+        return reject("null_text" if top in record else "missing_text", f"{fields.text!r} is empty; {detail}")
     if not isinstance(text, str):
-        return refuse("not_text", f"{fields.text!r} is a {type(text).__name__}")
+        return reject("not_text", f"{fields.text!r} is a {type(text).__name__}")
     if not text.strip():
-        return refuse("empty_text", f"{fields.text!r} holds {len(text)} characters of white space", text)
+        return reject("empty_text", f"{fields.text!r} is {len(text)} characters of whitespace", text)
     if _printable(text) != text:
-        return refuse("invalid_unicode", f"{fields.text!r} holds half of a surrogate pair", text)
+        return reject("invalid_unicode", f"{fields.text!r} contains a lone surrogate", text)
     if len(text) > options.max_document_chars:
-        limit = f"{len(text):,} characters are over --max-document-chars {options.max_document_chars:,}"
-        return refuse("document_too_long", limit, text)
+        limit = f"{len(text):,} characters exceed --max-document-chars {options.max_document_chars:,}"
+        return reject("document_too_long", limit, text)
     title, language = _search(fields.title, record), _search(fields.language, record)
     return Document(
         id=given_id or digest(file.name, index),
@@ -364,7 +367,7 @@ def _as_json(record: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """JSON can spell half of a surrogate pair, which no file can hold."""
+    """JSON can encode a lone surrogate, which UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -396,19 +399,19 @@ def _readable(file: InputFile) -> Iterator[None]:
     except (EOFError, OSError, pa.ArrowException) as error:
         if _is_transient_store_error(file.path, error):
             raise
-        raise UnreadableFileError(f"{file.path} cannot be read on: {error}") from error
+        raise UnreadableFileError(f"{file.path} cannot be read further: {error}") from error
 
 
 def _is_transient_store_error(url: str, error: Exception) -> bool:
-    """Whether an object store failed and not the file; Arrow's own errors, which speak of the file, have no number."""
+    """Whether the object store failed, not the file; Arrow's own errors, which concern the file, have no errno."""
     remote = "://" in url and not url.startswith(("file://", "local://"))
     return remote and is_transient(error) and not (type(error) is OSError and error.errno is None)
 
 
 def read_lines(file: InputFile) -> Iterator[bytes]:
-    """The lines of a JSON Lines file that are not blank, whatever its compression.
+    """The non-blank lines of a JSON Lines file, whatever its compression.
 
     Raises:
-        UnreadableFileError: it is cut off, or not what its name says.
+        UnreadableFileError: it is truncated, or not in the format of its name.
     """
     return (line for line, _ in _lines(file, Position()) if line.strip())

@@ -1,8 +1,8 @@
-"""A sample of a corpus that is too large to be read for an estimate.
+"""Sample a corpus that is too large to be read for an estimate.
 
-A few records are taken at each of many places that lie evenly in the bytes of the corpus. A place where records are
-short stands for more of them, so each record has a weight (Horvitz and Thompson 1952); how much the places differ says
-how far to trust the sum.
+A few records are taken at each of many places spread evenly over the bytes of the corpus. A place with short records
+represents more of them, so each record has a weight (Horvitz and Thompson 1952); the spread between places gives the
+standard error of the sum.
 """
 
 import math
@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 from rephrase.corpus.reading import PARQUET_SUFFIXES, TEXT_SUFFIXES, InputFile, Position, ReadOptions, read_file
 from rephrase.records import Document, UnreadableRecord
 
-# Up to this size a corpus is read as a whole: a few seconds.
+# A corpus up to this size is read as a whole, which takes a few seconds.
 WHOLE_BYTES = 1 << 20
 N_PLACES = 40
 RECORDS_PER_PLACE = 3
-# So much of a compressed file is read to learn how many records lie in a byte of it.
+# This much of a compressed file is read to estimate its records per byte.
 HEAD_BYTES = 1 << 20
 
 Record = Document | UnreadableRecord
@@ -31,7 +31,8 @@ Record = Document | UnreadableRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSample:
-    """Each of `records` stands for `weights` of the corpus; `error` is the relative standard error of their sum."""
+    """`weights` are the records of the corpus that each of `records` represents, `error` the relative standard error of
+    their sum."""
 
     records: list[Record]
     weights: list[float]
@@ -49,10 +50,10 @@ def sample_corpus(
     """All records of a small corpus, a sample of a larger one.
 
     Args:
-        limit: only the first so many records count.
+        limit: count only this many records, from the start.
 
     Raises:
-        ValueError: not one record could be read.
+        ValueError: no record could be read.
     """
     n_bytes = sum(file.n_bytes for file in files)
     if n_bytes <= WHOLE_BYTES or (limit is not None and limit <= N_PLACES * RECORDS_PER_PLACE):
@@ -76,7 +77,7 @@ def sample_corpus(
         records += found
         weights += [n_bytes / N_PLACES / n_bytes_read] * len(found)
     if not records:
-        raise ValueError(f"no record could be read at {N_PLACES} places of {len(files)} files")
+        raise ValueError(f"no record could be read at {N_PLACES} places in {len(files)} files")
     error = 0.0
     if densities:
         error = statistics.stdev(densities) / statistics.fmean(densities) / math.sqrt(len(densities))
@@ -93,7 +94,7 @@ def _ends(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, float]]:
 
 
 def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list[Record], float]:
-    """Some records at a share of a file, and how many of its bytes they stand for."""
+    """Some records at the relative position `where` in a file, and how many of its bytes they represent."""
     if file.path.endswith(PARQUET_SUFFIXES):
         with fsspec.open(file.path, "rb") as raw:
             n_rows = pq.ParquetFile(raw).metadata.num_rows
@@ -101,7 +102,7 @@ def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list
         found = [record for record, _ in islice(read_file(file, options, start), RECORDS_PER_PLACE)]
         return found, len(found) * file.n_bytes / max(1, n_rows)
     if file.path.endswith((".gz", ".zst")):
-        # There is no way to begin in the middle: its head stands for it.
+        # It cannot be opened in the middle: its head represents it.
         n_lines, n_bytes = _head(file)
         skipped = islice(read_file(file, options), int(where * n_lines), int(where * n_lines) + RECORDS_PER_PLACE)
         found = [record for record, _ in skipped]
@@ -115,21 +116,21 @@ def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list
 
 
 def _head(file: InputFile) -> tuple[int, int]:
-    """The lines in the head of a compressed file, and its compressed bytes."""
+    """The number of lines in the head of a compressed file, and its number of compressed bytes."""
     codec = {"gz": "gzip", "zst": "zstd"}[file.path.rsplit(".", 1)[-1]]
     n_lines = 0
     with fsspec.open(file.path, "rb") as raw:
         stream = pa.CompressedInputStream(pa.PythonFile(raw), codec)
         while raw.tell() < min(HEAD_BYTES, file.n_bytes) and (data := stream.read(1 << 16)):
             n_lines += data.count(b"\n")
-        if raw.tell() >= file.n_bytes:  # all is read from the disk, and some of it still packed
+        if raw.tell() >= file.n_bytes:  # all bytes are read, but some are still to be decompressed
             while data := stream.read(1 << 20):
                 n_lines += data.count(b"\n")
         return n_lines, min(file.n_bytes, raw.tell())
 
 
 def _line_start(file: InputFile, at: int) -> int:
-    """Where the first line after byte `at` begins; the last line when none does."""
+    """Where the first line after byte `at` begins; 0 if none does."""
     with fsspec.open(file.path, "rb") as raw:
         raw.seek(at)
         raw.readline()

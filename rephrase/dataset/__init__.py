@@ -1,4 +1,4 @@
-"""What a run writes and reads back: the plan, the schema, rows, shards, the journal, and the audit of all of them.
+"""What a run writes and reads back: the plan, the schema, rows, shards, the journal, and the audit of them all.
 
-Only this room knows the layout of an output folder.
+Only this subpackage knows the layout of an output folder.
 """

@@ -1,8 +1,7 @@
-"""Is a dataset what its commits say? Every file is read; memory holds one part at a time.
+"""Check that a dataset matches its commits. Every file is read; memory holds one part at a time.
 
-A **problem** is something wrong with what a reader may see: a missing or changed file, a count that does not hold, an
-id that stands twice, a file that belongs to nothing. A **note** is what a killed run may leave behind and the next run
-puts in order.
+A **problem** affects what a reader sees: a missing or changed file, a wrong count, a duplicate id, a file that belongs
+to nothing. A **note** is something that a killed run may leave behind and the next run cleans up.
 """
 
 import hashlib
@@ -30,7 +29,7 @@ _PART_FILE = re.compile(r"part-(\d{5,})\.(parquet|json)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is wrong with a file of the dataset, and what to do about it."""
+    """What is wrong with a file of the dataset, and how to fix it."""
 
     file: str
     problem: str
@@ -39,7 +38,7 @@ class Finding:
 
 @dataclass(slots=True, kw_only=True)
 class Audit:
-    """`n_input = n_accepted + n_rejected + n_to_do`, in documents, once there are no problems."""
+    """`n_input = n_accepted + n_rejected + n_to_do`, in documents, when there are no problems."""
 
     output: str
     n_input: int = 0
@@ -58,11 +57,11 @@ class Audit:
 
 
 def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, of: None) -> Audit:
-    """Check the dataset in `storage`; `on_part` hears how many of its committed parts are done.
+    """Check the dataset in `storage`; `on_part` is called with the number of parts checked and of committed parts.
 
     Raises:
         FileNotFoundError: the folder holds no run.
-        PlanMismatchError: another version of this program made it.
+        PlanMismatchError: it was written by another version of this program.
     """
     try:
         plan = load_plan(storage)
@@ -70,7 +69,7 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
         if type(error).__name__ == "PlanMismatchError":
             raise
         found = Audit(output=storage.url)
-        remedy = "bring plan.json back from a copy; without it nobody can say what the run was to do"
+        remedy = "restore plan.json from a copy; it is the only record of what the run was to do"
         found.problems.append(Finding(file=PLAN_NAME, problem=f"it cannot be read: {error}", remedy=remedy))
         return found
     if plan is None:
@@ -79,9 +78,9 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
         output=storage.url, n_input=plan.n_records, n_not_selected=plan.n_not_selected, n_parts=len(plan.parts)
     )
     if (total := sum(part.n_records for part in plan.parts)) != plan.n_records:
-        problem = f"its parts have {total:,} records and it says {plan.n_records:,}"
+        problem = f"its parts have {total:,} records, but it states {plan.n_records:,}"
         found.problems.append(Finding(file=PLAN_NAME, problem=problem, remedy="bring plan.json back from a copy"))
-    # Before the commits: what a run commits meanwhile is then not taken for something that belongs to nothing.
+    # List files before reading commits: what a run commits meanwhile is then not reported as belonging to nothing.
     files = storage.find(["rewrites", "rejects", "commits", "journal"])
     names = [name for name in files if name.startswith("commits/") and _PART_FILE.fullmatch(name.split("/")[-1])]
     commits: dict[int, Row] = {}
@@ -93,18 +92,20 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
                 _check_part(storage, name, commit, ids, records, found)
     _check_files(storage, files, plan, commits, found)
     found.n_parts_committed = sum(not commit.get("n_records_left") for commit in commits.values())
-    # A part in which a target was reached is committed for the documents that are done.
+    # A part in which a target was reached is committed with its finished documents only.
     found.n_to_do = sum(part.n_records for part in plan.parts if part.index not in commits)
     found.n_to_do += sum(commit.get("n_records_left", 0) for commit in commits.values())
     if not found.problems and found.n_input != found.n_accepted + found.n_rejected + found.n_to_do:
-        problem = f"{found.n_accepted:,} accepted, {found.n_rejected:,} rejected and {found.n_to_do:,} to do are not "
-        problem += f"the {found.n_input:,} records of the plan"
+        problem = (
+            f"{found.n_accepted:,} accepted, {found.n_rejected:,} rejected and {found.n_to_do:,} to do do not add up "
+        )
+        problem += f"to the {found.n_input:,} records of the plan"
         found.problems.append(Finding(file=PLAN_NAME, problem=problem, remedy="bring plan.json back from a copy"))
     return found
 
 
 def _again(commit_file: str) -> str:
-    return f"remove {commit_file} and run the same command again: this part is then written anew"
+    return f"remove {commit_file} and run the same command again: this part is then rewritten"
 
 
 def _read_commit(storage: Storage, name: str, plan: Plan, found: Audit) -> Row | None:
@@ -118,27 +119,27 @@ def _read_commit(storage: Storage, name: str, plan: Plan, found: Audit) -> Row |
         counts |= {key: commit[key] for key in ("n_rewrites", "n_rejects", "n_tokens", "rejects_by_reason", "files")}
         facts = [(file["n_bytes"], file["sha256"]) for file in commit["files"].values()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        wrong(f"it is no commit: {type(error).__name__}: {error}")
+        wrong(f"it is not a commit: {type(error).__name__}: {error}")
         return None
     del facts
     if name != f"commits/{part_name(index)}.json":
         wrong(f"it is the commit of part {index}", f"remove {name}")
         return None
     if index >= len(plan.parts):
-        wrong(f"the plan has {len(plan.parts)} parts, none with this number", f"remove {name} and its files")
+        wrong(f"the plan has {len(plan.parts)} parts and none with this number", f"remove {name} and its files")
         return None
     if version != schema.VERSION:
         wrong(
-            f"its schema has version {version}, this program checks {schema.VERSION}",
-            "check it with the program of its time",
+            f"its schema has version {version}; this program checks version {schema.VERSION}",
+            "check it with the version of the program that wrote it",
         )
         return None
     if (planned := plan.parts[index].n_records) != counts["n_records"] + commit.get("n_records_left", 0):
-        wrong(f"it counts {counts['n_records']:,} records, the plan {planned:,}")
+        wrong(f"it counts {counts['n_records']:,} records, but the plan {planned:,}")
     if counts["n_documents_accepted"] + counts["n_documents_rejected"] != counts["n_records"]:
         wrong(
-            f"{counts['n_documents_accepted']:,} accepted and {counts['n_documents_rejected']:,} rejected are not "
-            f"{counts['n_records']:,} records"
+            f"{counts['n_documents_accepted']:,} accepted and {counts['n_documents_rejected']:,} rejected do not add "
+            f"up to {counts['n_records']:,} records"
         )
     found.n_accepted += counts["n_documents_accepted"]
     found.n_rejected += counts["n_documents_rejected"]
@@ -146,7 +147,7 @@ def _read_commit(storage: Storage, name: str, plan: Plan, found: Audit) -> Row |
 
 
 def _check_part(storage: Storage, name: str, commit: Row, ids: SeenNames, records: SeenNames, found: Audit) -> None:
-    """The two files of a part against its commit, and its ids against those of the parts before."""
+    """Check the two files of a part against its commit, and its ids against those of the parts before."""
     counts = Counter[str]()
     reasons = Counter[str]()
     accepted: set[tuple[str, int]] = set()
@@ -178,7 +179,7 @@ def _check_part(storage: Storage, name: str, commit: Row, ids: SeenNames, record
     if twice:
         more = f" and {len(twice) - 1:,} more" if len(twice) > 1 else ""
         found.problems.append(
-            Finding(file=name, problem=f"{twice[0]}{more} stood before in the dataset", remedy=_again(name))
+            Finding(file=name, problem=f"{twice[0]}{more} already exists in the dataset", remedy=_again(name))
         )
     for what, said, seen in [
         ("rewrites", commit["n_rewrites"], counts["rewrites"]),
@@ -189,27 +190,27 @@ def _check_part(storage: Storage, name: str, commit: Row, ids: SeenNames, record
         ("records", commit["n_records"], len(all_records)),
     ]:
         if said != seen:
-            problem = f"it counts {said} {what}, its files hold {seen}"
+            problem = f"it counts {said} {what}, but its files contain {seen}"
             found.problems.append(Finding(file=name, problem=problem, remedy=_again(name)))
     found.n_rewrites += counts["rewrites"]
     found.n_rejects += counts["rejects"]
 
 
 def _read_file(storage: Storage, file: str, facts: Row, commit_file: str, found: Audit) -> bytes | None:
-    """The content of a file, when it is what was committed."""
+    """The content of a file, or None if it is not what was committed."""
     try:
         data = storage.read(file)
     except FileNotFoundError:
-        found.problems.append(Finding(file=file, problem="it is gone", remedy=_again(commit_file)))
+        found.problems.append(Finding(file=file, problem="it is missing", remedy=_again(commit_file)))
         return None
     except OSError as error:
         found.problems.append(Finding(file=file, problem=f"it cannot be read: {error}", remedy=_again(commit_file)))
         return None
     found.n_bytes_read += len(data)
     if len(data) != facts["n_bytes"]:
-        problem = f"it has {len(data):,} bytes and was committed with {facts['n_bytes']:,}"
+        problem = f"it has {len(data):,} bytes, but was committed with {facts['n_bytes']:,}"
     elif hashlib.sha256(data).hexdigest() != facts["sha256"]:
-        problem = "its checksum is not the one that was committed"
+        problem = "its checksum differs from the committed one"
     else:
         return data
     found.problems.append(Finding(file=file, problem=problem, remedy=_again(commit_file)))
@@ -219,7 +220,7 @@ def _read_file(storage: Storage, file: str, facts: Row, commit_file: str, found:
 def _batches(
     file: str, data: bytes, expected: pa.Schema, commit_file: str, found: Audit
 ) -> list[Mapping[str, list]] | None:
-    """All rows, every column decoded, of which those that are counted are kept."""
+    """All rows. Every column is decoded, but only those needed for counting are kept."""
     wanted = ["source", "record", *(["id", "n_tokens"] if expected is schema.REWRITES else ["reason"])]
     try:
         parquet = pq.ParquetFile(pa.BufferReader(data))
@@ -230,13 +231,13 @@ def _batches(
             return None
         return [batch.select(wanted).to_pydict() for batch in parquet.iter_batches(batch_size=BATCH_ROWS)]
     except (pa.ArrowException, OSError, ValueError) as error:
-        problem = f"it is no readable Parquet file: {error}"
+        problem = f"it is not a readable Parquet file: {error}"
         found.problems.append(Finding(file=file, problem=problem, remedy=_again(commit_file)))
         return None
 
 
 def _check_files(storage: Storage, files: list[str], plan: Plan, commits: Mapping[int, Row], found: Audit) -> None:
-    """Files that no commit names."""
+    """Report files that no commit names."""
     committed = {file for commit in commits.values() for file in commit["files"]}
     left_over: Counter[str] = Counter()
     entries: list[str] = []
@@ -244,7 +245,7 @@ def _check_files(storage: Storage, files: list[str], plan: Plan, commits: Mappin
         folder, base = file.split("/", 1)
         if base.split("/")[-1].startswith(".") and base.endswith(".tmp"):
             remedy = "the next run removes it"
-            found.notes.append(Finding(file=file, problem="a write that was cut off", remedy=remedy))
+            found.notes.append(Finding(file=file, problem="an interrupted write", remedy=remedy))
         elif folder == "journal":
             part = base.split("/")[0]
             number = int(part.removeprefix("part-")) if re.fullmatch(r"part-\d{5,}", part) else len(plan.parts)
@@ -258,21 +259,21 @@ def _check_files(storage: Storage, files: list[str], plan: Plan, commits: Mappin
             match = _PART_FILE.fullmatch(base)
             number = int(match[1]) if match else len(plan.parts)
             if number < len(plan.parts) and number not in commits:
-                problem = "its part is not committed: a run was stopped just before, or is under way"
-                remedy = "run the same command again, which replaces it; until then do not read it"
+                problem = "its part is not committed: a run was stopped just before the commit, or is in progress"
+                remedy = "run the same command again, which replaces it; do not read it before that"
                 found.notes.append(Finding(file=file, problem=problem, remedy=remedy))
             else:
                 found.problems.append(Finding(file=file, problem="no commit names it", remedy="remove it"))
         elif folder == "commits" and not _PART_FILE.fullmatch(base):
-            found.problems.append(Finding(file=file, problem="it is no commit", remedy="remove it"))
+            found.problems.append(Finding(file=file, problem="it is not a commit", remedy="remove it"))
     for part, count in left_over.items():
         problem = f"{count:,} entries of a part that is committed"
         found.notes.append(Finding(file=f"journal/{part}", problem=problem, remedy="the next run removes them"))
 
-    for file, data in storage.read_many(entries):  # one that is gone: its part was committed meanwhile
+    for file, data in storage.read_many(entries):  # a missing one: its part was committed meanwhile
         try:
             Entry(**json.loads(data))
             found.n_journal_entries += 1
         except (ValueError, TypeError) as error:
             problem = f"a journal entry that cannot be read: {error}"
-            found.notes.append(Finding(file=file, problem=problem, remedy="none: its document is written again"))
+            found.notes.append(Finding(file=file, problem=problem, remedy="none needed: its document is rewritten"))

@@ -1,9 +1,9 @@
-"""Files that came after a run was planned become further parts; the parts that are there stay as they are.
+"""Files added after a run was planned become further parts; the existing parts stay as they are.
 
     OUT/plan-0001.json    the first time that new files were found, OUT/plan-0002.json the second, …
 
-Such a file has the form of plan.json; its parts and files are numbered on from those before. A file appears whole or
-not at all, so a run that is killed while it plans plans again.
+Such a file has the format of plan.json; its parts and files continue the numbering of those before. A file appears
+whole or not at all, so a run that is killed while planning plans again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from rephrase.prompting.routing import AUTOMATIC
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
 
-NOT_A_DOCUMENT = "read"  # the stage of a reject that was no document
+NOT_A_DOCUMENT = "read"  # the stage of a reject that was not a usable document
 
 
 def open_plan(
@@ -43,11 +43,11 @@ def open_plan(
     part_bytes: int | None = None,
     recipe_choice: str = AUTOMATIC,
 ) -> Plan:
-    """The plan in the output folder, once it is known that this run may continue it; otherwise a new one.
+    """The plan in the output folder, after checking that this run may continue it; a new plan if there is none.
 
     Args:
-        config: what a resumed run must have in common with the one before.
-        new_files: plan files that came since as further parts.
+        config: the settings that a resumed run must share with the previous one.
+        new_files: plan files added since as further parts.
 
     Raises:
         PlanMismatchError: the folder belongs to another run.
@@ -77,7 +77,7 @@ def open_plan(
 
 
 def split_new(plan: Plan, found: Sequence[InputFile]) -> tuple[list[InputFile], list[InputFile]]:
-    """The files that the plan knows by name, changed or not, and those it does not."""
+    """The files that the plan knows by name, changed or not, and those that are new."""
     known = {file.name for file in plan.inputs}
     old = [file for file in found if file.name in known]
     return old, [file for file in found if file.name not in known]
@@ -94,12 +94,12 @@ def extend_plan(
     part_bytes: int | None = None,
     recipe_choice: str = AUTOMATIC,
 ) -> Plan:
-    """Plan the new files, write that down, and return the whole plan.
+    """Plan the new files, save their plan, and return the whole plan.
 
-    A document whose id stands in an earlier file is refused as a duplicate, as it is within one plan.
+    A document whose id occurs in an earlier file is rejected as a duplicate, as within one plan.
 
     Raises:
-        InputChangedError: a file of a part that is still to do is not what it was.
+        InputChangedError: a file of a part still to do has changed.
     """
     with SeenNames() as seen:
         for document_id in earlier_ids(storage, plan, options):
@@ -120,16 +120,16 @@ def extend_plan(
 
 
 def earlier_ids(storage: Storage, plan: Plan, options: ReadOptions) -> Iterator[str]:
-    """The ids of the documents in the plan: from the shards of parts that are committed, else from the source.
+    """The ids of the documents in the plan: from the shards for committed parts, else from the source.
 
-    A column of ids is small, so that a large corpus need not be read again for one file that came.
+    A column of ids is small, so a large corpus need not be read again for one new file.
     """
     for rewrites in read_rewrites(storage, ["document_id"]):
         yield from rewrites["document_id"].to_pylist()
     for rejects in read_rejects(storage, ["document_id", "stage"]):
         documents = rejects.filter(pc.not_equal(rejects["stage"], NOT_A_DOCUMENT))
         yield from documents["document_id"].to_pylist()
-    # A part that a target ended in the middle is committed for the documents that are done.
+    # A part that a target cut short is committed with its finished documents only.
     committed = {index for index, commit in read_commits(storage).items() if not commit.get("n_records_left")}
     reader = PartReader(plan, options)
     for part in plan.parts:

@@ -1,7 +1,7 @@
-"""Read part after part: a part that begins where the last one ended goes on in the open file.
+"""Read part after part: a part that begins where the last one ended continues in the open file.
 
-A compressed file has no way to begin in the middle and a Parquet row group is decoded as a whole: opening such a file
-anew for each of its n parts would read it n / 2 times.
+A compressed file cannot be opened in the middle, and a Parquet row group is decoded as a whole: opening such a file
+again for each of its n parts would read it n / 2 times.
 """
 
 import threading
@@ -11,7 +11,7 @@ from rephrase.corpus.reading import Position, ReadOptions, has_changed, read_fil
 from rephrase.dataset.plan import InputChangedError, Part, Plan
 from rephrase.records import Document, UnreadableRecord
 
-# The number of a file in the plan, and a position in it.
+# The index of a file in the plan, and a position in it.
 _Where = tuple[int, Position]
 
 
@@ -26,17 +26,17 @@ class PartReader:
         self._where: _Where | None = None
 
     def read(self, part: Part) -> list[Document | UnreadableRecord]:
-        """The records of a part, in order; of documents with the same id, all but the first are refused.
+        """The records of a part, in order; of documents with the same id, all but the first are rejected.
 
         Raises:
-            InputChangedError: they are not those that were planned.
+            InputChangedError: the input has changed since it was planned.
         """
         with self._lock:
             if self._where == (part.file, part.start):
                 self._require_unchanged(part.file)
             else:
                 self._open = self._read_on(part.file, part.start)
-            self._where = None  # until all has gone well
+            self._where = None  # set again once the part is read
             records: list[Document | UnreadableRecord] = []
             where = (part.file, part.start)
             while len(records) < part.n_records:
@@ -56,13 +56,13 @@ class PartReader:
                     source=record.source,
                     record=record.record,
                     reason="duplicate_id",
-                    detail="a document with this id stands before it in the corpus",
+                    detail="an earlier document of the corpus has the same id",
                     text=record.text,
                 )
         return records
 
     def _read_on(self, number: int, start: Position) -> Iterator[tuple[Document | UnreadableRecord, _Where]]:
-        """All records from there to the end of the corpus, each with what comes after it."""
+        """All records from `start` to the end of the corpus, each with the position after it."""
         for further, file in enumerate(self._plan.inputs[number:]):
             self._require_unchanged(number + further)
             for record, after in read_file(file, self._options, Position() if further else start):
@@ -77,4 +77,4 @@ class PartReader:
     def _require_unchanged(self, number: int) -> None:
         file = self._plan.inputs[number]
         if has_changed(file):
-            raise InputChangedError(f"{file.path} has changed since the run was planned; bring it back and run again")
+            raise InputChangedError(f"{file.path} has changed since the run was planned; restore it and run again")

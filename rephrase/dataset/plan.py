@@ -1,9 +1,9 @@
 """The plan of a run, made once, before anything is generated: inputs, configuration, and where each part begins.
 
-    OUT/plan.json         the files that were there at first
-    OUT/plan-0001.json    files that came later, when they were asked for; see new_files.py
+    OUT/plan.json         the files present at the start
+    OUT/plan-0001.json    files added later, with --new-files; see new_files.py
 
-A part is a contiguous run of records of a bounded size: the unit of scheduling, retry and commit.
+A part is a contiguous range of records of bounded size: the unit of scheduling, retry and commit.
 """
 
 import re
@@ -28,17 +28,17 @@ from rephrase.records import Document, Domain, UnreadableRecord
 from rephrase.storage.storage import Storage
 
 PLAN_NAME = "plan.json"
-LATER_PLAN_NAME = "plan-{:04d}.json"  # beside it, for files that came later
+LATER_PLAN_NAME = "plan-{:04d}.json"  # next to it, for files added later
 PLAN_VERSION = 1
 
-# Unless told otherwise, cut a corpus into about a thousand parts of a size that is neither a crumb nor a day's work.
+# By default, split a corpus into about a thousand parts, with these bounds on the size of a part.
 N_PARTS = 1000
 MIN_PART_BYTES = 256 << 10
 MAX_PART_BYTES = 16 << 20
 
 
 class InputChangedError(ValueError):
-    """An input is not what it was when the run was planned, or can no longer be read."""
+    """An input has changed since the run was planned, or can no longer be read."""
 
 
 class PlanMismatchError(ValueError):
@@ -47,10 +47,10 @@ class PlanMismatchError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """`n_records` records from `start` in file number `file` on, going on into the next files.
+    """`n_records` records from `start` in file number `file`, continuing into the next files.
 
-    `duplicates` are the positions within the part of documents whose id stood before in the corpus; `longest_bytes` is
-    the size of its longest document.
+    `duplicates` are the positions within the part of documents whose id occurs earlier in the corpus; `longest_bytes`
+    is the size of its longest document.
     """
 
     index: int
@@ -67,11 +67,11 @@ class Plan:
     config: Mapping[str, Any]
     inputs: tuple[InputFile, ...]
     skipped: tuple[str, ...]
-    unreadable: tuple[str, ...]  # the names of files that end in an error
+    unreadable: tuple[str, ...]  # the names of files that cannot be read to their end
     parts: tuple[Part, ...]
     n_records: int
     n_not_selected: int
-    routes: Mapping[str, int]  # documents by the recipes they go through
+    routes: Mapping[str, int]  # number of documents per route
 
 
 def make_plan(
@@ -84,14 +84,14 @@ def make_plan(
     part_bytes: int | None = None,
     recipe_choice: str = AUTOMATIC,
 ) -> Plan:
-    """Read the corpus once and cut it into parts.
+    """Read the corpus once and split it into parts.
 
     Args:
-        limit: take so many records; the rest is counted as not selected.
-        part_bytes: size of a part in bytes of text; by default such that a large corpus makes about a thousand.
+        limit: number of records to take; the rest is counted as not selected.
+        part_bytes: size of a part in bytes of text; by default, a large corpus makes about a thousand parts.
 
     Raises:
-        FileNotFoundError, ValueError: there is nothing to read, or not one record of it is a document.
+        FileNotFoundError, ValueError: there is nothing to read, or no record is a usable document.
     """
     inputs, skipped = list_inputs(source, output)
     with SeenNames() as seen:
@@ -99,7 +99,8 @@ def make_plan(
     if cut.n_records == cut.reasons.total():
         counts = ", ".join(f"{reason} {count}" for reason, count in cut.reasons.most_common())
         raise ValueError(
-            f"none of the {cut.n_records:,} records at {source!r} is a document ({counts or 'all files are empty'}). "
+            f"none of the {cut.n_records:,} records at {source!r} is a usable document "
+            + f"({counts or 'all files are empty'}). "
             + (
                 f"The first: {cut.first_reject}. Name the field that holds the text with --text-field."
                 if counts
@@ -111,7 +112,7 @@ def make_plan(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionedFiles:
-    """Files cut into parts, with what was seen on the way. `first_reject` describes the first record refused."""
+    """Files split into parts, with the counts made on the way. `first_reject` describes the first rejected record."""
 
     inputs: Sequence[InputFile]
     parts: Sequence[Part]
@@ -146,11 +147,11 @@ def split_into_parts(
     part_bytes: int | None = None,
     recipe_choice: str = AUTOMATIC,
 ) -> PartitionedFiles:
-    """Read the files once and cut them into parts.
+    """Read the files once and split them into parts.
 
     Args:
-        seen: the ids of documents that stand before these files; those of these files are added.
-        n_files_before, n_parts_before: how many stand in the plan already.
+        seen: the ids of documents before these files; those of these files are added.
+        n_files_before, n_parts_before: how many the plan already has.
     """
     total = sum(file.n_bytes for file in inputs)
     part_bytes = part_bytes or min(max(total // N_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
@@ -219,7 +220,7 @@ def split_into_parts(
 
 
 def _route(document: Document, recipe_choice: str) -> Route:
-    # To find a language takes a millisecond, and only mathematics is routed by it.
+    # Detecting a language takes a millisecond, and only mathematics is routed by it.
     if document.domain == Domain.MATH:
         document = replace(document, detected_language=detect_language(document.text))
     return route_document(document, recipe_choice)
@@ -230,10 +231,10 @@ def save_plan(storage: Storage, plan: Plan, name: str = PLAN_NAME) -> None:
 
 
 def load_plan(storage: Storage) -> Plan | None:
-    """The plan of an output folder with all that came later, or None when it has none yet.
+    """The plan of an output folder including files added later, or None if it has none yet.
 
     Raises:
-        PlanMismatchError: another version of this program made it.
+        PlanMismatchError: it was written by another version of this program.
     """
     if not storage.exists(PLAN_NAME):
         return None
@@ -258,7 +259,7 @@ def load_plan(storage: Storage) -> Plan | None:
 
 
 def later_plans(storage: Storage) -> list[str]:
-    """The names of the plans for files that came later, in order."""
+    """The names of the plans for files added later, in order."""
     return [name for name in storage.names("", ".json") if re.fullmatch(r"plan-\d{4,}\.json", name)]
 
 
@@ -266,7 +267,9 @@ def _read_plan(storage: Storage, name: str) -> Plan:
     data = storage.read_json(name)
     version = data.pop("plan_version", None)
     if version != PLAN_VERSION:
-        raise PlanMismatchError(f"{storage.url}/{name} has version {version}, this program reads {PLAN_VERSION}")
+        raise PlanMismatchError(
+            f"{storage.url}/{name} has version {version}; this program reads version {PLAN_VERSION}"
+        )
     return Plan(
         config=data["config"],
         inputs=tuple(InputFile(**file) for file in data["inputs"]),
@@ -283,10 +286,10 @@ def _read_plan(storage: Storage, name: str) -> Plan:
 
 
 def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFile]) -> None:
-    """A resumed run must go on with what it began with.
+    """Check that a resumed run has the configuration and the inputs of the original run.
 
     Raises:
-        PlanMismatchError: it would not; the message names what differs.
+        PlanMismatchError: it does not; the message names the differences.
     """
     differences = [
         f"{name} was {plan.config.get(name)!r} and is now {config.get(name)!r}"
@@ -296,21 +299,21 @@ def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[Inp
     before, now = ({file.name: file for file in files} for files in (plan.inputs, inputs))
     for name in sorted({*before, *now}):
         if name not in now:
-            differences.append(f"input {name} is gone")
+            differences.append(f"input {name} is missing")
         elif name not in before:
-            differences.append(f"input {name} is new (--new-files takes it)")
+            differences.append(f"input {name} is new (--new-files adds it)")
         elif (before[name].n_bytes, before[name].version) != (now[name].n_bytes, now[name].version):
             differences.append(f"input {name} has changed since")
     if differences:
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise PlanMismatchError(
             f"this output folder belongs to another run: {shown}. "
-            "Run with what it began with, or choose another folder."
+            "Use the original inputs and options, or choose another folder."
         )
 
 
 def _count(file: InputFile, n_read: int) -> int:
-    """How many records of a file are left after the first `n_read`; what cannot be read counts as one."""
+    """How many records of a file are left after the first `n_read`; an unreadable rest counts as one."""
     try:
         return count_records(file) - n_read
     except UnreadableFileError:

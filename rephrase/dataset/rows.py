@@ -1,4 +1,4 @@
-"""From records to the rows of the two Parquet schemas. A row is a dict of JSON values: it can be journalled."""
+"""Convert records to rows of the two Parquet schemas. A row is a dict of JSON values, so the journal can store it."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from rephrase.records import ChunkRewrite, Document, Rewrite, UnreadableRecord, 
 
 Row = dict[str, Any]
 
-# Between two rewritten chunks.
+# Inserted between two rewritten chunks.
 CHUNK_SEPARATOR = "\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What all rewrites of a run share."""
+    """The model, engine and seed that all rewrites of a run share."""
 
     model: str
     model_revision: str
@@ -26,7 +26,7 @@ class ModelInfo:
 
 
 def rewrite_id(document: Document, variant: Variant, recipe: Recipe, info: ModelInfo, route: Sequence[str]) -> str:
-    """The same run gives the same ids, so two runs can be joined."""
+    """A deterministic id: the same run gives the same ids, so two runs can be joined."""
     return digest(
         *(
             document.id,
@@ -42,12 +42,12 @@ def rewrite_id(document: Document, variant: Variant, recipe: Recipe, info: Model
 
 
 def stitch(rewrite: Rewrite) -> str:
-    """The accepted chunks joined, with the source of a refused one where it was kept."""
+    """Join the accepted chunks, with the source of a rejected one where it was kept."""
     return CHUNK_SEPARATOR.join(part.final_text for part in rewrite.chunks if part.final_text is not None)
 
 
 def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], info: ModelInfo) -> Row | None:
-    """The row of a document after all steps of its route. None when the last one accepted no chunk."""
+    """The row of a document after all steps of its route; None if the last step accepted no chunk."""
     rewrite, recipe = steps[-1]
     accepted = [part for part in rewrite.chunks if part.verdict.accepted]
     if not accepted:
@@ -86,7 +86,7 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
 
 
 def unchanged_row(document: Document, n_tokens: int, info: ModelInfo) -> Row:
-    """The row of a document that passes through as it is."""
+    """The row of a document that is left unchanged."""
     return {
         "id": digest(document.id, "unchanged"),
         "text": document.text,
@@ -103,7 +103,7 @@ def unchanged_row(document: Document, n_tokens: int, info: ModelInfo) -> Row:
 
 
 def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: ModelInfo) -> list[Row]:
-    """A row for each refused chunk, with its source and its last text."""
+    """A row for each rejected chunk, with its source and the text of its last attempt."""
     return [
         {
             "stage": "rewrite",

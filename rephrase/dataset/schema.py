@@ -1,7 +1,7 @@
 """The Parquet schemas: explicit and versioned, so that a late null or a new key cannot break a write.
 
-A version is never changed, only followed by the next one. Nested scores are a list of (name, value) rather than a map,
-which Hugging Face datasets does not read.
+A published version never changes; changes make a new version. Nested scores are a list of (name, value) rather than a
+map, which Hugging Face datasets does not read.
 """
 
 from typing import Any
@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from rephrase.records import Discrepancy
 
-# 2: probability, discrepancies, what became of a refused chunk.
+# 2: probability, discrepancies, the outcome of a rejected chunk.
 VERSION = 2
 
 SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
-# Where a rewrite does not say what its source says; see `rephrase.records.Discrepancy`.
+# Where a rewrite differs in content from its source; see `rephrase.records.Discrepancy`.
 DISCREPANCIES = pa.list_(
     pa.struct(
         [
@@ -32,7 +32,7 @@ DISCREPANCIES = pa.list_(
 
 
 def discrepancy_row(found: Discrepancy) -> dict[str, Any]:
-    """The record as the columns of DISCREPANCIES."""
+    """A discrepancy as a row of DISCREPANCIES."""
     source, rewrite = found.source or (None, None), found.rewrite or (None, None)
     return {
         "kind": found.kind,
@@ -45,30 +45,30 @@ def discrepancy_row(found: Discrepancy) -> dict[str, Any]:
     }
 
 
-# What became of one chunk of the source inside a rewritten document.
+# The outcome of one chunk of the source in a rewritten document.
 CHUNK = pa.struct(
     [
         ("index", pa.int32()),
         ("start", pa.int64()),  # source_text[start:end], in characters; after earlier steps, steps[-1].text[start:end]
         ("end", pa.int64()),
-        ("text_start", pa.int64()),  # text[text_start:text_end]; both null when nothing stands for the chunk
+        ("text_start", pa.int64()),  # text[text_start:text_end]; both null if the text has nothing for the chunk
         ("text_end", pa.int64()),
         ("accepted", pa.bool_()),
-        ("source_kept", pa.bool_()),  # refused, and the source stands in its place (--on-reject keep)
-        ("probability", pa.float64()),  # of being faithful; null where it was not asked
+        ("source_kept", pa.bool_()),  # rejected, and replaced by its source (--on-reject keep)
+        ("probability", pa.float64()),  # of being faithful; null where it was not computed
         ("reason", pa.string()),
         ("n_source_tokens", pa.int32()),
         ("n_tokens", pa.int32()),
         ("finish_reason", pa.string()),
         ("n_attempts", pa.int32()),
-        ("n_sentences_removed", pa.int32()),  # at the seam: they stood there already
+        ("n_sentences_removed", pa.int32()),  # at the boundary, repeating the previous chunk
         ("max_tokens", pa.int32()),
         ("seed", pa.int64()),
         ("scores", SCORES),
     ]
 )
 
-# An earlier step of a route, such as the translation that a learning note was made of.
+# An earlier step of a route, such as the translation that a learning note was made from.
 STEP = pa.struct(
     [
         ("recipe", pa.string()),
@@ -76,21 +76,21 @@ STEP = pa.struct(
         ("style", pa.string()),
         ("perspective", pa.string()),
         ("prompt_hash", pa.string()),
-        ("text", pa.string()),  # what the next step was given
+        ("text", pa.string()),  # the input of the next step
         ("n_tokens", pa.int64()),
         ("n_chunks", pa.int32()),
         ("n_chunks_accepted", pa.int32()),
     ]
 )
 
-# Where the text came from and how it was made: the same columns in rewrites and in rejects.
+# Where the text came from and how it was made: the same columns in rewrites and rejects.
 PROVENANCE = [
     ("document_id", pa.string()),
     ("source", pa.string()),
     ("record", pa.int64()),
     ("title", pa.string()),
     ("domain", pa.string()),
-    ("language", pa.string()),  # as the corpus says
+    ("language", pa.string()),  # as stated by the corpus
     ("detected_language", pa.string()),
     ("recipe", pa.string()),
     ("recipe_version", pa.int32()),
@@ -119,7 +119,7 @@ REWRITES = pa.schema(
         ("n_cached_tokens", pa.int64()),
         ("n_chunks", pa.int32()),
         ("n_chunks_accepted", pa.int32()),
-        ("similarity", pa.float64()),  # the least similar accepted chunk
+        ("similarity", pa.float64()),  # of the least similar accepted chunk
         ("probability", pa.float64()),  # of the accepted chunk that is least probably faithful
         ("chunks", pa.list_(CHUNK)),
         ("steps", pa.list_(STEP)),
@@ -130,11 +130,14 @@ REWRITES = pa.schema(
 
 REJECTS = pa.schema(
     [
-        ("stage", pa.string()),  # "read": the record is no document; "rewrite": a chunk was refused
+        (
+            "stage",
+            pa.string(),
+        ),  # "read": not a usable document; "rewrite": a chunk was rejected; "variant": a whole variant was
         ("reason", pa.string()),
         ("detail", pa.string()),
-        ("text", pa.string()),  # the refused rewrite, or what could be read of the record
-        ("source_text", pa.string()),  # the chunk of the source, null for a record that is no document
+        ("text", pa.string()),  # the rejected rewrite, or what could be read of the record
+        ("source_text", pa.string()),  # the chunk of the source, null for a record that is not a usable document
         *PROVENANCE,
         ("chunk_index", pa.int32()),
         ("start", pa.int64()),

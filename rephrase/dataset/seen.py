@@ -1,11 +1,11 @@
-"""Which names came before, kept on the disk: memory must not grow with the corpus."""
+"""A set of strings kept on disk, so that memory does not grow with the corpus."""
 
 import sqlite3
 import tempfile
 
 
 class SeenNames:
-    """A set of strings in a temporary database, gone at the end of the `with` block."""
+    """A set of strings in a temporary database, deleted at the end of the `with` block."""
 
     def __enter__(self) -> "SeenNames":
         self._folder = tempfile.TemporaryDirectory(prefix="palimpsest-seen-")
@@ -17,7 +17,7 @@ class SeenNames:
         return self
 
     def add(self, name: str) -> bool:
-        """Whether it was there before."""
+        """Add `name`; returns whether it was in the set before."""
         return self._database.execute("INSERT OR IGNORE INTO names VALUES (?)", (name,)).rowcount == 0
 
     def __exit__(self, *_: object) -> None:

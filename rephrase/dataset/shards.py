@@ -1,7 +1,7 @@
 """The commit of a part: two Parquet files and, written last, a small JSON file that makes them count.
 
 OUT/rewrites/part-00017.parquet    rewritten documents
-OUT/rejects/part-00017.parquet     what was refused, with its reason and its text
+OUT/rejects/part-00017.parquet     what was rejected, with the reason and the text
 OUT/commits/part-00017.json        counts and checksums; a part without it does not exist for a reader
 """
 
@@ -26,15 +26,15 @@ def part_name(index: int) -> str:
 
 
 def commit_part(storage: Storage, index: int, rewrites: Sequence[Row], rejects: Sequence[Row], **counts: Any) -> Row:
-    """Write one part and commit it; returns the commit. Running it again replaces the part with the new one.
+    """Write one part and commit it; returns the commit. Calling it again replaces the part.
 
-    A file without rows is not written: Hugging Face datasets fails on one.
+    A file without rows is not written: Hugging Face datasets fails on it.
 
     Args:
         counts: further figures for the commit, such as the number of documents and the seconds it took.
     """
     name = part_name(index)
-    # A part that is committed anew is not committed while its files are replaced.
+    # While its files are replaced, a part must not count as committed.
     storage.remove(f"commits/{name}.json")
     files: dict[str, bytes] = {}
     for folder, rows, table_schema in [("rewrites", rewrites, schema.REWRITES), ("rejects", rejects, schema.REJECTS)]:
@@ -62,7 +62,7 @@ def commit_part(storage: Storage, index: int, rewrites: Sequence[Row], rejects: 
 
 
 def count_by_recipe(rewrites: Sequence[Row], rejects: Sequence[Row]) -> list[Row]:
-    """How many rows and tokens each recipe came to, accepted or refused for a reason."""
+    """The rows and tokens of each recipe, by outcome: accepted, or the reject reason."""
     counts: Counter[tuple[str, str]] = Counter()
     n_tokens: Counter[tuple[str, str]] = Counter()
     outcomes = [(row, "accepted") for row in rewrites] + [(row, row["reason"]) for row in rejects]
@@ -83,7 +83,7 @@ def read_commits(storage: Storage, known: Mapping[int, Row] | None = None) -> di
     """The commits of all committed parts, by part.
 
     Args:
-        known: those that were read before; such a one is not read again, unless its part was not done to its end.
+        known: commits read before; they are not read again, unless their part was committed incomplete.
     """
     found = {index: commit for index, commit in (known or {}).items() if not commit.get("n_records_left")}
     known_names = {f"{part_name(index)}.json" for index in found}
@@ -116,12 +116,12 @@ def _read(storage: Storage, kind: Kind, columns: Sequence[str] | None) -> Iterat
 
 
 def committed_parts(storage: Storage, kind: Kind) -> list[int]:
-    """The committed parts that have rows of a kind, in order."""
+    """The committed parts that have rows of `kind`, in order."""
     commits = read_commits(storage).items()
     return sorted(part for part, commit in commits if f"{kind}/{part_name(part)}.parquet" in commit["files"])
 
 
 def read_part(storage: Storage, kind: Kind, part: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """One part's rows of a kind. `columns` may name fields inside lists, such as "steps.list.element.recipe"."""
+    """The rows of `kind` of one part. `columns` may name fields inside lists, such as "steps.list.element.recipe"."""
     with storage.fs.open(storage.path(f"{kind}/{part_name(part)}.parquet"), "rb") as file:
         return pq.ParquetFile(file).read(columns=list(columns) if columns else None)

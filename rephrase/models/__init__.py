@@ -1,4 +1,4 @@
-"""Language models as files: which folder a name stands for, how large the model is, how it counts tokens.
+"""Language models as files: the folder behind a name, the size of a model, its tokenizer, the numeric precision.
 
-Running a model is the business of `rephrase.engines`.
+Models are run in `rephrase.engines`.
 """

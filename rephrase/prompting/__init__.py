@@ -1,5 +1,5 @@
-"""From a chunk to the prompt that a model gets, and back: recipes, routing, context, masking, glossary, hints, the
-boundary between two rewritten chunks.
+"""From a chunk to its prompt, and from the answer to the rewrite: recipes, routing, context, masking, glossary, hints,
+and the boundary between two rewritten chunks.
 
-The recipes lie in `recipes/` as TOML. Whether an answer is good is the business of `fidelity`.
+The recipes are TOML files in `recipes/`. The quality of an answer is checked in `fidelity`.
 """

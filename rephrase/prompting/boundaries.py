@@ -1,11 +1,11 @@
-"""The seam between two rewritten chunks: what a model says twice there, and where it begins anew."""
+"""The boundary between two rewritten chunks: sentences repeated there, and rewrites that start the document over."""
 
 import re
 
 import sentencex
 
 _WORD = re.compile(r"\w+")
-# Two sentences that share so much of their words say the same.
+# Two sentences with at least this Jaccard index of their words count as the same.
 SAME_SENTENCE = 0.8
 SAME_OPENING = 0.8
 MIN_WORDS = 4
@@ -19,11 +19,11 @@ _INTRODUCTION = re.compile(
 
 
 def remove_overlap(written: str, rewrite: str) -> tuple[str, int]:
-    """`rewrite` without the sentences at its beginning that end `written`, and how many those were.
+    """`rewrite` without its first sentences if they repeat the end of `written`, and the number of sentences removed.
 
         written "… The war ended. Peace came."   rewrite "Peace came. Trade grew."   ->  "Trade grew.", 1
 
-    A rewrite that holds nothing else is left as it is: it is for the checks to refuse.
+    A rewrite that consists of nothing else is left as it is, for the checks to reject.
     """
     ends = [_words(sentence) for sentence in _sentences(written)[-8:]]
     start, n_removed = 0, 0
@@ -39,7 +39,7 @@ def remove_overlap(written: str, rewrite: str) -> tuple[str, int]:
 
 
 def find_restart(written: str, rewrite: str) -> str | None:
-    """The words with which a rewrite begins the whole document anew, if it does; the first chunk may."""
+    """The words with which a rewrite starts the document over, or None. The first chunk may start a document."""
     if not written.strip():
         return None
     first = next((sentence for sentence in _sentences(rewrite) if _words(sentence)), "")
@@ -61,6 +61,6 @@ def _words(sentence: str) -> list[str]:
 
 
 def _overlap(one: list[str], other: list[str]) -> float:
-    """Jaccard's index of two sets of words."""
+    """The Jaccard index of two sets of words."""
     first, second = set(one), set(other)
     return len(first & second) / len(first | second) if first or second else 0.0

@@ -1,4 +1,4 @@
-"""What travels along from chunk to chunk of one document, so that the rewrite reads as one text."""
+"""The context carried from chunk to chunk of a document, so that the rewrite reads as one text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _HEADING = re.compile(
     re.MULTILINE,
 )
 _LATEX_LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4}
-# "mixture of experts (MoE)": the capitals in parentheses, and the words before them that may be spelt out.
+# "mixture of experts (MoE)": the capitals in parentheses, and the words before them that they may abbreviate.
 _ABBREVIATION = re.compile(r"((?:[\w-]+\s+){1,6})\(([A-Z][A-Za-z]*[A-Z][A-Za-z]*|[A-Z]{2,8})\)")
 _NUMBERED = re.compile(r"^\s*(?:\*\*)?(?:Q|Question |Step )?(\d{1,3})[.):]", re.MULTILINE)
 MAX_ABBREVIATIONS = 12
@@ -22,11 +22,11 @@ MAX_ABBREVIATIONS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a prompt may say besides its passage.
+    """What a prompt may contain besides its passage.
 
     `written` is the end of the text so far, `outline` the headings above the chunk, `abbreviations` those defined so
-    far ("mixture of experts (MoE)"), `last_number` the number of the last list item, `glossary` the terms of the chunk
-    as they were translated before.
+    far ("mixture of experts (MoE)"), `last_number` the number of the last list item, `glossary` earlier translations
+    of terms in the chunk.
     """
 
     written: str = ""
@@ -50,7 +50,7 @@ def make_context(
     return Context(
         written=end,
         outline=tuple(outline(source[: chunk.start])),
-        # Those in the tail are before the model's eyes anyway.
+        # Those in the tail are in the prompt anyway.
         abbreviations=tuple(a for a in abbreviations(written) if a not in end)[-MAX_ABBREVIATIONS:],
         last_number=int(numbers[-1]) if numbers else None,
         glossary={term: english for term, english in glossary.items() if term in chunk.text},
@@ -58,10 +58,10 @@ def make_context(
 
 
 def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
-    """The last sentences of `text` that fit into `max_tokens`; when not even one does, its last `max_tokens` tokens."""
+    """The last sentences of `text` that fit into `max_tokens`; if not even one fits, its last `max_tokens` tokens."""
     if not text or max_tokens == 0:
         return ""
-    # No token is longer than this, so the rest need not be looked at.
+    # Tokens average far fewer than 32 characters, so the rest need not be tokenized.
     text = text[-max_tokens * 32 :]
     starts = tokenizer.token_starts(text)
     if len(starts) <= max_tokens:
@@ -72,7 +72,7 @@ def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
 
 
 def outline(text: str) -> Sequence[str]:
-    """The headings in force at the end of `text`, from the outermost in: those that a later one has not replaced."""
+    """The headings in force at the end of `text`, outermost first."""
     stack: list[tuple[int, str]] = []
     for hashes, title, command, latex_title in _HEADING.findall(text):
         level = len(hashes) or _LATEX_LEVELS[command]
@@ -83,12 +83,12 @@ def outline(text: str) -> Sequence[str]:
 
 
 def abbreviations(text: str) -> list[str]:
-    """The abbreviations a text defines, as "words spelt out (WSO)", in order."""
+    """The abbreviations that a text defines, as "words spelt out (WSO)", in order."""
     found = []
     for before, short in _ABBREVIATION.findall(text):
         letters = [letter.lower() for letter in short if letter.isupper()]
         words = before.split()
-        # As many words back as the first letter needs: "a mixture of experts (MoE)" begins with m.
+        # Go back to the word that starts with the first letter: "a mixture of experts (MoE)" begins with m.
         starts = [i for i, word in enumerate(words) if word[0].lower() == letters[0]]
         if starts:
             found.append(f"{' '.join(words[starts[0] :])} ({short})")

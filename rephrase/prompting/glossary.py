@@ -1,4 +1,4 @@
-"""The terms of a translation, so that the next chunk calls a thing what this one called it."""
+"""The terms of a translation, so that later chunks translate them the same way."""
 
 import dataclasses
 import re
@@ -13,9 +13,9 @@ _MAX_CHARACTERS = 60
 
 
 async def request_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -> tuple[dict[str, str], ChunkRewrite]:
-    """Which terms of a chunk became which of its translation, and the chunk with what the question cost.
+    """The terms of a chunk with their translations, and the chunk with the tokens of this request added.
 
-    A glossary is a help: without one the work goes on.
+    A glossary is optional: if the request is refused, the glossary is empty.
     """
     prompt = recipe.render_glossary(part.chunk.text.strip(), part.text)
     if prompt is None:
@@ -35,7 +35,7 @@ async def request_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -
 
 
 def parse_glossary(answer: str, source: str, rewrite: str) -> dict[str, str]:
-    """The lines "term = translation" whose two sides stand in the two texts; what a model makes up is left out."""
+    """The lines "term = translation" whose sides occur in the two texts; what the model makes up is left out."""
     return {
         term: english
         for term, english in _PAIR.findall(answer)

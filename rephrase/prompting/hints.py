@@ -1,7 +1,7 @@
-"""What a refused chunk's next try is told: which facts the last one lost or changed.
+"""The hint for the next attempt at a rejected chunk: which facts the last attempt lost or changed.
 
-The hint stands after the border of the passage, where the model is given orders, so nothing of the document may come
-into it but single facts of a few harmless signs: a planted order is longer than that.
+The hint follows the closing delimiter of the passage, where the model takes instructions. So it may quote nothing of
+the document but single facts of a few harmless characters: an injected instruction is longer than that.
 """
 
 import re
@@ -29,7 +29,7 @@ _ONLY = "Add nothing that the text does not say."
 
 
 def make_hint(verdict: Verdict, chunk: Chunk) -> str:
-    """A sentence or two about what was wrong, or nothing when the verdict does not say."""
+    """A sentence or two about what was wrong, or an empty string if the verdict does not say."""
     facts: list[str] = []
     advice: list[str] = []
     for found in verdict.discrepancies:

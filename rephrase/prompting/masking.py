@@ -1,4 +1,4 @@
-"""Formulas that a model must not touch: it sees a mark in the place of each, and the formula returns afterwards.
+"""Replace formulas that a model must not touch by placeholders, and put them back afterwards.
 
 "so $x^2 = 4$ holds"  ->  "so ⟦1⟧ holds"  ->  "es gilt ⟦1⟧"  ->  "es gilt $x^2 = 4$"
 """
@@ -12,21 +12,21 @@ _PLACEHOLDER = re.compile(r"⟦\s*(\d+)\s*⟧")
 
 
 class PlaceholderError(ValueError):
-    """The marks in a text are not those that were put there."""
+    """The placeholders in a text are not those that were inserted."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedText:
-    """`text` with marks; `formulas[n - 1]` is behind mark n."""
+    """`text` with placeholders; placeholder n replaces `formulas[n - 1]`."""
 
     text: str
     formulas: tuple[str, ...]
 
     def restore(self, text: str) -> str:
-        """`text` with the formulas back in the places of their marks, which may have moved.
+        """`text` with each placeholder, which may have moved, replaced by its formula.
 
         Raises:
-            PlaceholderError: a mark is missing, or one stands there that never was.
+            PlaceholderError: a placeholder is missing or unknown.
         """
         if not self.formulas:
             return text
@@ -38,12 +38,12 @@ class MaskedText:
             )
         unknown = [n for n in found if not 1 <= n <= len(self.formulas)]
         if unknown:
-            raise PlaceholderError(f"mark ⟦{unknown[0]}⟧ stands for no formula")
+            raise PlaceholderError(f"placeholder ⟦{unknown[0]}⟧ has no formula")
         return _PLACEHOLDER.sub(lambda match: self.formulas[int(match.group(1)) - 1], text)
 
 
 def mask(text: str) -> MaskedText:
-    """Put a mark in the place of each formula. A text that already holds such marks is left as it is."""
+    """Replace each formula by a placeholder. A text that already contains placeholders is left as it is."""
     if _PLACEHOLDER.search(text):
         return MaskedText(text, ())
     parts, formulas, end = [], [], 0

@@ -1,6 +1,6 @@
-"""A recipe is data: a TOML file that says how a kind of document is rewritten.
+"""A recipe is data: a TOML file that defines how a kind of document is rewritten.
 
-The built-in ones lie beside this file, in `recipes/`. A user's file adds a recipe, or replaces the one of its name.
+The built-in ones are in `recipes/`. A user's file adds a recipe, or replaces the built-in one of the same name.
 """
 
 import functools
@@ -22,7 +22,7 @@ from rephrase.prompting.context import Context
 from rephrase.records import Check, Chunk, Document, Domain, Prompt, Variant, digest
 from rephrase.settings import Settings
 
-# The passage is a value, never part of a template, so a document cannot smuggle template code in.
+# The passage is a value, never part of a template, so a document cannot inject template code.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _EXAMPLE = {
     "style": "s",
@@ -49,9 +49,9 @@ class SamplingDefaults(Settings):
 
 
 class PromptTemplates(Settings):
-    """Jinja templates over the names in _EXAMPLE.
+    """Jinja templates over the variables in _EXAMPLE.
 
-    `fence` is a random word for the border of the passage; `hint` says what was wrong with the try before.
+    `fence` is a random word for the delimiters of the passage; `hint` says what was wrong with the last attempt.
     """
 
     system: str
@@ -99,17 +99,17 @@ class Recipe(Settings):
 
     @property
     def prompt_hash(self) -> str:
-        """Of everything that shapes a prompt but the document."""
+        """A hash of everything that shapes a prompt, except the document."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def max_output_tokens(self, chunk: Chunk) -> int:
-        # Short chunks grow more: a heading alone may become a sentence.
+        # Short chunks grow more: a lone heading may become a sentence.
         return int(chunk.n_tokens * self.max_growth) + 32
 
     def render(
         self, document: Document, chunk: Chunk, variant: Variant, context: Context, passage: str, hint: str = ""
     ) -> Prompt:
-        """The prompt for one chunk; `passage` is its text, or its text with marks in the place of formulas."""
+        """The prompt for one chunk; `passage` is its text, with placeholders if formulas are masked."""
         return _render(
             self.prompt,
             style=self.styles[variant.style],
@@ -127,12 +127,12 @@ class Recipe(Settings):
         )
 
     def render_glossary(self, source: str, rewrite: str) -> Prompt | None:
-        """The question which terms of `source` became which of `rewrite`, or None when the recipe does not ask."""
+        """The prompt for the glossary of `source` and `rewrite`, or None if the recipe has none."""
         return _render(self.glossary, passage=source, written=rewrite) if self.glossary else None
 
 
 def delimiter(chunk: Chunk) -> str:
-    """A word at the border of a passage: nobody who wrote the document can have known it."""
+    """A word for the delimiters of a passage, which the author of the document cannot have known."""
     return digest("fence", chunk.document_id, chunk.index, chunk.text)[:6]
 
 
@@ -149,10 +149,10 @@ def _render(templates: PromptTemplates, **values: object) -> Prompt:
 
 
 def load_recipes(files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
-    """The built-in recipes and those of `files`, by name; a file's recipe replaces the built-in one of its name.
+    """The built-in recipes and those of `files`, by name; a file's recipe replaces the built-in one of the same name.
 
     Raises:
-        ValueError: a file is no recipe; the message names the file, the line or field, and what is wrong with it.
+        ValueError: a file is not a valid recipe; the message names the file, line, field and reason.
     """
     built_in = sorted(resources.files("rephrase.prompting").joinpath("recipes").iterdir(), key=lambda entry: entry.name)
     texts = [(entry.name, entry.read_text("utf-8")) for entry in built_in if entry.name.endswith(".toml")]
@@ -167,7 +167,7 @@ def load_recipes(files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
 def parse_recipe(text: str, name: str) -> Recipe:
     """
     Raises:
-        ValueError: it is no recipe; the message names line, field and reason.
+        ValueError: it is not a valid recipe; the message names line, field and reason.
     """
     try:
         return Recipe.model_validate(tomllib.loads(text))
@@ -183,7 +183,7 @@ def parse_recipe(text: str, name: str) -> Recipe:
 
 
 def _line(text: str, location: tuple[int | str, ...]) -> int:
-    """The line where the innermost key of `location` that the file has is set: TOML readers keep no lines."""
+    """The line that sets the innermost key of `location` found in the file: TOML parsers keep no line numbers."""
     names = [re.escape(part) for part in location if isinstance(part, str)]
     for depth in range(len(names), 0, -1):
         pattern = rf"^\s*(?:\[.*\b)?{names[depth - 1]}\b|[{{,]\s*{names[depth - 1]}\s*="
@@ -193,9 +193,9 @@ def _line(text: str, location: tuple[int | str, ...]) -> int:
 
 
 def draw_variants(recipe: Recipe, document_id: str, n_variants: int, seed: int) -> list[Variant]:
-    """`n_variants` ways to rewrite a document, no (style, perspective) pair twice before all were drawn.
+    """`n_variants` ways to rewrite a document; no (style, perspective) pair repeats before all were drawn.
 
-    The draw depends on nothing but the arguments, so it does not change with the order of documents or of runs.
+    The draw depends only on the arguments, not on the order of documents or runs.
     """
     pairs = recipe.pairs
     shuffled: list[tuple[str, str]] = []

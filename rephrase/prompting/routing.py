@@ -9,13 +9,15 @@ from rephrase.records import Document, Domain
 AUTOMATIC = "auto"
 PASS_THROUGH = "none"
 
-# A document goes through the recipes of its route one after the other; an empty route leaves it as it is.
+# The recipes of a route are applied one after the other; an empty route leaves a document unchanged.
 Route = tuple[str, ...]
 
 
 def route_document(document: Document, choice: str) -> Route:
-    """The route of a document: knowledge and web are rephrased, mathematics becomes learning notes, in another language
-    than English after its translation, and code stays as it is.
+    """The route of a document.
+
+    By default, knowledge and web texts are rephrased, mathematics becomes learning notes (translated first if it is not
+    in English), and code stays unchanged.
 
     Args:
         choice: "auto", "none", a recipe's name, or several joined with "+".
@@ -34,14 +36,14 @@ def route_document(document: Document, choice: str) -> Route:
 def require_recipes(choice: str, recipes: Mapping[str, Recipe]) -> None:
     """
     Raises:
-        ValueError: the choice names a recipe that there is not.
+        ValueError: the choice names a recipe that does not exist.
     """
     names = () if choice in (AUTOMATIC, PASS_THROUGH) else choice.split("+")
     for name in names:
         if name not in recipes:
             raise ValueError(
                 f"there is no recipe {name!r}; there are {', '.join(sorted(recipes))}, several of them joined with +, "
-                f"{AUTOMATIC!r} (by domain and language) and {PASS_THROUGH!r} (leave as it is)"
+                f"{AUTOMATIC!r} (by domain and language) and {PASS_THROUGH!r} (leave unchanged)"
             )
 
 
@@ -49,7 +51,7 @@ def open_recipes(choice: str, files: Sequence[str | Path] = ()) -> dict[str, Rec
     """The recipes that a run with this choice may use, by name; `files` add to the built-in ones.
 
     Raises:
-        ValueError: the choice names a recipe that does not exist, or a recipe file is wrong.
+        ValueError: the choice names a recipe that does not exist, or a recipe file is invalid.
     """
     recipes = load_recipes(files)
     require_recipes(choice, recipes)
@@ -61,10 +63,10 @@ def open_recipes(choice: str, files: Sequence[str | Path] = ()) -> dict[str, Rec
 def model_size_notices(
     n_parameters: float | None, model: str, recipes: Mapping[str, Recipe], routes: Iterable[str]
 ) -> list[str]:
-    """A notice for each recipe on the routes that is meant for larger models than this one."""
+    """A notice for each recipe on the routes that is meant for larger models."""
     used = {name for route in routes for name in route.split("+") if name in recipes}
     return [
-        f"the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more, "
+        f"the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more; "
         f"{model} has about {n_parameters / 1e6:,.0f}M: expect many rejects"
         for name in sorted(used)
         if n_parameters is not None and n_parameters < recipes[name].smallest_model_parameters

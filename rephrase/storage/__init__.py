@@ -1,4 +1,4 @@
-"""An output folder on any filesystem: files that appear whole or not at all, and the right to write them.
+"""An output folder on any filesystem: files that appear whole or not at all, and exclusive write access.
 
-What the files hold is the business of `rephrase.dataset`.
+`rephrase.dataset` defines what the files contain.
 """

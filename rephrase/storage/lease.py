@@ -1,17 +1,17 @@
-"""Who may write to a folder of an object store, which has no locks: a lease that is kept alive by a heartbeat.
+"""Who may write to a folder of an object store, which has no locks: a lease kept alive by a heartbeat.
 
-    OUT/lease/000003.json    who holds it; its content changes with every beat
+    OUT/lease/000003.json    the holder; its content changes with every heartbeat
 
-The holder of the highest number holds the folder. A number is taken by creating its object, which must not exist yet.
-Where the filesystem does that in one step, as s3fs (`If-None-Match`) and gcsfs do, one of two runs that want a folder
-gets it; elsewhere both may begin, and one finds at its next beat that it did not. A run that finds a lease watches it:
-when it beats, the folder is in use; when it is silent for as long as a lease lasts, its holder is gone and the next
-number is taken. No two clocks are compared. The lease of a process of this machine that is no longer there is not
-waited for.
+The holder of the highest number holds the folder. A run takes a number by creating its object, which must not exist.
+Where the filesystem does that atomically, as s3fs (`If-None-Match`) and gcsfs do, one of two competing runs gets the
+folder; elsewhere both may start, and one learns at its next heartbeat that it lost. A run that finds a lease watches
+it: if there is a heartbeat, the folder is in use; after a lease duration without one, the holder is gone and the run
+takes the next number. Clocks of different machines are never compared. If the holder was a process of this machine
+that no longer exists, there is no wait.
 
-A holder that was silent too long (a stopped process, a lost network) looks, before it writes again, whether somebody
-has taken the next number; then it stops with an error. Between that look and the write there remains a moment: a
-write that was sent before and arrives after. It goes to the same names and carries the same documents.
+A holder that was silent too long (a stopped process, a lost network) checks before its next write whether another run
+has taken the next number, and if so stops with an error. A short window remains between check and write: a write sent
+before the takeover may arrive after it. It goes to the same names and carries the same documents.
 """
 
 import contextlib
@@ -57,11 +57,11 @@ class Lease:
         if newest:
             self._wait_until_silent(newest, on_wait)
         self._number = newest + 1
-        # If it exists, another run was faster, or it was our own first try, whose answer was lost: the look will tell.
+        # If it exists, another run was faster, or our first attempt succeeded and its reply was lost: the check tells.
         with contextlib.suppress(FileExistsError):
             self._storage.create(self._name(self._number), self._content())
         self._beaten_s = time.monotonic()
-        self._look()
+        self._check_held()
         for number in self._numbers():
             if number < self._number:
                 self._storage.remove(self._name(number))
@@ -70,7 +70,7 @@ class Lease:
     def require(self) -> None:
         """
         Raises:
-            OutputInUseError: the lease has gone to another run.
+            OutputInUseError: another run has taken the lease.
         """
         if time.monotonic() - self._beaten_s > self._lease_s:
             self._beat()
@@ -78,7 +78,7 @@ class Lease:
     def release(self) -> None:
         self._ended.set()
         self._thread.join()
-        with contextlib.suppress(Exception):  # it runs out by itself
+        with contextlib.suppress(Exception):  # it expires by itself
             if self._read(self._number).get("holder") == self._holder:
                 self._storage.remove(self._name(self._number))
 
@@ -87,27 +87,27 @@ class Lease:
             try:
                 self._beat()
             except OutputInUseError:
-                self._beaten_s = float("-inf")  # the next write looks again, and says so
+                self._beaten_s = float("-inf")  # the next write checks again and raises
                 return
-            except Exception:  # the store does not answer: the next beat tries again
+            except Exception:  # the store does not answer: the next heartbeat retries
                 continue
 
     def _beat(self) -> None:
         with self._lock:
-            self._look()
+            self._check_held()
             self._n_beats += 1
             began_s = time.monotonic()
             self._storage.fs.pipe_file(self._storage.path(self._name(self._number)), self._content())
             self._beaten_s = began_s
 
-    def _look(self) -> None:
-        """Is the highest number ours?"""
+    def _check_held(self) -> None:
+        """Check that the highest number is ours."""
         newest = self._newest()
         holder = self._read(newest).get("holder") if newest else None
         if newest != self._number or holder != self._holder:
             raise OutputInUseError(
-                f"another run has taken over {self._storage.url}: {self._told(newest)}; this one stops. "
-                "What it finished is kept"
+                f"another run has taken over {self._storage.url}: {self._describe_holder(newest)}; this one stops. "
+                "Finished work is kept"
             )
 
     def _wait_until_silent(self, number: int, on_wait: Callable[[str], None]) -> None:
@@ -116,7 +116,7 @@ class Lease:
             return
         on_wait(
             f"waiting up to {self._lease_s:g} s to see whether the run that held {self._storage.url} "
-            f"({self._told(number)}) is still there"
+            f"({self._describe_holder(number)}) is still there"
         )
         silent_since_s = time.monotonic()
         while time.monotonic() - silent_since_s < self._lease_s:
@@ -131,11 +131,11 @@ class Lease:
         else:
             return
         raise OutputInUseError(
-            f"another run is writing to {self._storage.url}: {self._told(number)}; wait for it, stop it, or choose "
-            "another output folder"
+            f"another run is writing to {self._storage.url}: {self._describe_holder(number)}; wait for it, stop "
+            "it, or choose another output folder"
         )
 
-    def _told(self, number: int) -> str:
+    def _describe_holder(self, number: int) -> str:
         lease = self._read(number) if number else {}
         return f"process {lease.get('pid', '?')} on {lease.get('host', '?')}"
 
@@ -170,11 +170,11 @@ class Lease:
 
 
 def _machine() -> str:
-    """Of two processes with the same answer, each can see whether the other runs."""
+    """An id shared by the processes that can see whether each other is running."""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         return f"{os.uname().nodename}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    return uuid4().hex  # not known: equal to none
+    return uuid4().hex  # unknown: equal to no other
 
 
 def _is_running(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Hold an output folder for one process."""
+"""Lock an output folder for one process."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ LEASE_GIVE_UP_AFTER_S = 30.0
 
 @contextlib.contextmanager
 def locked(storage: Storage, on_wait: Callable[[str], None] = lambda message: None) -> Iterator[None]:
-    """Hold the folder of `storage` for this process.
+    """Lock the folder of `storage` for this process.
 
-    A local folder has a lock, which the operating system releases however the process ends. Elsewhere there is a
-    lease: see `rephrase.storage.lease`. `on_wait` is told what this waits for, and for how long.
+    A local folder has a file lock, which the operating system releases however the process ends. An object store has
+    a lease: see `rephrase.storage.lease`. `on_wait` is called with a message on what this waits for, and for how long.
 
     Raises:
         OutputInUseError: another process holds it.

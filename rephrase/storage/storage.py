@@ -18,10 +18,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 T = TypeVar("T")
 
-# How long a remote filesystem that does not answer, or answers 503, is retried.
+# How long to retry a remote filesystem that does not answer, or answers 503.
 GIVE_UP_AFTER_S = 600.0
 N_READERS = 16
-# What asking again does not change.
+# Errors that a retry does not change.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 _LASTING_ERRNO = {errno.EINVAL, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EROFS}
 
@@ -30,8 +30,8 @@ class Storage:
     """`Storage("s3://bucket/out")` or `Storage("out")`; names are relative to it and use forward slashes.
 
     A local write goes to a temporary name, is flushed to the disk and renamed, and the rename itself is flushed. An
-    object store gets one upload, which it shows only when it is complete; one that does not answer is asked again, with
-    growing pauses, for ten minutes.
+    object store gets one upload, which becomes visible only when complete; a store that does not answer is retried with
+    backoff for ten minutes.
     """
 
     def __init__(self, url: str | Path, *, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
@@ -40,7 +40,7 @@ class Storage:
         self.fs, root = fsspec.core.url_to_fs(self.url)
         self.root = root.rstrip("/")
         self.is_local = isinstance(self.fs, LocalFileSystem)
-        # Called before each write while the folder is held; raises when it no longer is.
+        # Called before each write while the folder is locked; raises if the lock is lost.
         self.require_held: Callable[[], None] = lambda: None
 
     def path(self, name: str) -> str:
@@ -55,7 +55,7 @@ class Storage:
         return bytes(self._with_retries(self.fs.cat_file, self.path(name)))
 
     def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Many small files, several at once where each takes a trip over the network; one that is gone is left out."""
+        """Read many small files, concurrently on a remote filesystem; files that are missing are left out."""
 
         def read(name: str) -> tuple[str, bytes | None]:
             try:
@@ -72,10 +72,10 @@ class Storage:
         return json.loads(self.read(name))
 
     def write(self, name: str, data: bytes) -> None:
-        """Write `data` under `name`, replacing what was there, in one step that a crash cannot cut in two.
+        """Write `data` under `name` atomically, replacing what was there.
 
         Raises:
-            OutputInUseError: another run has taken over this folder, which `lock.locked` held.
+            OutputInUseError: another run has taken over this folder, which `lock.locked` had locked.
         """
         self.require_held()
         if not self.is_local:
@@ -98,10 +98,10 @@ class Storage:
         self.write(name, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
     def create(self, name: str, data: bytes) -> None:
-        """Write a file that is not there yet, in one step where the filesystem can.
+        """Write a file that does not exist yet, atomically where the filesystem supports it.
 
         Raises:
-            FileExistsError: it is there.
+            FileExistsError: it exists.
         """
         self._with_retries(self.fs.pipe_file, self.path(name), data, mode="create")
 
@@ -116,19 +116,19 @@ class Storage:
         return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
 
     def find(self, folders: Iterable[str]) -> list[str]:
-        """All files in these folders and below, hidden ones too, sorted, as names relative to this storage."""
+        """All files in and below these folders, including hidden ones, sorted, as names relative to this storage."""
         self.fs.invalidate_cache()
         start = len(self.path("")) + 1
         found = (self._with_retries(self.fs.find, self.path(folder)) for folder in folders)
         return sorted(str(path)[start:] for paths in found for path in paths)
 
     def remove(self, name: str) -> None:
-        """Remove a file, or a folder with all that is in it, if it is there."""
+        """Remove a file, or a folder with its contents, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             self._with_retries(self.fs.rm, self.path(name), recursive=True)
 
     def remove_temporary_files(self) -> None:
-        """Remove what writes that were cut off left behind; only whoever holds the folder may."""
+        """Remove what interrupted writes left behind. Call it only while holding the lock of the folder."""
         if self.is_local:
             for path in Path(self.root).rglob(".*.tmp"):
                 path.unlink(missing_ok=True)
@@ -145,12 +145,12 @@ class Storage:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether an error of a remote filesystem may be gone when it is asked again."""
+    """Whether an error of a remote filesystem may disappear on a retry."""
     if isinstance(error, FSTimeoutError | TimeoutError):
         return True
     if isinstance(error, OSError):
         return not isinstance(error, _LASTING) and error.errno not in _LASTING_ERRNO
-    # s3fs lets those of botocore through that speak of the connection.
+    # s3fs does not wrap the connection errors of botocore.
     botocore = sys.modules.get("botocore.exceptions")
     return botocore is not None and isinstance(error, botocore.ConnectionError | botocore.HTTPClientError)
 

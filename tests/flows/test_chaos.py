@@ -135,7 +135,7 @@ def test_other_options_and_changed_inputs_are_refused_and_damage_nothing(corpus,
     corpus.write_bytes(text.replace(b"something new", b"something old"))  # under the run
     code, _, err = run.wait()
     assert code == 1
-    assert "has changed since the run was planned; bring it back and run again" in err
+    assert "has changed since the run was planned; restore it and run again" in err
     checked(Storage(out))
     code, _, err = command(corpus, out, folder=tmp_path).wait()
     assert code == 1

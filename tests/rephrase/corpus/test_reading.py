@@ -151,7 +151,7 @@ def test_fields_are_found_by_expression_and_lists_joined(tmp_path):
 
 
 def test_a_wrong_expression_is_refused_by_name():
-    with pytest.raises(ValueError, match="--text-field 'a\\[' is no field name"):
+    with pytest.raises(ValueError, match="--text-field 'a\\[' is neither a field name"):
         Fields(text="a[")
 
 

@@ -112,19 +112,23 @@ def edit(path, **values):
 @pytest.mark.parametrize(
     ("harm", "file", "problem"),
     [
-        (lambda out: (out / "rewrites/part-00001.parquet").unlink(), "rewrites/part-00001.parquet", "it is gone"),
-        (lambda out: flip(out / "rejects/part-00001.parquet"), "rejects/part-00001.parquet", "its checksum is not"),
+        (lambda out: (out / "rewrites/part-00001.parquet").unlink(), "rewrites/part-00001.parquet", "it is missing"),
+        (lambda out: flip(out / "rejects/part-00001.parquet"), "rejects/part-00001.parquet", "its checksum differs"),
         (
             lambda out: (out / "rewrites/part-00001.parquet").write_bytes(b"PAR1"),
             "rewrites/part-00001.parquet",
-            "it has 4 bytes and was committed with",
+            "it has 4 bytes, but was committed with",
         ),
         (
             lambda out: (out / "commits/part-00001.json").write_text('{"part": 1'),
             "commits/part-00001.json",
-            "no commit",
+            "it is not a commit",
         ),
-        (lambda out: (out / "commits/part-00001.json").write_text("[]"), "commits/part-00001.json", "no commit"),
+        (
+            lambda out: (out / "commits/part-00001.json").write_text("[]"),
+            "commits/part-00001.json",
+            "it is not a commit",
+        ),
         (lambda out: edit(out / "commits/part-00001.json", n_rewrites=2), "commits/part-00001.json", "2 rewrites"),
         (lambda out: edit(out / "commits/part-00001.json", n_tokens=2), "commits/part-00001.json", "2 tokens"),
         (
@@ -135,32 +139,32 @@ def edit(path, **values):
         (
             lambda out: edit(out / "commits/part-00001.json", n_documents_accepted=2, n_documents_rejected=0),
             "commits/part-00001.json",
-            "2 accepted documents, its files hold 1",
+            "2 accepted documents, but its files contain 1",
         ),
         (
             lambda out: edit(out / "commits/part-00001.json", n_documents_rejected=0),
             "commits/part-00001.json",
-            "1 accepted and 0 rejected are not 2 records",
+            "1 accepted and 0 rejected do not add up to 2 records",
         ),
         (
             lambda out: edit(out / "commits/part-00001.json", n_records=3, n_documents_rejected=2),
             "commits/part-00001.json",
-            "it counts 3 records, the plan 2",
+            "it counts 3 records, but the plan 2",
         ),
         (
             lambda out: commit(Storage(out), 1, [rewrite(2), rewrite(3, id="0-1")], []),
             "commits/part-00001.json",
-            "id 0-1 stood before",
+            "id 0-1 already exists",
         ),
         (
             lambda out: commit(Storage(out), 1, [rewrite(2), rewrite(1, 5)], []),
             "commits/part-00001.json",
-            "record 1 of corpus.jsonl stood before",
+            "record 1 of corpus.jsonl already exists",
         ),
         (
             lambda out: commit(Storage(out), 1, [rewrite(2)], [], n_accepted=1),
             "commits/part-00001.json",
-            "it counts 2 records, its files hold 1",
+            "it counts 2 records, but its files contain 1",
         ),
     ],
 )
@@ -169,7 +173,7 @@ def test_what_is_wrong_is_named_and_the_remedy_cures_it(storage, harm, file, pro
     found = audit(storage)
     assert any(finding.file == file and problem in finding.problem for finding in found.problems), found.problems
     remedies = {finding.remedy for finding in found.problems}
-    assert remedies == {"remove commits/part-00001.json and run the same command again: this part is then written anew"}
+    assert remedies == {"remove commits/part-00001.json and run the same command again: this part is then rewritten"}
     storage.remove("commits/part-00001.json")
     assert audit(storage).problems == []
     commit_second(storage)
@@ -197,7 +201,7 @@ def test_a_schema_that_is_not_ours_is_named(storage):
         ("rewrites/part-00000 (copy).parquet", "no commit names it"),
         ("rewrites/part-00007.parquet", "no commit names it"),
         ("rejects/part-00000.parquet", "no commit names it"),
-        ("commits/notes.txt", "it is no commit"),
+        ("commits/notes.txt", "it is not a commit"),
         ("journal/part-00009/00000000-0.json", "it belongs to no part"),
     ],
 )

@@ -109,7 +109,7 @@ def test_an_unchanged_folder_changes_nothing_and_a_changed_or_removed_file_is_na
     with pytest.raises(PlanMismatchError, match=r"input b\.jsonl has changed"):
         extend(storage, plan, folder)
     (folder / "b.jsonl").unlink()
-    with pytest.raises(PlanMismatchError, match=r"input b\.jsonl is gone"):
+    with pytest.raises(PlanMismatchError, match=r"input b\.jsonl is missing"):
         extend(storage, plan, folder)
 
 
@@ -117,7 +117,7 @@ def test_without_being_asked_a_new_file_is_an_error_that_says_how_to_take_it(fol
     write(folder / "a.jsonl", ["a"])
     plan = make_plan(str(folder), ReadOptions(), {})
     write(folder / "b.jsonl", ["b"])
-    with pytest.raises(PlanMismatchError, match=r"input b\.jsonl is new \(--new-files takes it\)"):
+    with pytest.raises(PlanMismatchError, match=r"input b\.jsonl is new \(--new-files adds it\)"):
         require_same_run(plan, {}, list_inputs(str(folder))[0])
 
 

@@ -92,7 +92,7 @@ def test_changed_inputs_are_named(plan, tmp_path):
     write(tmp_path / "b.jsonl", [{"text": "new"}])
     with pytest.raises(PlanMismatchError, match=r"input a\.jsonl has changed since; input b\.jsonl is new"):
         require_same_run(plan, plan.config, list_inputs(str(tmp_path))[0])
-    with pytest.raises(PlanMismatchError, match=r"input a\.jsonl is gone"):
+    with pytest.raises(PlanMismatchError, match=r"input a\.jsonl is missing"):
         require_same_run(plan, plan.config, [])
 
 

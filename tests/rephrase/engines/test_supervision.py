@@ -104,7 +104,7 @@ async def test_an_engine_that_cannot_be_started_again_says_why():
         raise EngineError("no memory left")
 
     answers = await complete_all(SupervisedEngine(open_engine), ["a", "b"])
-    assert all("could not be started again: no memory left" in str(answer) for answer in answers)
+    assert all("could not be restarted: no memory left" in str(answer) for answer in answers)
 
 
 async def test_an_engine_that_hangs_is_named_and_the_run_does_not_hang_with_it():

@@ -25,7 +25,7 @@ def test_marks_may_move():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("only ⟦1⟧", r"formula lost: \$b\$"), ("⟦1⟧ ⟦2⟧ ⟦3⟧", "⟦3⟧ stands for no formula")]
+    ("text", "message"), [("only ⟦1⟧", r"formula lost: \$b\$"), ("⟦1⟧ ⟦2⟧ ⟦3⟧", "⟦3⟧ has no formula")]
 )
 def test_lost_and_made_up_marks_are_named(text, message):
     with pytest.raises(PlaceholderError, match=message):
