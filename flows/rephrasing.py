@@ -1,6 +1,6 @@
-"""The Prefect flow that rewrites a corpus; its tasks are parts.
+"""The Prefect flow that rewrites a corpus, with one task per part.
 
-The file may not be called `rephrase.py`: Prefect, loading a flow by path, would find it where the package is meant.
+This file must not be called `rephrase.py`: Prefect, loading a flow by path, would import it as the package.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from flows.config import RephraseConfig
 from flows.results.data_card import write_data_card
 from flows.results.summary import Summary, summarize
 from flows.running.engine_slot import engine_slot
-from flows.running.metrics import metrics_served
+from flows.running.metrics import serve_metrics
 from flows.running.process import graceful_stop, prepare_process
 from flows.running.ray_runner import rewrite_on_ray
-from flows.running.run_artifacts import run_page
-from flows.running.run_setup import current_progress, current_run, open_job, open_run
+from flows.running.run_artifacts import publish_artifacts
+from flows.running.run_setup import current_progress, current_run, open_run, plan_run
 from flows.running.secret_blocks import load_secrets
 from rephrase.dataset.journal import remove_leftovers
 from rephrase.dataset.plan import Part, Plan
@@ -37,7 +37,7 @@ from rephrase.storage.storage import Storage
 # A retry inside Prefect would start while the engine is still broken; a run is resumed by running it again.
 @task(cache_policy=NO_CACHE, persist_result=False)
 async def rewrite_part(index: int) -> dict[str, int]:
-    """Rewrite and commit one part of the corpus of this run; nothing is returned of one in which nothing began."""
+    """Rewrite and commit one part of this run's corpus; returns nothing if none of it was started."""
     run = current_run.get()
     commit = await run_part(run.plan.parts[index], run)
     if commit is None:
@@ -60,34 +60,36 @@ async def rephrase(config: RephraseConfig) -> Summary:
     storage = Storage(config.output)
     progress = _progress()
     with graceful_stop(), contextlib.ExitStack() as stack:
-        # In a thread: on an object store it may wait for a minute.
+        # In a thread: on an object store this may take a minute.
         await asyncio.to_thread(stack.enter_context, locked(storage, notify))
-        job = await open_job(config, storage)
+        planned_run = await plan_run(config, storage)
         committed = await asyncio.to_thread(read_commits, storage)
-        todo = _todo(job.plan, committed)
-        log.info(describe_plan(config, job.plan, len(todo)))
-        await asyncio.to_thread(remove_leftovers, storage, {*range(len(job.plan.parts))} - {p.index for p in todo})
+        todo = _todo(planned_run.plan, committed)
+        log.info(describe_plan(config, planned_run.plan, len(todo)))
+        await asyncio.to_thread(
+            remove_leftovers, storage, {*range(len(planned_run.plan.parts))} - {p.index for p in todo}
+        )
         target = Target(config.target_tokens)
-        _count_committed(progress, target, job.plan, config.n_variants, committed)
-        async with run_page(storage, progress, job.plan):
+        _count_committed(progress, target, planned_run.plan, config.n_variants, committed)
+        async with publish_artifacts(storage, progress, planned_run.plan):
             if config.runner == "ray":
-                await job.close()  # the workers open their own
-                names = [task_name(part_label(job.plan, part)) for part in todo]
+                await planned_run.close()  # the workers open their own engines
+                names = [task_name(part_label(planned_run.plan, part)) for part in todo]
                 await rewrite_on_ray(config, todo, progress, names)
             elif todo and not target.reached:
                 in_process = config.engine.kind == "vllm"
-                async with engine_slot(in_process), open_run(job, progress, target) as run:
+                async with engine_slot(in_process), open_run(planned_run, progress, target) as run:
                     info = run.tools.engine.info
-                    log.info("%s is ready and takes %d requests at once", info.model, info.max_in_flight)
-                    with metrics_served(progress, run.scheduler, log.warning):
+                    log.info("%s is ready and takes %d concurrent requests", info.model, info.max_in_flight)
+                    with serve_metrics(progress, run.scheduler, log.warning):
                         await _rewrite(todo, run)
             else:
-                await job.close()
+                await planned_run.close()
     summary = summarize(storage)
     await asyncio.to_thread(
         write_data_card,
         storage,
-        job.plan,
+        planned_run.plan,
         summary,
         license=config.license,
         source_description=config.source_description,
@@ -101,18 +103,18 @@ async def rephrase(config: RephraseConfig) -> Summary:
 
 
 def _progress() -> Progress:
-    # Not in the flow itself: it is sent to Ray with what it names, and a context variable cannot be sent.
+    # Not in the flow itself: the flow is pickled for Ray with all it refers to, and context variables cannot be.
     return current_progress.get() or Progress()
 
 
 def notify(message: str) -> None:
-    """Tell the user of the command."""
+    """Show a notice to the user of the command line."""
     if progress := current_progress.get():
         progress.notices.append(message)
 
 
 async def _rewrite(todo: Sequence[Part], run: RunContext) -> None:
-    """Until all is done or the target is reached, which shows in the commits: they refuse variants that repeat."""
+    """Rewrite until all is done or the commits reach the target: near-duplicates are only rejected on commit."""
     current_run.set(run)
     target, scheduler = run.target, run.scheduler
     while todo and not target.reached:
@@ -126,7 +128,7 @@ async def _rewrite(todo: Sequence[Part], run: RunContext) -> None:
 
 
 def _todo(plan: Plan, committed: Mapping[int, Row]) -> list[Part]:
-    """The parts that are not committed, or only in part because a target was reached."""
+    """The parts that are not committed, or only partly because a target was reached."""
     return [
         part for part in plan.parts if part.index not in committed or committed[part.index].get("n_records_left", 0)
     ]
@@ -137,7 +139,7 @@ async def _run_task(part: Part, plan: Plan) -> None:
 
 
 def task_name(label: str) -> str:
-    """Prefect fills names in braces from the parameters, and a file may be named with braces."""
+    """Escape braces: Prefect substitutes parameters for them, and a file name may contain them."""
     return label.replace("{", "{{").replace("}", "}}")
 
 
@@ -161,26 +163,26 @@ def part_label(plan: Plan, part: Part) -> str:
 
 
 def describe_plan(config: RephraseConfig, plan: Plan, n_todo: int) -> str:
-    """What a run is about to do, in a sentence."""
+    """What a run is about to do, in one sentence."""
     routes = ", ".join(f"{route.replace('+', ' → ')} {count:,}" for route, count in plan.routes.items())
     n_before = len(plan.parts) - n_todo
     if not n_todo:
         return f"{config.source}: {plan.n_records:,} records, all {n_before:,} parts are committed: nothing to do"
-    before = f", {n_before:,} of {len(plan.parts):,} parts are committed before" if n_before else ""
+    before = f", {n_before:,} of {len(plan.parts):,} parts already committed" if n_before else ""
     return (
-        f"{config.source}: {plan.n_records:,} records in {len(plan.inputs):,} files become {len(plan.parts):,} parts "
+        f"{config.source}: {plan.n_records:,} records in {len(plan.inputs):,} files, {len(plan.parts):,} parts "
         f"({routes}){before}; {n_todo:,} to do"
     )
 
 
 def describe_commit(commit: Row) -> str:
-    """What came of a part, in a sentence."""
-    refused = ", ".join(f"{reason} {n:,}" for reason, n in commit["rejects_by_reason"].items())
+    """The outcome of a part, in one sentence."""
+    rejects = ", ".join(f"{reason} {n:,}" for reason, n in commit["rejects_by_reason"].items())
     seconds = commit["ended_at"] - commit["started_at"]
     return (
         f"committed: {commit['n_documents_accepted']:,} of {commit['n_records']:,} records accepted, "
         f"{commit['n_rewrites']:,} rewrites of {commit['n_tokens']:,} tokens in {seconds:,.0f} s"
-        + (f"; refused: {refused}" if refused else "")
+        + (f"; rejected: {rejects}" if rejects else "")
     )
 
 

@@ -1,11 +1,11 @@
 """The `palimpsest` command with scripted models, for tests that stop it from outside.
 
-SCRIPTED_DELAY_S is how long each completion takes; SCRIPTED_LOG is a file that is told of each request, which survives
-whatever happens to this process; SCRIPTED_POISON stands in passages at which the engine dies; after SCRIPTED_N_WRITES
-writes the disk is full; SCRIPTED_SAVE_EVERY_S is how often a document under way is saved.
-`--engine openai` asks a real server.
+SCRIPTED_DELAY_S is the time of each completion; SCRIPTED_LOG is a file in which each request is logged, which survives
+whatever happens to this process; the engine dies at a passage that contains SCRIPTED_POISON; after SCRIPTED_N_WRITES
+writes the disk is full; SCRIPTED_SAVE_EVERY_S is how often a document in progress is saved.
+`--engine openai` uses a real server.
 
-With `serve`, the deployments have this module as their entrypoint, so that their runs are scripted, too.
+With `serve`, the deployments use this module as their entrypoint, so that their runs are scripted, too.
 """
 
 import errno
@@ -24,7 +24,7 @@ from rephrase.engines.opening import EngineConfig
 
 
 class LoggedEngine(ScriptedEngine):
-    """Writes down each request when it begins: the document, the seed, the tokens of the answer; keeps none."""
+    """Logs each request when it starts: the document, the seed, the tokens of the answer. Keeps no prompts."""
 
     dead = False
 
@@ -61,7 +61,7 @@ def open_engine(config: EngineConfig) -> Engine:
 
 
 def fill_disk(n_writes: int) -> None:
-    """All further writes fail, as on a disk that is full."""
+    """After `n_writes`, all writes fail as on a full disk."""
     fsync, left = os.fsync, iter(range(n_writes))
 
     def full(descriptor):
@@ -93,9 +93,9 @@ def main(arguments: list[str]) -> None:
 
         import flows.serving.deployments
 
-        flows.serving.deployments.SERVED = [
+        flows.serving.deployments.SERVED_FLOWS = [
             dataclasses.replace(served, entrypoint=f"run_scripted.{served.name}")
-            for served in flows.serving.deployments.SERVED
+            for served in flows.serving.deployments.SERVED_FLOWS
         ]
     from flows.cli.app import main
 

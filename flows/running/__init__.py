@@ -1,5 +1,4 @@
-"""What a run needs around its parts: models opened once, the Prefect server, artifacts, secrets, metrics, signals,
-Ray.
+"""What a run needs around its parts: models loaded once, Prefect server, artifacts, secrets, metrics, signals, Ray.
 
-The flows that use this are one level up.
+The flows that use this subpackage are one level up.
 """

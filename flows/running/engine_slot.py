@@ -1,6 +1,6 @@
 """One run at a time on a GPU: a global concurrency limit that the runs of all deployments share.
 
-It does not end a run when its lease cannot be renewed: a Prefect server that is away must not stop hours of work.
+A run continues if its lease cannot be renewed: an outage of the Prefect server must not stop hours of work.
 """
 
 import asyncio
@@ -15,31 +15,33 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
 ENGINE_LIMIT = "palimpsest-engine"
-# After a `kill -9` the next run waits for so long; Prefect takes no less.
+# After a `kill -9` the next run waits this long; Prefect accepts no shorter lease.
 LEASE_S = 60
 POLL_S = 3.0
 
 
 @asynccontextmanager
 async def engine_slot(needed: bool = True) -> AsyncIterator[None]:
-    """Hold the engine of this place while the context is open; runs of the command line do not ask for it."""
+    """Hold the engine of this machine while the context is open; runs started from the command line do not need it."""
     async with AsyncExitStack() as stack:
-        waited = not needed or not deployment.id
-        told = False
-        while not waited:
+        acquired = not needed or not deployment.id
+        logged = False
+        while not acquired:
             try:
-                # Prefect's own waiting cannot be cancelled: a run that waited took 30 s to end.
+                # Prefect's own waiting cannot be cancelled: a waiting run took 30 s to end.
                 slot = concurrency(
                     ENGINE_LIMIT, max_retries=0, lease_duration=LEASE_S, raise_on_lease_renewal_failure=False
                 )
                 await stack.enter_async_context(slot)
-                waited = True
+                acquired = True
             except ConcurrencySlotAcquisitionError as error:
                 if not _is_taken(error):
                     raise
-                if not told:
-                    get_run_logger().info("another run has the engine (concurrency limit %s): waiting", ENGINE_LIMIT)
-                told = True
+                if not logged:
+                    get_run_logger().info(
+                        "another run is using the engine (concurrency limit %s): waiting", ENGINE_LIMIT
+                    )
+                logged = True
                 await asyncio.sleep(POLL_S)
         yield
 
@@ -50,7 +52,7 @@ def _is_taken(error: ConcurrencySlotAcquisitionError) -> bool:
 
 
 async def ensure_engine_limit(n_slots: int = 1) -> None:
-    """Make the limit when there is none; one that is there may have been changed by its users and stays."""
+    """Create the limit if there is none; an existing one is kept, since users may have changed it."""
     async with get_client() as client:
         try:
             await client.read_global_concurrency_limit_by_name(ENGINE_LIMIT)

@@ -1,4 +1,4 @@
-"""What Prometheus may scrape of a run while it goes; every figure is read at the moment of the scrape."""
+"""Prometheus metrics of a running run; every value is read at the moment of the scrape."""
 
 import contextlib
 import os
@@ -12,12 +12,12 @@ from rephrase.progress import Progress
 from rephrase.scheduling.scheduler import Scheduler
 
 PORT_VARIABLE = "PALIMPSEST_METRICS_PORT"
-HOST_VARIABLE = "PALIMPSEST_METRICS_HOST"  # 0.0.0.0 where Prometheus runs elsewhere
+HOST_VARIABLE = "PALIMPSEST_METRICS_HOST"  # 0.0.0.0 if Prometheus runs on another machine
 DEFAULT_HOST = "127.0.0.1"
 
 
 class RunCollector(Collector):
-    """The counts of a run and the state of its engine. Counters begin with what earlier sessions committed."""
+    """The counts of a run and the state of its engine. Counters start at what earlier sessions committed."""
 
     def __init__(self, progress: Progress, scheduler: Scheduler) -> None:
         self._progress = progress
@@ -28,11 +28,11 @@ class RunCollector(Collector):
         yield _gauge("records", "Records of the run.", p.n_records)
         yield _counter("records_done", "Records that are accepted or rejected.", p.n_records_done)
         yield _counter("documents_accepted", "Documents with at least one accepted rewrite.", p.n_documents_accepted)
-        chunks = CounterMetricFamily("palimpsest_chunks", "Chunks written, of this session.", labels=["outcome"])
+        chunks = CounterMetricFamily("palimpsest_chunks", "Chunks written in this session.", labels=["outcome"])
         chunks.add_metric(["accepted"], p.n_chunks_accepted)
         chunks.add_metric(["rejected"], p.n_chunks_rejected)
         yield chunks
-        tokens = CounterMetricFamily("palimpsest_tokens", "Tokens; accepted ones of all sessions.", labels=["kind"])
+        tokens = CounterMetricFamily("palimpsest_tokens", "Tokens; accepted ones over all sessions.", labels=["kind"])
         for kind, n_tokens in {
             "accepted": p.n_tokens,
             "completion": p.n_completion_tokens,
@@ -41,28 +41,28 @@ class RunCollector(Collector):
         }.items():
             tokens.add_metric([kind], n_tokens)
         yield tokens
-        yield _counter("cost", "What the run cost, by the prices it was given.", p.cost)
+        yield _counter("cost", "Cost of the run at the given prices.", p.cost)
         yield _gauge("requests_in_flight", "Requests at the engine.", s.n_in_flight)
-        yield _gauge("requests_in_flight_limit", "Requests that may be at the engine now.", s.limit.value)
-        yield _gauge("chains_under_way", "Documents under way, once for each variant.", s.n_chains_in_progress)
-        yield _gauge("chains_to_begin", "Documents that wait to begin, once for each variant.", s.n_chains_to_start)
-        yield _gauge("engine_batch", "Requests in the engine's running batch, if it tells.", load.n_running)
-        yield _gauge("engine_waiting", "Requests that wait inside the engine.", load.n_waiting)
+        yield _gauge("requests_in_flight_limit", "Current limit of requests at the engine.", s.limit.value)
+        yield _gauge("chains_under_way", "Documents in progress, counted once per variant.", s.n_chains_in_progress)
+        yield _gauge("chains_to_begin", "Documents waiting to start, counted once per variant.", s.n_chains_to_start)
+        yield _gauge("engine_batch", "Requests in the engine's running batch, if it reports them.", load.n_running)
+        yield _gauge("engine_waiting", "Requests waiting inside the engine.", load.n_waiting)
         yield _gauge("engine_kv_cache_use", "Share of the engine's KV cache in use.", load.kv_cache_use)
-        yield _counter("engine_overloads", "Requests that were too many for the engine.", load.n_overloads)
-        yield _gauge("journal_pending", "Finished documents that are not in the journal yet.", p.n_journal_pending)
+        yield _counter("engine_overloads", "Requests that the engine was too busy for.", load.n_overloads)
+        yield _gauge("journal_pending", "Finished documents not yet in the journal.", p.n_journal_pending)
         yield _counter("journal_entries", "Finished documents written to the journal.", p.n_journal_entries)
-        yield _counter("journal_seconds", "Time that writing the journal took, all writes together.", p.journal_s)
+        yield _counter("journal_seconds", "Total time spent writing the journal.", p.journal_s)
 
 
 @contextlib.contextmanager
-def metrics_served(progress: Progress, scheduler: Scheduler, warn: Callable[[str], None]) -> Iterator[None]:
+def serve_metrics(progress: Progress, scheduler: Scheduler, warn: Callable[[str], None]) -> Iterator[None]:
     """Serve the metrics of a run at http://HOST:PORT/metrics when PALIMPSEST_METRICS_PORT is set.
 
-    A port that is taken is told with `warn`: metrics are no reason not to run.
+    If the port is taken, `warn` is called and the run continues without metrics.
 
     Raises:
-        ValueError: the port is no number.
+        ValueError: the port is not a number.
     """
     value = os.environ.get(PORT_VARIABLE)
     if not value:
@@ -71,7 +71,7 @@ def metrics_served(progress: Progress, scheduler: Scheduler, warn: Callable[[str
     try:
         port = int(value)
     except ValueError:
-        raise ValueError(f"{PORT_VARIABLE} is {value!r}, which is no port") from None
+        raise ValueError(f"{PORT_VARIABLE} is {value!r}, which is not a port") from None
     registry = CollectorRegistry()
     registry.register(RunCollector(progress, scheduler))
     host = os.environ.get(HOST_VARIABLE, DEFAULT_HOST)

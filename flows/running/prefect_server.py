@@ -1,9 +1,9 @@
 """A Prefect server that ends with the command that started it.
 
-`prefect_api` is for a run from the command line when no server is configured, `prefect_server` for `palimpsest serve`.
-Prefect starts a server by itself, too, but that one outlives a `kill -9` of the run (it stayed until killed by hand),
-and keeps the run's output open. This one reads a pipe from its parent, and the pipe ends however the parent does.
-All of them write to the same database below PREFECT_HOME.
+`prefect_api` is for a run from the command line without a configured server, `prefect_server` for `palimpsest serve`.
+The server that Prefect starts by itself outlives a `kill -9` of the run (it ran until killed by hand) and keeps the
+run's output open. This one reads a pipe from its parent, which closes however the parent ends. All of them write to the
+same database below PREFECT_HOME.
 """
 
 import argparse
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 READY = "serving "
 DRAIN_TIMEOUT_S = 20.0
-CLOSE_TIMEOUT_S = 3  # for pages of the UI that are still open
+CLOSE_TIMEOUT_S = 3  # for open pages of the UI
 HOST = "127.0.0.1"
 
 
@@ -44,20 +44,20 @@ def prefect_api() -> Iterator[str]:
         try:
             yield url
         finally:
-            # The states of tasks travel as events, which must arrive before the server goes.
+            # Task states are sent as events, which must arrive before the server stops.
             EventsWorker.drain_all(timeout=DRAIN_TIMEOUT_S)
 
 
 @contextlib.contextmanager
 def prefect_server(port: int) -> Iterator[str]:
-    """The API's URL of a whole Prefect server, with scheduler and UI, on the loopback interface.
+    """The API URL of a full Prefect server, with scheduler and UI, on the loopback interface.
 
     Raises:
         RuntimeError: the server does not start.
     """
     url = f"http://{HOST}:{port}/api"
     environment = {
-        # Its pages ask this address; without it they would ask port 4200 and show errors.
+        # The UI sends its requests here; by default it would use port 4200 and show errors.
         "PREFECT_UI_API_URL": url,
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": str(port),
@@ -75,7 +75,7 @@ def _child(arguments: list[str], environment: Mapping[str, str] | None = None) -
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, **(environment or {})},
-        # Ctrl-C in a terminal reaches the whole group; a run that stops still has to report to this server.
+        # Ctrl-C in a terminal reaches the whole process group, but a stopping run still reports to this server.
         start_new_session=True,
     )
     assert process.stdin
@@ -84,8 +84,8 @@ def _child(arguments: list[str], environment: Mapping[str, str] | None = None) -
         line = next((line for line in process.stdout if line.startswith(READY)), "")
         if not line:
             raise RuntimeError(
-                f"Prefect's server did not start (exit code {process.wait()}); its message stands above. "
-                "Another one can be named in PREFECT_API_URL."
+                f"Prefect's server did not start (exit code {process.wait()}); see its message above. "
+                "Another server can be set in PREFECT_API_URL."
             )
         yield line.removeprefix(READY).strip()
     finally:
@@ -94,13 +94,13 @@ def _child(arguments: list[str], environment: Mapping[str, str] | None = None) -
 
 
 async def serve(port: int, with_ui: bool) -> None:
-    """Serve Prefect's API on the loopback interface, on a free port when `port` is 0, and say which."""
+    """Serve Prefect's API on the loopback interface, on a free port if `port` is 0, and print its URL."""
     import uvicorn
     from prefect.server.api.server import create_app
 
     app = create_app(ephemeral=not with_ui)
     for handler in {handler for name in ("", "prefect", "docket") for handler in logging.getLogger(name).handlers}:
-        handler.addFilter(_is_news)
+        handler.addFilter(_is_no_lock_conflict)
     server = uvicorn.Server(
         uvicorn.Config(app, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=CLOSE_TIMEOUT_S)
     )
@@ -114,13 +114,13 @@ async def serve(port: int, with_ui: bool) -> None:
     await serving
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    # With SQLite two writers may meet; the one that was refused tries again, and its traceback would fill the terminal.
+def _is_no_lock_conflict(record: logging.LogRecord) -> bool:
+    # With SQLite two writers may collide; the loser retries, and its traceback would fill the terminal.
     return "database is locked" not in f"{record.getMessage()}{record.exc_info and record.exc_info[1]}"
 
 
 def end_with_parent(server: "uvicorn.Server") -> None:
-    """The pipe ends when the parent does. Let what has arrived be written, but do not hang on anything."""
+    """Wait for the pipe to close, which is when the parent ends; let pending writes finish, but do not hang."""
     sys.stdin.read()
     server.should_exit = True
     time.sleep(DRAIN_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""What the process of a flow run sees to before it starts, however it was started."""
+"""Set up the process of a flow run, however it was started."""
 
 import asyncio
 import contextlib
@@ -17,19 +17,19 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def prepare_process() -> None:
-    """Set what vLLM and torch read when they are imported, and end when `palimpsest serve` does."""
+    """Set the variables that vLLM and torch read on import, and end together with `palimpsest serve`."""
     set_environment()
     if (parent := os.environ.get(SERVED_BY)) and sys.platform == "linux" and os.getppid() == int(parent):
-        # A `kill -9` leaves `serve` no time to stop its runs; the kernel asks them to stop instead.
+        # After a `kill -9`, `serve` cannot stop its runs; the kernel sends them SIGTERM instead.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def graceful_stop() -> Iterator[None]:
-    """SIGTERM cancels the task that is inside, and Prefect's TerminationSignal is raised when all has been closed.
+    """Let SIGTERM cancel the current task, and raise Prefect's TerminationSignal once everything is closed.
 
-    Prefect's own handler raises it wherever the event loop happens to be: inside a callback asyncio reports it and goes
-    on, inside some other task it ends that one, and the run waits for it for ever.
+    Prefect's own handler raises it wherever the event loop happens to be: in a callback, asyncio logs it and continues;
+    in another task, it ends that task, and the run waits forever.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
@@ -43,7 +43,11 @@ def graceful_stop() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     try:
         loop.add_signal_handler(signal.SIGTERM, stop)
-    except (ValueError, RuntimeError, NotImplementedError):  # not the main thread, or Windows: there Prefect has none
+    except (
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+    ):  # not the main thread, or Windows, where Prefect has no handler
         yield
         return
     try:

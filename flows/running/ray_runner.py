@@ -1,11 +1,11 @@
-"""The parts of a run on the machines of a Ray cluster.
+"""Write the parts of a run on a Ray cluster.
 
-The process that was started plans, holds the output folder and hands out parts; a part is a task of Prefect's
-RayTaskRunner. Each worker process of the cluster opens the tokenizer, the checks and the engine once, at its first
-part, and keeps them. What a part becomes depends on its documents and the configuration, not on where it is written.
+The driver process plans, locks the output folder and assigns parts; a part is a task of Prefect's RayTaskRunner. Each
+worker process of the cluster loads the tokenizer, the checks and the engine once, for its first part, and keeps them.
+The content of a part depends on its documents and the configuration, not on where it is written.
 
-A part whose worker or machine is lost is handed out again. What the lost one had finished stands in the journal, if
-the output folder is on a filesystem that all machines share.
+A part whose worker or machine is lost is assigned again. What the lost worker had finished is in the journal, if the
+output folder is on a filesystem that all machines share.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
-from flows.running.run_setup import Job, open_engine, open_run
+from flows.running.run_setup import PlannedRun, open_engine, open_run
 from rephrase.dataset.plan import Part, load_plan
 from rephrase.dataset.rows import Row
 from rephrase.parts import run_part
@@ -30,12 +30,12 @@ from rephrase.scheduling.target import Target
 from rephrase.storage.storage import Storage
 
 MAX_LOSSES = 3
-# More parts than places are handed out, so that a place that becomes free need not wait.
-PARTS_PER_PLACE = 2
+# More parts than worker slots are assigned, so that a free slot does not wait.
+PARTS_PER_SLOT = 2
 
 
 class WorkerProcess:
-    """The run context of this process and the event loop it lives in, in a thread, for as long as the process lives."""
+    """The run context of a worker process and its event loop, in a thread, for the lifetime of the process."""
 
     def __init__(self, config: RephraseConfig) -> None:
         self._loop = asyncio.new_event_loop()
@@ -45,7 +45,7 @@ class WorkerProcess:
 
     def write_part(self, index: int) -> Row:
         commit = asyncio.run_coroutine_threadsafe(self._write_part(index), self._loop).result()
-        assert commit is not None  # without a target, all that is handed out is written
+        assert commit is not None  # without a target, every assigned part is written
         return commit
 
     async def _open(self, config: RephraseConfig) -> RunContext:
@@ -57,15 +57,15 @@ class WorkerProcess:
                 "that all machines share, such as s3://…"
             )
         engine = await asyncio.to_thread(open_engine, config.engine) if config.engine.kind == "openai" else None
-        job = Job(
+        planned_run = PlannedRun(
             config=config,
             storage=storage,
             recipes=open_recipes(config.recipe, config.recipe_files),
             plan=plan,
             engine=engine,
         )
-        # It is never closed, and must not be collected: the process ends when the cluster no longer needs it.
-        self._opened = open_run(job, self._progress, Target())
+        # Never closed, and must not be garbage-collected: the process ends when the cluster no longer needs it.
+        self._opened = open_run(planned_run, self._progress, Target())
         return await self._opened.__aenter__()
 
     async def _write_part(self, index: int) -> Row | None:
@@ -79,8 +79,8 @@ def worker_process(config: str) -> WorkerProcess:
 
 
 @task(name="rewrite_part", cache_policy=NO_CACHE, persist_result=False)
-def rewrite_part_here(config: RephraseConfig, index: int) -> dict[str, int]:
-    """Rewrite and commit one part, in whatever process of the cluster this is."""
+def rewrite_part_on_worker(config: RephraseConfig, index: int) -> dict[str, int]:
+    """Rewrite and commit one part, in a worker process of the cluster."""
     commit = worker_process(config.model_dump_json()).write_part(index)
     return {name: commit[name] for name in ("n_records", "n_documents_accepted", "n_rewrites", "n_rejects", "n_tokens")}
 
@@ -88,7 +88,7 @@ def rewrite_part_here(config: RephraseConfig, index: int) -> dict[str, int]:
 async def rewrite_on_ray(
     config: RephraseConfig, parts: Sequence[Part], progress: Progress, names: Sequence[str]
 ) -> None:
-    """Hand out `parts`, in order, until all are committed; `names` are those of their task runs.
+    """Assign `parts`, in order, until all are committed; `names` are the names of their task runs.
 
     Raises:
         ValueError: Ray is not installed.
@@ -104,18 +104,18 @@ async def rewrite_on_ray(
     log = get_run_logger()
     waiting = deque(zip(parts, names, strict=True))
     n_losses: dict[int, int] = {}
-    under_way: dict[asyncio.Future[Any], tuple[Part, str]] = {}
+    in_progress: dict[asyncio.Future[Any], tuple[Part, str]] = {}
     options = {"num_cpus": config.ray.cpus_per_part, "num_gpus": config.ray.gpus_per_part, "max_retries": 0}
     with RayTaskRunner(address=config.ray.address) as runner, remote_options(**options):
-        while waiting or under_way:
-            while waiting and len(under_way) < PARTS_PER_PLACE * _n_places(ray.cluster_resources(), config):
+        while waiting or in_progress:
+            while waiting and len(in_progress) < PARTS_PER_SLOT * _n_slots(ray.cluster_resources(), config):
                 part, name = waiting.popleft()
-                named = rewrite_part_here.with_options(task_run_name=name)
+                named = rewrite_part_on_worker.with_options(task_run_name=name)
                 future = runner.submit(named, {"config": config, "index": part.index})
-                under_way[asyncio.ensure_future(_result(future.wrapped_future))] = part, name
-            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                in_progress[asyncio.ensure_future(_result(future.wrapped_future))] = part, name
+            done, _ = await asyncio.wait(in_progress, return_when=asyncio.FIRST_COMPLETED)
             for ended in done:
-                part, name = under_way.pop(ended)
+                part, name = in_progress.pop(ended)
                 lost = ended.exception()
                 if lost is not None and (
                     isinstance(lost, ray.exceptions.RayTaskError) or not isinstance(lost, ray.exceptions.RayError)
@@ -123,7 +123,7 @@ async def rewrite_on_ray(
                     raise RuntimeError(f"{name} failed: {lost}") from lost
                 if lost is not None:
                     n_losses[part.index] = n_losses.get(part.index, 0) + 1
-                    message = f"{name} was lost with its worker ({type(lost).__name__}) and is handed out again"
+                    message = f"{name} was lost with its worker ({type(lost).__name__}) and is assigned again"
                     log.warning(message)
                     progress.notices.append(message)
                     if n_losses[part.index] > MAX_LOSSES:
@@ -141,9 +141,9 @@ async def _result(reference: Any) -> Any:
     return await reference
 
 
-def _n_places(resources: dict[str, float], config: RephraseConfig) -> int:
-    """How many parts the cluster can write at once, as it is now: machines come and go."""
-    places = [resources.get("CPU", 0) // config.ray.cpus_per_part]
+def _n_slots(resources: dict[str, float], config: RephraseConfig) -> int:
+    """How many parts the cluster can write at once, as of now: machines come and go."""
+    slots = [resources.get("CPU", 0) // config.ray.cpus_per_part]
     if config.ray.gpus_per_part:
-        places.append(resources.get("GPU", 0) // config.ray.gpus_per_part)
-    return max(1, int(min(places)))
+        slots.append(resources.get("GPU", 0) // config.ray.gpus_per_part)
+    return max(1, int(min(slots)))

@@ -1,6 +1,6 @@
-"""What Prefect's UI shows of a run while it goes: artifacts that are written once and then kept up to date.
+"""The Prefect artifacts of a run: created once and then kept up to date while it runs.
 
-They are for looking at. A Prefect server that is away must not stop a run, so nothing here raises.
+They are for display only. An outage of the Prefect server must not stop a run, so nothing here raises.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ LAST_UPDATE_TIMEOUT_S = 10.0
 N_SAMPLES = 3
 
 
-class RunPage:
-    """The artifacts of one run: its progress, its account, its recipes, samples, and where its output lies."""
+class RunArtifacts:
+    """The artifacts of one run: progress, summary, recipes, samples, and output location."""
 
     def __init__(self, storage: Storage, progress: Progress, plan: Plan) -> None:
         self._storage = storage
@@ -43,11 +43,11 @@ class RunPage:
         self._ids: dict[str, UUID] = {}
         self._shown: dict[str, str] = {}
         self._samples: list[Sample] = []
-        self._looked_at: set[int] = set()
+        self._sampled_parts: set[int] = set()
         self._answered = True
 
     async def keep_up_to_date(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         seconds_to_log = LOG_EVERY_S
         while True:
             await self.update()
@@ -58,34 +58,34 @@ class RunPage:
                 get_run_logger().info(self._line.text())
 
     async def update(self) -> None:
-        """Write what has changed; when the server does not answer, say so once and try again the next time."""
-        # Only new ones are read: there may be many thousands.
+        """Write what has changed; if the server does not answer, log it once and retry at the next update."""
+        # Only new commits are read: there may be many thousands.
         commits = self._commits = await asyncio.to_thread(read_commits, self._storage, self._commits)
         summary = await asyncio.to_thread(summarize, self._storage, self._plan, commits)
         if len(self._samples) < N_SAMPLES:
-            await asyncio.to_thread(self._look_for_samples, commits)
+            await asyncio.to_thread(self._find_samples, commits)
         share = self._progress.n_bytes_done / self._progress.n_bytes if self._progress.n_bytes else 0.0
         done = 100.0 if summary.complete else min(99.9, 100 * share)
         try:
             await self._write("rephrase-progress", "progress", round(done, 1), self._line.text())
+            await self._write("rephrase-account", "table", json.dumps(summary_rows(summary)), "Summary of the records")
             await self._write(
-                "rephrase-account", "table", json.dumps(account_rows(summary)), "What came of the records"
+                "rephrase-recipes", "table", json.dumps(recipe_rows(commits)), "Counts by recipe and outcome"
             )
-            await self._write("rephrase-recipes", "table", json.dumps(recipe_rows(commits)), "By recipe and reason")
             if self._samples:
                 await self._write("rephrase-samples", "markdown", samples_markdown(self._samples), "Source and rewrite")
-            await self._write("rephrase-output", "markdown", output_markdown(summary), "Where the rewrites are")
+            await self._write("rephrase-output", "markdown", output_markdown(summary), "Output location")
         except Exception as error:
             if self._answered:
-                get_run_logger().warning("Prefect's server does not answer, the run goes on without it: %s", error)
+                get_run_logger().warning("the Prefect server does not answer, the run continues without it: %s", error)
             self._answered = False
         else:
             self._answered = True
 
-    def _look_for_samples(self, commits: Mapping[int, Row]) -> None:
-        for index in sorted({*commits} - self._looked_at):
+    def _find_samples(self, commits: Mapping[int, Row]) -> None:
+        for index in sorted({*commits} - self._sampled_parts):
             self._samples = find_samples(self._storage, commits[index], self._samples, N_SAMPLES)
-            self._looked_at.add(index)
+            self._sampled_parts.add(index)
             if len(self._samples) == N_SAMPLES:
                 return
 
@@ -105,10 +105,10 @@ class RunPage:
 
 
 @asynccontextmanager
-async def run_page(storage: Storage, progress: Progress, plan: Plan) -> AsyncIterator[None]:
-    """Keep the page of this run up to date for as long as the context is open, and write its end."""
-    page = RunPage(storage, progress, plan)
-    task = asyncio.create_task(page.keep_up_to_date())
+async def publish_artifacts(storage: Storage, progress: Progress, plan: Plan) -> AsyncIterator[None]:
+    """Keep the artifacts of this run up to date while the context is open, and update them at its end."""
+    artifacts = RunArtifacts(storage, progress, plan)
+    task = asyncio.create_task(artifacts.keep_up_to_date())
     try:
         yield
     finally:
@@ -116,11 +116,11 @@ async def run_page(storage: Storage, progress: Progress, plan: Plan) -> AsyncIte
         with contextlib.suppress(asyncio.CancelledError):
             await task
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(page.update(), LAST_UPDATE_TIMEOUT_S)
+            await asyncio.wait_for(artifacts.update(), LAST_UPDATE_TIMEOUT_S)
 
 
-def account_rows(summary: Summary) -> list[dict[str, str]]:
-    """The account of a run, one name and value in a row."""
+def summary_rows(summary: Summary) -> list[dict[str, str]]:
+    """The summary of a run, one figure and its value per row."""
     share = f" ({summary.n_chunks_accepted / summary.n_chunks:.0%})" if summary.n_chunks else ""
     figures = {
         "records read": f"{summary.n_read:,}",
@@ -129,28 +129,28 @@ def account_rows(summary: Summary) -> list[dict[str, str]]:
         "records to do": f"{summary.n_to_do:,}",
         "records not selected": f"{summary.n_not_selected:,}",
         "chunks accepted": f"{summary.n_chunks_accepted:,} of {summary.n_chunks:,}{share}",
-        "tokens accepted": f"{summary.n_tokens:,}",
-        "tokens generated": f"{summary.n_completion_tokens:,}",
-        "tokens prompted": f"{summary.n_prompt_tokens:,}",
-        "tokens generated a second": f"{summary.tokens_per_s:,.0f}",
+        "accepted tokens": f"{summary.n_tokens:,}",
+        "generated tokens": f"{summary.n_completion_tokens:,}",
+        "prompt tokens": f"{summary.n_prompt_tokens:,}",
+        "generated tokens per second": f"{summary.tokens_per_s:,.0f}",
         "time": str(timedelta(seconds=round(summary.seconds))),
         "parts committed": f"{summary.n_parts_committed:,} of {summary.n_parts:,}",
     }
     if summary.cost:
-        per_million = f"{summary.cost_per_million_tokens:,.2f} a million accepted tokens"
+        per_million = f"{summary.cost_per_million_tokens:,.2f} per million accepted tokens"
         figures["cost"] = f"{summary.cost:,.2f}, {per_million}"
     return [{"figure": name, "value": value} for name, value in figures.items()]
 
 
 def recipe_rows(commits: Mapping[int, Row]) -> list[dict[str, Any]]:
-    """Accepted rewrites, and what was refused by reason, of each recipe; records that were no documents have none."""
+    """Accepted rewrites and rejects by reason for each recipe; unreadable records have no recipe."""
     counts: dict[tuple[str, str], list[int]] = {}
     for commit in commits.values():
         for entry in commit.get("by_recipe", []):
             found = counts.setdefault((entry["recipe"], entry["outcome"]), [0, 0])
             found[0] += entry["n"]
             found[1] += entry["n_tokens"]
-    # Within a recipe what was accepted comes first, then the commonest reason.
+    # Within a recipe, accepted comes first, then the most common reasons.
     order = sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] != "accepted", -item[1][0]))
     return [
         {"recipe": recipe or "(none)", "outcome": outcome, "count": n, "tokens": n_tokens}
@@ -159,10 +159,10 @@ def recipe_rows(commits: Mapping[int, Row]) -> list[dict[str, Any]]:
 
 
 def output_markdown(summary: Summary) -> str:
-    """Where to look further. Browsers open no file of the disk from a page of a server, so it is named, not linked."""
+    """Where to look further. Browsers do not open local files from a server's page, so paths are text, not links."""
     return (
         f"Rewrites: `{summary.output}/rewrites/*.parquet`\n\n"
         f"Rejects: `{summary.output}/rejects/*.parquet`\n\n"
-        f"Look at them: `palimpsest inspect {summary.output}`\n\n"
+        f"View them: `palimpsest inspect {summary.output}`\n\n"
         f"Report with a reader: `palimpsest report {summary.output}` writes `{summary.output}/report.html`\n"
     )

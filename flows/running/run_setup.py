@@ -1,4 +1,4 @@
-"""Set up a run from its configuration: the plan first, then the models. Each thing is opened in its own package."""
+"""Set up a run from its configuration: the plan first, then the models."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -25,14 +25,14 @@ from rephrase.scheduling.scheduler import Scheduler
 from rephrase.scheduling.target import Target
 from rephrase.storage.storage import Storage
 
-# Prefect tasks take references to data as parameters, not open engines; they find these here.
+# Prefect task parameters are references to data, not open engines; tasks find the run here.
 current_run: ContextVar[RunContext] = ContextVar("current_run")
 current_progress: ContextVar[Progress | None] = ContextVar("current_progress", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is to be done, before models are loaded for it. A server is asked first: it alone knows its model."""
+class PlannedRun:
+    """A run before its models are loaded. A server is opened first, because only it knows its model."""
 
     config: RephraseConfig
     storage: Storage
@@ -46,17 +46,17 @@ class Job:
             await self.engine.close()
 
 
-async def open_job(config: RephraseConfig, storage: Storage) -> Job:
-    """Plan the run, or continue its plan. What is wrong with the corpus is said before a model is on the GPU.
+async def plan_run(config: RephraseConfig, storage: Storage) -> PlannedRun:
+    """Plan the run, or load its existing plan. Errors in the corpus show before a model is on the GPU.
 
     Raises:
         PlanMismatchError: the folder belongs to another run.
-        FileNotFoundError, ValueError: there is nothing to read, or the configuration cannot work.
+        FileNotFoundError, ValueError: there is nothing to read, or the configuration is invalid.
         EngineError: the server does not answer.
     """
     recipes = open_recipes(config.recipe, config.recipe_files)
 
-    async def plan(model: str, revision: str) -> Plan:
+    async def open_plan_for(model: str, revision: str) -> Plan:
         return await asyncio.to_thread(
             open_plan,
             storage,
@@ -72,24 +72,24 @@ async def open_job(config: RephraseConfig, storage: Storage) -> Job:
     if config.engine.kind == "openai":
         engine = await asyncio.to_thread(open_engine, config.engine)
         try:
-            planned = await plan(engine.info.model, engine.info.model_revision)
+            plan = await open_plan_for(engine.info.model, engine.info.model_revision)
         except BaseException:
             await engine.close()
             raise
-        return Job(config=config, storage=storage, recipes=recipes, plan=planned, engine=engine)
+        return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=engine)
     model = config.engine.model or PACKAGED_MODEL
     folder = await asyncio.to_thread(resolve_model, model)
-    planned = await plan(model, model_revision(folder))
-    notices = model_size_notices(n_parameters(folder), model, recipes, planned.routes)
-    return Job(config=config, storage=storage, recipes=recipes, plan=planned, engine=None, notices=tuple(notices))
+    plan = await open_plan_for(model, model_revision(folder))
+    notices = model_size_notices(n_parameters(folder), model, recipes, plan.routes)
+    return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notices=tuple(notices))
 
 
 @asynccontextmanager
-async def open_run(job: Job, progress: Progress, target: Target) -> AsyncIterator[RunContext]:
-    """Load the models for a job, and close everything at the end."""
-    config = job.config
-    progress.notices += job.notices
-    engine = job.engine
+async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) -> AsyncIterator[RunContext]:
+    """Load the models for a planned run, and close everything at the end."""
+    config = planned_run.config
+    progress.notices += planned_run.notices
+    engine = planned_run.engine
     if engine is None:
 
         def count_restart(message: str) -> None:
@@ -106,10 +106,10 @@ async def open_run(job: Job, progress: Progress, target: Target) -> AsyncIterato
         checker = await asyncio.to_thread(open_checker, config.fidelity, logprobs_of(engine))
         try:
             yield RunContext(
-                storage=job.storage,
-                plan=job.plan,
-                reader=PartReader(job.plan, config.read_options),
-                recipes=job.recipes,
+                storage=planned_run.storage,
+                plan=planned_run.plan,
+                reader=PartReader(planned_run.plan, config.read_options),
+                recipes=planned_run.recipes,
                 recipe_choice=config.recipe,
                 n_variants=config.n_variants,
                 tools=RewriteTools(

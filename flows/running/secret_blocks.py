@@ -1,4 +1,4 @@
-"""Secrets of a run: from the environment or from Prefect's Secret blocks, never from parameters, which show."""
+"""Secrets of a run: from the environment or Prefect's Secret blocks, never from parameters, which the UI shows."""
 
 import os
 
@@ -6,7 +6,7 @@ from prefect import get_run_logger
 from prefect.blocks.system import Secret
 from prefect.runtime import deployment
 
-# The variable that the libraries read, and the block that stands in for it.
+# The environment variable that the libraries read, and the block that replaces it.
 SECRETS = {
     "OPENAI_API_KEY": "palimpsest-openai-api-key",
     "AWS_ACCESS_KEY_ID": "palimpsest-aws-access-key-id",
@@ -16,7 +16,7 @@ SECRETS = {
 
 
 async def load_secrets() -> None:
-    """Put the secrets that are kept in blocks into the environment of this run's process; what is there stays."""
+    """Load secrets from their blocks into the environment of this process; variables already set are kept."""
     if not deployment.id:
         return
     for variable, block in SECRETS.items():
@@ -24,7 +24,7 @@ async def load_secrets() -> None:
             continue
         try:
             secret = await Secret.aload(block)
-        except ValueError:  # there is no such block
+        except ValueError:  # the block does not exist
             continue
         os.environ[variable] = str(secret.get())  # type: ignore[attr-defined]
         get_run_logger().info("%s is taken from the block %s", variable, block)

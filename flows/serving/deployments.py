@@ -1,4 +1,4 @@
-"""The deployments: the flows as Prefect offers them in its UI, with a form for their parameters."""
+"""The deployments: the flows as offered in Prefect's UI, with a form for their parameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ TAG = "palimpsest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A flow that is served. `entrypoint` is a module path: loaded by file, flows/ would shadow other packages."""
+class ServedFlow:
+    """A flow to serve. `entrypoint` is a module path: loaded by file, flows/ would shadow other packages."""
 
     flow: Flow[..., Any]
     entrypoint: str
@@ -28,29 +28,29 @@ class Served:
         return self.flow.name
 
 
-SERVED: Sequence[Served] = (
-    Served(
+SERVED_FLOWS: Sequence[ServedFlow] = (
+    ServedFlow(
         flow=rephrase,
         entrypoint="flows.rephrasing.rephrase",
-        description="Rewrite a corpus, check each rewrite against its source, write Parquet shards. A run that was "
-        "stopped or failed goes on when it is run again with the same parameters, or retried.",
+        description="Rewrite a corpus, check each rewrite against its source, write Parquet shards. A stopped or "
+        "failed run resumes when it is run again with the same parameters, or retried.",
     ),
-    Served(
+    ServedFlow(
         flow=verify,
         entrypoint="flows.verifying.verify",
-        description="Say of pairs of texts, or of the rewrites of a run, how probably each says what its source says, "
-        "and where it does not.",
+        description="Estimate the probability that each rewrite, in pairs of texts or in a run, is faithful to its "
+        "source, and show where it is not.",
     ),
-    Served(
+    ServedFlow(
         flow=pretrain,
         entrypoint="flows.pretraining.pretrain",
         description="Train a mixture-of-experts model with MuonClip on the shards of a run, and measure what each "
-        "recipe taught it. Run again, it goes on from its newest checkpoint.",
+        "recipe taught it. Run again, it resumes from its newest checkpoint.",
     ),
-    Served(
+    ServedFlow(
         flow=full_run,
         entrypoint="flows.pretraining.full_run",
-        description="Rewrite a corpus, then train on what came of it.",
+        description="Rewrite a corpus, then train on the result.",
     ),
 )
 
@@ -61,14 +61,14 @@ def make_deployments(
     """A deployment of each flow.
 
     Args:
-        parameters: by the name of the flow, what its form holds at first.
-        schedules: by the name of the flow.
+        parameters: default values of the form, by flow name.
+        schedules: by flow name.
 
     Raises:
-        pydantic.ValidationError: a schedule is none.
+        pydantic.ValidationError: a schedule is invalid.
     """
     deployments = []
-    for served in SERVED:
+    for served in SERVED_FLOWS:
         deployment = RunnerDeployment.from_flow(
             served.flow,
             served.name,

@@ -1,4 +1,4 @@
-"""Serve the deployments: join a Prefect server or start one, register them, and run what is scheduled or asked for."""
+"""Serve the deployments: connect to a Prefect server or start one, register them, and execute their runs."""
 
 import asyncio
 import contextlib
@@ -37,8 +37,8 @@ POLL_S = 3.0
 
 
 @contextlib.contextmanager
-def joined_or_started(port: int) -> Iterator[tuple[str, str, bool]]:
-    """The addresses of API and UI of the configured Prefect server, or of one of our own that ends with this context.
+def connect_or_start_server(port: int) -> Iterator[tuple[str, str, bool]]:
+    """Yield the API and UI URLs of the configured Prefect server, or of one that ends with this context.
 
     Raises:
         ValueError: the port is taken.
@@ -53,8 +53,8 @@ def joined_or_started(port: int) -> Iterator[tuple[str, str, bool]]:
             probe.bind((HOST, port))
         except OSError as error:
             raise ValueError(
-                f"port {port} is taken ({error}): name another one with --port, or, if a Prefect server listens there, "
-                f"join it with PREFECT_API_URL=http://{HOST}:{port}/api"
+                f"port {port} is taken ({error}): choose another one with --port, or, if it is a Prefect server, "
+                f"connect to it with PREFECT_API_URL=http://{HOST}:{port}/api"
             ) from error
         port = probe.getsockname()[1]
     with prefect_server(port) as url, temporary_settings({PREFECT_API_URL: url}):
@@ -70,7 +70,7 @@ async def serve_deployments(
     own_server: bool,
     console: Console,
 ) -> None:
-    """Register the deployments and run what becomes due, until cancelled. Runs under way are then stopped."""
+    """Register the deployments and execute runs as they become due, until cancelled. Running runs are then stopped."""
     os.environ[SERVED_BY] = str(os.getpid())
     runner = Runner(
         name="palimpsest", query_seconds=POLL_S, limit=n_runs_at_once, pause_on_shutdown=False, webserver=False
@@ -82,22 +82,22 @@ async def serve_deployments(
         ids.append(await runner.aadd_deployment(deployment))
     async with get_client() as client:
         n_missed = await drop_missed_runs(client, ids)
-        n_broken_off = await end_broken_off_runs(client, ids) if own_server else 0
+        n_interrupted = await mark_interrupted_runs(client, ids) if own_server else 0
         console.print(f"[bold]Palimpsest is served.[/bold] Open [cyan]{ui}/deployments[/cyan]", soft_wrap=True)
         for deployment_id in ids:
             console.print(await describe_deployment(client, deployment_id), soft_wrap=True)
     if n_missed:
-        console.print(f"{n_missed} scheduled runs were missed while nobody served them; they are dropped")
-    if n_broken_off:
-        console.print(f"{n_broken_off} runs were broken off; they are shown as crashed and can be retried")
-    console.print("[dim]Ctrl-C stops it; what runs have finished is kept.[/dim]")
+        console.print(f"{n_missed} scheduled runs were missed while the flows were not served; they are deleted")
+    if n_interrupted:
+        console.print(f"{n_interrupted} runs were interrupted; they are shown as crashed and can be retried")
+    console.print("[dim]Ctrl-C stops it; finished work is kept.[/dim]")
     await run_until_stopped(runner, console)
 
 
 async def run_until_stopped(runner: Runner, console: Console) -> None:
-    """Run what is due until SIGTERM or Ctrl-C. Runs under way are then cancelled; a second signal does not wait."""
+    """Execute runs until SIGTERM or Ctrl-C. Running runs are then cancelled; a second signal does not wait for them."""
     serving = asyncio.create_task(runner.start())
-    # Its first step sets a handler for SIGTERM that ends this process at once and leaves its runs behind.
+    # Its first step installs a SIGTERM handler that would end this process at once and orphan its runs.
     await asyncio.sleep(0)
     stopping: list[asyncio.Task[None]] = []
 
@@ -105,7 +105,7 @@ async def run_until_stopped(runner: Runner, console: Console) -> None:
         if stopping:
             serving.cancel()
             return
-        console.print("stopping; runs under way are cancelled and can be retried")
+        console.print("stopping; running runs are cancelled and can be retried")
         stopping.append(asyncio.create_task(runner.astop()))
 
     for sent in (signal.SIGTERM, signal.SIGINT):
@@ -116,7 +116,7 @@ async def run_until_stopped(runner: Runner, console: Console) -> None:
 
 
 async def keep_schedule(deployment: RunnerDeployment) -> None:
-    """Leave a schedule alone that is the same on the server: it may have been paused in the UI."""
+    """Leave an unchanged schedule on the server alone: it may have been paused in the UI."""
     if not deployment.schedules:
         return
     async with get_client() as client:
@@ -131,13 +131,13 @@ async def keep_schedule(deployment: RunnerDeployment) -> None:
 
 
 def _same(new: Any, old: Any) -> bool:
-    # The anchor of an interval is the moment at which it was made.
+    # Not the anchor of an interval, which is its creation time.
     names = ("cron", "interval", "rrule", "timezone")
     return all(getattr(new, name, None) == getattr(old, name, None) for name in names)
 
 
 async def drop_missed_runs(client: PrefectClient, deployments: list[UUID]) -> int:
-    """Delete runs that a schedule made for a time at which nobody served; the next one takes all that came since."""
+    """Delete runs scheduled for a time when nothing was served; the next run takes all files added since."""
     missed = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
         flow_run_filter=FlowRunFilter(
@@ -151,17 +151,17 @@ async def drop_missed_runs(client: PrefectClient, deployments: list[UUID]) -> in
     return len(missed)
 
 
-async def end_broken_off_runs(client: PrefectClient, deployments: list[UUID]) -> int:
-    """Say of runs that ended with a server of our own, which they could not tell, that they crashed."""
+async def mark_interrupted_runs(client: PrefectClient, deployments: list[UUID]) -> int:
+    """Mark runs as crashed that ended together with our own server and could not report it."""
     states = FlowRunFilterStateName(any_=["Running", "Pending", "Cancelling"])
-    broken_off = await client.read_flow_runs(
+    interrupted = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(name=states)),
     )
-    message = "It ended with `palimpsest serve`. Retry it: it goes on where it was."
-    for run in broken_off:
+    message = "It ended with `palimpsest serve`. Retry it to resume."
+    for run in interrupted:
         await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
-    return len(broken_off)
+    return len(interrupted)
 
 
 async def describe_deployment(client: PrefectClient, deployment_id: UUID) -> str:
@@ -170,7 +170,7 @@ async def describe_deployment(client: PrefectClient, deployment_id: UUID) -> str
         describe_schedule(entry.schedule) + ("" if entry.active else " (paused)") for entry in deployment.schedules
     ]
     paused = " (paused)" if deployment.paused else ""
-    return f"  {deployment.name:<10} {', '.join(schedules) or 'when asked for'}{paused}"
+    return f"  {deployment.name:<10} {', '.join(schedules) or 'on request'}{paused}"
 
 
 def describe_schedule(schedule: Any) -> str:
@@ -188,12 +188,12 @@ def run_serving(
     n_runs_at_once: int,
     console: Console,
 ) -> None:
-    """Until Ctrl-C or SIGTERM.
+    """Serve until Ctrl-C or SIGTERM.
 
     Raises:
-        ValueError, RuntimeError: as `joined_or_started`.
+        ValueError, RuntimeError: as `connect_or_start_server`.
     """
-    with joined_or_started(port) as (url, ui, own_server):
+    with connect_or_start_server(port) as (url, ui, own_server):
         os.environ["PREFECT_API_URL"] = url  # for the processes of the runs
         asyncio.run(
             serve_deployments(

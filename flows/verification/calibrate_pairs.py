@@ -35,25 +35,25 @@ def calibrate_pairs(
     plant: bool,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Write the weights and, beside them, a reliability diagram; returns figures of unseen rows.
+    """Write the weights and a reliability diagram beside them; returns out-of-fold figures.
 
     Raises:
-        ValueError: a label is neither true nor false, there are too few rows, or a tier does not look at this kind.
+        ValueError: a label is neither true nor false, there are too few rows, or a tier does not score this kind.
     """
     tiers = tuple(name for name, model in (("likelihood", likelihood), ("entailment", entailment)) if model)
     if tiers and kind != "knowledge":
-        raise ValueError(f"--{tiers[0]} looks at prose of the kind knowledge only, not at {kind}: leave it out")
+        raise ValueError(f"--{tiers[0]} only scores prose of the kind knowledge, not {kind}: leave it out")
     pairs = []
     for number, row in enumerate(read_pairs(list_pair_files(path))):
         source, rewrite = row.get(source_field), row.get(rewrite_field)
         if not isinstance(source, str) or not isinstance(rewrite, str) or not source.strip() or not rewrite.strip():
-            log(f"row {number} has no {source_field!r} and {rewrite_field!r} and is left out")
+            log(f"row {number} lacks {source_field!r} or {rewrite_field!r} and is left out")
             continue
         label = str(row.get(label_field)).strip().lower().removesuffix(".0")
         if label not in _YES | _NO:
             raise ValueError(
                 f"row {number}: {label_field!r} is {row.get(label_field)!r}; "
-                "a label is true or false, 1 or 0, yes or no"
+                "a label must be true or false, 1 or 0, yes or no"
             )
         pairs.append(
             LabelledPair(dataset="own", kind=kind, group=source, source=source, rewrite=rewrite, faithful=label in _YES)
@@ -63,8 +63,8 @@ def calibrate_pairs(
         pairs += plant_in(texts, "own", kind, random.Random(0))
     if tiers and (n_long := sum(len(pair.source) > MAX_ESCALATED_CHARACTERS for pair in pairs)):
         log(
-            f"{n_long} pairs whose source has more than {MAX_ESCALATED_CHARACTERS:,} characters are left out where "
-            f"{' and '.join(tiers)} are fitted"
+            f"{n_long} pairs with a source of more than {MAX_ESCALATED_CHARACTERS:,} characters are left out when "
+            f"fitting {' and '.join(tiers)}"
         )
     with tempfile.TemporaryDirectory() as folder:
         scores = ScoreCache(Path(folder) / "scores.jsonl")
@@ -74,12 +74,12 @@ def calibrate_pairs(
             entailment_model=entailment,
             on_progress=log,
         )
-        wanted = [(), *((tier,) for tier in tiers), *([tiers] if len(tiers) > 1 else [])]
+        tier_sets = [(), *((tier,) for tier in tiers), *([tiers] if len(tiers) > 1 else [])]
         fitted = []
-        for some in wanted:
-            rows = examples_of(pairs, scores, some)
-            features = features_of(kind, some)
-            fitted.append(fit_model(rows, kind, some, features, max_false_rejects=max_false_rejects))
+        for tier_set in tier_sets:
+            rows = examples_of(pairs, scores, tier_set)
+            features = features_of(kind, tier_set)
+            fitted.append(fit_model(rows, kind, tier_set, features, max_false_rejects=max_false_rejects))
     shipped = load_calibration()
     kept = tuple(model for model in shipped.models if model.kind != kind)
     calibration = Calibration(

@@ -1,4 +1,4 @@
-"""Stream rows of pairs out of Parquet and JSON Lines, all their columns, in order."""
+"""Stream pairs from Parquet and JSON Lines with all their columns, in order."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from rephrase.corpus.reading import JSONL_SUFFIXES, PARQUET_SUFFIXES, InputFile, list_inputs, read_lines
 
-# A column for rows that are none, with what was wrong.
+# The only column of an unreadable row; it holds the error.
 UNREADABLE = "unreadable"
 _TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
@@ -18,18 +18,18 @@ _TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string
 def list_pair_files(path: str) -> list[InputFile]:
     """
     Raises:
-        FileNotFoundError, ValueError: there is nothing to read, or nothing in a format that has fields.
+        FileNotFoundError, ValueError: there is nothing to read, or no file in a format with fields.
     """
     files = [file for file in list_inputs(path)[0] if file.path.endswith((*JSONL_SUFFIXES, *PARQUET_SUFFIXES))]
     if not files:
-        raise ValueError(f"{path!r} holds no Parquet or JSON Lines: pairs need two fields")
+        raise ValueError(f"{path!r} holds no Parquet or JSON Lines files: pairs need two fields")
     return files
 
 
 def pair_columns(files: list[InputFile]) -> pa.Schema:
-    """The columns of all files: those of Parquet as they are, those of JSON Lines by what stands in all their rows.
+    """The columns of all files: those of Parquet unchanged, those of JSON Lines inferred from all their rows.
 
-    A field that holds several types, or lists and objects, becomes text: its JSON.
+    A field with several types, or with lists or objects, becomes a string column of JSON.
     """
     columns: dict[str, pa.DataType] = {}
     for file in files:
@@ -70,7 +70,7 @@ def count_pairs(files: list[InputFile]) -> int:
 
 
 def read_pairs(files: list[InputFile]) -> Iterator[dict[str, Any]]:
-    """The rows; one that is no JSON object has nothing but UNREADABLE, and says why."""
+    """The rows; one that is not a JSON object has only UNREADABLE, with the reason."""
     for file in files:
         if file.path.endswith(PARQUET_SUFFIXES):
             with fsspec.open(file.path, "rb") as raw:
@@ -87,15 +87,15 @@ def _json_rows(file: InputFile) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             yield {UNREADABLE: f"invalid JSON: {error}"}
             continue
-        yield row if isinstance(row, dict) else {UNREADABLE: f"a {type(row).__name__} stands where an object should"}
+        yield row if isinstance(row, dict) else {UNREADABLE: f"expected an object, found {type(row).__name__}"}
 
 
-def fitted(row: Mapping[str, Any], columns: pa.Schema) -> dict[str, Any]:
-    """The row's values as the columns hold them."""
-    return {field.name: _fitted(row.get(field.name), field.type) for field in columns}
+def cast_row(row: Mapping[str, Any], columns: pa.Schema) -> dict[str, Any]:
+    """The row's values, cast to the types of the columns."""
+    return {field.name: _cast(row.get(field.name), field.type) for field in columns}
 
 
-def _fitted(value: Any, kind: pa.DataType) -> Any:
+def _cast(value: Any, kind: pa.DataType) -> Any:
     if value is None or not pa.types.is_string(kind):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""The chunks of a finished run as pairs, accepted ones and refused ones, so that their verdicts can be given anew."""
+"""The accepted and rejected chunks of a finished run as pairs, so that they can be judged again."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,7 +40,7 @@ def count_run_pairs(storage: Storage) -> int:
 
 
 def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
-    """The accepted chunks, then the refused ones. Texts that were left as they were are no rewrites."""
+    """The accepted chunks, then the rejected ones. Documents passed through unchanged are skipped."""
     kinds = {name: kind_of(recipe.checks) for name, recipe in load_recipes().items()}
     for table in read_rewrites(storage):
         for row in _rows(table):
@@ -77,7 +77,7 @@ def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
 
 
 def _kind(row: dict[str, Any], kinds: dict[str, Kind]) -> Kind:
-    """By the recipe that wrote it; for one that is not built in, by the domain."""
+    """The kind by the recipe, or, for a custom recipe, by the domain."""
     found = kinds.get(row["recipe"].rsplit("+", 1)[-1])
     return found or ("math" if row["domain"] == "math" else "knowledge")
 

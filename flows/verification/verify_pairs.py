@@ -1,4 +1,4 @@
-"""Verdicts on pairs of texts in files, or anew on the chunks of a finished run; one Parquet file comes out."""
+"""Verdicts on pairs of texts in files, or new ones on the chunks of a finished run, written to one Parquet file."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
 from fidelity.verify import atomic_write, batched, scored_schema, verdict_rows
 from flows.verification.config import VerifyConfig
-from flows.verification.pair_reading import UNREADABLE, count_pairs, fitted, list_pair_files, pair_columns, read_pairs
+from flows.verification.pair_reading import UNREADABLE, cast_row, count_pairs, list_pair_files, pair_columns, read_pairs
 from flows.verification.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
 from rephrase.models.resolve import resolve_model
 from rephrase.storage.storage import Storage
@@ -24,7 +24,7 @@ SCORED = "scored.parquet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What came of it. `n_seen` counts the pairs that each tier was asked about."""
+    """The result. `n_seen` counts the pairs that each tier scored."""
 
     output: str
     n_pairs: int
@@ -35,10 +35,10 @@ class Verification:
 
 
 def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lambda done, total: None) -> Verification:
-    """`on_rows` hears how many rows are done, and of how many.
+    """`on_rows` is called with the number of rows done and the total.
 
     Raises:
-        ValueError, FileNotFoundError: the configuration cannot work.
+        ValueError, FileNotFoundError: the configuration is invalid.
     """
     rows, columns, n_rows, output = _open_input(config)
     judge = open_judge(config)
@@ -54,7 +54,7 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
             for row, verdict in zip(batch, scored, strict=True):
                 if UNREADABLE in row and len(row) == 1:
                     verdict |= {"reason": "invalid_row", "detail": row[UNREADABLE]}
-                table.append({**fitted(row, columns), **verdict})
+                table.append({**cast_row(row, columns), **verdict})
                 counts["pairs"] += 1
                 counts["accepted"] += verdict["accepted"]
                 counts["unreadable"] += verdict["probability"] is None and verdict["reason"] != CHECK_FAILED
@@ -77,7 +77,7 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
         storage = Storage(config.source)
         if not is_run(storage):
             raise FileNotFoundError(
-                f"{config.source!r} holds no finished run (it has no plan.json); for pairs, name their fields with "
+                f"{config.source!r} holds no finished run (it has no plan.json); for pairs, give their fields with "
                 "--source-field and --rewrite-field"
             )
         output = config.output or storage.path(SCORED)
@@ -86,9 +86,9 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
     columns = pair_columns(files)
     for name in (config.source_field, config.rewrite_field):
         if name not in columns.names:
-            raise ValueError(f"there is no field {name!r} in {config.source}; there is {', '.join(columns.names)}")
+            raise ValueError(f"there is no field {name!r} in {config.source}; there are {', '.join(columns.names)}")
     if not config.output:
-        raise ValueError("name the file to write with --out")
+        raise ValueError("give the file to write with --out")
     return read_pairs(files), columns, count_pairs(files), config.output
 
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_memory.py [--documents 500] [--times 10]
 
-The command is the real one with a scripted engine (tests/run_scripted.py): what is measured is reading, cutting,
-scheduling, checking, the journal, the commits and Prefect, and not a model.
+The command is the real one with a scripted engine (tests/run_scripted.py): this measures reading, chunking, scheduling,
+checking, the journal, the commits and Prefect, but no model.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def write_corpus(path: Path, n_documents: int) -> None:
 
 
 def peak(folder: Path, n_documents: int) -> tuple[float, float, dict[str, int]]:
-    """Peak resident MB of the process, its seconds, and its account."""
+    """Peak resident MB of the process, its seconds, and its summary."""
     corpus = folder / f"{n_documents}.jsonl"
     write_corpus(corpus, n_documents)
     command = [
@@ -49,7 +49,7 @@ def peak(folder: Path, n_documents: int) -> tuple[float, float, dict[str, int]]:
         "SCRIPTED_IN_FLIGHT": "32",
     }
     began = time.monotonic()
-    with (folder / "account.json").open("w+") as out, (folder / "err.txt").open("w+") as err:
+    with (folder / "summary.json").open("w+") as out, (folder / "err.txt").open("w+") as err:
         process = subprocess.Popen(
             [*command, "--part-bytes", str(PART_BYTES), "--json"], env=environment, stdout=out, stderr=err
         )
@@ -71,16 +71,16 @@ def main() -> None:
     print("| documents | parts | chunks | s | peak MB |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
         for n_documents in (arguments.documents, arguments.documents * arguments.times):
-            megabytes, seconds, account = peak(Path(folder), n_documents)
+            megabytes, seconds, summary = peak(Path(folder), n_documents)
             peaks.append(megabytes)
             print(
-                f"| {n_documents:,} | {account['n_parts_committed']:,} | {account['n_chunks']:,} | {seconds:.0f} "
+                f"| {n_documents:,} | {summary['n_parts_committed']:,} | {summary['n_chunks']:,} | {seconds:.0f} "
                 f"| {megabytes:.0f} |",
                 flush=True,
             )
     print(f"\n{peaks[1] / peaks[0]:.3f} times the memory at {arguments.times} times the documents")
     if peaks[1] > LIMIT * peaks[0]:
-        raise SystemExit(f"that is more than {LIMIT}")
+        raise SystemExit(f"that exceeds the limit of {LIMIT}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How near the scheduler comes to what no schedule can beat, and what a decision costs, up to a million documents.
+"""How close the scheduler gets to a lower bound on the makespan, and what a decision costs, up to a million documents.
 
     python tests/benchmarks/bench_scheduler.py DATA [--documents 1000,10000,100000,1000000]
 
 The scheduler is the real one, on a simulated engine and a clock that jumps (rephrase/scheduling/simulation.py).
-Documents are drawn from the US history sections and the Wikipedia articles and paragraphs of DATA/documents, with the
-chunks they really have. A chunk is tried again until it is accepted, up to three times.
+Documents are drawn from the US history sections and the Wikipedia articles and paragraphs of DATA/documents, with their
+real chunks. A chunk is retried until it is accepted, up to three attempts in all.
 """
 
 import argparse
@@ -25,17 +25,17 @@ from rephrase.records import Document
 from rephrase.scheduling.scheduler import Scheduler
 from rephrase.scheduling.simulation import BatchSpeed, Chain, simulate
 
-# (requests at once, tokens per second): the packaged model in vLLM in the process, eager, two quiet cores, 150 tokens
-# in and up to 160 out. `python tests/benchmarks/bench_throughput.py DATA --legs speeds` measures them anew.
+# (concurrent requests, tokens per second): the packaged model in vLLM in the process, eager, two idle cores, 150 prompt
+# tokens, up to 160 generated. `python tests/benchmarks/bench_throughput.py DATA --legs speeds` measures them again.
 MEASURED = [(1, 26.0), (8, 115.0), (32, 205.0)]
-# The hardest case for a schedule: a step takes as long for one request as for a full batch, as on a GPU that is bound
-# by its memory, so that whatever leaves the batch is lost.
+# The hardest case for a schedule: a step takes as long for one request as for a full batch, as on a memory-bound GPU,
+# so that every empty place in the batch is lost.
 HARDEST = BatchSpeed(fixed_s=0.03, per_request_s=0.0)
 
 FILES = ("openstax_us_history", "wikipedia_squad2_articles", "xquad_en")
 OUTPUT_PER_INPUT_TOKEN = 0.8
 ACCEPTED_SHARE = 0.7
-N_TRIES = 3
+N_ATTEMPTS = 3
 CHECK_S = 0.1
 
 
@@ -56,7 +56,7 @@ def chunk_lengths(data: Path, files: Sequence[str] = FILES) -> list[tuple[int, l
 
 
 def draw_parts(lengths: list[tuple[int, list[int]]], n_documents: int) -> list[list[Chain]]:
-    """Documents drawn with repetition, cut into parts by the rule of `rephrase.dataset.plan`."""
+    """Documents drawn with replacement, split into parts as in `rephrase.dataset.plan`."""
     generator = random.Random(n_documents)
     drawn = generator.choices(lengths, k=n_documents)
     part_bytes = min(max(sum(n for n, _ in drawn) // N_PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
@@ -69,15 +69,15 @@ def draw_parts(lengths: list[tuple[int, list[int]]], n_documents: int) -> list[l
         chain = []
         for n_tokens in chunks:
             n_out = max(1, round(n_tokens * OUTPUT_PER_INPUT_TOKEN * generator.uniform(0.6, 1.4)))
-            n_tries = next((t for t in range(1, N_TRIES) if generator.random() < ACCEPTED_SHARE), N_TRIES)
-            chain += [n_out] * n_tries
+            n_attempts = next((t for t in range(1, N_ATTEMPTS) if generator.random() < ACCEPTED_SHARE), N_ATTEMPTS)
+            chain += [n_out] * n_attempts
         parts[-1].append(chain)
         n_part_bytes += n_bytes
     return parts
 
 
 class DecisionTimer:
-    """Adds up the time the scheduler takes to decide."""
+    """Total time that the scheduler spends on decisions."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -86,7 +86,7 @@ class DecisionTimer:
         dispatch = scheduler._dispatch
 
         def timed() -> None:
-            # Of this thread: the machine may have other things to do.
+            # Thread time, since the machine may be shared.
             began = time.thread_time()
             dispatch()
             self.seconds += time.thread_time() - began
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--files", default=",".join(FILES), help="of DATA/documents, without .jsonl")
     arguments = parser.parse_args()
     if not (arguments.data / "documents").is_dir():
-        parser.error(f"{arguments.data} holds no documents/: name the folder with the data")
+        parser.error(f"{arguments.data} has no documents/: give the folder with the data")
     lengths = chunk_lengths(arguments.data, arguments.files.split(","))
     n_chunks = sorted(len(chunks) for _, chunks in lengths)
     print(
@@ -113,7 +113,9 @@ def main() -> None:
         ("hardest", HARDEST, 32),
         ("hardest", HARDEST, 256),
     ]
-    print("| documents | chunks with tries | engine | at once | makespan / bound | µs to decide | µs in all | MB |")
+    print(
+        "| documents | chunks with retries | engine | concurrent | makespan / bound | µs to decide | µs in total | MB |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for n_documents in map(int, arguments.documents.split(",")):
         parts = draw_parts(lengths, n_documents)

@@ -1,19 +1,19 @@
-"""How near the whole flow comes to the bare engine, and to datatrove's inference runner on the same server.
+"""How close the whole flow comes to the bare engine, and to datatrove's inference runner on the same server.
 
     python tests/benchmarks/bench_throughput.py DATA [--documents 128] [--characters 600] [--legs bare,flow]
 
-DATA holds documents/*.jsonl. Each leg generates with the packaged model; the texts are cut to between one and five
-chunks, all legs see the same ones:
+DATA has documents/*.jsonl. Each leg generates with the packaged model on the same texts, cut to between one and five
+chunks:
 
-    bare       vLLM in this process, given as many first-chunk prompts at once as the flow has chunks: the ceiling
-    flow       palimpsest rephrase: autoregressive, Parquet, Prefect; every rewrite is accepted unseen
+    bare       vLLM in this process, with as many first-chunk prompts at once as the flow has chunks: the upper limit
+    flow       palimpsest rephrase: autoregressive, Parquet, Prefect; every rewrite is accepted without checks
     checked    the same with all checks
     server     the flow on a vLLM server on the loopback interface
-    datatrove  datatrove's InferenceRunner on such a server, with the same chains of the same prompts
+    datatrove  datatrove's InferenceRunner on such a server, with the same chains of prompts
 
-The legs of an engine in the process take turns of some seconds, and so do those on a server, each with one of its own:
-a machine that others use too gives all of them the same drift. A leg of its own, `speeds`, prints the engine's speed by
-the number of requests at once.
+The legs with an engine in the process run in turns of some seconds, and so do those with a server, each with its own:
+on a shared machine, changes in speed affect all of them equally. The separate leg `speeds` prints the engine's speed by
+the number of concurrent requests.
 """
 
 import argparse
@@ -39,6 +39,7 @@ import psutil
 from rich.console import Console
 from turns import clock, take_turns
 
+import fidelity.checker
 import flows.rephrasing
 import flows.running.run_setup
 import rephrase.parts
@@ -57,9 +58,9 @@ from rephrase.rewriting import RewriteTools, rewrite_document
 LEGS = ("bare", "flow", "checked", "server", "datatrove")
 RECIPE = load_recipes()["rephrase"]
 CONTEXT_TOKENS = 2048
-SPEED_S = 8.0  # for each number of requests at once
+SPEED_S = 8.0  # for each number of concurrent requests
 DATATROVE = "datatrove==0.10.1"
-# What its checkpoints need beside it.
+# Further packages that its checkpoints need.
 DATATROVE_EXTRAS = ("aiofiles", "aiosqlite")
 
 
@@ -80,14 +81,14 @@ def read_documents(data: Path, n: int, n_characters: int) -> list[Document]:
 
 @dataclass
 class Measured:
-    """Figures of one leg. Seconds of stages are those in which the stage was at work, on whatever thread."""
+    """Figures of one leg. The seconds of a stage are the time it was at work, on any thread."""
 
     n_tokens: int = 0
     n_prompt_tokens: int = 0
     n_cached_tokens: int = 0
     seconds: float = 0.0
-    cpu_s: float = 0.0  # of this process and of those it started
-    batches: list[tuple[float, int]] = field(default_factory=list)  # seconds, requests that ran
+    cpu_s: float = 0.0  # of this process and its children
+    batches: list[tuple[float, int]] = field(default_factory=list)  # seconds, running requests
     stages_s: dict[str, float] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
@@ -107,7 +108,7 @@ class Measured:
 
 
 class Watch:
-    """Counts what an engine does, and how long the stages around it work."""
+    """Counts the work of an engine, and the time of the stages around it."""
 
     def __init__(self) -> None:
         self.measured = Measured()
@@ -162,14 +163,14 @@ class Watch:
                 self.measured.stages_s[stage] = self.measured.stages_s.get(stage, 0.0) + seconds
 
     def stop(self) -> Measured:
-        """The last call counts."""
+        """May be called repeatedly; the last call counts."""
         self.measured.seconds = clock() - self._first_s
         self.measured.cpu_s = time.process_time() - self._own_s + children_cpu_s() - self._others_s
         return self.measured
 
 
 def children_cpu_s() -> float:
-    """Of the processes below this one: Prefect's server is the only one."""
+    """CPU time of the child processes: Prefect's server is the only one."""
     times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
     return sum(used.user + used.system for used in times)
 
@@ -219,7 +220,7 @@ def bare(data: Path, documents: list[Document], n_characters: int) -> Measured:
 
 
 def speeds(data: Path, n_characters: int) -> None:
-    """The engine's speed by the number of requests at once, with real first-chunk prompts: for bench_scheduler."""
+    """The engine's speed by the number of concurrent requests, on real first-chunk prompts, for bench_scheduler."""
     engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
     prompts = first_prompts(read_documents(data, 64, n_characters), 64)
 
@@ -244,7 +245,7 @@ def speeds(data: Path, n_characters: int) -> None:
 
 
 class AcceptAll:
-    """In the place of fidelity.checker.Checker."""
+    """Replaces `fidelity.checker.Checker`."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
@@ -258,7 +259,7 @@ class AcceptAll:
 
 
 def flow(documents: list[Document], *, checked: bool, endpoint: str | None = None, prefect_home: str = "") -> Measured:
-    """`palimpsest rephrase` in this process, with its ends watched."""
+    """`palimpsest rephrase` in this process, instrumented."""
     watch = Watch()
     open_engine, run_part = flows.running.run_setup.open_engine, rephrase.parts.run_part
     spans: dict[str, float] = {}
@@ -270,11 +271,10 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
 
     flows.running.run_setup.open_engine = opened
     if checked:
-        watch.time_calls(flows.running.run_setup.Checker, "_answer", "fidelity: embeddings")
-        watch.time_calls(sys.modules["fidelity.checker"], "check_form", "fidelity: form")
+        watch.time_calls(fidelity.checker.Checker, "_process", "fidelity: embeddings and facts")
+        watch.time_calls(fidelity.checker, "check_form", "fidelity: form")
     else:
-        flows.running.run_setup.Checker = AcceptAll
-        flows.running.run_setup.open_encoder = lambda model: None
+        flows.running.run_setup.open_checker = AcceptAll
     watch.time_calls(rephrase.parts, "_open", "reading and chunking, ahead")
     watch.time_calls(rephrase.parts, "_commit", "commit")
     watch.time_calls(Journal, "write", "journal")
@@ -314,9 +314,9 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
             write_json(storage, name, value)
             if name.startswith("commits/"):
                 watch.stop()
-                if endpoint:  # which is a process below this one, too
+                if endpoint:  # the vLLM server is a child process, too
                     return
-                # Its start, some seconds of imports, is over before the first request.
+                # Its startup, some seconds of imports, ends before the first request.
                 watch.measured.stages_s["Prefect: its server, CPU"] = children_cpu_s() - watch._others_s
 
         rephrase.dataset.shards.Storage.write_json = timed_write
@@ -328,7 +328,7 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """A vLLM server with the settings that the engine in the process has."""
+    """A vLLM server with the settings of the engine in the process."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -338,7 +338,7 @@ def server() -> Iterator[str]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("VLLM_", "OMP_"))},
         "VLLM_CPU_KVCACHE_SPACE": "2",
-        # As in the process: threads that are bound to cores wait for each other when the machine is shared.
+        # As in the process: threads bound to cores wait for each other on a shared machine.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
         "VLLM_NO_USAGE_STATS": "1",
@@ -362,9 +362,9 @@ def server() -> Iterator[str]:
 
 
 def on_server(endpoint: str, leg: Callable[[], Measured]) -> Measured:
-    """A leg whose engine is a server: its batch, tokens and cache are read from its /metrics."""
+    """Measure a leg whose engine is a server: batch, tokens and cache come from its /metrics."""
     url = endpoint.removesuffix("/v1")
-    # One for all: opening one costs as much CPU as a second of the flow.
+    # Shared: opening a client costs as much CPU as a second of the flow.
     client = httpx.Client(base_url=url)
     before, batches, done = scrape(client), [], threading.Event()
 
@@ -381,7 +381,7 @@ def on_server(endpoint: str, leg: Callable[[], Measured]) -> Measured:
         watcher.join()
     after = scrape(client)
     client.close()
-    # Not the seconds before the first request and after the last.
+    # Drop the time before the first request and after the last.
     busy = [i for i, (_, n_running) in enumerate(batches) if n_running] or [0]
     measured.batches = batches[busy[0] : busy[-1] + 1]
     measured.n_tokens = int(after["generation_tokens_total"] - before["generation_tokens_total"])
@@ -399,7 +399,7 @@ def datatrove(documents: list[Document], endpoint: str, out: Path) -> Measured:
     """datatrove's runner, which calls `chain` for each document; the chain is ours, so the prompts are the same."""
     packages = out / DATATROVE.replace("==", "-")
     if not packages.is_dir():
-        # Its pins are not ours; it needs nothing that is not here.
+        # Its pins conflict with ours; everything else that it needs is installed.
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(packages)]
         subprocess.run([*pip, DATATROVE, *DATATROVE_EXTRAS], check=True)
     sys.path.append(str(packages))
@@ -488,19 +488,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--documents", type=int, default=128)
-    parser.add_argument("--characters", type=int, default=600, help="the texts have one to five times as many")
+    parser.add_argument(
+        "--characters", type=int, default=600, help="length unit of the texts, which have one to five times as many"
+    )
     parser.add_argument("--legs", default=",".join(LEGS))
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "bench-throughput")
     arguments = parser.parse_args()
     if not (arguments.data / "documents").is_dir():
-        parser.error(f"{arguments.data} holds no documents/: name the folder with the data")
+        parser.error(f"{arguments.data} has no documents/: give the folder with the data")
     arguments.out.mkdir(parents=True, exist_ok=True)
     documents = read_documents(arguments.data, arguments.documents, arguments.characters)
     legs = arguments.legs.split(",")
     if legs == ["speeds"]:
         speeds(arguments.data, arguments.characters)
     elif len(legs) > 1:
-        # Each in a process of its own, so that none finds the caches of another; those that are compared take turns.
+        # Each in its own process, so that none uses the caches of another; legs that are compared run in turns.
         for group in (LEGS[:3], LEGS[3:]):
             command = [sys.executable, __file__, str(arguments.data), "--documents", str(arguments.documents)]
             command += ["--characters", str(arguments.characters), "--out", str(arguments.out), "--legs"]

@@ -1,8 +1,8 @@
-"""Commands that take turns on the machine, so that its drift meets all of them alike.
+"""Run commands in turns, so that changes in the machine's speed affect all of them equally.
 
-A machine that others use too changes its speed by a quarter from one minute to the next: what ran one after the other
-cannot be compared. Here one command runs for TURN_S while the others are stopped (SIGSTOP, with all their processes),
-and so on until the last one has ended. Meanwhile a stopped command's `clock` stands still.
+The speed of a shared machine changes by a quarter from one minute to the next, so sequential runs cannot be compared.
+Here one command runs for TURN_S while the others are stopped (SIGSTOP, with all their child processes), and so on until
+all have ended. The `clock` of a stopped command pauses.
 """
 
 import mmap
@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 TURN_S = 4.0
-_STOPPED_S = "BENCH_STOPPED_S"  # names the file with the seconds for which a command was stopped
+_STOPPED_S = "BENCH_STOPPED_S"  # path of the file with the seconds for which a command was stopped
 
 
 class _Clock:
@@ -29,7 +29,7 @@ class _Clock:
                 self._stopped = mmap.mmap(file.fileno(), 8)
 
     def __call__(self) -> float:
-        """Seconds for which this process ran, or could have run."""
+        """Seconds during which this process was not stopped."""
         stopped_s: float = struct.unpack("d", self._stopped[:])[0] if self._stopped else 0.0
         return time.perf_counter() - stopped_s
 
@@ -55,7 +55,7 @@ class _Command:
         self._stopped_at = time.perf_counter()
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._stopped_s += time.perf_counter() - self._stopped_at
         self._stopped[:] = struct.pack("d", self._stopped_s)
         self._signal(signal.SIGCONT)
@@ -64,7 +64,7 @@ class _Command:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        """To the process, before it can start others, and then to those it has started."""
+        """Signal the process first, before it can start others, and then its children."""
         if self.ended:
             return
         process = psutil.Process(self.process.pid)
@@ -84,19 +84,19 @@ def take_turns(commands: Sequence[Sequence[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         running: list[_Command] = []
         try:
-            for number, command in enumerate(commands):
-                running.append(_Command(command, Path(folder) / str(number)))
+            for number, arguments in enumerate(commands):
+                running.append(_Command(arguments, Path(folder) / str(number)))
             while running:
-                for turn in tuple(running):
-                    turn.go_on()
+                for command in tuple(running):
+                    command.resume()
                     try:
-                        turn.process.wait(TURN_S)
+                        command.process.wait(TURN_S)
                     except subprocess.TimeoutExpired:
-                        turn.stop()
+                        command.stop()
                         continue
-                    running.remove(turn)
-                    if turn.process.returncode:
-                        raise SystemExit(f"{turn.process.args} failed with {turn.process.returncode}")
+                    running.remove(command)
+                    if command.process.returncode:
+                        raise SystemExit(f"{command.process.args} failed with {command.process.returncode}")
         finally:
-            for turn in running:
-                turn.kill()
+            for command in running:
+                command.kill()

@@ -1,4 +1,4 @@
-"""What cannot be started here is at least parsed, and held against the code that it speaks of."""
+"""What cannot be started here is at least parsed, and compared with the code that it refers to."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ from flows.cli.serve import read_config
 from flows.config import RephraseConfig
 from flows.running.metrics import RunCollector
 from flows.running.secret_blocks import SECRETS
-from flows.serving.deployments import SERVED
+from flows.serving.deployments import SERVED_FLOWS
 from rephrase.progress import Progress
 from rephrase.scheduling.scheduler import Scheduler
 
@@ -52,7 +52,7 @@ def dockerfile(path):
 
 
 def check_options(arguments):
-    """The arguments stand for a command of ours with options that it has."""
+    """The arguments name a `palimpsest` command and options that it has."""
     command = typer.main.get_command(app).commands[arguments[0]]
     known = {name for parameter in command.params for name in parameter.opts}
     assert {argument for argument in arguments if argument.startswith("--")} <= known, arguments
@@ -87,7 +87,7 @@ def test_dockerfiles_are_pinned_and_do_not_run_as_root(name):
     assert (INFRA / name).read_text().startswith(f"# docker build -f infra/{name} -t palimpsest:")
 
 
-def test_compose_speaks_of_what_is_there():
+def test_compose_refers_only_to_what_exists():
     (compose,) = documents(INFRA / "compose.yaml")
     services = compose["services"]
     named = set(re.findall(r"\$\{(\w+)", (INFRA / "compose.yaml").read_text()))
@@ -122,14 +122,14 @@ def test_each_metric_of_the_dashboard_is_exported():
     assert {source["uid"] for source in values(dashboard, "datasource")} == {*values(sources, "uid")}
 
 
-def test_prefect_yaml_has_what_is_served_for_each_pool():
+def test_prefect_yaml_deploys_every_served_flow_to_each_pool():
     (deployments,) = documents(ROOT / "prefect.yaml")
     found = {entry["name"]: entry for entry in deployments["deployments"]}
     assert len(found) == len(deployments["deployments"])
     pools = ("process", "docker", "kubernetes")
-    assert {*found} == {f"{served.name}-{pool}" for served in SERVED for pool in pools}
+    assert {*found} == {f"{served.name}-{pool}" for served in SERVED_FLOWS for pool in pools}
     readme = (INFRA / "README.md").read_text()
-    for served in SERVED:
+    for served in SERVED_FLOWS:
         module, function = served.entrypoint.rsplit(".", 1)
         assert isinstance(getattr(importlib.import_module(module), function), Flow)
         for pool in pools:
@@ -138,7 +138,7 @@ def test_prefect_yaml_has_what_is_served_for_each_pool():
             assert f"prefect work-pool create {entry['work_pool']['name']} --type {pool}" in readme
 
 
-def test_kubernetes_objects_are_whole():
+def test_kubernetes_objects_are_consistent():
     objects = documents(INFRA / "kubernetes" / "palimpsest.yaml")
     (secret,) = documents(INFRA / "kubernetes" / "secret.example.yaml")
     assert {*secret["stringData"]} == {*SECRETS}

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scripted import ScriptedEngine
 from served import TESTS, environment, free_port, wait_for, write_documents
 
-from flows.running.metrics import PORT_VARIABLE, metrics_served
+from flows.running.metrics import PORT_VARIABLE, serve_metrics
 from rephrase.progress import Progress
 from rephrase.scheduling.scheduler import Scheduler
 
@@ -65,13 +65,13 @@ def test_without_a_port_nothing_is_served_and_a_taken_one_does_not_stop_the_run(
     progress, scheduler = Progress(n_records=7), Scheduler(ScriptedEngine())
     monkeypatch.delenv(PORT_VARIABLE, raising=False)
     port = free_port()
-    with metrics_served(progress, scheduler, warnings.append):
+    with serve_metrics(progress, scheduler, warnings.append):
         assert scrape(port) is None
     monkeypatch.setenv(PORT_VARIABLE, str(port))
-    with metrics_served(progress, scheduler, warnings.append):
+    with serve_metrics(progress, scheduler, warnings.append):
         assert scrape(port)["palimpsest_records",] == 7
         assert not warnings
-        with metrics_served(progress, scheduler, warnings.append):
+        with serve_metrics(progress, scheduler, warnings.append):
             pass
         assert f"port {port}" in warnings[0]
     assert scrape(port) is None

@@ -41,7 +41,8 @@ def test_two_nodes_one_of_which_is_lost_write_the_same_bytes_as_one_process(tmp_
     assert len(files["ray"]) > 5
     assert files["ray"] == files["local"]
     commits = [
-        {index: without_run_specific(commit) for index, commit in read_commits(Storage(out)).items()} for out in outs.values()
+        {index: without_run_specific(commit) for index, commit in read_commits(Storage(out)).items()}
+        for out in outs.values()
     ]
     assert commits[0] == commits[1]
 

@@ -102,4 +102,6 @@ def test_a_commit_is_described_in_one_sentence(reasons, end):
         "started_at": 1.0,
         "ended_at": 3.0,
     }
-    assert describe_commit(commit) == f"committed: 1,000 of 1,000 records accepted, 1,000 rewrites of 1,000 tokens {end}"
+    assert (
+        describe_commit(commit) == f"committed: 1,000 of 1,000 records accepted, 1,000 rewrites of 1,000 tokens {end}"
+    )

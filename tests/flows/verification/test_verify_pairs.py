@@ -45,7 +45,8 @@ def test_rows_come_out_in_order_with_their_columns_and_verdicts(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(lines(ROWS[:2]) + "{broken\n[1]\n" + lines(ROWS[2:]))
     counts = []
     found = verify_pairs(
-        config(tmp_path / "pairs.jsonl", tmp_path / "new" / "scored.parquet"), lambda *done_and_total: counts.append(done_and_total)
+        config(tmp_path / "pairs.jsonl", tmp_path / "new" / "scored.parquet"),
+        lambda *done_and_total: counts.append(done_and_total),
     )
     table = pq.read_table(tmp_path / "new" / "scored.parquet")
     rows = table.to_pylist()
@@ -177,5 +178,5 @@ def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, mon
     (tmp_path / "bad.jsonl").write_text(lines([rows[0] | {"ok": "maybe"}]))
     with pytest.raises(ValueError, match="row 0: 'ok' is 'maybe'"):
         calibrate_pairs(str(tmp_path / "bad.jsonl"), out, label_field="ok", **options)
-    with pytest.raises(ValueError, match=r"--likelihood looks at prose .* not at math"):
+    with pytest.raises(ValueError, match=r"--likelihood only scores prose .* not math"):
         calibrate_pairs("labelled.jsonl", out, label_field="ok", **options | {"kind": "math", "likelihood": "model"})
