@@ -1,5 +1,5 @@
-"""A MuonClip mixture-of-experts pre-training stage that reads committed shards and measures what each token is worth.
+"""MuonClip pre-training of a mixture-of-experts model on committed shards, measuring the value of each token.
 
-Rooms, from the ground up: `data`, `model`, `optimizer`, `utility`, `loop`. Beside them stand `parallel` (below
-`utility`), and `huggingface`, `export` and `hf_trainer` for other programs.
+Subpackages, lowest layer first: `data`, `model`, `optimizer`, `utility`, `loop`. The module `parallel` is below
+`utility`; `huggingface`, `export` and `hf_trainer` connect to other programs.
 """

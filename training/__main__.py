@@ -19,8 +19,8 @@ DESCRIPTION = """\
 Train a mixture-of-experts model with MuonClip on the committed shards in SHARDS.
 
 The folder RUN holds everything: tokens, checkpoints, metrics, and at the end utility.parquet,
-utility.md and mixture.json, which tell what each recipe and style taught. The same command
-resumes a run that was stopped, from its newest checkpoint.
+utility.md and mixture.json, which report the value of each recipe and style. Repeat the
+command to resume a stopped run from its newest checkpoint.
 
   python -m training out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
   torchrun --nproc-per-node 8 -m training s3://bucket/out runs/b --preset mini \\
@@ -29,55 +29,75 @@ resumes a run that was stopped, from its newest checkpoint.
 
 
 def parser(prog: str = "python -m training", tokenizer: str | None = None) -> argparse.ArgumentParser:
-    """The options; `tokenizer` is the default of a caller that has one."""
+    """The options; `tokenizer` is the default tokenizer, if the caller has one."""
     p = argparse.ArgumentParser(
         prog=prog, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("shards", metavar="SHARDS", help="output folder of a rephrasing run: local, s3://, gs:// …")
-    # Not `--run`: torchrun would take that for an abbreviation of its own `--run-path`.
-    p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; made if it is not there")
+    # Not `--run`: torchrun would read it as an abbreviation of its own `--run-path`.
+    p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; created if missing")
     p.add_argument(
-        "--tokenizer", required=tokenizer is None, default=tokenizer, help="hub name or folder of the tokenizer"
+        "--tokenizer",
+        required=tokenizer is None,
+        default=tokenizer,
+        help="Hugging Face Hub id or folder of the tokenizer",
     )
     p.add_argument("--n-steps", required=True, type=int, help="optimizer steps")
-    p.add_argument("--preset", default="nano", choices=PRESETS, help="shape of the model (default: %(default)s)")
+    p.add_argument("--preset", default="nano", choices=PRESETS, help="model shape (default: %(default)s)")
     data = p.add_argument_group("data")
     data.add_argument(
-        "--mixture", type=Path, help="JSON file of shares and caps (default: every token counts the same)"
+        "--mixture", type=Path, help="JSON file of shares and epoch caps (default: weight streams by their tokens)"
     )
     data.add_argument("--without-originals", action="store_true", help="train on rewrites only")
-    data.add_argument("--held-out-share", type=float, default=0.01, help="of the documents (default: %(default)s)")
-    data.add_argument("--row-length", type=int, help="tokens of a packed row (default: the preset's context length)")
-    data.add_argument("--rows-per-step", type=int, default=8, help="of all processes together (default: %(default)s)")
-    data.add_argument("--micro-batch-rows", type=int, default=4, help="of one forward pass (default: %(default)s)")
-    data.add_argument("--seed", type=int, default=0, help="of weights and order of documents (default: %(default)s)")
+    data.add_argument(
+        "--held-out-share", type=float, default=0.01, help="share of documents held out (default: %(default)s)"
+    )
+    data.add_argument("--row-length", type=int, help="tokens per packed row (default: the preset's context length)")
+    data.add_argument("--rows-per-step", type=int, default=8, help="over all processes (default: %(default)s)")
+    data.add_argument("--micro-batch-rows", type=int, default=4, help="per forward pass (default: %(default)s)")
+    data.add_argument("--seed", type=int, default=0, help="for weights and document order (default: %(default)s)")
     o = p.add_argument_group("optimization")
     o.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default: %(default)s)")
     o.add_argument(
-        "--momentum", type=float, default=0.95, help="Muon's; less in runs of some hundred steps (default: %(default)s)"
+        "--momentum",
+        type=float,
+        default=0.95,
+        help="of Muon; use less in runs of a few hundred steps (default: %(default)s)",
     )
-    o.add_argument("--schedule", default="wsd", choices=SCHEDULES, help="of the learning rate (default: %(default)s)")
+    o.add_argument("--schedule", default="wsd", choices=SCHEDULES, help="learning-rate schedule (default: %(default)s)")
     o.add_argument("--n-warmup", type=int, default=20, help="warm-up steps (default: %(default)s)")
-    o.add_argument("--weight-decay", type=float, default=0.1, help="decoupled (default: %(default)s)")
+    o.add_argument("--weight-decay", type=float, default=0.1, help="decoupled weight decay (default: %(default)s)")
     o.add_argument("--clip-threshold", type=float, default=THRESHOLD, help="QK-Clip's τ (default: %(default)s)")
-    o.add_argument("--bias-speed", type=float, default=1e-3, help="of the gates' balance (default: %(default)s)")
+    o.add_argument(
+        "--bias-speed",
+        type=float,
+        default=1e-3,
+        help="update speed of the gates' balancing bias (default: %(default)s)",
+    )
     o.add_argument(
         "--precision",
         default="auto",
         choices=("auto", *get_args(Precision)),
-        help="of the products; auto: bfloat16 where the hardware has units for it (default: %(default)s)",
+        help="of matrix products; auto: bfloat16 where the hardware accelerates it (default: %(default)s)",
     )
     output = p.add_argument_group("output")
-    output.add_argument("--evaluate-every", type=int, default=0, help="steps; 0: at the end only")
-    output.add_argument("--checkpoint-every", type=int, default=0, help="steps; 0: at the end only")
-    output.add_argument("--n-checkpoints-kept", type=int, default=3, help="the newest (default: %(default)s)")
-    output.add_argument("--log-every", type=int, default=1, help="steps (default: %(default)s)")
-    output.add_argument("--align-every", type=int, default=32, help="steps; 0: no alignment (default: %(default)s)")
+    output.add_argument("--evaluate-every", type=int, default=0, help="in steps; 0: only at the end")
+    output.add_argument("--checkpoint-every", type=int, default=0, help="in steps; 0: only at the end")
+    output.add_argument(
+        "--n-checkpoints-kept", type=int, default=3, help="newest checkpoints to keep (default: %(default)s)"
+    )
+    output.add_argument("--log-every", type=int, default=1, help="in steps (default: %(default)s)")
+    output.add_argument(
+        "--align-every",
+        type=int,
+        default=32,
+        help="in steps; 0: do not measure gradient alignment (default: %(default)s)",
+    )
     return p
 
 
 def main(arguments: list[str] | None = None, **defaults: str) -> int:
-    """Returns the exit status: 0 done, 1 stopped by the loss, 2 wrong usage. `defaults` go to `parser`."""
+    """Returns the exit status: 0 success, 1 stopped by the loss guard, 2 usage error. `defaults` go to `parser`."""
     given = vars(parser(**defaults).parse_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     shards, run, mixture = given.pop("shards"), given.pop("run"), given.pop("mixture")

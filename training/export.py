@@ -1,4 +1,4 @@
-"""The model of a training run, loaded or written for other programs."""
+"""Load the model of a training run, or export it for other programs."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def load_model(run: str | Path) -> tuple[Decoder, RunOptions]:
     options = RunOptions.from_json(json.loads((run / "run.json").read_text()))
     checkpoints = Checkpoints(run / "checkpoints")
     if not checkpoints.steps():
-        raise ValueError(f"{run} holds no checkpoint yet")
+        raise ValueError(f"{run} has no checkpoint yet")
     config = preset(options.preset, TextTokenizer(options.tokenizer).vocab_size)
     model = Decoder(config.replace(context_length=max(options.row_length or 0, config.context_length)))
     checkpoints.load(checkpoints.steps()[-1], {f"model.{name}": t for name, t in model.state_dict().items()})

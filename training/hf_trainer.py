@@ -1,10 +1,10 @@
-"""MuonClip for models of transformers: an attention function that records maxima, and a `Trainer` that clips with them.
+"""MuonClip for transformers models: an attention function that records maxima, and a `Trainer` that clips with them.
 
     trainer = MuonClipTrainer(model=model, args=TrainingArguments(learning_rate=2e-3, weight_decay=0.1, ...), ...)
     trainer.train()
 
-Works as it stands for DeepSeek-V3 models and for Llama-style ones (separate q, k, v projections, with or without
-grouped keys); other models need their own `Rule`s. Gates of mixture-of-experts models keep transformers' behaviour.
+DeepSeek-V3 and Llama-style models (separate q, k, v projections, with or without grouped-query attention) work as they
+are; other models need their own `Rule`s. Gates of mixture-of-experts models keep transformers' behaviour.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ QUERY_BLOCK = 256
 def max_logits(
     q_BHSD: Tensor, k_BHKD: Tensor, visible_BxSK: Tensor | None, scale: float, is_causal: bool = True
 ) -> Tensor:
-    """The largest `scale · q·k` that each head sees (H,), a block of queries at a time.
+    """The largest visible `scale · q·k` of each head (H,), computed one block of queries at a time.
 
     Args:
-        visible_BxSK: a boolean mask, or one to add; None with `is_causal` for queries at the end of the keys, each
+        visible_BxSK: a boolean or additive mask; None with `is_causal` for queries at the end of the keys, each
         seeing the keys up to itself.
     """
     max_H = torch.full((q_BHSD.shape[1],), -torch.inf, dtype=torch.float32, device=q_BHSD.device)
@@ -61,7 +61,7 @@ def attention_with_maxima(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' scaled-dot-product attention, which in training also records each head's largest logit."""
+    """transformers' scaled-dot-product attention; in training it also records each head's largest logit."""
     if module.training and isinstance(kept := getattr(module, "logit_maxima", None), LogitMaxima):
         with torch.no_grad():
             scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -71,11 +71,11 @@ def attention_with_maxima(
     return out, None
 
 
-def link_maxima(model: PreTrainedModel) -> list[ClippedLayer]:
+def track_max_logits(model: PreTrainedModel) -> list[ClippedLayer]:
     """Switch the model to `attention_with_maxima`, and return its attention layers for QK-Clip.
 
     Raises:
-        ValueError: an attention layer whose logits do not scale with its projections, or no attention layer at all.
+        ValueError: an attention layer whose logits do not scale with its projections, or no attention layer.
     """
     AttentionInterface.register(ATTENTION, attention_with_maxima)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
@@ -86,15 +86,15 @@ def link_maxima(model: PreTrainedModel) -> list[ClippedLayer]:
             continue
         if hasattr(module, "q_norm") or hasattr(module, "k_norm"):
             raise ValueError(
-                f"{name} norms its queries or keys after projecting them, so scaling the projections cannot bound its "
-                "logits; train this model without QK-Clip"
+                f"{name} normalises its queries or keys after projecting them, so scaling the projections cannot bound "
+                "its logits; train this model without QK-Clip"
             )
         n_heads = module.config.num_attention_heads
         module.logit_maxima = LogitMaxima(n_heads).to(next(module.parameters()).device)
         layers.append(ClippedLayer(name, module.logit_maxima, _rows(module)))
     if not layers:
         raise ValueError(
-            f"{type(model).__name__} has no attention layer with q, k and o projections that QK-Clip knows"
+            f"{type(model).__name__} has no attention layer with q, k and o projections that QK-Clip supports"
         )
     return layers
 
@@ -102,7 +102,7 @@ def link_maxima(model: PreTrainedModel) -> list[ClippedLayer]:
 def _rows(module: Any) -> tuple[HeadRows, ...]:
     if hasattr(module, "kv_b_proj"):
         return latent_rows(module, module.qk_nope_head_dim, module.qk_head_dim)
-    # Keys that several query heads share cannot be scaled for one of them: then the queries take all of γ.
+    # Keys shared by several query heads cannot be scaled for one of them: the queries take all of γ instead.
     shared = module.config.num_key_value_heads != module.config.num_attention_heads
     projections = [(module.q_proj, 1.0)] if shared else [(module.q_proj, 0.5), (module.k_proj, 0.5)]
     return tuple(
@@ -114,7 +114,7 @@ def _rows(module: Any) -> tuple[HeadRows, ...]:
 
 
 def rules_for(model: PreTrainedModel) -> list[Rule]:
-    """Rules for DeepSeek-V3 models, and Llama's for all others: a parameter they do not cover makes `MuonClip` fail."""
+    """Rules for DeepSeek-V3 models, or Llama's for all others; `MuonClip` rejects parameters they do not cover."""
     config = model.config
     if config.model_type == "deepseek_v3":
         return deepseek_rules(from_hf_config(config))
@@ -122,10 +122,10 @@ def rules_for(model: PreTrainedModel) -> list[Rule]:
 
 
 class MuonClipTrainer(Trainer):
-    """`transformers.Trainer` with MuonClip; learning rate and weight decay come from its arguments.
+    """`transformers.Trainer` with MuonClip; learning rate and weight decay come from its `TrainingArguments`.
 
     Args:
-        rules: which parameter goes where, None for `rules_for(model)`.
+        rules: which optimizer updates which parameter; None for `rules_for(model)`.
         clip_threshold: QK-Clip's τ.
     """
 
@@ -144,14 +144,14 @@ class MuonClipTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             config = MuonClipConfig(lr=self.args.learning_rate, weight_decay=self.args.weight_decay)
-            clip = QKClip(link_maxima(self.model), self._clip_threshold)
+            clip = QKClip(track_max_logits(self.model), self._clip_threshold)
             rules = rules_for(self.model) if self._rules is None else self._rules
             self.optimizer = MuonClip(self.model.named_parameters(), rules, config, clip)
         return self.optimizer
 
     def log(self, logs: dict[str, float], *arguments: Any, **named_arguments: Any) -> None:
-        """Adds the largest logit and the share of heads clipped in the last step."""
-        # Under accelerate the optimizer is wrapped.
+        """Adds the largest logit and the share of clipped heads of the last step."""
+        # accelerate wraps the optimizer.
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
         if isinstance(optimizer, MuonClip) and optimizer.clip is not None and optimizer.clip.report is not None:
             report = optimizer.clip.report

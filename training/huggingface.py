@@ -1,6 +1,6 @@
-"""To and from transformers' `DeepseekV3ForCausalLM`: same parameter names, equal logits.
+"""Conversion to and from transformers' `DeepseekV3ForCausalLM`: same parameter names, equal logits.
 
-transformers stacks a layer's experts in memory and writes them to disk one by one; going through its classes gives the
+transformers stacks a layer's experts in memory and writes them to disk one by one; saving through its classes gives the
 published layout that vLLM, SGLang and others load.
 """
 
@@ -47,10 +47,10 @@ def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV
 
 
 def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
-    """The shape of a transformers model.
+    """The config of a transformers model.
 
     Raises:
-        ValueError: the model has something that this decoder has not.
+        ValueError: the model uses a feature that this decoder lacks.
     """
     unsupported = {
         "rope_parameters.rope_type": (hf.rope_parameters.get("rope_type", "default"), "default"),
@@ -108,16 +108,16 @@ def export(model: Decoder, folder: str | Path, tokenizer: str | Path, dtype: tor
     """Write a folder that `AutoModelForCausalLM` and `AutoTokenizer` load.
 
     Args:
-        tokenizer: the hub name or folder of the tokenizer the model was trained with.
+        tokenizer: the Hub id or folder of the tokenizer that the model was trained with.
 
     Raises:
-        ValueError: the tokenizer has tokens that the model has no row for.
+        ValueError: the tokenizer has more tokens than the model.
     """
     loaded: Any = AutoTokenizer.from_pretrained(str(tokenizer))
     if len(loaded) > model.config.vocab_size:
         raise ValueError(
             f"the tokenizer {tokenizer} has {len(loaded)} tokens and the model {model.config.vocab_size}; "
-            "export with the tokenizer it was trained with"
+            "export with the tokenizer that the model was trained with"
         )
     special = {f"{name}_token_id": getattr(loaded, f"{name}_token_id") for name in ("bos", "eos", "pad")}
     to_hf(model, **special).to(dtype).save_pretrained(folder)

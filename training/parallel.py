@@ -1,6 +1,6 @@
-"""The processes of a data-parallel run, and the few things they tell each other.
+"""The processes of a data-parallel run, and the few collectives they need.
 
-Every rank holds all weights and all optimizer state; a step's gradients are summed once, after its last micro-batch.
+Every rank holds all weights and optimizer state; a step's gradients are summed once, after its last micro-batch.
 """
 
 import os
@@ -12,13 +12,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-# Gradients travel in messages of about this many elements: few enough messages, and a bounded copy.
+# Gradients are reduced in buckets of about this many elements: few messages, and a copy of bounded size.
 BUCKET_ELEMENTS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among `world_size`; the one of rank 0 writes."""
+    """This process among `world_size` processes; rank 0 writes files."""
 
     rank: int = 0
     world_size: int = 1
@@ -36,7 +36,7 @@ class Ranks:
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its sum over all ranks.
 
-        A parameter without a gradient on one rank takes part with zeros, so that all ranks send the same messages.
+        A parameter without a gradient on some rank contributes zeros, so that all ranks send the same messages.
         """
         if self.world_size == 1:
             return
@@ -64,8 +64,8 @@ def _sum_together(grads: list[Tensor]) -> None:
 
 
 @contextmanager
-def launched() -> Iterator[Ranks]:
-    """The ranks that `torchrun` set up, or a single process without it."""
+def process_group() -> Iterator[Ranks]:
+    """Join the process group that `torchrun` set up; without it, a single process."""
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
         yield Ranks()

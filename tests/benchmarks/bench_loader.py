@@ -1,7 +1,7 @@
 """Loader throughput against Hugging Face `datasets`: streaming Parquet, tokenising in batches, packing into rows.
 
-Both read the same committed shards with the same tokenizer and give out rows of token ids; ours also gives targets,
-document boundaries and provenance. `first epoch` includes tokenisation; afterwards ours reads its memory map, while
+Both read the same committed shards with the same tokenizer and yield rows of token ids; ours also yields targets,
+document boundaries and provenance. `first epoch` includes tokenisation; later epochs read our memory map, while
 streaming tokenises again.
 
     python tests/benchmarks/bench_loader.py DATA [--tokenizer NAME_OR_FOLDER]
@@ -31,7 +31,7 @@ ROUNDS = 3
 
 
 def write_shards(folder: Path, data: Path, n_copies: int) -> Storage:
-    """The documents as committed rewrites, a part for every 100."""
+    """The documents as committed rewrites, 100 per part."""
     rows: list[dict[str, Any]] = []
     for copy in range(n_copies):
         for d in read_documents(data):
@@ -44,7 +44,7 @@ def write_shards(folder: Path, data: Path, n_copies: int) -> Storage:
 
 
 def ours(shards: Storage, tokenizer: TextTokenizer, cache: Storage) -> int:
-    """Tokens given out in one epoch."""
+    """Tokens yielded in one epoch."""
     store = TokenStore.open(cache, tokenise_shards(shards, tokenizer, cache, with_originals=False))
     config = LoaderConfig(row_length=ROW_LENGTH, rows_per_step=ROWS, held_out_share=0.0)
     once = Mixture((MixtureRule(weight=1, max_epochs=1),))
@@ -52,7 +52,7 @@ def ours(shards: Storage, tokenizer: TextTokenizer, cache: Storage) -> int:
 
 
 def theirs(shards: Storage, tokenizer: Any) -> int:
-    """Tokens given out in one epoch of a shuffled stream, tokenised in batches, concatenated and cut into rows."""
+    """Tokens yielded in one epoch of a shuffled stream, tokenised in batches, concatenated and cut into rows."""
     end = tokenizer.eos_token_id
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
@@ -81,8 +81,8 @@ def tokens_per_s(run: Callable[[], int]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--tokenizer", help="default: one made from the data")
-    parser.add_argument("--copies", type=int, default=2, help="of the documents, to have more of them")
+    parser.add_argument("--tokenizer", help="default: one trained on the data")
+    parser.add_argument("--copies", type=int, default=2, help="copies of the documents, for more data")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -92,10 +92,10 @@ def main() -> None:
         shards = write_shards(folder / "out", options.data, options.copies)
         tokenizer, hf_tokenizer = TextTokenizer(tokenizer_folder), AutoTokenizer.from_pretrained(tokenizer_folder)
         hf_tokenizer.model_max_length = 1 << 60
-        theirs(shards, hf_tokenizer)  # the first use loads the library
+        theirs(shards, hf_tokenizer)  # warm-up: the first use loads the library
         figures: dict[str, list[float]] = {"theirs": [], "first": [], "later": []}
-        for turn in range(ROUNDS):
-            cache = Storage(folder / f"cache-{turn}")
+        for round_ in range(ROUNDS):
+            cache = Storage(folder / f"cache-{round_}")
             figures["theirs"].append(tokens_per_s(lambda: theirs(shards, hf_tokenizer)))
             figures["first"].append(tokens_per_s(lambda cache=cache: ours(shards, tokenizer, cache)))
             figures["later"].append(tokens_per_s(lambda cache=cache: ours(shards, tokenizer, cache)))

@@ -1,9 +1,9 @@
-"""Muon against tuned AdamW on real text: how many of AdamW's steps does MuonClip need for the same held-out loss?
+"""Muon against tuned AdamW on real text: what share of AdamW's steps does MuonClip need for the same held-out loss?
 
-Both sweep their learning rate at the full length, over the same grid, extended until the best lies inside it, and then
-their momentum (AdamW's first beta) over one grid: in runs of some hundred steps K2's 0.95 averages over too many of
-them. AdamW then trains with three seeds; MuonClip trains with the same seeds for shorter and shorter runs, each with a
-complete schedule of its own, and the share at which it equals AdamW is interpolated.
+For both, the learning rate is swept at full length over the same grid, extended until the best value is inside it, and
+then the momentum (AdamW's first beta) over another grid: in runs of a few hundred steps, K2's 0.95 averages over too
+many. AdamW then trains with three seeds. MuonClip trains with the same seeds in shorter runs, each with a complete
+schedule of its own, and the share of steps at which it equals AdamW is interpolated.
 
     python tests/benchmarks/bench_muon.py DATA [--steps 400]
 """
@@ -59,7 +59,7 @@ def final_loss(
     config: ModelConfig,
     store: TokenStore,
 ) -> float:
-    """Held-out loss in nats per token after a whole run."""
+    """Held-out loss in nats per token after a complete run."""
     model = Decoder(config).initialise(seed).train()
     optimizer, schedule = make(model, lr, momentum), wsd(n_steps, n_warmup=n_steps // 12, decay_share=0.4)
     loader = Loader(
@@ -84,8 +84,8 @@ def final_loss(
 
 
 def sweep(make: Make, run: Callable[..., float]) -> tuple[float, float, float]:
-    """The best learning rate of a grid of factors of two, which grows until the best is inside it; then the best
-    momentum; and the loss with both."""
+    """The best learning rate of a grid of factors of two, extended until the best is inside it; the best momentum; and
+    the loss with both."""
     losses = {lr: run(make, lr, FIRST_MOMENTUM, 0) for lr in LRS}
     while (lr := min(losses, key=losses.__getitem__)) in (min(losses), max(losses)):
         further = lr / 2 if lr == min(losses) else lr * 2
@@ -134,8 +134,7 @@ def main() -> None:
 
 
 def crossing(curve: list[tuple[float, float]], target: float) -> float:
-    """The share at which a falling curve meets the target: the least share when it starts below, inf when it never
-    does."""
+    """The share at which a falling curve meets the target: the smallest if it starts below, inf if it never does."""
     if curve[0][1] <= target:
         return curve[0][0]
     for (x0, y0), (x1, y1) in pairwise(curve):

@@ -1,7 +1,6 @@
-"""A learning rate at which plain Muon's attention logits pass τ and MuonClip's do not, on the same batches of real
-text.
+"""A learning rate at which plain Muon's attention logits exceed τ and MuonClip's do not, on the same batches of text.
 
-Writes `plain.svg` and `clipped.svg`, the largest logit of every head over the steps, into the output folder.
+Writes `plain.svg` and `clipped.svg`, the largest logit of every head over the steps, to the output folder.
 
     python tests/benchmarks/bench_muon_clip.py DATA OUT [--lr 0.08]
 """
@@ -30,7 +29,7 @@ from training.optimizer.schedule import constant
 from training.utility.tracker import UtilityConfig
 
 ROW_LENGTH, ROWS, HELD_OUT = 256, 8, 0.08
-# Never clips, but records the maxima all the same.
+# Never clips, but still records the maxima.
 NEVER = 1e30
 
 
@@ -38,7 +37,7 @@ def train(store: TokenStore, vocab_size: int, run: Path, lr: float, n_steps: int
     config = nano(vocab_size).replace(hidden_size=128, n_layers=3, context_length=ROW_LENGTH)
     model = Decoder(config).initialise(0)
     clip = QKClip(latent_attention_layers(model), threshold)
-    # Without decay nothing else bounds the weights; the embeddings keep a learning rate that is known to work.
+    # Without weight decay, only the clip bounds the weights; the embeddings keep a learning rate that is known to work.
     optimizer_config = MuonClipConfig(lr=lr, adamw_lr=4e-3, weight_decay=0.0)
     optimizer = MuonClip(model.named_parameters(), deepseek_rules(config), optimizer_config, clip)
     loader = LoaderConfig(row_length=ROW_LENGTH, rows_per_step=ROWS, held_out_share=HELD_OUT)
@@ -54,7 +53,7 @@ def train(store: TokenStore, vocab_size: int, run: Path, lr: float, n_steps: int
             n_steps=n_steps,
             micro_batch_rows=ROWS,
             utility=UtilityConfig(align_every=0),
-            guard=GuardConfig(least_rise=1e9),  # a diverging run is what is to be seen here
+            guard=GuardConfig(min_rise=1e9),  # the run is meant to diverge
         ),
     ).train()
 

@@ -1,7 +1,7 @@
-"""Training speed, every comparison side by side in one run: medians over steps that take turns.
+"""Training speed, with all comparisons in one run: medians over interleaved steps.
 
-1. tokens/s against transformers' `DeepseekV3ForCausalLM` of the same configuration with AdamW, bfloat16 autocast for
-both 2. the optimizer's share of the step, MuonClip against AdamW
+1. tokens/s against transformers' `DeepseekV3ForCausalLM` of the same configuration with AdamW, both under bfloat16
+2. the optimizer's share of the step, MuonClip against AdamW
 3. tracking attention maxima on and off; token utility on and off
 4. 8, 16, 32, 64 experts with the same number active
 
@@ -33,16 +33,16 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Step = Callable[[], None]
 
 
-def take_turns(steps: dict[str, Step], n_rounds: int) -> dict[str, float]:
-    """Median seconds of each, after one round that does not count."""
+def interleave(steps: dict[str, Step], n_rounds: int) -> dict[str, float]:
+    """Median seconds of each, after one warm-up round."""
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(n_rounds + 1):
+    for round_ in range(n_rounds + 1):
         for name, step in steps.items():
             began = time.perf_counter()
             step()
             if DEVICE.type == "cuda":
                 torch.cuda.synchronize()
-            if turn:
+            if round_:
                 times[name].append(time.perf_counter() - began)
     return {name: statistics.median(values) for name, values in times.items()}
 
@@ -95,7 +95,7 @@ def against_transformers(model: Decoder, tokens: Tensor, targets: Tensor, n_roun
     in_optimizer: dict[str, list[float]] = {}
     names = {"theirs": "transformers, AdamW", "adamw": "ours, AdamW", "muon": "ours, MuonClip"}
     steps = {"theirs": step_theirs, "adamw": step_ours(ours_adamw, "adamw"), "muon": step_ours(model, "muon")}
-    times = take_turns(steps, n_rounds)
+    times = interleave(steps, n_rounds)
     for name, seconds in times.items():
         share = statistics.median(in_optimizer[name][1:]) / seconds
         print(f"  {names[name]:20} {tokens.numel() / seconds:7.0f} tok/s   optimizer {share:5.1%} of the step")
@@ -113,7 +113,7 @@ def tracking(model: Decoder, tokens: Tensor, targets: Tensor, n_rounds: int) -> 
 
         return step
 
-    times = take_turns({"off": with_tracking(False), "on": with_tracking(True)}, n_rounds)
+    times = interleave({"off": with_tracking(False), "on": with_tracking(True)}, n_rounds)
     for kept in model.logit_maxima():
         kept.enabled = True
     print(f"  maxima: {times['on'] / times['off'] - 1:+.1%} of forward and backward   (target under 5 %)")
@@ -141,11 +141,11 @@ def utility(model: Decoder, tokens: Tensor, targets: Tensor, n_rounds: int) -> N
 
         return step
 
-    times = take_turns({"off": with_utility(None), "ledger": with_utility(1), "aligned": with_utility(0)}, n_rounds)
+    times = interleave({"off": with_utility(None), "ledger": with_utility(1), "aligned": with_utility(0)}, n_rounds)
     ledger, aligned = times["ledger"] / times["off"] - 1, times["aligned"] / times["off"] - 1
     total = ledger + (aligned - ledger) / config.align_every
     print(
-        f"  utility: {ledger:+.1%} each step, {aligned:+.1%} every {config.align_every} steps: {total:+.1%} in all",
+        f"  utility: {ledger:+.1%} each step, {aligned:+.1%} every {config.align_every} steps: {total:+.1%} overall",
         end="",
     )
     print("   (target under 3 %)")
@@ -161,7 +161,7 @@ def experts(name: str, vocab_size: int, tokens: Tensor, targets: Tensor, n_round
             model.zero_grad()
 
         steps[str(n_experts)] = step
-    times = take_turns(steps, n_rounds)
+    times = interleave(steps, n_rounds)
     print("  " + "   ".join(f"{n} experts {seconds / times['8']:.2f}" for n, seconds in times.items()))
 
 

@@ -1,4 +1,4 @@
-"""What the training benchmarks share: real documents from a folder, a small tokenizer made from them, a token store."""
+"""Shared by the training benchmarks: documents from a folder, a small tokenizer trained on them, a token store."""
 
 import json
 import sys
@@ -17,10 +17,10 @@ TEXT_FIELDS = ("text", "context", "question", "answer", "en")
 
 
 def read_documents(folder: Path, pattern: str = "documents/*.jsonl") -> Iterator[Document]:
-    """Documents of the JSON Lines files that match; each file is a source. Ends the program when there are none."""
+    """Documents of the matching JSON Lines files; each file is a source. Exits if there are none."""
     files = sorted(folder.glob(pattern))
     if not files:
-        sys.exit(f"no data: {folder}/{pattern} matches nothing; give the folder that holds documents/*.jsonl")
+        sys.exit(f"no data: {folder}/{pattern} matches nothing; pass the folder that contains documents/*.jsonl")
     for path in files:
         for number, line in enumerate(path.read_text().splitlines()):
             row = json.loads(line)
@@ -32,8 +32,7 @@ def read_documents(folder: Path, pattern: str = "documents/*.jsonl") -> Iterator
 
 
 def train_tokenizer(documents: list[Document], vocab_size: int, folder: Path) -> TextTokenizer:
-    """Byte-pair encoding of the documents themselves: a small vocabulary keeps a small model from being all
-    embedding."""
+    """Byte-pair encoding trained on the documents: with a large vocabulary, a small model would be mostly embedding."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,9 +1,9 @@
-"""Does token utility rank rightly where the truth is planted?
+"""Does token utility recover a planted ranking?
 
-One run over five streams of equal weight, made from one book: fresh sections, a few sections repeated over and over,
-near-duplicates of a few sections (one word in twenty dropped), text of another domain, and sections with all their
-words shuffled. Held-out sections of the book are the target. Right is: fresh text above repeated and near-duplicated
-text, and both of these above off-domain and shuffled text: 8 pairs in all.
+One run over five streams of equal weight: fresh sections of a book, a few sections repeated many times, near-duplicates
+of a few sections (one word in twenty dropped), text of another domain, and sections with all tokens shuffled. Held-out
+sections of the book are the target. The correct ranking is fresh text above repeated and near-duplicated text, and both
+of these above off-domain and shuffled text: 8 pairs in all.
 
     python tests/benchmarks/bench_utility.py DATA [--seeds 10]
 """
@@ -34,15 +34,15 @@ from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import QKClip, latent_attention_layers
 from training.optimizer.schedule import wsd
 from training.utility.tracker import UtilityConfig
-from training.utility.value import values
+from training.utility.value import token_values
 
 TIERS = (("fresh",), ("repeated", "near_duplicate"), ("off_domain", "shuffled"))
 ROW_LENGTH, ROWS, HELD_OUT = 256, 8, 0.15
-N_SIGHTS = 20
+N_REPEATS = 20
 
 
 def pieces(documents: list[Document], n_words: int = 400) -> list[str]:
-    """The documents cut into sections of about `n_words` words, so that a few of them are little text."""
+    """The documents cut into short sections of about `n_words` words."""
     sections = []
     for document in documents:
         words = document.text.split(" ")
@@ -53,11 +53,11 @@ def pieces(documents: list[Document], n_words: int = 400) -> list[str]:
 def plant(
     book: list[str], off_domain: list[str], tokenizer: TextTokenizer, n_tokens: int, seed: int
 ) -> dict[str, list[str]]:
-    """Texts for about `n_tokens` of each stream; no section of the book serves two streams."""
+    """About `n_tokens` of text per stream; no section of the book is used in two streams."""
     rng = random.Random(seed)
     book, off_domain = rng.sample(book, len(book)), rng.sample(off_domain, len(off_domain))
     mean_length = sum(map(len, tokenizer.encode(book[:50]))) / 50
-    n = max(1, round(n_tokens / N_SIGHTS / mean_length))
+    n = max(1, round(n_tokens / N_REPEATS / mean_length))
     repeated, bases, rest = book[:n], book[n : 2 * n], book[2 * n :]
     half = len(rest) // 2
 
@@ -71,7 +71,7 @@ def plant(
     return {
         "fresh": rest[:half],
         "repeated": repeated,
-        "near_duplicate": [dropped(base) for base in bases for _ in range(N_SIGHTS)],
+        "near_duplicate": [dropped(base) for base in bases for _ in range(N_REPEATS)],
         "off_domain": off_domain,
         "shuffled": [shuffled(text) for text in rest[half:]],
     }
@@ -80,13 +80,13 @@ def plant(
 def ranking(
     planted: dict[str, list[str]], config: ModelConfig, tokenizer: TextTokenizer, n_steps: int, seed: int, folder: Path
 ) -> dict[str, float]:
-    """The measured value of each stream, all its sights together."""
+    """The measured value of each stream, over all exposures."""
     cache, names = Storage(folder / "tokens"), []
     for stream, texts in planted.items():
         documents = (Document(id=f"{stream}-{i}", text=text, source="planted") for i, text in enumerate(texts))
         names += tokenise_documents(documents, stream, tokenizer, cache, recipe=stream)
     store = TokenStore.open(cache, names)
-    # Only fresh text is held out: a few repeated sections are too few to lose one.
+    # Only fresh text is held out: there are too few repeated sections to lose one.
     for k, stream in enumerate(store.streams):
         if stream.recipe != "fresh":
             store.split_D[store.stream_D == k] = 1.0
@@ -110,7 +110,7 @@ def ranking(
         ),
     )
     trainer.train()
-    measured = values(trainer.utility.ledger).current_K
+    measured = token_values(trainer.utility.ledger).current_K
     return {stream.recipe: float(measured[k]) for k, stream in enumerate(store.streams)}
 
 
@@ -142,10 +142,12 @@ def main() -> None:
         n_right += all(pairs)
         all_values.append(value)
         shown = "  ".join(f"{name} {value[name]:+.2f}" for tier in TIERS for name in tier)
-        print(f"seed {seed}: {sum(pairs)}/{len(pairs)} pairs right   {shown}", flush=True)
+        print(f"seed {seed}: {sum(pairs)}/{len(pairs)} pairs correct   {shown}", flush=True)
     medians = {name: statistics.median(value[name] for value in all_values) for tier in TIERS for name in tier}
     print("median value:", "  ".join(f"{name} {value:+.2f}" for name, value in medians.items()))
-    print(f"ranking right in {n_right} of {options.seeds} seeds (target 9 of 10); {time.perf_counter() - began:.0f} s")
+    print(
+        f"correct ranking in {n_right} of {options.seeds} seeds (target 9 of 10); {time.perf_counter() - began:.0f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM, TrainingArguments
 
-from training.hf_trainer import MuonClipTrainer, link_maxima, max_logits
+from training.hf_trainer import MuonClipTrainer, max_logits, track_max_logits
 from training.huggingface import to_hf
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
@@ -36,7 +36,7 @@ def model(request: pytest.FixtureRequest, tiny: ModelConfig) -> Any:
 
 
 def plain_maxima(model: Any, batch: dict[str, Tensor]) -> Tensor:
-    """The maxima of the only layer, from the logits that eager attention makes before its soft-max."""
+    """The maxima of the only layer, from the logits of eager attention before its softmax."""
     from transformers.models.deepseek_v3 import modeling_deepseek_v3
     from transformers.models.llama import modeling_llama
 
@@ -70,7 +70,7 @@ def test_maxima_are_exact_and_the_clip_scales_them(model: Any, n_padding: int) -
         mask[0, -n_padding:] = 0
     batch = {"input_ids": tokens, "attention_mask": mask}
     expected = plain_maxima(model, batch)
-    layers = link_maxima(model.train())
+    layers = track_max_logits(model.train())
     model(**batch)
     torch.testing.assert_close(layers[0].maxima.max_H, expected, rtol=1e-4, atol=1e-4)
     threshold = float(expected.median())
@@ -81,7 +81,7 @@ def test_maxima_are_exact_and_the_clip_scales_them(model: Any, n_padding: int) -
 
 
 def test_evaluation_leaves_no_maxima(model: Any) -> None:
-    layers = link_maxima(model)
+    layers = track_max_logits(model)
     model.eval()(torch.randint(0, 61, (1, 8)))
     assert layers[0].maxima.max_H.max() == -torch.inf
 
@@ -127,7 +127,7 @@ def test_trainer_trains_and_keeps_logits_at_the_threshold(model: Any, tmp_path: 
     assert resumed == pytest.approx([row["loss"] for row in logged], abs=1e-4)
 
 
-def test_models_that_norm_queries_are_refused() -> None:
+def test_models_that_normalise_queries_are_rejected() -> None:
     config = Qwen3Config(
         vocab_size=61,
         hidden_size=32,
@@ -137,11 +137,11 @@ def test_models_that_norm_queries_are_refused() -> None:
         num_key_value_heads=2,
         head_dim=8,
     )
-    with pytest.raises(ValueError, match="norms its queries"):
-        link_maxima(Qwen3ForCausalLM(config))
+    with pytest.raises(ValueError, match="normalises its queries"):
+        track_max_logits(Qwen3ForCausalLM(config))
 
 
-def test_a_model_the_rules_do_not_know_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_the_rules_do_not_cover_is_rejected(tmp_path: Path) -> None:
     arguments = TrainingArguments(output_dir=str(tmp_path), report_to=[], use_cpu=True)
     trainer = MuonClipTrainer(model=llama(4), args=arguments, rules=[Rule("*norm.weight", "adamw")])
     with pytest.raises(ValueError, match=r"no rule says.*q_proj"):

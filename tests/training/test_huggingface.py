@@ -67,12 +67,12 @@ def test_exported_folder_loads_with_its_tokenizer(tiny: ModelConfig, tmp_path: P
     assert loaded.config.eos_token_id == 0
 
 
-def test_export_refuses_a_larger_tokenizer(tiny: ModelConfig, tmp_path: Path) -> None:
+def test_export_rejects_a_larger_tokenizer(tiny: ModelConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="62 tokens and the model 61"):
         export(Decoder(tiny).initialise(3), tmp_path / "out", small_tokenizer(tmp_path / "words", 62))
 
 
-def test_import_refuses_what_the_decoder_cannot_do(tiny: ModelConfig) -> None:
+def test_import_rejects_what_the_decoder_does_not_support(tiny: ModelConfig) -> None:
     config = to_hf_config(tiny)
     config.attention_bias = True
     with pytest.raises(ValueError, match="attention_bias is True"):

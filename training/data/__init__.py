@@ -1,1 +1,1 @@
-"""From shards to batches: tokens and their origin, sampling by mixture, packing, document boundaries, held-out data."""
+"""From shards to batches: tokens and their provenance, mixture sampling, packing, boundaries, held-out data."""

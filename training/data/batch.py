@@ -19,10 +19,10 @@ PADDING = -1
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Row by row: tokens, the token each must predict, where its piece starts, and where it came from.
+    """Tokens, their targets, the start of their piece, and their provenance.
 
-    `stream_BS` numbers the store's streams, `repetition_BS` the earlier epochs in which the document was seen,
-    `document_BS` the store's documents. Padding, which only evaluation has, is marked by stream −1.
+    `stream_BS` and `document_BS` index the store's streams and documents; `repetition_BS` counts the earlier epochs in
+    which the document was seen. Padding, which occurs only in evaluation, has stream −1.
     """
 
     tokens_BS: Tensor
@@ -44,7 +44,7 @@ class Batch:
 
 
 def assemble(store: TokenStore, rows: Sequence[Sequence[Piece]], row_length: int) -> Batch:
-    """Read the tokens of rows of pieces. Rows not full end in padding, each position a piece of its own."""
+    """Read the tokens of rows of pieces. Incomplete rows are padded; each padding position is its own piece."""
     shape = (len(rows), row_length)
     tokens, targets = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     starts = np.broadcast_to(np.arange(row_length, dtype=np.int32), shape).copy()

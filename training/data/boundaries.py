@@ -1,9 +1,9 @@
-"""Where the pieces of documents begin in packed rows: the only thing attention needs to know about packing.
+"""Where the pieces of documents begin in packed rows: all that attention needs to know about packing.
 
 Shapes: B rows, S positions of a row.
 
-A position sees the positions of its own piece up to itself. In the row `a a a b b` the piece starts are `0 0 0 3 3`
-and the positions `0 1 2 0 1`; position 4 sees 3 and 4.
+A position attends to the positions of its own piece up to itself. In the row `a a a b b` the piece starts are
+`0 0 0 3 3` and the positions `0 1 2 0 1`; position 4 attends to 3 and 4.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-# Queries in one block of chunked attention. Fewer waste less work above the diagonal, more give larger matrix products.
+# Queries per block of chunked attention: small blocks waste less above the diagonal, large ones give larger products.
 QUERY_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A block of queries [start, end) of one row and the first key any of them sees.
+    """A block of queries [start, end) of one row and the first key that any of them attends to.
 
-    `hidden_QK` marks the pairs of the block that attention must not see; None when it may see all.
+    `hidden_QK` marks the masked pairs of the block; None when no pair is masked.
     """
 
     row: int
@@ -33,7 +33,7 @@ class Span:
 class Boundaries:
     """Piece starts of packed rows: `starts_BS[b, i]` is the first position of the piece that position i is in.
 
-    Everything derived from them is computed once for a batch and shared by all layers.
+    Everything derived from them is computed once per batch and shared by all layers.
     """
 
     def __init__(self, starts_BS: Tensor) -> None:
@@ -43,7 +43,7 @@ class Boundaries:
 
     @classmethod
     def whole_rows(cls, n_rows: int, length: int, device: torch.device | str = "cpu") -> "Boundaries":
-        """Each row is one document."""
+        """Every row is one document."""
         return cls(torch.zeros(n_rows, length, dtype=torch.int32, device=device))
 
     @cached_property
@@ -52,15 +52,15 @@ class Boundaries:
 
     @cached_property
     def visible_BSS(self) -> Tensor:
-        """True where query i may see key j. The plain matrix: for tests and for small models only."""
+        """True where query i may attend to key j, as a dense mask: only for tests and small models."""
         n = torch.arange(self.starts_BS.shape[1], device=self.starts_BS.device)
         return (n[None, None, :] <= n[None, :, None]) & (n[None, None, :] >= self.starts_BS[:, :, None])
 
     @cached_property
     def spans(self) -> list[Span]:
-        """The rows cut into blocks of `QUERY_BLOCK` queries, each with the keys it can see.
+        """The rows in blocks of `QUERY_BLOCK` queries, each with its visible keys.
 
-        Piece starts never decrease along a row, so the first query of a block sees the furthest back.
+        Piece starts never decrease along a row, so the first query of a block reaches furthest back.
         """
         n_rows, length = self.starts_BS.shape
         spans = []

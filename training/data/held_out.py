@@ -1,4 +1,4 @@
-"""Rows of held-out documents, stream by stream: what evaluation and gradient alignment compare with."""
+"""Rows of held-out documents by stream: the reference for evaluation and gradient alignment."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from training.data.token_store import TokenStore
 def held_out_rows(store: TokenStore, held_out_share: float, row_length: int, max_rows: int) -> dict[int, Batch]:
     """Up to `max_rows` rows of each stream that has held-out documents, by stream number.
 
-    Documents follow one another in order of their split number, cut where a row ends; the last row may be padded. That
-    order comes from document ids, so an original and its rewrites are held out together and in the same order.
+    Documents are concatenated in order of their split number and cut at row ends; the last row may be padded. The order
+    derives from document ids, so an original and its rewrites are held out together and in the same order.
     """
     batches = {}
     for stream in range(len(store.streams)):
@@ -24,17 +24,17 @@ def held_out_rows(store: TokenStore, held_out_share: float, row_length: int, max
 
 def _fill(documents: np.ndarray, store: TokenStore, row_length: int, max_rows: int) -> list[list[Piece]]:
     rows: list[list[Piece]] = []
-    room = 0
+    n_free = 0
     for document in map(int, documents):
         at, end = 0, int(store.length_D[document]) - 1
         while at < end:
-            if not room:
+            if not n_free:
                 if len(rows) == max_rows:
                     return rows
                 rows.append([])
-                room = row_length
-            piece = Piece(document, at, min(end, at + room), 0)
+                n_free = row_length
+            piece = Piece(document, at, min(end, at + n_free), 0)
             rows[-1].append(piece)
-            room -= piece.end - piece.start
+            n_free -= piece.end - piece.start
             at = piece.end
     return rows

@@ -1,6 +1,6 @@
-"""The rows of each optimizer step, in an order that depends on the data and the seed and on nothing else.
+"""The rows of each optimizer step, in an order that depends only on the data and the seed.
 
-All ranks plan the same rows, which costs some microseconds a row, and read only their own: a run can go on with
+All ranks plan the same rows, which costs a few microseconds per row, but read only their own: a run can resume with
 another number of processes and still see the same steps.
 """
 
@@ -38,27 +38,27 @@ class LoaderConfig:
 
 @dataclass(frozen=True, slots=True)
 class StepData:
-    """This rank's rows of one step, and the state from which the next step follows."""
+    """This rank's rows of one step, and the loader state after it."""
 
     batch: Batch
     next_state: dict[str, Any]
 
 
 class Loader:
-    """Iterate to get steps; `load_state_dict(step.next_state)` on a new loader continues after that step.
+    """Iterates over steps; a new loader given `load_state_dict(step.next_state)` continues after that step.
 
     Args:
-        rank, world_size: this process among those that share the step's rows.
+        rank, world_size: this process and the number of processes that share a step's rows.
 
     Raises:
-        ValueError: the rows of a step do not divide among the ranks.
+        ValueError: the rows of a step do not divide evenly among the ranks.
     """
 
     def __init__(
         self, store: TokenStore, mixture: Mixture, config: LoaderConfig, rank: int = 0, world_size: int = 1
     ) -> None:
         if config.rows_per_step % world_size:
-            raise ValueError(f"{config.rows_per_step} rows per step do not divide among {world_size} processes")
+            raise ValueError(f"{config.rows_per_step} rows per step do not divide evenly among {world_size} processes")
         self._store, self._config = store, config
         n_own = config.rows_per_step // world_size
         self._own = slice(rank * n_own, (rank + 1) * n_own)
@@ -66,7 +66,7 @@ class Loader:
         self._packer = Packer(self._sampler.draw, config.row_length)
 
     def __iter__(self) -> Iterator[StepData]:
-        """Steps until every stream has reached its cap; the next ones are read in the background meanwhile."""
+        """Steps until every stream has reached its cap; a background thread reads ahead."""
         ready: queue.Queue[StepData | BaseException | None] = queue.Queue(PREFETCHED_STEPS)
         stopped = threading.Event()
 
@@ -108,7 +108,7 @@ class Loader:
         return StepData(assemble(self._store, rows[self._own], self._config.row_length), self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader has read to, ahead of what iteration has given out; JSON values."""
+        """How far the loader has read, which is ahead of what iteration has yielded; JSON values."""
         return {
             "data": self._store.fingerprint,
             "seed": self._config.seed,
@@ -117,7 +117,7 @@ class Loader:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises ValueError when the state is of other data or of another order."""
+        """Raises ValueError if the state belongs to other data or another seed."""
         for name, mine in (("data", self._store.fingerprint), ("seed", self._config.seed)):
             if state[name] != mine:
                 raise ValueError(

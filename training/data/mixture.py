@@ -1,6 +1,6 @@
 """What share of the training tokens each stream gets, and how often its documents may be repeated.
 
-The file that the trainer reads, that token utility writes and that the planner of the next rewriting run reads:
+The file format, written by token utility and read by the trainer and by the planner of the next rewriting run:
 
     {"version": 1, "rules": [
         {"source": "*", "recipe": "original",  "style": "*",           "weight": 0.5, "max_epochs": 4},
@@ -25,7 +25,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureRule:
-    """`max_epochs` is how many times a document may be seen, None without limit."""
+    """`max_epochs` is how many times a document may be seen; None is unlimited."""
 
     weight: float
     source: str = "*"
@@ -46,7 +46,7 @@ class MixtureRule:
 
 @dataclass(frozen=True, slots=True)
 class StreamShare:
-    """What a mixture says of one stream: its share of the tokens (all shares sum to 1) and its cap."""
+    """The share of tokens that a mixture gives one stream (all shares sum to 1), and its epoch cap."""
 
     weight: float
     max_epochs: int | None
@@ -54,13 +54,13 @@ class StreamShare:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Rules in order. Without rules, every stream gets the share of its tokens, without a cap."""
+    """Ordered rules. Without rules, each stream is weighted by its number of tokens, without a cap."""
 
     rules: tuple[MixtureRule, ...] = ()
 
     @classmethod
     def from_json(cls, value: Any) -> "Mixture":
-        """Raises ValueError when it is no mixture file of this version."""
+        """Raises ValueError if `value` is not a mixture of this version."""
         if not isinstance(value, dict) or value.get("version") != VERSION or not isinstance(value.get("rules"), list):
             raise ValueError(f'not a mixture: expected {{"version": {VERSION}, "rules": [...]}}, got {str(value)[:80]}')
         known = {"source", "recipe", "style", "weight", "max_epochs"}
@@ -76,7 +76,7 @@ class Mixture:
         """The share of each of K streams that have `n_tokens_K` tokens to train on.
 
         Raises:
-            ValueError: a stream that no rule matches, or nothing has a weight.
+            ValueError: no rule matches a stream, or no stream with tokens has weight.
         """
         if not self.rules:
             return [StreamShare(float(n) / max(1, int(n_tokens_K.sum())), None) for n in n_tokens_K]
@@ -90,10 +90,10 @@ class Mixture:
         n_tokens_R = np.zeros(len(self.rules))
         for rule_index, n_tokens in zip(rule_K, n_tokens_K, strict=True):
             n_tokens_R[rule_index] += n_tokens
-        # The weight of a rule without any tokens goes to the others.
+        # The weight of a rule without tokens goes to the others.
         total = sum(rule.weight for rule, n_tokens in zip(self.rules, n_tokens_R, strict=True) if n_tokens)
         if total <= 0:
-            raise ValueError("the mixture gives weight to no stream that has tokens to train on")
+            raise ValueError("the mixture gives no weight to any stream that has tokens to train on")
         shares = []
         for rule_index, n_tokens in zip(rule_K, n_tokens_K, strict=True):
             assert rule_index is not None
@@ -103,7 +103,7 @@ class Mixture:
 
 
 def training_tokens(store: TokenStore, held_out_share: float) -> NDArray[np.int64]:
-    """Tokens of each stream outside the held-out split, counted as positions to predict."""
+    """Tokens of each stream outside the held-out split, counted as prediction targets."""
     training = store.split_D >= held_out_share
     counts = np.bincount(store.stream_D[training], store.length_D[training] - 1, minlength=len(store.streams))
     return counts.astype(np.int64)

@@ -1,7 +1,7 @@
-"""The endless, repeatable order in which documents are drawn from their streams.
+"""The endless, reproducible order in which documents are drawn from their streams.
 
-Each draw comes from the stream that is furthest behind its share, so shares hold at every moment to within a document
-and no random state needs saving. Inside a stream each epoch is a permutation made from (seed, stream, epoch).
+Each draw comes from the stream that is furthest behind its share, so shares hold at all times to within a document and
+no random state needs saving. Within a stream, each epoch is a permutation seeded by (seed, stream, epoch).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from training.data.token_store import TokenStore
 
 
 class Piece(NamedTuple):
-    """Positions [start, end) of a document to predict from, in its `repetition`-th epoch (0 is the first sight).
+    """Input positions [start, end) of a document, in its `repetition`-th epoch (0 is the first exposure).
 
     A document of n tokens has n − 1 of them: position i is token i, and token i + 1 is its target.
     """

@@ -1,10 +1,9 @@
-"""Tokenised documents on the local disk, tokenised once and then read at random through memory maps.
+"""Documents tokenised once to local disk, then read at random through memory maps.
 
-A block is two files: the tokens of some documents one after the other, and an index with a row for each document.
-Blocks of committed shards are named after the commit and the tokenizer, so a changed part or another tokenizer makes
-new ones.
+A block is two files: the concatenated tokens of some documents, and an index with a row per document. Blocks of
+committed shards are named after the commit and the tokenizer, so a changed part or another tokenizer makes new ones.
 
-A run over the same data a second time skips tokenisation, which costs a hundred times more than reading the map.
+A second run over the same data skips tokenisation, which costs a hundred times more than reading the map.
 """
 
 import zlib
@@ -41,7 +40,7 @@ INDEX = pa.schema(
 
 
 class Stream(NamedTuple):
-    """The documents that share a provenance: what mixtures weigh and what token utility is told apart by."""
+    """Documents of one provenance: the unit of mixture weights and of token utility."""
 
     source: str
     recipe: str
@@ -52,7 +51,7 @@ class Stream(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A text to tokenise and where it came from."""
+    """A text to tokenise, and its provenance."""
 
     text: str
     document_id: str
@@ -62,10 +61,9 @@ class Text(NamedTuple):
 def tokenise_shards(
     shards: Storage, tokenizer: TextTokenizer, cache: Storage, with_originals: bool = True
 ) -> list[str]:
-    """Blocks for the committed parts of a run, and with `with_originals` for the documents they were made from.
+    """Write blocks for the committed parts of a run, and with `with_originals` for their source documents.
 
-    Only committed parts are read. Returns the blocks' names, in the order of the parts; the ones that are there already
-    are not made again.
+    Uncommitted parts are not read, and existing blocks are kept. Returns the block names in the order of the parts.
     """
     names = []
     for index, commit in sorted(read_commits(shards).items()):
@@ -82,9 +80,9 @@ def tokenise_shards(
 def tokenise_documents(
     documents: Iterable[Document], name: str, tokenizer: TextTokenizer, cache: Storage, recipe: str = ORIGINAL
 ) -> list[str]:
-    """Blocks for documents that are not in any shard; returns their names.
+    """Write blocks for documents that are not in any shard; returns the block names.
 
-    They are tokenised anew each time, because they have no commit that tells whether they changed; the names do tell.
+    They are tokenised again each time, because no commit shows whether they changed. The names depend on the contents.
     """
     texts = (Text(d.text, d.id, Stream(d.source, recipe, recipe)) for d in documents)
     names: list[str] = []
@@ -113,10 +111,10 @@ def _shard_texts(shards: Storage, index: int, with_originals: bool) -> Iterator[
     with shards.fs.open(shards.path(f"rewrites/{part_name(index)}.parquet"), "rb") as file:
         for batch in pq.ParquetFile(file).iter_batches(ENCODE_BATCH, columns=columns):
             for row in batch.to_pylist():
-                passed_through = row["recipe"] is None  # such as code: the text is the original
+                passed_through = row["recipe"] is None  # such as code: stored unchanged
                 if not passed_through:
                     yield Text(row["text"], row["document_id"], Stream(row["source"], row["recipe"], row["style"]))
-                # A document has several rewrites, all of them in one part, and is itself wanted once.
+                # All rewrites of a document are in one part; the document itself is needed once.
                 if (with_originals or passed_through) and row["document_id"] not in seen:
                     seen.add(row["document_id"])
                     yield Text(row["source_text"], row["document_id"], Stream(row["source"], ORIGINAL, ORIGINAL))
@@ -137,16 +135,16 @@ def _write_block(cache: Storage, name: str, encoded: Iterable[tuple[Text, NDArra
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), sink)
     cache.write(f"{name}.tokens", np.concatenate(tokens or [np.empty(0, np.uint32)]).tobytes())
-    # The index last: a block without it does not exist.
+    # The index comes last: a block without one does not count.
     cache.write(f"{name}.index.parquet", bytes(sink.getvalue()))
 
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Every document of some blocks. D documents by number, 32 bytes of memory each.
+    """All documents of some blocks: D documents, 32 bytes of memory each.
 
-    `stream_D` is the document's stream, `length_D` its tokens with start and end token, `split_D` a number in [0, 1)
-    drawn from its id, so that a document and all its rewrites fall on the same side of a held-out split.
+    `stream_D` is the document's stream, and `length_D` its number of tokens including start and end token. `split_D` is
+    a number in [0, 1) derived from its id, so that a document and all its rewrites fall on the same side of a split.
     """
 
     streams: list[Stream]
@@ -162,19 +160,21 @@ class TokenStore:
 
     @classmethod
     def open(cls, cache: Storage, names: Sequence[str]) -> "TokenStore":
-        """Raises ValueError when there is nothing to train on, or more streams than can be told apart."""
+        """Raises ValueError if there is nothing to train on, or there are too many streams to track."""
         if not cache.is_local:
-            raise ValueError(f"the token cache {cache.url} is not a local folder; memory maps need one")
+            raise ValueError(f"the token cache {cache.url} is not a local folder, which memory maps need")
         tables = [pq.read_table(cache.path(f"{name}.index.parquet")) for name in names]
         n_documents = [table.num_rows for table in tables]
         if not sum(n_documents):
-            raise ValueError("there are no documents to train on: no part is committed, or all of them are empty")
+            raise ValueError(
+                "there are no documents to train on: no part is committed, or all committed parts are empty"
+            )
         table = pa.concat_tables(tables).combine_chunks()
         keys = [Stream(*key) for key in zip(*(table[name].to_pylist() for name in Stream._fields), strict=True)]
         streams = sorted(set(keys))
         if len(streams) > MAX_STREAMS:
             raise ValueError(
-                f"{len(streams)} combinations of source, recipe and style are more than the {MAX_STREAMS} that can be "
+                f"{len(streams)} combinations of source, recipe and style exceed the {MAX_STREAMS} that can be "
                 "tracked; merge source files, or name the sources by folder"
             )
         number = {stream: index for index, stream in enumerate(streams)}
@@ -202,7 +202,7 @@ class TokenStore:
         return self._maps[self._block_D[document]][offset + start : offset + end]
 
     def document_id(self, document: int) -> str:
-        """The id of a document, read from its block's index: for messages, not for loops."""
+        """The id of a document, read from its block's index: slow, for messages only."""
         block = int(self._block_D[document])
         table = pq.read_table(self._cache.path(f"{self._names[block]}.index.parquet"), columns=["document_id"])
         return str(table["document_id"][document - int(np.searchsorted(self._block_D, block))].as_py())

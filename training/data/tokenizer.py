@@ -1,4 +1,4 @@
-"""From text to token ids: any tokenizer of the Hugging Face hub, or a folder that holds one."""
+"""From text to token ids, with any tokenizer of the Hugging Face Hub or a local folder."""
 
 import json
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from rephrase.records import digest
 class TextTokenizer:
     """Encodes whole documents, each between a start and an end token.
 
-    The start token gives the first word something to be predicted from; where the tokenizer has none it is the end
-    token. Names of special tokens that occur in a text are encoded as plain text, so a document cannot end another.
+    The start token gives the first word a context to be predicted from; a tokenizer without one uses its end token.
+    Special-token strings inside a text are encoded as plain text, so a document cannot forge its own end.
     """
 
     def __init__(self, name_or_folder: str | Path) -> None:
@@ -26,26 +26,26 @@ class TextTokenizer:
             raise ValueError(f"the tokenizer {self.name} has no end-of-text token; training needs one to end documents")
         self.end_id: int = end_id
         self.start_id: int = end_id if self._tokenizer.bos_token_id is None else self._tokenizer.bos_token_id
-        # Documents are cut into rows later; the limit is of no concern here, and warns about every long one.
+        # Documents are cut into rows later; the tokenizer's own limit would only warn about every long one.
         self._tokenizer.model_max_length = 1 << 60
 
     @property
     def vocab_size(self) -> int:
-        """Ids are below this."""
+        """All ids are below this."""
         return max(len(self._tokenizer), *(id_ + 1 for id_ in self._tokenizer.get_vocab().values()))
 
     @property
     def fingerprint(self) -> str:
-        """Equal for tokenizers that encode alike."""
+        """Equal for tokenizers that encode identically."""
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
         rules = backend.to_str() if backend is not None else json.dumps(sorted(self._tokenizer.get_vocab().items()))
         return digest(type(self._tokenizer).__name__ if backend is None else "fast", rules, self.start_id, self.end_id)
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
-        """The ids of each text, its start and end token included."""
+        """The ids of each text, including its start and end token."""
         encoded = self._tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return [np.array([self.start_id, *ids, self.end_id], dtype=np.uint32) for ids in encoded]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of some ids, special tokens included."""
+        """The text of ids, including special tokens."""
         return str(self._tokenizer.decode(list(ids)))

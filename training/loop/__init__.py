@@ -1,1 +1,1 @@
-"""A training run: the loop, its checkpoints, evaluation, telemetry and guard, and a whole run from its options."""
+"""A training run: the loop with checkpoints, evaluation, telemetry and loss guard, and a complete run from options."""

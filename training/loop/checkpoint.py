@@ -1,11 +1,11 @@
-"""Checkpoints that appear whole or not at all, written while training goes on.
+"""Atomic checkpoints, written while training continues.
 
     RUN/checkpoints/step-00000200/    torch.distributed.checkpoint files: weights, optimizer, gates, random states
     RUN/checkpoints/step-00000200/state.json    what is not a tensor: loader, guard, step
 
 `save` copies the state to the CPU and returns; a thread writes it under a temporary name, flushes it and renames it. In
-a data-parallel run all ranks hold the same state and rank 0 writes it; sharded state would be written by all ranks with
-the same calls, which is why it goes by parameter name through `torch.distributed.checkpoint`.
+a data-parallel run all ranks hold the same state and rank 0 writes it. State is saved by parameter name through
+`torch.distributed.checkpoint`, so that all ranks could write sharded state with the same calls.
 """
 
 import json
@@ -37,17 +37,17 @@ class Checkpoints:
         self._writing: Future[None] | None = None
 
     def steps(self) -> list[int]:
-        """The steps of the finished checkpoints, from the oldest."""
+        """The steps of the finished checkpoints, oldest first."""
         return sorted(int(path.name.removeprefix("step-")) for path in self.folder.glob("step-*"))
 
     def save(self, step: int, tensors: Tensors, state: dict[str, Any]) -> None:
-        """Start writing a checkpoint; waits for the one before, and raises what went wrong with it."""
+        """Start writing a checkpoint; first waits for the previous one, and raises its error if it failed."""
         self.wait()
         copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
         self._writing = self._writer.submit(self._write, step, copies, json.dumps(state))
 
     def wait(self) -> None:
-        """Until the last checkpoint is on the disk; raises what went wrong with it."""
+        """Wait until the last checkpoint is on disk; raises its error if it failed."""
         if self._writing is not None:
             self._writing.result()
             self._writing = None
@@ -59,10 +59,10 @@ class Checkpoints:
             self._writer.shutdown()
 
     def load(self, step: int, tensors: Tensors) -> dict[str, Any]:
-        """Fill `tensors` in place from a finished checkpoint; returns the rest of its state.
+        """Fill `tensors` in place from a finished checkpoint; returns the other state.
 
         Raises:
-            ValueError: the checkpoint does not hold these tensors in these shapes.
+            ValueError: the checkpoint lacks one of these tensors, or its shape differs.
         """
         folder = self._path(step)
         saved = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
@@ -71,7 +71,7 @@ class Checkpoints:
             if size != tensor.shape:
                 found = "nothing" if size is None else f"shape {tuple(size)}"
                 raise ValueError(
-                    f"{folder} holds {found} for {name}, which has shape {tuple(tensor.shape)}: it is of another model"
+                    f"{folder} holds {found} for {name}, here of shape {tuple(tensor.shape)}: it is for another model"
                 )
         with _quiet():
             dcp.load(dict(tensors), checkpoint_id=folder, no_dist=True)
@@ -83,7 +83,7 @@ class Checkpoints:
     def _write(self, step: int, tensors: Tensors, state: str) -> None:
         target = self._path(step)
         if target.exists():
-            return  # a run that repeats the step comes to the same state
+            return  # repeating the step gives the same state
         temporary = target.with_name(f".{target.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -98,7 +98,7 @@ class Checkpoints:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warning that a single process writes, which is the intent here."""
+    """Suppress the warning that a single process writes, which is intended here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield

@@ -1,4 +1,4 @@
-"""Held-out loss, stream by stream."""
+"""Held-out loss by stream."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +18,7 @@ def held_out_losses(
     precision: Callable[[], AbstractContextManager[None]],
     ranks: Ranks,
 ) -> dict[int, float]:
-    """The mean loss in nats per token on each stream's held-out rows; the ranks share the rows among them."""
+    """The mean loss in nats per token on each stream's held-out rows, which are divided among the ranks."""
     device = model.lm_head.weight.device
     sums = torch.zeros(len(batches), 2, dtype=torch.float64, device=device)
     was_training = model.training

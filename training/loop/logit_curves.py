@@ -1,4 +1,4 @@
-"""The attention logits of a run as a picture."""
+"""A chart of a run's attention logits."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from training.utility.line_chart import line_chart
 
 
 def max_logit_curves(run: Path, threshold: float | None = None) -> str:
-    """The largest attention logit of each head over a run's steps, unclamped, against QK-Clip's threshold."""
+    """The largest unclamped attention logit of each head over a run's steps, with QK-Clip's threshold."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in read_metrics(run, "train"):
         for layer, heads in enumerate(row["max_logits"]):

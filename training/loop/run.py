@@ -1,4 +1,4 @@
-"""A complete run from its options: tokenise, build, train. What the command line and the flow call."""
+"""A complete run from its options (tokenise, build, train), as called by the command line and the flow."""
 
 import json
 from collections.abc import Iterable
@@ -24,22 +24,23 @@ from training.optimizer.muon_clip import MuonClip, MuonClipConfig
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import THRESHOLD, QKClip, latent_attention_layers
 from training.optimizer.schedule import schedule
-from training.parallel import Ranks, launched
+from training.parallel import Ranks, process_group
 from training.utility.report import write_report
 from training.utility.tracker import UtilityConfig
 
-# Options that may differ when a run is resumed: they change what is written, not what is computed.
-FREE_OPTIONS = {"evaluate_every", "checkpoint_every", "n_checkpoints_kept", "log_every"}
+# Options that may change on resuming: they affect what is written, not what is computed.
+CHANGEABLE_OPTIONS = {"evaluate_every", "checkpoint_every", "n_checkpoints_kept", "log_every"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Everything that a run depends on beside its data.
+    """Everything that a run depends on apart from its data.
 
-    `rows_per_step` counts the rows of all processes. `row_length` None takes the preset's context length.
-    `max_eval_rows` held-out rows of each stream are evaluated. `momentum` is K2's and `bias_speed` DeepSeek-V3's, made
-    for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its experts with 1e-2.
-    `precision` is of the forward pass and of Newton–Schulz; "auto" is what the hardware multiplies fast.
+    `rows_per_step` counts the rows of all processes. `row_length` None means the preset's context length. Up to
+    `max_eval_rows` held-out rows of each stream are evaluated. The defaults of `momentum` and `bias_speed` are those of
+    K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its
+    experts with 1e-2. `precision` applies to the forward pass and to Newton–Schulz; "auto" is what the hardware
+    multiplies fast.
     """
 
     preset: str
@@ -76,22 +77,22 @@ class RunOptions:
 
 
 def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable[Document] = ()) -> Summary:
-    """Train on the committed shards of `shards`, and on `documents` beside them, in the folder `run`.
+    """Train on the committed shards of `shards`, and also on `documents`, in the folder `run`.
 
-    Called again with the same arguments it resumes from the newest checkpoint. Under `torchrun` all processes call it.
-    Leaves `utility.parquet`, `utility.md`, `utility.svg`, `max_logits.svg` and `mixture.json` in the run's folder.
+    Called again with the same arguments, it resumes from the newest checkpoint. Under `torchrun` all processes call it.
+    Writes `utility.parquet`, `utility.md`, `utility.svg`, `max_logits.svg` and `mixture.json` to the run's folder.
 
     Raises:
-        ValueError: bad options, nothing to train on, or a run that was begun with other options.
-        TrainingStoppedError: a loss that is not finite or that jumped.
+        ValueError: invalid options, nothing to train on, or a run started with other options.
+        TrainingStoppedError: the loss or gradient is not finite, or the loss jumped.
     """
     run = Path(run)
-    with launched() as ranks:
+    with process_group() as ranks:
         tokenizer = TextTokenizer(options.tokenizer)
         options = with_precision(options, run)
         pin_options(run, options, ranks)
-        store = prepare(Storage(shards), run, options, tokenizer, documents, ranks)
-        trainer = build(run, store, options, tokenizer.vocab_size, ranks)
+        store = prepare_tokens(Storage(shards), run, options, tokenizer, documents, ranks)
+        trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks)
         summary = trainer.train()
         if ranks.is_writer:
             write_report(run, trainer.utility.ledger, store.streams)
@@ -100,7 +101,7 @@ def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable
     return summary
 
 
-def prepare(
+def prepare_tokens(
     shards: Storage,
     run: Path,
     options: RunOptions,
@@ -108,7 +109,7 @@ def prepare(
     documents: Iterable[Document] = (),
     ranks: Ranks | None = None,
 ) -> TokenStore:
-    """Tokenise what is not yet tokenised, on rank 0, and open it on all ranks."""
+    """Tokenise new data on rank 0, then open the token store on all ranks."""
     ranks, cache = ranks or Ranks(), Storage(run / "tokens")
     if ranks.is_writer:
         names = tokenise_shards(shards, tokenizer, cache, options.with_originals)
@@ -118,8 +119,10 @@ def prepare(
     return TokenStore.open(cache, cache.read_json("blocks.json"))
 
 
-def build(run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ranks: Ranks | None = None) -> Trainer:
-    """The model, optimizer, loader and loop of a run."""
+def build_trainer(
+    run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ranks: Ranks | None = None
+) -> Trainer:
+    """The trainer of a run, with its model, optimizer, schedule and loader."""
     ranks, o = ranks or Ranks(), with_precision(options, run)
     assert o.precision != "auto"
     config = preset(o.preset, vocab_size)
@@ -132,7 +135,7 @@ def build(run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ra
         deepseek_rules(config),
         MuonClipConfig(lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay),
         QKClip(latent_attention_layers(model), o.clip_threshold),
-        # Pinned with the precision of the forward pass, so that a resumed run rounds as it did before.
+        # Tied to the pinned precision of the forward pass, so that a resumed run rounds as before.
         dtype=torch.float32 if o.precision == "float32" else torch.bfloat16,
     )
     loader_config = LoaderConfig(
@@ -163,7 +166,7 @@ def build(run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ra
 
 
 def with_precision(options: RunOptions, run: Path) -> RunOptions:
-    """The options with "auto" replaced: by the precision that the run began with, else by what is fast here."""
+    """The options with "auto" resolved: to the precision the run started with, else to what is fast here."""
     if options.precision != "auto":
         return options
     pinned = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {}
@@ -171,19 +174,19 @@ def with_precision(options: RunOptions, run: Path) -> RunOptions:
 
 
 def pin_options(run: Path, options: RunOptions, ranks: Ranks) -> None:
-    """Write the options of a new run; a resumed run must have the same.
+    """Write the options of a new run, or check those of a resumed one.
 
     Raises:
-        ValueError: they differ in something that changes what is computed.
+        ValueError: an option that affects the computation differs.
     """
     path = run / "run.json"
     if path.exists():
         pinned, mine = json.loads(path.read_text()), options.to_json()
-        different = sorted(name for name in mine if name not in FREE_OPTIONS and pinned.get(name) != mine[name])
+        different = sorted(name for name in mine if name not in CHANGEABLE_OPTIONS and pinned.get(name) != mine[name])
         if different:
             changes = ", ".join(f"{name} was {pinned.get(name)!r} and is {mine[name]!r}" for name in different)
             raise ValueError(
-                f"the run in {run} was begun with other options: {changes}; restore them or name a new folder"
+                f"the run in {run} was started with other options: {changes}; restore them or use a new folder"
             )
     ranks.barrier()
     if ranks.is_writer:

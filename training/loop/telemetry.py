@@ -1,4 +1,4 @@
-"""Where a run's figures go: a file of JSON lines, TensorBoard where it is installed, a line of progress in the log."""
+"""Where a run's metrics go: a JSON Lines file, TensorBoard if it is installed, and progress lines in the log."""
 
 import importlib.util
 import json
@@ -11,9 +11,9 @@ log = logging.getLogger("training")
 
 
 class Telemetry:
-    """Writes `RUN/metrics.jsonl` and `RUN/tensorboard/`. Only rank 0 should have one that writes.
+    """Writes `RUN/metrics.jsonl` and `RUN/tensorboard/`; only rank 0 should create one.
 
-    A resumed run continues the file: rows of steps after the checkpoint are of a future that did not happen.
+    A resumed run continues the file; rows of steps after its checkpoint are dropped, as those steps are run again.
     """
 
     def __init__(self, run: Path, resumed_step: int, n_steps: int) -> None:
@@ -29,10 +29,10 @@ class Telemetry:
 
             self._board = SummaryWriter(str(run / "tensorboard"), purge_step=resumed_step + 1)
         else:
-            log.info("tensorboard is not installed; figures go to %s only", self._path)
+            log.info("TensorBoard is not installed; metrics are written only to %s", self._path)
 
     def write(self, step: int, kind: str, values: Mapping[str, Any]) -> None:
-        """A row of figures; scalars also go to TensorBoard as `kind/name`."""
+        """Write a row of metrics; scalars also go to TensorBoard as `kind/name`."""
         self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
         if self._board is not None:
             for name, value in values.items():
@@ -40,7 +40,7 @@ class Telemetry:
                     self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def progress(self, step: int, values: Mapping[str, Any]) -> None:
-        """One line: loss, learning rate, speed, largest logit, share of heads clipped, load of the fullest expert."""
+        """Log one line: loss, learning rate, speed, largest logit, share of clipped heads, busiest expert's load."""
         log.info(
             "step %d/%d  loss %.4f  lr %.2e  %.0f tok/s  max logit %.1f  clipped %.1f%%  expert load %.2f",
             *(step, self._n_steps, values["loss"], values["lr"], values["tokens_per_s"], values["max_logit"]),
@@ -54,7 +54,7 @@ class Telemetry:
 
 
 def read_metrics(run: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a run, of one kind or of all; a last line that a kill cut short is left out."""
+    """The rows of a run, of one kind or of all; a last line truncated by a kill is skipped."""
     path = run / "metrics.jsonl"
     if not path.exists():
         return

@@ -1,4 +1,4 @@
-"""The training loop: from packed rows to an update, with everything that must be known and kept along the way."""
+"""The training loop: from packed rows to an update, with metrics, checkpoints, evaluation and token utility."""
 
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -27,10 +27,10 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerConfig:
-    """How a run goes; `0` for an `…_every` means only at the end.
+    """Settings of the loop; 0 for an `…_every` means only at the end.
 
-    `balance_weight` is DeepSeek-V3's weight of the sequence-wise balance loss; `bias_speed` moves the gates' selection
-    biases until `bias_until` of the run is over (DeepSeek-V3: 14.3 of 14.8 T tokens).
+    `balance_weight` is DeepSeek-V3's weight of the sequence-wise balance loss. `bias_speed` is the update speed of the
+    gates' selection biases during the first `bias_until` of the run (DeepSeek-V3: 14.3 of 14.8 T tokens).
     """
 
     n_steps: int
@@ -59,7 +59,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run ended: `finished` is false when the data ran out before the last step."""
+    """The outcome of a run; `finished` is false if the data ran out before the last step."""
 
     n_steps: int
     n_tokens: int
@@ -69,11 +69,11 @@ class Summary:
 
 
 class Trainer:
-    """One run in one folder. `train` resumes from the folder's newest checkpoint, or begins.
+    """One run in one folder. `train` resumes from the folder's newest checkpoint, or starts from scratch.
 
     Args:
         optimizer: with QK-Clip over the model's layers; its learning rates are the peaks of the schedule.
-        held_out: rows of each stream to evaluate on, by stream number.
+        held_out: evaluation rows by stream number.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Trainer:
         self._loader_state: dict[str, Any] = loader.state_dict()
 
     def train(self) -> Summary:
-        """Run to the last step, or until the data runs out.
+        """Train to the last step, or until the data runs out.
 
         Raises:
-            TrainingStoppedError: a loss that is not finite or that jumped.
-            ValueError: the newest checkpoint is of another model or of other data.
+            TrainingStoppedError: the loss or gradient is not finite, or the loss jumped.
+            ValueError: the newest checkpoint belongs to another model or to other data.
         """
         self._resume()
         telemetry = Telemetry(self.run, self.step, self.config.n_steps) if self.ranks.is_writer else None
@@ -146,12 +146,12 @@ class Trainer:
         return {str(self.store.streams[stream]): loss for stream, loss in losses.items()}
 
     def save(self) -> None:
-        """Start writing a checkpoint of the step just taken."""
+        """Start writing a checkpoint of the last step."""
         if self.ranks.is_writer:
             self.checkpoints.save(self.step, {**self._tensors(), **random_state()}, self._state())
 
     def _take_step(self, data: StepData) -> dict[str, Any]:
-        """Micro-batches, gradient, guard, update, gates: one optimizer step, and its figures."""
+        """One optimizer step (micro-batches, gradient, guard, update, gates); returns its metrics."""
         factor = self.schedule.factor(self.step)
         for group, peak in zip(self.optimizer.param_groups, self._peak_lrs, strict=True):
             group["lr"] = peak * factor
@@ -160,14 +160,14 @@ class Trainer:
         self.ranks.sum_gradients(self.model.parameters())
         self._scaler.unscale_(self.optimizer)
         grad_norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_grad_norm))
-        # Under gradient scaling a gradient that is not finite only means that the scale must shrink.
+        # Under gradient scaling, a non-finite gradient only means that the scale must shrink.
         checked_norm = 0.0 if self._scaler.is_enabled() else grad_norm
         self.guard.check(self.step + 1, loss, checked_norm, lambda: self._describe(data.batch, token_losses))
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         for kept in self.model.logit_maxima():
-            kept.reset()  # where a scaled step was skipped, the clip has not done it
+            kept.reset()  # the clip has not done so if the scaler skipped the step
         expert_load = self._balance_gates()
         self.utility.end_step(self.ranks)
         self.step += 1
@@ -189,8 +189,7 @@ class Trainer:
         }
 
     def _accumulate(self, batch: Batch) -> tuple[float, float, Tensor]:
-        """Forward and backward over the step's micro-batches; the step's mean loss and balance, and this rank's
-        losses."""
+        """Forward and backward over the micro-batches; the step's mean loss and balance, and this rank's losses."""
         n_rows, length = batch.tokens_BS.shape
         weight = 1.0 / (n_rows * self.ranks.world_size * length)
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -213,7 +212,7 @@ class Trainer:
 
     @torch.no_grad()
     def _balance_gates(self) -> float:
-        """Move the selection biases; returns the load of the fullest expert relative to the mean."""
+        """Update the selection biases; returns the load of the busiest expert relative to the mean."""
         gates = list(self.model.gates())
         if not gates:
             return 1.0
@@ -225,7 +224,7 @@ class Trainer:
         return float((loads.amax(dim=1) / loads.mean(dim=1).clamp(min=1e-9)).max())
 
     def _describe(self, batch: Batch, losses_BS: Tensor) -> str:
-        """The documents of this rank's batch with the highest losses, and their sources."""
+        """The documents with the highest losses in this rank's batch, and their streams."""
         documents, index = batch.document_BS.flatten().unique(return_inverse=True)
         losses = losses_BS.cpu().double().flatten().nan_to_num(nan=torch.inf)
         mean = torch.bincount(index, losses) / torch.bincount(index)

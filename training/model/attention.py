@@ -13,14 +13,14 @@ from training.model.config import ModelConfig
 from training.model.flex_attention import flex_attention_with_max
 from training.model.rms_norm import RMSNorm
 
-# DeepSeek-V3 norms the latents with this, whatever the config says of the other norms.
+# DeepSeek-V3 normalises the latents with this epsilon, whatever the config sets for the other norms.
 LATENT_NORM_EPS = 1e-6
 
 
 class LogitMaxima(nn.Module):
     """The largest attention logit of each head since the last reset: over micro-batches, before any clamping.
 
-    -inf where no forward pass in training mode has happened. Empty between steps, hence no part of the saved state.
+    -inf before the first forward pass in training mode. Reset between steps, hence not part of the saved state.
     """
 
     max_H: Tensor
@@ -56,7 +56,7 @@ class RotaryTable:
 class LatentAttention(nn.Module):
     """Queries and keys-with-values come through low-rank latents; one rotated key is shared by all heads.
 
-    Parameters bear the names that `DeepseekV3ForCausalLM` gives them.
+    Parameters have the names that `DeepseekV3ForCausalLM` gives them.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -85,7 +85,7 @@ class LatentAttention(nn.Module):
         return self.o_proj(out_BHSV.transpose(1, 2).flatten(2))
 
     def project(self, x_BSM: Tensor, rotary: RotaryTable) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries and keys (B, H, S, D) with their positions in them, and values (B, H, S, V)."""
+        """Queries and keys (B, H, S, D) with positions applied, and values (B, H, S, V)."""
         c = self.config
         n_rows, length, _ = x_BSM.shape
         q = self.q_proj(x_BSM) if c.q_rank is None else self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x_BSM)))

@@ -1,11 +1,11 @@
-"""Exact attention in blocks of queries, with the exact maximum logit of each head and no stored score matrix.
+"""Exact attention in blocks of queries, with the exact largest logit of each head and no stored score matrix.
 
-Shapes: B rows, H heads, S positions, Q queries of a block, K keys a block sees, D components of a query or key head,
-V components of a value head.
+Shapes: B rows, H heads, S positions, Q queries of a block, K keys visible to a block, D components of a query or key
+head, V components of a value head.
 
-It runs on any device. On CPUs it is also the fast path: PyTorch's fused kernel there has no maxima, needs D = V, and
-computes all S² pairs of a packed row where a block here computes only the pairs its documents can see. Scores are
-rounded to the dtype of the queries before their maximum is taken: exact in float32, within 2⁻⁸ of it in bfloat16.
+It runs on any device. On CPUs it is also the fast path: PyTorch's fused kernel there returns no maxima, needs D = V,
+and computes all S² pairs of a packed row, whereas a block here computes only the pairs that its documents can see.
+Scores are rounded to the dtype of the queries before their maximum is taken: exact in float32, within 2⁻⁸ in bfloat16.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from training.data.boundaries import Boundaries, Span
 def chunked_attention(
     q_BHSD: Tensor, k_BHSD: Tensor, v_BHSV: Tensor, boundaries: Boundaries, scale: float, track_max: bool
 ) -> tuple[Tensor, Tensor]:
-    """Attention inside each piece, causal.
+    """Causal attention within each piece.
 
     Returns:
         The output (B, H, S, V), and for each head the largest visible `scale · q·k` (H,), float32, without gradient;
@@ -30,7 +30,7 @@ def chunked_attention(
 
 
 def _scores(q_HSD: Tensor, k_HSD: Tensor, span: Span, scale: float) -> Tensor:
-    """The logits of one block, -inf where a query may not look."""
+    """The logits of one block, -inf at masked pairs."""
     q_HQD, k_HKD = q_HSD[:, span.start : span.end], k_HSD[:, span.first_key : span.end]
     scores_HQK = torch.bmm(q_HQD * scale, k_HKD.mT)
     return scores_HQK if span.hidden_QK is None else scores_HQK.masked_fill_(span.hidden_QK, -torch.inf)

@@ -1,4 +1,4 @@
-"""The shape of a model: a decoder after DeepSeek-V3 (arXiv 2412.19437) and Kimi K2 (arXiv 2507.20534)."""
+"""The shape of a model: a decoder as in DeepSeek-V3 (arXiv 2412.19437) and Kimi K2 (arXiv 2507.20534)."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """All sizes of a decoder. Validated when it is built; `replace` gives a changed copy.
+    """All sizes of a decoder, validated on construction; `replace` returns a changed copy.
 
-    A query or key head has `nope_head_dim + rope_head_dim` components, of which only the last are rotated by position.
+    A query or key head has `nope_head_dim + rope_head_dim` components; only the latter are rotated by position.
     `q_rank` None means that queries are projected directly from the hidden state.
     """
 
@@ -42,10 +42,10 @@ class ModelConfig:
             if name not in optional and value <= 0:
                 raise ValueError(f"{name} is {value!r}; it must be above 0")
         if self.q_rank is not None and self.q_rank <= 0:
-            raise ValueError(f"q_rank is {self.q_rank}; give a rank above 0, or None for a direct query projection")
+            raise ValueError(f"q_rank is {self.q_rank}; set it above 0, or to None for a direct query projection")
         if not 0 <= self.n_dense_layers <= self.n_layers:
             raise ValueError(
-                f"n_dense_layers is {self.n_dense_layers}; it must lie between 0 and {self.n_layers} layers"
+                f"n_dense_layers is {self.n_dense_layers}; it must be between 0 and {self.n_layers} layers"
             )
         if self.rope_head_dim % 2:
             raise ValueError(f"rope_head_dim is {self.rope_head_dim}; rotation pairs components, so it must be even")
@@ -53,10 +53,10 @@ class ModelConfig:
             raise ValueError(f"{self.n_experts} experts do not divide into {self.n_expert_groups} equal groups")
         if self.n_active_groups > self.n_expert_groups:
             raise ValueError(f"n_active_groups is {self.n_active_groups}, but there are {self.n_expert_groups} groups")
-        # A group is rated by the sum of its two best experts (DeepSeek-V3, section 2.1.2).
+        # A group is scored by the sum of its two best experts (DeepSeek-V3, section 2.1.2).
         if self.n_expert_groups > 1 and self.n_experts // self.n_expert_groups < 2:
             raise ValueError(
-                f"a group of {self.n_experts // self.n_expert_groups} expert cannot be rated; use two or more"
+                f"a group of {self.n_experts // self.n_expert_groups} expert cannot be scored; use two or more"
             )
         selectable = self.n_active_groups * (self.n_experts // self.n_expert_groups)
         if self.n_active_experts > selectable:
@@ -74,20 +74,20 @@ class ModelConfig:
         return replace(self, **changes)
 
     def n_parameters(self) -> int:
-        """Parameters of the whole model, the gates' selection biases not counted (they are no parameters)."""
+        """Parameters of the whole model, without the gates' selection biases, which are buffers."""
         return self._count(self.n_experts)
 
     def n_active_parameters(self) -> int:
         """Parameters left when every layer keeps only as many routed experts as one token uses.
 
-        Both the embedding and the output head count, as they must for K2's published 32.6 B.
+        Both the embedding and the output head count, as in K2's published 32.6 B.
         """
         return self._count(self.n_active_experts)
 
     def flops_per_token(self, sequence_length: int) -> float:
         """Training floating-point operations for one token: 6 per parameter in a matrix product, and causal attention.
 
-        A token reads one row of the embedding, so the embedding costs nothing.
+        The embedding costs nothing: a token only looks up one row.
         """
         multiplied = self.n_active_parameters() - self.vocab_size * self.hidden_size
         attention = 6 * self.n_layers * self.n_heads * (self.qk_head_dim + self.v_head_dim) * sequence_length / 2

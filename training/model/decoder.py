@@ -2,8 +2,7 @@
 
 Shapes: B rows, S positions, T = B·S tokens, M hidden size, L vocabulary, E experts.
 
-Modules and parameters bear the names of transformers' `DeepseekV3ForCausalLM`, so weights move
-between the two unchanged.
+Modules and parameters have the names of transformers' `DeepseekV3ForCausalLM`, so weights transfer unchanged.
 """
 
 from collections.abc import Iterator
@@ -57,10 +56,10 @@ class Layer(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What one forward pass over a micro-batch gives.
+    """The losses of one forward pass over a micro-batch.
 
-    `total` is what to differentiate; `tokens_BS` each position's own loss in nats, without gradient; `balance` the mean
-    over layers of the sequence-wise balance loss, 1 when perfectly even, 0 without mixture layers.
+    `total` is the scalar to differentiate; `tokens_BS` the loss of each position in nats, without gradient; `balance`
+    the mean over layers of the sequence-wise balance loss, 1 when perfectly even, 0 without mixture layers.
     """
 
     total: Tensor
@@ -69,7 +68,7 @@ class Loss:
 
 
 class Decoder(nn.Module):
-    """A causal language model; `forward` gives logits, `loss` never makes them all at once."""
+    """A causal language model; `forward` gives logits, `loss` never materialises them all at once."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -81,7 +80,7 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def initialise(self, seed: int) -> "Decoder":
-        """Every matrix from a normal distribution of `init_std`, every gain 1; the same for the same seed."""
+        """Draw every matrix from a normal distribution of `init_std` and set every gain to 1; reproducible by seed."""
         generator = torch.Generator(device=self.lm_head.weight.device).manual_seed(seed)
         for parameter in self.parameters():
             if parameter.ndim >= 2:
@@ -91,7 +90,7 @@ class Decoder(nn.Module):
         return self
 
     def forward(self, tokens_BS: Tensor, boundaries: Boundaries | None = None) -> Tensor:
-        """Logits (B, S, L); without boundaries each row is one document."""
+        """Logits (B, S, L); without boundaries, each row is one document."""
         boundaries = boundaries or Boundaries.whole_rows(tokens_BS.shape[0], tokens_BS.shape[1], tokens_BS.device)
         return self.lm_head(self.hidden(tokens_BS, boundaries)[0])
 
@@ -116,7 +115,7 @@ class Decoder(nn.Module):
         return Loss(total, losses_T.view_as(tokens_BS), balance.detach())
 
     def hidden(self, tokens_BS: Tensor, boundaries: Boundaries) -> tuple[Tensor, Tensor]:
-        """The normed last hidden state (B, S, M) and the mean balance loss of the mixture layers."""
+        """The normalised last hidden state (B, S, M) and the mean balance loss of the mixture layers."""
         rotary = RotaryTable(boundaries.positions_BS, self.config.rope_head_dim, self.config.rope_theta)
         x_BSM = self.embed_tokens(tokens_BS)
         balance_losses = []

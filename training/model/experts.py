@@ -3,7 +3,7 @@
 Shapes: T tokens, K active experts, C = T·K choices sorted by expert, E experts, M hidden size, F expert size.
 
 The work per token does not depend on E: each choice is one row of a grouped product. On GPUs (compute capability 8.0
-and above, bfloat16; not yet run there) `torch.nn.functional.grouped_mm` is one kernel; on CPUs it is one product per
+and above, bfloat16; untested) `torch.nn.functional.grouped_mm` is one kernel; on CPUs it is one product per
 expert over a contiguous slice.
 """
 
@@ -49,7 +49,7 @@ def _inverse(order_C: Tensor) -> Tensor:
 class _Dispatch(torch.autograd.Function):
     """Row c of the result is token `order[c] // K`.
 
-    Backward sums a token's K rows in a fixed order, so runs repeat bit for bit, which a scatter-add would not promise.
+    Backward sums a token's K rows in a fixed order, so runs repeat bit for bit, which scatter-add does not guarantee.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The dense feed-forward network of a layer, also the shared experts of a mixture."""
+"""The dense feed-forward network of a layer, also used for the shared experts of a mixture."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
 """The GPU path of attention: FlexAttention over a block mask of the pieces, with its exact per-query maxima.
 
-Not yet run on a GPU. `chunked_attention` is its reference: same arguments, same results; on CPUs PyTorch offers neither
-FlexAttention's maxima nor its backward pass.
+Not yet run on a GPU. `chunked_attention` is its reference: same arguments, same results. On CPUs, PyTorch supports
+neither FlexAttention's maxima nor its backward pass.
 
 Shapes: B rows, H heads, S positions, D components of a query or key head, V components of a value head.
 """
@@ -19,7 +19,7 @@ from training.data.boundaries import Boundaries
 def flex_attention_with_max(
     q_BHSD: Tensor, k_BHSD: Tensor, v_BHSV: Tensor, boundaries: Boundaries, scale: float, track_max: bool
 ) -> tuple[Tensor, Tensor]:
-    """Attention inside each piece, causal; the output (B, H, S, V) and each head's largest logit (H,)."""
+    """Causal attention within each piece: the output (B, H, S, V) and each head's largest logit (H,)."""
     out_BHSV, aux = _compiled()(
         *(q_BHSD, k_BHSD, v_BHSV),
         block_mask=block_mask(boundaries),
@@ -32,7 +32,7 @@ def flex_attention_with_max(
 
 
 def block_mask(boundaries: Boundaries) -> BlockMask:
-    """The causal mask inside pieces, made once for a batch and kept with its boundaries."""
+    """The causal mask within pieces, built once per batch and cached on its boundaries."""
     kept = boundaries.__dict__.get("_block_mask")
     if kept is None:
         starts_BS = boundaries.starts_BS
@@ -48,5 +48,5 @@ def block_mask(boundaries: Boundaries) -> BlockMask:
 
 @cache
 def _compiled() -> Any:
-    # Uncompiled, FlexAttention keeps the whole score matrix.
+    # Uncompiled, FlexAttention materialises the whole score matrix.
     return torch.compile(flex_attention, dynamic=False)

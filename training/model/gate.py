@@ -14,7 +14,7 @@ from training.model.config import ModelConfig
 
 
 class Gate(nn.Module):
-    """Chooses K experts for each token; counts how many tokens each expert was given."""
+    """Chooses K experts for each token and counts the tokens routed to each expert."""
 
     e_score_correction_bias: Tensor
     load_E: Tensor
@@ -24,7 +24,7 @@ class Gate(nn.Module):
         self.config = config
         self.weight = nn.Parameter(torch.empty(config.n_experts, config.hidden_size))
         self.register_buffer("e_score_correction_bias", torch.zeros(config.n_experts))
-        # Tokens per expert since the last bias update, over micro-batches; empty between steps, hence not saved.
+        # Tokens per expert since the last bias update, over micro-batches; zero between steps, hence not saved.
         self.register_buffer("load_E", torch.zeros(config.n_experts), persistent=False)
 
     def forward(self, x_TM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,7 +39,7 @@ class Gate(nn.Module):
         return chosen_TK, weights_TK, scores_TE
 
     def select(self, scores_TE: Tensor) -> Tensor:
-        """The K best experts by biased score, within the best groups where there are groups."""
+        """The K best experts by biased score, within the best groups if there are groups."""
         c = self.config
         biased_TE = scores_TE + self.e_score_correction_bias
         if c.n_expert_groups > 1:
@@ -52,9 +52,9 @@ class Gate(nn.Module):
 
     @torch.no_grad()
     def update_bias(self, speed: float) -> None:
-        """Balance without a loss: raise the bias of experts below the mean load, lower it above; then forget the load.
+        """Balance without a loss: raise the bias of experts below the mean load, lower it above; then reset the load.
 
-        `b += speed · (sign(e) − mean sign(e))` with e = mean load − load. Taking off the mean keeps the biases from
+        `b += speed · (sign(e) − mean sign(e))` with e = mean load − load. Subtracting the mean keeps the biases from
         drifting together. A step in which nothing was routed changes nothing.
         """
         direction_E = torch.sign(self.load_E.mean() - self.load_E)
@@ -65,7 +65,7 @@ class Gate(nn.Module):
 def sequence_balance_loss(scores_TE: Tensor, chosen_TK: Tensor, n_rows: int) -> Tensor:
     """The sequence-wise balance loss, 1 when perfectly even: `Σ_i f_i P_i`, averaged over rows.
 
-    f_i is the share of a row's choices that fell on expert i, times E; P_i the mean of its normalised scores.
+    f_i is the share of a row's choices that went to expert i, times E; P_i is the mean of its normalised scores.
     """
     n_experts = scores_TE.shape[1]
     chosen_BC = chosen_TK.view(n_rows, -1)

@@ -1,9 +1,9 @@
-"""The output head and its cross-entropy in one, a block of tokens at a time, so that all logits never exist at once.
+"""Output head and cross-entropy fused, a block of tokens at a time, so that the full logits never exist at once.
 
 Shapes: T tokens, M hidden size, L vocabulary, Q tokens of a block.
 
 At 4,096 tokens and a vocabulary of 49,152 the logits and their gradient would take 1.6 GB in float32. The gradients are
-computed in the forward pass, while a block's logits are at hand, and scaled by the incoming gradient in the backward.
+computed in the forward pass, while a block's logits are in memory, and scaled by the incoming gradient in the backward.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ def linear_cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """`Σ_t weights_t · loss_t` as a scalar, and every token's own loss (T,) in nats, float32, without gradient.
 
-    Matrix products run in the autocast dtype where autocast is on; the soft-max runs in float32.
+    Matrix products run in the autocast dtype if autocast is on; the softmax runs in float32.
     """
     device = hidden_TM.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_TM.dtype

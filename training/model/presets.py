@@ -1,4 +1,4 @@
-"""Ready model shapes, each a function that returns a complete config."""
+"""Predefined model shapes, each a function that returns a complete config."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from typing import Any
 
 from training.model.config import ModelConfig
 
-# The vocabulary of SmolLM2's tokenizer, which the small presets expect unless told otherwise.
+# The vocabulary of SmolLM2's tokenizer, the default of the small presets.
 SMALL_VOCAB_SIZE = 49_152
 
 
@@ -53,7 +53,7 @@ def micro(vocab_size: int = SMALL_VOCAB_SIZE) -> ModelConfig:
 
 
 def mini(vocab_size: int = SMALL_VOCAB_SIZE) -> ModelConfig:
-    """Fits one GPU with its optimizer state."""
+    """Fits on one GPU together with its optimizer state."""
     return ModelConfig(
         vocab_size=vocab_size,
         hidden_size=1024,

@@ -1,4 +1,4 @@
-"""Root-mean-square norm with a gain (Zhang and Sennrich, arXiv 1910.07467), computed in float32 whatever comes in."""
+"""Root-mean-square norm with a gain (Zhang and Sennrich, arXiv 1910.07467), always computed in float32."""
 
 import torch
 import torch.nn.functional as F

@@ -1,1 +1,1 @@
-"""MuonClip: Newton–Schulz, the rules that assign parameters, QK-Clip; and the schedule of the learning rate."""
+"""MuonClip (Newton–Schulz, parameter rules, QK-Clip) and learning-rate schedules."""

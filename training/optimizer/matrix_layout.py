@@ -1,4 +1,4 @@
-"""Which matrices a stored parameter stands for: Muon orthogonalises matrices, and storage fuses and stacks them.
+"""Which matrices a stored parameter contains: Muon orthogonalises matrices, but parameters fuse and stack them.
 
 Shapes: E stacked weights, G groups of rows (heads), P parts of a group (such as key rows and value rows), n rows and m
 columns of one matrix.
@@ -14,8 +14,8 @@ from torch import Tensor
 class MatrixLayout:
     """A parameter ([E,] G · sum(parts), m) as matrices.
 
-    The rows are G groups, each made of the same parts. A part taken from all groups is one matrix, or G matrices when
-    `per_group` is set. Empty parts: the rows are one part.
+    The rows are G groups, each with the same parts. A part of all groups together is one matrix, or G matrices if
+    `per_group` is set. With empty `parts`, a group is one part.
 
     A fused gate-and-up projection is `MatrixLayout(parts=(F, F))`, MLA's key-and-value projection of H heads
     `MatrixLayout(n_groups=H, parts=(N, V))`: a matrix of all keys and one of all values.
@@ -26,7 +26,7 @@ class MatrixLayout:
     per_group: bool = False
 
     def check(self, name: str, shape: Sequence[int]) -> None:
-        """Raises ValueError when a parameter of this shape cannot have this layout."""
+        """Raises ValueError if a parameter of this shape cannot have this layout."""
         rows = shape[-2] if len(shape) in (2, 3) else 0
         expected = self.n_groups * sum(self.parts)
         if not rows or (rows != expected if self.parts else rows % self.n_groups):
@@ -35,13 +35,13 @@ class MatrixLayout:
             )
 
     def split(self, tensor: Tensor) -> list[Tensor]:
-        """One batch (N, n, m) for each part; copies where the rows of a matrix do not lie together."""
+        """One batch (N, n, m) per part; a copy where the rows of a matrix are not contiguous."""
         return [
             part_EGPm.flatten(0, 1) if self.per_group else part_EGPm.flatten(1, 2) for part_EGPm in self._parts(tensor)
         ]
 
     def join(self, tensor: Tensor, batches: Sequence[Tensor], scales: Sequence[float]) -> None:
-        """`tensor += scale · batch` for each part, in place: the way back from `split`."""
+        """`tensor += scale · batch` for each part, in place: the inverse of `split`."""
         for part_EGPm, batch_Nnm, scale in zip(self._parts(tensor), batches, scales, strict=True):
             part_EGPm.add_(batch_Nnm.reshape(part_EGPm.shape).to(part_EGPm.dtype), alpha=scale)
 

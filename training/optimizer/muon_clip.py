@@ -4,8 +4,8 @@ For a matrix W of shape (n, m) with gradient G:
 
     M ← μM + G,   O ← NewtonSchulz(G + μM) · 0.2·√max(n, m),   W ← W − η(O + λW)
 
-The factor gives O the root mean square that AdamW's updates have, so one learning rate and one decay serve both
-(Moonlight, arXiv 2502.16982, section 2.2). Jordan's coefficients really give about 0.19, Polar Express 0.2.
+The factor gives O the root mean square of AdamW's updates, so both share one learning rate and one weight decay
+(Moonlight, arXiv 2502.16982, section 2.2). In practice Jordan's coefficients give about 0.19, Polar Express 0.2.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from training.optimizer.parameter_rules import Assignment, Rule, assign
 from training.optimizer.qk_clip import QKClip
 
 UPDATE_RMS = 0.2
-# Matrices orthogonalised in one batch hold at most this many elements: 64 M take about 0.5 GB of bfloat16 work space.
+# Matrices orthogonalised in one batch hold at most this many elements: 64 M take about 0.5 GB of bfloat16 workspace.
 MAX_BATCH_ELEMENTS = 1 << 26
 
 
@@ -33,7 +33,7 @@ MAX_BATCH_ELEMENTS = 1 << 26
 class MuonClipConfig:
     """Hyperparameters; the defaults are K2's, with Polar Express in place of Jordan's coefficients.
 
-    `adamw_lr` None means the same learning rate for both halves, which RMS matching is there for.
+    `adamw_lr` None means one learning rate for both optimizers, which is the purpose of RMS matching.
     """
 
     lr: float = 2e-4
@@ -58,7 +58,7 @@ class MuonClipConfig:
 
 @dataclass(slots=True)
 class _Slice:
-    """One part of one parameter on its way through Newton–Schulz."""
+    """One part of one parameter as it passes through Newton–Schulz."""
 
     batch_Nnm: Tensor
     is_tall: bool
@@ -70,15 +70,15 @@ class MuonClip(Optimizer):
 
     Args:
         named_parameters: `model.named_parameters()`.
-        rules: which parameter goes where (`deepseek_rules`, `llama_rules`, or your own).
-        clip: QK-Clip over the model's attention layers, None to leave it out.
-        dtype: of the Newton–Schulz products; by default what the hardware multiplies fast.
+        rules: which optimizer updates which parameter (`deepseek_rules`, `llama_rules`, or your own).
+        clip: QK-Clip over the model's attention layers; None disables it.
+        dtype: of the Newton–Schulz products; by default, what the hardware multiplies fast.
 
     Raises:
-        ValueError: a trainable parameter that no rule covers.
+        ValueError: no rule covers a trainable parameter.
 
-    Optimizer state has the dtype of its parameter. Keep float32 parameters and compute under autocast: updates of a
-    K2 learning rate are smaller than bfloat16 can add.
+    Optimizer state has the dtype of its parameter. Keep float32 parameters and compute under autocast: at K2's
+    learning rate, updates are too small for bfloat16 addition.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class MuonClip(Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     def describe(self) -> list[dict[str, Any]]:
-        """A row for each parameter: name, shape, optimizer, and the shapes of the matrices Muon sees."""
+        """A row per parameter: name, shape, optimizer, and the shapes of the matrices that Muon orthogonalises."""
         return [
             {
                 "name": a.name,
@@ -135,7 +135,7 @@ class MuonClip(Optimizer):
         return loss
 
     def tensors(self) -> dict[str, Tensor]:
-        """All state tensors by parameter name, made where there are none yet: to save, and to fill in place."""
+        """All state tensors by parameter name, created if missing: to save, or to fill in place."""
         named: dict[str, Tensor] = {}
         for assignment in self.assignments:
             state = self._state_of(assignment.parameter, assignment.rule.optimizer)
@@ -184,7 +184,7 @@ class MuonClip(Optimizer):
             self._layouts[parameter].join(parameter, results, scales)
 
     def _slices(self, parameter: nn.Parameter) -> list[_Slice]:
-        """The matrices to orthogonalise, all of them wide, so that a matrix and a transposed one share a batch."""
+        """The matrices to orthogonalise, all of them wide, so that an n × m and an m × n matrix share a batch."""
         assert parameter.grad is not None
         momentum = self._state_of(parameter, "muon")["momentum"].mul_(self.config.momentum).add_(parameter.grad)
         direction = parameter.grad.add(momentum, alpha=self.config.momentum) if self.config.nesterov else momentum
@@ -195,7 +195,7 @@ class MuonClip(Optimizer):
         ]
 
     def _orthogonalise(self, parts: list[_Slice]) -> None:
-        """Fill in the results of parts of equal shape, as many in one batch as `MAX_BATCH_ELEMENTS` allows."""
+        """Fill in the results of parts of equal shape, in batches as large as `MAX_BATCH_ELEMENTS` allows."""
         coefficients = COEFFICIENTS[self.config.coefficients]
         together: list[_Slice] = []
         for index, part in enumerate(parts):

@@ -1,4 +1,4 @@
-"""The orthogonal factor of a matrix by Newton–Schulz iteration: matrix products only, so it runs in bfloat16.
+"""The orthogonal factor of a matrix by Newton–Schulz iteration: only matrix products, so it runs in bfloat16.
 
 Shapes: N matrices in a batch, n rows, m columns.
 """
@@ -8,11 +8,11 @@ from torch import Tensor
 
 Coefficients = tuple[tuple[float, float, float], ...]
 
-# Keller Jordan's Muon: five equal steps that lift small singular values fast and leave them all in about [0.7, 1.2].
+# Keller Jordan's Muon: five equal steps that raise small singular values fast and leave all in about [0.7, 1.2].
 JORDAN: Coefficients = ((3.4445, -4.7750, 2.0315),) * 5
 
-# Polar Express (arXiv 2505.16932): each step is the best quintic for what the step before leaves. Divided by a safety
-# factor, as the paper does, so that bfloat16 rounding cannot push a singular value out of the converging range.
+# Polar Express (arXiv 2505.16932): each step is the optimal quintic for the output of the previous step. Divided by a
+# safety factor, as in the paper, so that bfloat16 rounding cannot push a singular value out of the convergent range.
 _SAFETY = 1.05
 POLAR_EXPRESS: Coefficients = tuple(
     (a / _SAFETY, b / _SAFETY**3, c / _SAFETY**5)
@@ -32,13 +32,13 @@ def orthogonalise(x_Nnm: Tensor, coefficients: Coefficients, dtype: torch.dtype 
     """U Vᵀ of each matrix U S Vᵀ, approximately, in `dtype`; an all-zero matrix stays zero.
 
     `X₀ = X/‖X‖_F`, then `A = X Xᵀ; X ← aX + (bA + cA²)X` for each (a, b, c). Wide matrices are cheaper than tall ones,
-    so tall ones are transposed on the way in and out.
+    so tall ones are transposed before and after.
     """
     if x_Nnm.ndim != 3:
         raise ValueError(f"expected a batch of matrices (N, n, m), got shape {tuple(x_Nnm.shape)}")
     is_tall = x_Nnm.shape[1] > x_Nnm.shape[2]
     x = x_Nnm.mT if is_tall else x_Nnm
-    # The norm in float32: a sum of squares of many small values loses them in bfloat16.
+    # The norm is computed in float32: in bfloat16, a sum of many small squares loses them.
     norms = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True, dtype=torch.float32)
     x = (x / norms.clamp(min=1e-7)).to(dtype)
     for a, b, c in coefficients:

@@ -1,4 +1,4 @@
-"""Which optimizer updates which parameter. Fail closed: a parameter that no rule covers is an error, never a guess."""
+"""Which optimizer updates which parameter. A parameter that no rule covers is an error, never a guess."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ def assign(named_parameters: Iterable[tuple[str, nn.Parameter]], rules: Sequence
     """The rule of every trainable parameter.
 
     Raises:
-        ValueError: parameters that no rule covers, or a matrix that does not have its rule's layout.
+        ValueError: no rule covers a parameter, or a matrix does not have its rule's layout.
     """
     assignments, uncovered = [], []
     for name, parameter in named_parameters:
@@ -63,7 +63,7 @@ ADAMW_RULES = (
 
 
 def deepseek_rules(config: ModelConfig, split_heads: bool = False) -> list[Rule]:
-    """Rules for our `Decoder` and for `DeepseekV3ForCausalLM`, whose parameters bear the same names.
+    """Rules for our `Decoder` and for `DeepseekV3ForCausalLM`, whose parameters have the same names.
 
     Args:
         split_heads: orthogonalise the up-projections of queries, keys and values head by head.

@@ -2,9 +2,9 @@
 
 Shapes: L attention layers, H heads, m columns.
 
-For a head with maximum logit S > τ, γ = τ/S multiplies both terms of its logits, so the same batch computed again would
-give exactly γ·S. Plain attention shares γ between queries and keys. In latent attention, queries and keys without
-position get √γ each; the rotated key is shared by all heads and stays, so the rotated query takes the whole γ.
+For a head with maximum logit S > τ, γ = τ/S multiplies both terms of its logits, so recomputing the same batch would
+give exactly γ·S. Plain attention shares γ between queries and keys. In latent attention, non-rotary queries and keys
+get √γ each; the rotary key is shared by all heads and stays unchanged, so the rotary query takes all of γ.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ THRESHOLD = 100.0
 class HeadRows:
     """Rows of a weight (or entries of a bias) that belong to the heads, and the power of γ that scales them.
 
-    The parameter's first dimension is H equal blocks, one for each head; the rows are `[start, end)` of a block.
+    The parameter's first dimension is H equal blocks, one per head; the rows are `[start, end)` of a block.
     """
 
     parameter: Tensor
@@ -41,7 +41,7 @@ class HeadRows:
 
 @dataclass(frozen=True, slots=True)
 class ClippedLayer:
-    """One attention layer: where its maxima are kept, and which rows to scale."""
+    """One attention layer: its recorded maxima, and the rows to scale."""
 
     name: str
     maxima: LogitMaxima
@@ -50,7 +50,7 @@ class ClippedLayer:
 
 @dataclass(frozen=True, slots=True)
 class ClipReport:
-    """What one step saw and did, on the CPU: unclamped maxima, -inf for a layer that did not run, and the factors γ."""
+    """The clip of one step, on the CPU: unclamped maxima (-inf for a layer that did not run) and the factors γ."""
 
     max_logit_LH: Tensor
     gamma_LH: Tensor
@@ -68,7 +68,7 @@ class ClipReport:
 class QKClip:
     """Applied once after each optimizer update. All layers must have the same number of heads.
 
-    `n_steps` and `n_clipped_LH` count since the start of training: together the history of the clip.
+    `n_steps` and `n_clipped_LH` are totals since the start of training.
     """
 
     layers: Sequence[ClippedLayer]
@@ -81,7 +81,7 @@ class QKClip:
         if self.threshold <= 0:
             raise ValueError(f"the QK-Clip threshold is {self.threshold}; it must be above 0")
         if not self.layers:
-            raise ValueError("QK-Clip was given no attention layers; leave it out for a model without attention")
+            raise ValueError("QK-Clip received no attention layers; omit it for a model without attention")
         n_heads = {len(layer.maxima.max_H) for layer in self.layers}
         if len(n_heads) > 1:
             raise ValueError(f"all layers must have the same number of heads, not {sorted(n_heads)}")
@@ -89,10 +89,10 @@ class QKClip:
 
     @torch.no_grad()
     def apply(self) -> ClipReport:
-        """Clip with the maxima since the last call, over all ranks; then forget them.
+        """Clip by the maxima of all ranks since the last call, then reset them.
 
-        A head that did not run, has no positive logit or a maximum that is not finite is left alone: a step with such a
-        maximum is for the trainer to refuse, and must not destroy weights here.
+        A head that did not run, or whose maximum is not positive or not finite, is left unchanged: stopping
+        at a non-finite maximum is up to the trainer, and the clip must not destroy weights.
         """
         max_logit_LH = torch.stack([layer.maxima.max_H for layer in self.layers])
         if dist.is_available() and dist.is_initialized():

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, all of them a list of phases: warm-up, constant, cosine, WSD and K2's."""
+"""Learning-rate schedules as lists of phases: constant, cosine, WSD and K2's, each after a warm-up."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """From where the phase before ended to `end`, a multiple of the peak learning rate, in `n_steps` steps."""
+    """From the end of the previous phase to `end`, as a multiple of the peak learning rate, in `n_steps` steps."""
 
     n_steps: int
     end: float
@@ -20,12 +20,12 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Starts at 0 and, after its last phase, stays where that ended."""
+    """Starts at 0; after the last phase it stays at that phase's end."""
 
     phases: tuple[Phase, ...]
 
     def factor(self, step: int) -> float:
-        """What to multiply the peak learning rate with in step `step`, counted from 0.
+        """The multiple of the peak learning rate in step `step`, counted from 0.
 
         A warm-up of n steps ends with its n-th step at the peak, so no step is wasted on a learning rate of 0.
         """
@@ -46,14 +46,14 @@ def constant(n_steps: int, n_warmup: int) -> Schedule:
 
 
 def cosine(n_steps: int, n_warmup: int, end: float = 0.1) -> Schedule:
-    """Warm-up, then half a cosine down to `end` of the peak."""
+    """Warm-up, then half a cosine down to `end` times the peak."""
     return Schedule((Phase(n_warmup, 1.0), Phase(_rest(n_steps, n_warmup), end, "cosine")))
 
 
 def wsd(n_steps: int, n_warmup: int, decay_share: float = 0.2, end: float = 0.0) -> Schedule:
     """Warm-up, stable, and a linear decay over the last `decay_share` of the steps (MiniCPM, arXiv 2404.06395)."""
     if not 0 <= decay_share <= 1:
-        raise ValueError(f"decay_share is {decay_share}; it must lie between 0 and 1")
+        raise ValueError(f"decay_share is {decay_share}; it must be between 0 and 1")
     n_decay = min(round(n_steps * decay_share), _rest(n_steps, n_warmup))
     return Schedule((Phase(n_warmup, 1.0), Phase(n_steps - n_warmup - n_decay, 1.0), Phase(n_decay, end)))
 
@@ -61,7 +61,7 @@ def wsd(n_steps: int, n_warmup: int, decay_share: float = 0.2, end: float = 0.0)
 def kimi_k2(n_steps: int, n_warmup: int = 500) -> Schedule:
     """K2's proportions (arXiv 2507.20534, section 2.5) on a run of any length.
 
-    2e-4 constant for 10 T tokens, cosine to 2e-5 over 5.5 T, then an anneal to 7e-6, taken here as half a trillion.
+    2e-4 constant for 10 T tokens, cosine to 2e-5 over 5.5 T, then an anneal to 7e-6, assumed here to take 0.5 T.
     """
     after = _rest(n_steps, n_warmup)
     n_cosine, n_anneal = round(after * 5.5 / 16), round(after * 0.5 / 16)
@@ -85,5 +85,5 @@ def schedule(name: str, n_steps: int, n_warmup: int) -> Schedule:
 
 def _rest(n_steps: int, n_warmup: int) -> int:
     if not 0 <= n_warmup <= n_steps:
-        raise ValueError(f"a warm-up of {n_warmup} steps does not fit into {n_steps}")
+        raise ValueError(f"a warm-up of {n_warmup} steps does not fit into a run of {n_steps}")
     return n_steps - n_warmup

@@ -1,1 +1,1 @@
-"""Token utility: what each source, recipe, style and repetition was worth to the model, and the mixture to use next."""
+"""Token utility: the value of each source, recipe, style and repetition to the model, and the next mixture."""

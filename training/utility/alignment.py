@@ -6,9 +6,9 @@ For a linear layer W with inputs x_t and output gradients d_t, g_k = Σ_{t∈k} 
     ⟨g_k, g_target⟩ = Σ_{t∈k} d_t · (G x_t),   G the target's gradient of W
 
 and one extra product of the layer gives the score of every token, whatever the number of sources. Only the output
-projections of the last layer take part: the target's backward pass then ends there, and the step's own backward pass
-yields d_t for free. Gradients are of the loss, not of the update that MuonClip makes of them: a score says what a token
-teaches, not how large a step it takes.
+projections of the last layer are used: the target's backward pass then ends there, and the step's own backward pass
+yields d_t for free. Gradients are those of the loss, not MuonClip's updates: a score measures what a token teaches, not
+how large a step it causes.
 
 Shapes: B rows, S positions, n outputs and m inputs of a layer.
 """
@@ -25,17 +25,17 @@ from training.model.decoder import Decoder, MixtureOfExperts
 
 
 def probed_layers(model: Decoder) -> list[nn.Linear]:
-    """The last layer's projections back into the hidden state: of attention, and of the dense or shared network."""
+    """The last layer's output projections: of attention, and of the dense network or shared experts."""
     last: Any = model.layers[-1]
     network = last.mlp.shared_experts if isinstance(last.mlp, MixtureOfExperts) else last.mlp
     return [last.self_attn.o_proj, network.down_proj]
 
 
 def target_gradients(model: Decoder, layers: Sequence[nn.Linear], target: Batch) -> list[Tensor]:
-    """The gradient (n, m) of the target's mean loss per token in each layer; `.grad` is left alone."""
+    """The gradient (n, m) of the target's mean loss per token in each layer; `.grad` is unchanged."""
     weights_BS = (target.stream_BS != PADDING).float()
     weights_BS = weights_BS / weights_BS.sum()
-    # Evaluation mode: held-out text must not count in gate loads and attention maxima.
+    # Evaluation mode: held-out text must not count towards gate loads and attention maxima.
     was_training = model.training
     model.eval()
     loss = model.loss(target.tokens_BS, target.targets_BS, weights_BS, target.boundaries)
@@ -54,7 +54,7 @@ class TokenScores:
 def scoring(layers: Sequence[nn.Linear], gradients: Sequence[Tensor], tokens_BS: Tensor) -> Iterator[TokenScores]:
     """Within this context a forward and a backward pass over `tokens_BS` fill in `scores_BS`.
 
-    Scores scale with the loss that is differentiated: divide by each token's weight in it to get scores per token.
+    Scores scale with the loss that is differentiated: divide by each token's loss weight to get scores per token.
     """
     collected = TokenScores(tokens_BS.shape, tokens_BS.device)
 

@@ -1,4 +1,4 @@
-"""How fast a stream is still being learned: ADO's scaling law for each stream, fitted to its loss so far.
+"""How fast a stream is still being learned: ADO's scaling law, fitted to the stream's loss so far.
 
 `L(n) = ε + β·n^(−α)` over n training tokens of the whole run; the learning speed is `−dL/dn = α(L − ε)/n`, in nats per
 token (Adaptive Data Optimization, arXiv 2410.11820, section 3).
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Loss above which nothing is irreducible, as shares of the smallest loss seen.
+# Candidates for the irreducible loss ε, as shares of the smallest loss seen.
 _EPSILON_SHARES = np.linspace(0.0, 0.98, 50)
 MIN_POINTS = 6
 
@@ -26,15 +26,14 @@ class PowerLaw:
         return self.epsilon + self.beta * n_tokens**-self.alpha
 
     def speed(self, n_tokens: float) -> float:
-        """Nats per token by which the loss is falling at `n_tokens`; 0 when it is not."""
+        """The rate at which the loss falls at `n_tokens`, in nats per token; 0 if it does not."""
         return max(0.0, self.alpha * (self.loss(n_tokens) - self.epsilon) / n_tokens)
 
 
 def fit_power_law(n_tokens: Floats, loss: Floats, weight: Floats) -> PowerLaw | None:
-    """The weighted least-squares law through points (n, L), None for fewer than `MIN_POINTS`.
+    """The weighted least-squares fit to points (n, L); None for fewer than `MIN_POINTS`.
 
-    For each candidate ε, log(L − ε) is a straight line in log n; the ε whose curve leaves the least squared error in L
-    wins.
+    For each candidate ε, log(L − ε) is a straight line in log n; the ε with the smallest squared error in L wins.
     """
     if len(n_tokens) < MIN_POINTS:
         return None
@@ -42,7 +41,7 @@ def fit_power_law(n_tokens: Floats, loss: Floats, weight: Floats) -> PowerLaw | 
     epsilon = _EPSILON_SHARES[:, None] * loss.min()
     excess = loss[None, :] - epsilon
     y = np.log(excess)
-    # An error of L is an error of the logarithm divided by L − ε.
+    # An error δ of L is an error δ / (L − ε) of the logarithm.
     w = weight[None, :] * excess**2
     w = w / w.sum(axis=1, keepdims=True)
     x_mean, y_mean = (w * x).sum(axis=1, keepdims=True), (w * y).sum(axis=1, keepdims=True)
@@ -55,7 +54,7 @@ def fit_power_law(n_tokens: Floats, loss: Floats, weight: Floats) -> PowerLaw | 
 
 
 def learning_speed(n_tokens: Floats, loss: Floats, weight: Floats) -> tuple[float, float] | None:
-    """The speed at the last point and its standard error by the jackknife over points; None for too few points."""
+    """The speed at the last point, and its standard error from a jackknife over points; None for too few points."""
     law = fit_power_law(n_tokens, loss, weight)
     if law is None:
         return None

@@ -1,9 +1,9 @@
 """The bounded memory of token utility: sums by stream, repetition and time.
 
-Shapes: K streams, R repetitions (0 is the first sight; the last also holds all later ones), T time bins.
+Shapes: K streams, R repetitions (0 is the first exposure; the last also holds all later ones), T time bins.
 
-Time bins are all of equal length in steps. When the last one is full, neighbours are merged and bins get twice as long,
-so a run of any length keeps the same memory: 16 kB for each stream.
+All time bins span the same number of steps. When the last one is full, neighbours are merged and the span doubles, so a
+run of any length needs the same memory: 16 kB per stream.
 """
 
 from typing import Any
@@ -16,10 +16,10 @@ N_BINS = 64
 
 
 class UtilityLedger:
-    """Sums over tokens; a mean over any selection is one sum divided by another.
+    """Sums over tokens; the mean over any selection is one sum divided by another.
 
     `tokens_KRT` counts tokens trained on and `loss_KRT` sums their losses in nats; `scored_KRT` counts the tokens whose
-    alignment was measured and `score_KRT` sums that.
+    alignment was measured and `score_KRT` sums their alignment scores.
     """
 
     def __init__(self, n_streams: int) -> None:
@@ -41,13 +41,13 @@ class UtilityLedger:
         self.n_steps += 1
 
     def bin_middles(self) -> Tensor:
-        """Tokens of the whole run trained on by the middle of each bin that has begun (T′,)."""
+        """Total tokens trained on by the middle of each bin that has begun (T′,)."""
         n_begun = -(-self.n_steps // self.bin_steps)
         per_bin = self.tokens_KRT.sum(dim=(0, 1))[:n_begun]
         return per_bin.cumsum(0) - per_bin / 2
 
     def tensors(self) -> dict[str, Tensor]:
-        """The sums, for a checkpoint to save and to fill in place."""
+        """The sums, for checkpoints to save or to fill in place."""
         names = ("tokens", "loss", "scored", "score")
         return {f"utility.{name}": tensor for name, tensor in zip(names, self._sums(), strict=True)}
 

@@ -1,4 +1,4 @@
-"""A line chart as SVG text: enough to see curves without a plotting library."""
+"""Line charts as SVG, without a plotting library."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,17 +6,17 @@ from html import escape
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 460, 70, 250, 40, 50
-# Okabe and Ito's colours, which colour-blind readers can tell apart; more lines than colours repeat them dashed.
+# The colour-blind-safe palette of Okabe and Ito; further lines repeat the colours, dashed.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MAX_NAMED = 20
 N_TICKS = 5
 
 
 def line_chart(title: str, x_name: str, y_name: str, lines: Mapping[str, Points], limit: float | None = None) -> str:
-    """One line for each name; with many, only the first `MAX_NAMED` are named.
+    """One line per name; only the first `MAX_NAMED` are labelled.
 
     Args:
-        limit: a horizontal line to compare with, such as a threshold.
+        limit: a horizontal reference line, such as a threshold.
     """
     points = [point for line in lines.values() for point in line]
     if not points:
@@ -59,6 +59,6 @@ def line_chart(title: str, x_name: str, y_name: str, lines: Mapping[str, Points]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """The range of the values, widened where it is a single one."""
+    """The range of the values, widened if it is a single value."""
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)

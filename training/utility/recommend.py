@@ -1,4 +1,4 @@
-"""The next mixture from what tokens turned out to be worth."""
+"""The next mixture, from the measured value of tokens."""
 
 import math
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from training.data.mixture import Mixture, MixtureRule
 from training.data.token_store import Stream
 from training.utility.repetition import RepetitionDiscount
 
-# A stream's share may change by at most this factor, and none falls below the floor: one run is no proof, and a stream
-# that is left out can never show that it has become useful.
+# A stream's share changes by at most this factor and never falls below the floor: one run is weak evidence, and a
+# stream that is left out can never prove useful again.
 MAX_CHANGE = 4.0
 FLOOR = 0.01
 
 
-def recommend(
+def recommend_mixture(
     streams: Sequence[Stream],
     share_K: NDArray[np.float64],
     value_K: NDArray[np.float64],
     discount: RepetitionDiscount,
 ) -> Mixture:
-    """Shares in proportion to share · value, and caps from the discount of repetition.
+    """Shares in proportion to share · value, and epoch caps from the repetition discount.
 
     Args:
-        share_K: of the tokens of the run that was measured.
-        value_K: of a stream's tokens relative to the average pull; nan counts as 1, unknown.
+        share_K: each stream's share of the tokens of the measured run.
+        value_K: the value of each stream's tokens relative to the average pull; nan (unknown) counts as 1.
     """
     factor_K = np.clip(np.nan_to_num(value_K, nan=1.0), 1 / MAX_CHANGE, MAX_CHANGE)
     weight_K = share_K * factor_K
@@ -40,6 +40,6 @@ def recommend(
     return Mixture((*rules, MixtureRule(weight=0.0)))
 
 
-def max_useful_epochs(discount: RepetitionDiscount, least_worth: float = 0.5) -> int:
-    """Epochs until a further one is worth less than `least_worth` of fresh tokens: 1 + ⌊R*·ln(1/least_worth)⌋."""
-    return 1 + math.floor(discount.r_star * math.log(1 / least_worth))
+def max_useful_epochs(discount: RepetitionDiscount, min_worth: float = 0.5) -> int:
+    """Epochs until one more is worth less than `min_worth` of fresh tokens: 1 + ⌊R*·ln(1/min_worth)⌋."""
+    return 1 + math.floor(discount.r_star * math.log(1 / min_worth))

@@ -1,7 +1,7 @@
-"""What a repeated token is still worth, after Muennighoff and others (arXiv 2305.16264).
+"""The remaining worth of a repeated token, after Muennighoff et al. (arXiv 2305.16264).
 
 U unique tokens seen for 1 + R epochs count as `D′ = U + U·R*·(1 − e^(−R/R*))`. The r-th repetition of a token is then
-worth `e^(−r/R*)` of a first sight; published R* is about 15.4.
+worth `e^(−r/R*)` of its first exposure; the published R* is about 15.4.
 """
 
 import math
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 PUBLISHED_R_STAR = 15.4
-# Beyond 1000, a hundred epochs lose less than a tenth of their worth: no decay that a run could tell from none.
+# Above 1000, a hundred epochs lose less than a tenth of their worth: no run could distinguish that from no decay.
 _CANDIDATES = np.geomspace(0.05, 1000.0, 400)
 
 
 @dataclass(frozen=True, slots=True)
 class RepetitionDiscount:
-    """R*, and the range within one standard error; `measured` is false for the published value."""
+    """R*, and its range within one standard error; `measured` is false for the published value."""
 
     r_star: float
     low: float
@@ -27,11 +27,11 @@ class RepetitionDiscount:
     measured: bool
 
     def worth(self, repetition: int) -> float:
-        """A token at its `repetition`-th repetition, as a share of its first sight."""
+        """The worth of a token's `repetition`-th repetition, as a share of its first exposure."""
         return math.exp(-repetition / self.r_star)
 
     def effective_tokens(self, n_unique: float, n_epochs: float) -> float:
-        """D′ of `n_unique` tokens seen for `n_epochs` epochs."""
+        """D′ for `n_unique` tokens seen for `n_epochs` epochs."""
         repeated = max(0.0, n_epochs - 1)
         return n_unique * (1 + self.r_star * (1 - math.exp(-repeated / self.r_star)))
 
@@ -39,7 +39,7 @@ class RepetitionDiscount:
 def fit_discount(repetition: Floats, worth: Floats, error: Floats) -> RepetitionDiscount:
     """R* from measured worths at repetitions of 1 and more, each with its standard error.
 
-    Without a measurement the published value stands, taken to be right within a factor of two.
+    Without measurements, the published value is used and assumed to be right within a factor of two.
     """
     usable = np.isfinite(worth) & np.isfinite(error) & (error > 0) & (repetition >= 1)
     if not usable.any():

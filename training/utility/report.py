@@ -1,5 +1,4 @@
-"""What a run's ledger says, as a table for people, a Parquet file for programs, curves, and a mixture for the next
-run."""
+"""Reports of a run's ledger: a Markdown table, a Parquet file, loss curves, and a mixture for the next run."""
 
 import math
 from collections.abc import Sequence
@@ -16,21 +15,21 @@ from training.data.token_store import ORIGINAL, Stream
 from training.utility.learning_speed import learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
 from training.utility.line_chart import line_chart
-from training.utility.recommend import max_useful_epochs, recommend
-from training.utility.value import Values, values
+from training.utility.recommend import max_useful_epochs, recommend_mixture
+from training.utility.value import TokenValues, token_values
 
 SCHEMA = pa.schema(
     [
         ("source", pa.string()),
         ("recipe", pa.string()),
         ("style", pa.string()),
-        ("repetition", pa.int32()),  # 0 is the first sight; the last stands for all later ones as well
+        ("repetition", pa.int32()),  # 0 is the first exposure; the last also covers all later ones
         ("n_tokens", pa.int64()),
         ("loss", pa.float64()),  # mean over the run, nats per token
-        ("last_loss", pa.float64()),  # mean over the last time bin in which it was seen
-        ("value", pa.float64()),  # alignment relative to the average token; null where it was not measured
+        ("last_loss", pa.float64()),  # mean over the last time bin in which the stream was seen
+        ("value", pa.float64()),  # alignment relative to the average token; null if not measured
         ("value_error", pa.float64()),
-        ("learning_speed", pa.float64()),  # nats per million tokens of the run; first sights only
+        ("learning_speed", pa.float64()),  # nats per million tokens of the run; only for first exposures
         ("learning_speed_error", pa.float64()),
     ]
 )
@@ -38,8 +37,8 @@ MILLION = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Another epoch of what there is, or another rephrasing, of one recipe of one source."""
+class RepeatOrRephrase:
+    """For one recipe of one source: the value of another epoch against that of another rephrasing."""
 
     source: str
     recipe: str
@@ -48,12 +47,12 @@ class Answer:
     confidence: float
 
     @property
-    def better(self) -> str:
+    def recommendation(self) -> str:
         return "another rephrasing" if self.rephrasing_value > self.epoch_value else "another epoch"
 
 
-def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: Values) -> list[dict[str, Any]]:
-    """A row of `SCHEMA` for each stream and repetition that was trained on."""
+def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: TokenValues) -> list[dict[str, Any]]:
+    """A row of `SCHEMA` per stream and repetition that was trained on."""
     tokens, loss = ledger.tokens_KRT.numpy(), ledger.loss_KRT.numpy()
     at_T = ledger.bin_middles().numpy()
     rows = []
@@ -80,11 +79,14 @@ def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: Val
     return rows
 
 
-def answers(ledger: UtilityLedger, streams: Sequence[Stream], measured: Values) -> list[Answer]:
+def repeat_or_rephrase(
+    ledger: UtilityLedger, streams: Sequence[Stream], measured: TokenValues
+) -> list[RepeatOrRephrase]:
     """For each source and recipe: the value of its next epoch against that of a fresh rephrasing.
 
-    A fresh rephrasing is taken to be worth what first sights of the recipe were worth lately; the next epoch that,
-    times the discount of the next repetition. The confidence is that of the sign of the difference, for normal errors.
+    A fresh rephrasing is assumed to be worth the recent value of the recipe's first exposures; the next epoch, that
+    value times the discount of the next repetition. The confidence is that of the sign of the difference, with normal
+    errors.
     """
     tokens_KR = ledger.tokens_KRT.sum(dim=2).numpy()
     found = []
@@ -103,13 +105,13 @@ def answers(ledger: UtilityLedger, streams: Sequence[Stream], measured: Values) 
         lost_error = abs(math.exp(-next_repetition / d.high) - math.exp(-next_repetition / d.low)) / 2
         difference, error = fresh * lost, math.hypot(fresh_error * lost, fresh * lost_error)
         confidence = 0.5 * (1 + math.erf(abs(difference) / (error * math.sqrt(2)))) if error else 1.0
-        found.append(Answer(source, recipe, fresh * (1 - lost), fresh, confidence))
+        found.append(RepeatOrRephrase(source, recipe, fresh * (1 - lost), fresh, confidence))
     return found
 
 
 def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream]) -> None:
-    """Write `utility.parquet`, `utility.md`, `utility.svg` and `mixture.json` into the run's folder."""
-    measured = values(ledger)
+    """Write `utility.parquet`, `utility.md`, `utility.svg` and `mixture.json` to the run's folder."""
+    measured = token_values(ledger)
     rows = utility_rows(ledger, streams, measured)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sink, compression="zstd")
@@ -117,32 +119,33 @@ def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream]) ->
     storage.write("utility.parquet", bytes(sink.getvalue()))
     tokens_K = ledger.tokens_KRT.sum(dim=(1, 2)).numpy()
     share_K = tokens_K / max(1.0, tokens_K.sum())
-    recommended = recommend(streams, share_K, measured.current_K, measured.discount)
+    recommended = recommend_mixture(streams, share_K, measured.current_K, measured.discount)
     storage.write_json("mixture.json", recommended.to_json())
-    storage.write("utility.md", markdown(rows, answers(ledger, streams, measured), measured).encode())
+    storage.write("utility.md", markdown(rows, repeat_or_rephrase(ledger, streams, measured), measured).encode())
     storage.write("utility.svg", loss_curves(ledger, streams).encode())
 
 
 def loss_curves(ledger: UtilityLedger, streams: Sequence[Stream]) -> str:
-    """The loss of each stream at first sight and, as a line of its own, at later sights, over the tokens of the run."""
+    """The loss of each stream over the tokens of the run; first exposures and repetitions are separate lines."""
     tokens, loss, at_T = ledger.tokens_KRT.numpy(), ledger.loss_KRT.numpy(), ledger.bin_middles().numpy()
     lines = {}
     for k, stream in enumerate(streams):
-        for name, sights in (("", slice(0, 1)), (", repeated", slice(1, None))):
-            n_T, loss_T = tokens[k, sights].sum(axis=0), loss[k, sights].sum(axis=0)
+        for name, exposures in (("", slice(0, 1)), (", repeated", slice(1, None))):
+            n_T, loss_T = tokens[k, exposures].sum(axis=0), loss[k, exposures].sum(axis=0)
             seen = np.flatnonzero(n_T > 0)
             if len(seen):
                 lines[f"{stream.recipe}/{stream.style}{name}"] = [(at_T[t], loss_T[t] / n_T[t]) for t in seen]
     return line_chart("Training loss by stream", "tokens of the run", "nats per token", lines)
 
 
-def markdown(rows: Sequence[dict[str, Any]], found: Sequence[Answer], measured: Values) -> str:
-    """The table and the answers, best recipe first."""
+def markdown(rows: Sequence[dict[str, Any]], found: Sequence[RepeatOrRephrase], measured: TokenValues) -> str:
+    """The table, most valuable rows first, followed by the recommendations."""
     ordered = sorted(rows, key=lambda row: -(row["value"] if row["value"] is not None else -math.inf))
     lines = [
-        "# What each token taught",
+        "# Token utility",
         "",
-        "Value is the pull towards held-out text, relative to the run's average; ± is one standard error over steps.",
+        "Value is the pull of a token's gradient towards held-out text, relative to the run's average; ± is one "
+        "standard error over steps.",
         "",
         "| source | recipe | style | repetition | tokens | loss | value | learning speed (nats per M tokens) |",
         "|---|---|---|---:|---:|---:|---:|---:|",
@@ -157,19 +160,19 @@ def markdown(rows: Sequence[dict[str, Any]], found: Sequence[Answer], measured: 
     origin = (
         f"between {d.low:.1f} and {d.high:.1f}"
         if d.measured
-        else "published; this run repeated too little to measure it"
+        else "published value; this run repeated too little to measure it"
     )
     lines += [
         "",
-        f"Repetition: the r-th repetition of a token is worth e^(-r/{d.r_star:.1f}) of its first sight ({origin}); "
-        f"beyond {max_useful_epochs(d)} epochs it is worth less than half.",
+        f"Repetition: the r-th repetition of a token is worth e^(-r/R*) of its first exposure, with R* = "
+        f"{d.r_star:.1f} ({origin}); beyond {max_useful_epochs(d)} epochs it is worth less than half.",
     ]
-    for answer in found:
+    for decision in found:
         lines += [
             "",
-            f"The next million tokens of {answer.source}, {answer.recipe}: {answer.better} "
-            f"({answer.rephrasing_value:.2f} for a fresh token against {answer.epoch_value:.2f} for a repeated one; "
-            f"confidence {answer.confidence:.0%}).",
+            f"For the next million tokens of {decision.source}, {decision.recipe}: {decision.recommendation} "
+            f"({decision.rephrasing_value:.2f} for a fresh token against {decision.epoch_value:.2f} for a repeated "
+            f"one; confidence {decision.confidence:.0%}).",
         ]
     return "\n".join(lines) + "\n"
 

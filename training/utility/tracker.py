@@ -1,4 +1,4 @@
-"""Follows a run's tokens: every step their losses, every few steps how they align with held-out text."""
+"""Tracks a run's tokens: their losses at every step, and every few steps their alignment with held-out text."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -14,15 +14,15 @@ from training.model.decoder import Decoder
 from training.parallel import Ranks
 from training.utility.alignment import probed_layers, scoring, target_gradients
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
-from training.utility.value import values
+from training.utility.value import token_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UtilityConfig:
-    """`align_every` steps, the gradient of `target_rows` held-out rows is compared with that of every token.
+    """Every `align_every` steps, the gradient of `target_rows` held-out rows is compared with that of every token.
 
-    `target_recipe` is a shell pattern: held-out rows of these recipes are what the training should make easier. Where
-    it matches nothing, all held-out rows are the target. 0 for `align_every` measures no alignment.
+    `target_recipe` is a shell pattern: held-out rows of these recipes are the target that training should improve. If
+    it matches nothing, all held-out rows are the target. With `align_every` 0, alignment is not measured.
     """
 
     align_every: int = 32
@@ -32,13 +32,14 @@ class UtilityConfig:
     def __post_init__(self) -> None:
         if self.align_every < 0 or self.target_rows < 1:
             raise ValueError(
-                f"align_every {self.align_every} must be 0 or more, target_rows {self.target_rows} 1 or more"
+                f"align_every is {self.align_every} and must be 0 or more; target_rows is {self.target_rows} and must "
+                "be 1 or more"
             )
 
 
 @dataclass
 class UtilityTracker:
-    """Fed by the trainer with every micro-batch; `ledger` holds the result."""
+    """Called by the trainer with every micro-batch; `ledger` holds the result."""
 
     model: Decoder
     streams: list[Stream]
@@ -63,11 +64,11 @@ class UtilityTracker:
         self._clear()
 
     def begin_step(self, step: int, precision: Callable[[], AbstractContextManager[None]]) -> None:
-        """Before the first micro-batch of a step: take the target's gradient when it is due."""
+        """Before the first micro-batch of a step: compute the target's gradient if it is due."""
         every = self.config.align_every
         if self._target is None or not every or step % every:
             return
-        # A different part of the target each time, the same on every rank.
+        # A different part of the target each time, but the same on every rank.
         n_rows, size = len(self._target.tokens_BS), min(self.config.target_rows, len(self._target.tokens_BS))
         start = (step // every * size) % (n_rows - size + 1)
         with precision():
@@ -76,10 +77,10 @@ class UtilityTracker:
 
     @contextmanager
     def micro_batch(self, batch: Batch, loss_scale: float) -> Iterator[list[Tensor]]:
-        """Around the forward and backward pass of a micro-batch; put its token losses (B, S) into the list.
+        """Wrap the forward and backward pass of a micro-batch; append its token losses (B, S) to the list.
 
         Args:
-            loss_scale: what each token's loss was multiplied with before it was differentiated.
+            loss_scale: the factor by which each token's loss is multiplied before differentiation.
         """
         losses: list[Tensor] = []
         groups_T = (batch.stream_BS * N_REPETITIONS + batch.repetition_BS.clamp(max=N_REPETITIONS - 1)).flatten()
@@ -98,13 +99,13 @@ class UtilityTracker:
         add(1, losses[0])
 
     def end_step(self, ranks: Ranks) -> None:
-        """After the last micro-batch: put the sums of all ranks into the ledger."""
+        """After the last micro-batch: add the sums of all ranks to the ledger."""
         self.ledger.add_step(ranks.sum(self._sums))
         self._clear()
 
     def values_by_stream(self) -> dict[str, float]:
-        """The value lately of each stream that has been measured."""
-        measured = values(self.ledger).current_K
+        """The recent value of each stream that has been measured."""
+        measured = token_values(self.ledger).current_K
         return {str(s): float(v) for s, v in zip(self.streams, measured, strict=True) if v == v}
 
     def _clear(self) -> None:

@@ -1,14 +1,13 @@
-"""What a token of each stream and repetition is worth now: its pull towards held-out text, relative to the average
-pull.
+"""The current value of a token by stream and repetition: its pull towards held-out text relative to the average.
 
 Shapes: K streams, R repetitions, T time bins.
 
-The pull is the alignment score per token. 1 is the average pull in the run (its sign left out, so that harmful text
-cannot bring the average to zero), 0 teaches nothing that the held-out text asks for, below 0 the opposite.
+The pull is the alignment score per token. A value of 1 is the average pull of the run (in absolute terms, so that
+harmful text cannot bring the average to zero); 0 teaches nothing about the held-out text, and below 0 the opposite.
 
-Only the later half of the run counts: at first all text teaches the same letter and word frequencies, and what is to be
-decided is the next token. Inside it, pulls are compared bin by bin, so that larger gradients of earlier bins do not
-favour what happened to be seen then.
+Only the later half of the run counts: early on, all text teaches the same letter and word frequencies, and the decision
+is about the next tokens. Within that half, pulls are compared bin by bin, so that the larger gradients of earlier bins
+do not favour the text seen then.
 """
 
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class TokenValues:
     """Values and their standard errors, nan where nothing was measured.
 
-    By repetition (K, R); for the stream as the run saw it lately, all sights together (K,); and the discount.
+    By repetition (K, R); for each stream as recently seen, over all exposures (K,); and the repetition discount.
     """
 
     value_KR: Floats
@@ -36,8 +35,8 @@ class Values:
     discount: RepetitionDiscount
 
 
-def values(ledger: UtilityLedger) -> Values:
-    """Jackknife over time bins: the errors are over steps, not over tokens, which are not independent."""
+def token_values(ledger: UtilityLedger) -> TokenValues:
+    """Errors are from a jackknife over time bins: over steps, not over tokens, which are not independent."""
     scored, score = ledger.scored_KRT.numpy(), ledger.score_KRT.numpy()
     measured = np.flatnonzero(scored.sum(axis=(0, 1)) > 0)
     later = measured[len(measured) // 2 :]
@@ -47,11 +46,11 @@ def values(ledger: UtilityLedger) -> Values:
     current_K, current_error_K = _ratio(score.sum(axis=1), scored.sum(axis=1) * pull_T)
     worth, error = _worth_of_repetition(scored, score)
     discount = fit_discount(np.arange(1, value_KR.shape[1], dtype=np.float64), worth, error)
-    return Values(value_KR, error_KR, current_K, current_error_K, discount)
+    return TokenValues(value_KR, error_KR, current_K, current_error_K, discount)
 
 
 def _worth_of_repetition(scored: Floats, score: Floats) -> tuple[Floats, Floats]:
-    """For repetitions 1 … R−1: score per token over that of the same stream's first sights in the same bins."""
+    """For repetitions 1 … R−1: score per token over that of the same stream's first exposures in the same bins."""
     with np.errstate(invalid="ignore", divide="ignore"):
         first_KT = score[:, 0] / scored[:, 0]
     both = np.isfinite(first_KT)[:, None] & (scored[:, 1:] > 0)

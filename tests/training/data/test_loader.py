@@ -73,7 +73,7 @@ def test_ranks_together_see_what_one_process_sees(store: TokenStore, world_size:
         assert all(rank[index].next_state == step.next_state for rank in ranks)
 
 
-def test_state_of_other_data_or_order_is_refused(store: TokenStore) -> None:
+def test_state_of_other_data_or_another_seed_is_rejected(store: TokenStore) -> None:
     state = Loader(store, Mixture(), CONFIG).state_dict()
     loader = Loader(store, Mixture(), LoaderConfig(row_length=24, rows_per_step=4, seed=4))
     with pytest.raises(ValueError, match="seed 3 and this run has 4"):
@@ -95,7 +95,7 @@ def test_an_error_while_reading_reaches_the_trainer_and_no_thread_is_left(
 
 
 def test_rows_must_divide_among_ranks(store: TokenStore) -> None:
-    with pytest.raises(ValueError, match="4 rows per step do not divide among 3"):
+    with pytest.raises(ValueError, match="4 rows per step do not divide evenly among 3"):
         Loader(store, Mixture(), CONFIG, 0, 3)
 
 

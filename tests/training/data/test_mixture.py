@@ -41,7 +41,7 @@ def test_file_round_trip() -> None:
         ({"version": 1, "rules": [{"weight": 1, "max_epochs": 0}]}, "max_epochs"),
     ],
 )
-def test_bad_files_are_refused(value: object, message: str) -> None:
+def test_bad_files_are_rejected(value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Mixture.from_json(value)
 
@@ -49,5 +49,5 @@ def test_bad_files_are_refused(value: object, message: str) -> None:
 def test_an_unmatched_stream_is_an_error() -> None:
     with pytest.raises(ValueError, match="a · original · original"):
         Mixture((MixtureRule(recipe="knowledge", weight=1),)).shares(STREAMS, N_TOKENS)
-    with pytest.raises(ValueError, match="no stream"):
+    with pytest.raises(ValueError, match="no weight to any stream"):
         Mixture((MixtureRule(weight=0),)).shares(STREAMS, N_TOKENS)

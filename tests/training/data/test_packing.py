@@ -32,7 +32,7 @@ def test_a_document_longer_than_a_row_continues_where_it_was_cut() -> None:
     n_buffered=st.integers(1, 8),
     cut=st.integers(0, 10),
 )
-def test_rows_are_full_and_no_position_is_lost_doubled_or_reordered(
+def test_rows_are_full_and_no_position_is_lost_repeated_or_reordered(
     lengths: list[int], row_length: int, n_buffered: int, cut: int
 ) -> None:
     packing = packer(lengths, row_length, n_buffered)

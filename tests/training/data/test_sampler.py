@@ -12,7 +12,7 @@ def draws(sampler: DocumentSampler, n: int) -> list[Piece]:
     return [piece for piece in (sampler.draw() for _ in range(n)) if piece is not None]
 
 
-def test_shares_hold_all_along(store: TokenStore) -> None:
+def test_shares_hold_at_all_times(store: TokenStore) -> None:
     sampler = DocumentSampler(store, HALF_ORIGINALS, seed=1, held_out_share=0.0)
     n_tokens = np.zeros(3)
     for count, piece in enumerate(draws(sampler, 60), 1):

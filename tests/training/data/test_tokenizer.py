@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from training.data.tokenizer import TextTokenizer
 
 
-def test_documents_lie_between_start_and_end(tokenizer: TextTokenizer) -> None:
+def test_documents_are_between_start_and_end_tokens(tokenizer: TextTokenizer) -> None:
     assert [ids.tolist() for ids in tokenizer.encode(["w5 w0", ""])] == [[0, 6, 1, 0], [0, 0]]
     assert tokenizer.vocab_size == 61
 
@@ -19,14 +19,16 @@ def test_a_text_cannot_forge_the_end_of_a_document(tmp_path: Path) -> None:
     assert TextTokenizer(tmp_path).encode(["<end>"])[0].tolist() == [0, 1, 2, 3, 4, 5, 0]
 
 
-def test_fingerprint_tells_tokenizers_apart(tokenizer: TextTokenizer, tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_fingerprints_of_different_tokenizers_differ(
+    tokenizer: TextTokenizer, tokenizer_folder: Path, tmp_path: Path
+) -> None:
     assert TextTokenizer(tokenizer_folder).fingerprint == tokenizer.fingerprint
     other = Tokenizer(models.WordLevel({"<end>": 0, "w1": 1}, unk_token="w1"))
     PreTrainedTokenizerFast(tokenizer_object=other, eos_token="<end>").save_pretrained(tmp_path)
     assert TextTokenizer(tmp_path).fingerprint != tokenizer.fingerprint
 
 
-def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_without_an_end_token_is_rejected(tmp_path: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))).save_pretrained(
         tmp_path
     )

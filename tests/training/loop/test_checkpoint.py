@@ -19,7 +19,7 @@ def test_round_trip_and_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert target["n"] == 2
 
 
-def test_training_may_go_on_while_it_is_written(tmp_path: Path) -> None:
+def test_training_may_continue_while_it_is_written(tmp_path: Path) -> None:
     weight = torch.ones(1000)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, {"w": weight}, {})
@@ -45,7 +45,7 @@ def test_a_save_cut_short_leaves_no_checkpoint(tmp_path: Path, monkeypatch: pyte
     assert Checkpoints(tmp_path).steps() == [1]
 
 
-def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_another_models_checkpoint_is_rejected(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, {"w": torch.ones(2)}, {})
     checkpoints.close()

@@ -13,7 +13,7 @@ def warmed_up(loss: float = 3.0) -> LossGuard:
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (math.inf, 1.0), (3.0, math.nan), (3.0, math.inf)])
-def test_what_is_not_finite_stops_and_names_the_batch(loss: float, norm: float) -> None:
+def test_non_finite_values_stop_the_run_and_name_the_batch(loss: float, norm: float) -> None:
     with pytest.raises(TrainingStoppedError, match=r"step 7.*doc-13"):
         LossGuard().check(7, loss, norm, lambda: "doc-13")
 

@@ -33,7 +33,7 @@ def test_train_and_export(shards: Storage, options: RunOptions, tmp_path: Path) 
     run = tmp_path / "run"
     summary = train(shards.url, run, options)
     assert summary.finished
-    assert train(shards.url, run, options) == summary  # a finished run only tells how it ended
+    assert train(shards.url, run, options) == summary  # a finished run only reports its outcome
     names = {path.name for path in run.iterdir()}
     assert {"utility.parquet", "utility.md", "utility.svg", "max_logits.svg", "mixture.json", "run.json"} < names
     Mixture.from_json(json.loads((run / "mixture.json").read_text()))
@@ -60,7 +60,7 @@ def test_a_run_keeps_its_options(shards: Storage, options: RunOptions, tmp_path:
     assert RunOptions.from_json(dataclasses.replace(options, mixture=capped).to_json()).mixture == capped
 
 
-def test_documents_beside_the_shards_are_trained_on(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+def test_additional_documents_are_trained_on(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
     documents = [Document(id=f"extra-{i}", text=f"w{i} w1 w2 w3 w4", source="extra.md") for i in range(30)]
     summary = train(shards.url, tmp_path / "run", options, documents)
     assert "extra.md · original · original" in summary.held_out_loss

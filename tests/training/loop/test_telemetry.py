@@ -5,7 +5,7 @@ import pytest
 from training.loop.telemetry import Telemetry, read_metrics
 
 
-def test_rows_are_read_back_by_kind_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
+def test_rows_are_read_back_by_kind_and_a_truncated_line_is_skipped(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path, 0, 10)
     telemetry.write(1, "train", {"loss": 0.1 + 0.2})
     telemetry.write(1, "held_out", {"a": 2.0})
@@ -16,7 +16,7 @@ def test_rows_are_read_back_by_kind_and_a_cut_line_is_left_out(tmp_path: Path) -
     assert len(list(read_metrics(tmp_path))) == 2
 
 
-def test_resuming_forgets_the_steps_after_the_checkpoint(tmp_path: Path) -> None:
+def test_resuming_drops_the_steps_after_the_checkpoint(tmp_path: Path) -> None:
     telemetry = Telemetry(tmp_path, 0, 10)
     for step in (1, 2, 3):
         telemetry.write(step, "train", {"loss": float(step)})

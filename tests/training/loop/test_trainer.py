@@ -46,7 +46,7 @@ def losses(run: Path) -> dict[int, float]:
     return {row["step"]: row["loss"] for row in read_metrics(run, "train")}
 
 
-def test_it_learns_and_tells_all_about_it(tmp_path: Path, tiny: ModelConfig, store: TokenStore) -> None:
+def test_it_learns_and_writes_metrics(tmp_path: Path, tiny: ModelConfig, store: TokenStore) -> None:
     config = dataclasses.replace(CONFIG, n_steps=30)
     summary = trainer(tmp_path, tiny, store, config).train()
     assert summary.finished
@@ -98,7 +98,7 @@ def test_a_resumed_run_continues_bit_for_bit(
     assert list(read_metrics(broken, "held_out")) == list(read_metrics(straight, "held_out"))
 
 
-def test_a_spoiled_batch_stops_the_run_before_the_update(
+def test_a_bad_batch_stops_the_run_before_the_update(
     tmp_path: Path, tiny: ModelConfig, store: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = trainer(tmp_path, tiny, store)

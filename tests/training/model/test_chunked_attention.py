@@ -30,7 +30,7 @@ def test_equals_plain_attention_with_packing(packed: Boundaries, block: int, mon
 
 
 def test_the_maximum_is_signed_and_ignores_hidden_pairs() -> None:
-    # Every visible logit is negative; the only positive ones look into the future or into another piece.
+    # Every visible logit is negative; the only positive ones are of keys in the future or in another piece.
     q = torch.tensor([[1.0], [1.0], [-1.0]])[None, None]
     k = torch.tensor([[-2.0], [-3.0], [4.0]])[None, None]
     _, maxima = chunked_attention(q, k, k, Boundaries(torch.tensor([[0, 0, 2]])), 1.0, True)

@@ -48,6 +48,6 @@ def test_unknown_preset_names_the_known_ones() -> None:
         ({"q_rank": 0}, "q_rank is 0"),
     ],
 )
-def test_impossible_shapes_are_refused(change: dict[str, int], message: str) -> None:
+def test_impossible_shapes_are_rejected(change: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         nano().replace(**change)

@@ -87,7 +87,7 @@ def test_bias_update_by_hand_and_towards_balance(tiny: ModelConfig) -> None:
     torch.testing.assert_close(gate.e_score_correction_bias, torch.tensor([-0.001, 0.001, 0.0, 0.0]))
 
 
-def test_bias_updates_level_a_skewed_gate(tiny: ModelConfig) -> None:
+def test_bias_updates_balance_a_skewed_gate(tiny: ModelConfig) -> None:
     gate = Gate(tiny).train()
     torch.nn.init.normal_(gate.weight)
     x = torch.randn(512, tiny.hidden_size) + 0.5

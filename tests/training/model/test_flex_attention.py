@@ -1,4 +1,4 @@
-"""What of the GPU path a CPU can check: its mask, and its output without maxima and gradients."""
+"""The GPU path as far as a CPU can check it: its mask, and its output without maxima and gradients."""
 
 import torch
 from torch.nn.attention.flex_attention import flex_attention

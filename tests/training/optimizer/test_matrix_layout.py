@@ -39,6 +39,6 @@ def test_join_puts_back_what_split_took(
         ((2, 2, 2, 2), MatrixLayout()),
     ],
 )
-def test_a_layout_that_does_not_fit_is_refused(shape: tuple[int, ...], layout: MatrixLayout) -> None:
+def test_a_layout_that_does_not_fit_is_rejected(shape: tuple[int, ...], layout: MatrixLayout) -> None:
     with pytest.raises(ValueError, match="my_weight"):
         layout.check("my_weight", shape)

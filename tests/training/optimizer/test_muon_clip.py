@@ -50,8 +50,10 @@ def test_equals_torch_adamw() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 700, 1 << 26])
-def test_stacked_and_fused_weights_are_the_matrices_they_stand_for(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three experts' fused gate and up, and two heads' fused keys and values, against one parameter for each matrix."""
+def test_stacked_and_fused_weights_are_updated_like_separate_matrices(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three experts' fused gate and up, and two heads' fused keys and values, against one parameter per matrix."""
     monkeypatch.setattr(muon_clip, "MAX_BATCH_ELEMENTS", limit)
     experts, fused = torch.randn(3, 2 * 6, 10), torch.randn(2 * (4 + 3), 10)
     keys_values = MatrixLayout(2, (4, 3))
@@ -96,7 +98,7 @@ def test_state_round_trip_continues_exactly(tiny: ModelConfig) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
-def test_describe_tells_where_each_parameter_goes(tiny: ModelConfig) -> None:
+def test_describe_names_the_optimizer_of_each_parameter(tiny: ModelConfig) -> None:
     rows = {row["name"]: row for row in MuonClip(Decoder(tiny).named_parameters(), deepseek_rules(tiny)).describe()}
     assert rows["layers.1.mlp.experts.gate_up_proj"]["matrices"] == [(6, 24, 32), (6, 24, 32)]
     assert rows["layers.0.self_attn.kv_b_proj.weight"]["matrices"] == [(1, 16, 16), (1, 24, 16)]
@@ -106,7 +108,7 @@ def test_describe_tells_where_each_parameter_goes(tiny: ModelConfig) -> None:
     assert query == [(2, 8, 16), (2, 4, 16)]
 
 
-def test_parameters_without_a_gradient_are_left_alone() -> None:
+def test_parameters_without_a_gradient_are_unchanged() -> None:
     weights = nn.ParameterDict({"a": torch.ones(3, 3), "b": torch.ones(3)})
     optimizer = MuonClip(weights.named_parameters(), [Rule("a", "muon"), Rule("b", "adamw")])
     optimizer.step()
@@ -118,6 +120,6 @@ def test_parameters_without_a_gradient_are_left_alone() -> None:
     ("change", "message"),
     [({"lr": -1.0}, "lr is -1"), ({"momentum": 1.0}, "momentum is 1"), ({"coefficients": "x"}, "polar")],
 )
-def test_bad_hyperparameters_are_refused(change: dict[str, float], message: str) -> None:
+def test_bad_hyperparameters_are_rejected(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MuonClipConfig(**change)

@@ -27,7 +27,7 @@ def test_a_batch_is_its_matrices_one_by_one_at_any_scale() -> None:
     assert together.abs().amax(dim=(1, 2)).min() > 0.1
 
 
-def test_root_mean_square_that_the_update_scale_counts_on() -> None:
+def test_root_mean_square_that_the_update_scale_relies_on() -> None:
     def rms(coefficients: str) -> float:
         result = orthogonalise(torch.randn(4, 96, 160), COEFFICIENTS[coefficients]).float()
         return (result.pow(2).mean().sqrt() * 160**0.5).item()

@@ -36,7 +36,7 @@ def test_the_same_batch_after_the_clip_gives_gamma_times_the_maximum(model: Deco
     after = maxima(model, tokens, packed)
     torch.testing.assert_close(after, before * report.gamma_LH, rtol=1e-4, atol=1e-5)
     assert after.max().item() == pytest.approx(threshold, rel=1e-4)
-    # Value rows stay.
+    # Value rows are unchanged.
     c = model.config
     values_after = [p for n, p in model.named_parameters() if "kv_b" in n]
     for a, b in zip(values_before, values_after, strict=True):
@@ -122,7 +122,7 @@ def test_history_survives_a_round_trip() -> None:
     assert again.n_clipped_LH.tolist() == [[1, 0]]
 
 
-def test_misuse_is_refused() -> None:
+def test_misuse_is_rejected() -> None:
     with pytest.raises(ValueError, match="threshold is 0"):
         QKClip([plain_layer([1.0])[2]], 0)
     with pytest.raises(ValueError, match="no attention layers"):

@@ -38,7 +38,7 @@ def test_every_schedule_fills_its_steps_and_then_stays(name: str) -> None:
     assert all(later <= earlier + 1e-12 for earlier, later in pairwise(factors))
 
 
-def test_mistakes_are_named() -> None:
+def test_mistakes_are_explained() -> None:
     with pytest.raises(ValueError, match=r"'poly'.*wsd"):
         schedule("poly", 10, 1)
     with pytest.raises(ValueError, match="warm-up of 11 steps"):

@@ -18,10 +18,10 @@ from training.utility import ledger as ledger_module
 from training.utility.alignment import probed_layers, scoring, target_gradients
 from training.utility.learning_speed import fit_power_law, learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
-from training.utility.recommend import max_useful_epochs, recommend
+from training.utility.recommend import max_useful_epochs, recommend_mixture
 from training.utility.repetition import PUBLISHED_R_STAR, RepetitionDiscount, fit_discount
 from training.utility.report import SCHEMA, write_report
-from training.utility.value import values
+from training.utility.value import token_values
 
 STREAMS = [Stream("a", "original", "original"), Stream("a", "knowledge", "good"), Stream("a", "knowledge", "bad")]
 
@@ -51,7 +51,7 @@ def test_token_scores_sum_to_the_product_of_gradients(
         assert float((collected.scores_BS / 3.0 * mask).sum()) == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
-def test_measuring_leaves_the_training_alone(tiny: ModelConfig, store: TokenStore) -> None:
+def test_measuring_does_not_change_training(tiny: ModelConfig, store: TokenStore) -> None:
     model = Decoder(tiny).initialise(2).train()
     target_gradients(model, probed_layers(model), held_out_rows(store, 0.3, 40, 2)[0])
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -112,7 +112,7 @@ def test_repetition_discount_is_recovered(r_star: float) -> None:
     assert discount.effective_tokens(100.0, 1.0) == 100.0
 
 
-def test_without_a_measurement_the_published_discount_stands() -> None:
+def test_without_a_measurement_the_published_discount_is_used() -> None:
     nothing = np.full(7, np.nan)
     discount = fit_discount(np.arange(1.0, 8.0), nothing, nothing)
     assert (discount.r_star, discount.measured) == (PUBLISHED_R_STAR, False)
@@ -120,7 +120,7 @@ def test_without_a_measurement_the_published_discount_stands() -> None:
 
 
 def planted_ledger(worth_of_repetition: float = 0.5) -> UtilityLedger:
-    """Good text scores twice the average of the originals, bad text nothing; gradients shrink tenfold over the run."""
+    """Good text scores twice as much as originals, bad text nothing; gradients shrink tenfold over the run."""
     ledger, rng = UtilityLedger(3), np.random.default_rng(0)
     for step in range(60):
         sums = torch.zeros(4, 3, N_REPETITIONS, dtype=torch.float64)
@@ -130,14 +130,14 @@ def planted_ledger(worth_of_repetition: float = 0.5) -> UtilityLedger:
             n = 1000.0
             scores = n * size * (score * worth_of_repetition**repetition + rng.normal(0, 0.1))
             sums[:, stream, repetition] = torch.tensor([n, n * (3 + 1e3 / (step + 10)), n, scores])
-            if stream == 0 and step >= 30:  # some originals are still seen for the first time
+            if stream == 0 and step >= 30:  # some originals are still new
                 sums[:, 0, 0] = torch.tensor([n, n * 3, n, n * size * (score + rng.normal(0, 0.1))])
         ledger.add_step(sums.flatten(1))
     return ledger
 
 
 def test_values_rank_what_was_planted_whatever_the_time() -> None:
-    measured = values(planted_ledger())
+    measured = token_values(planted_ledger())
     good, original, bad = (measured.value_KR[k, 0] for k in (1, 0, 2))
     assert good / original == pytest.approx(2.0, abs=0.15)
     assert abs(bad) < 4 * measured.current_error_K[2]
@@ -149,16 +149,16 @@ def test_values_rank_what_was_planted_whatever_the_time() -> None:
 
 def test_recommendation_is_a_mixture_that_follows_value_within_limits() -> None:
     discount = RepetitionDiscount(2.0, 1.5, 3.0, measured=True)
-    mixture = recommend(STREAMS, np.array([0.5, 0.25, 0.25]), np.array([1.0, 2.0, -3.0]), discount)
+    mixture = recommend_mixture(STREAMS, np.array([0.5, 0.25, 0.25]), np.array([1.0, 2.0, -3.0]), discount)
     shares = Mixture.from_json(mixture.to_json()).shares(STREAMS, np.array([100, 100, 100]))
     weights = [share.weight for share in shares]
     assert weights == pytest.approx(np.array([0.5, 0.5, 0.25 / 4]) / (0.5 + 0.5 + 0.25 / 4), abs=1e-3)
     assert [share.max_epochs for share in shares] == [2, 2, 2]
-    unknown = recommend(STREAMS, np.array([0.5, 0.25, 0.25]), np.full(3, np.nan), discount)
+    unknown = recommend_mixture(STREAMS, np.array([0.5, 0.25, 0.25]), np.full(3, np.nan), discount)
     assert [rule.weight for rule in unknown.rules[:3]] == pytest.approx([0.5, 0.25, 0.25])
 
 
-def test_report_answers_the_question(tmp_path: Path) -> None:
+def test_report_recommends_repeating_or_rephrasing(tmp_path: Path) -> None:
     ledger = planted_ledger()
     write_report(tmp_path, ledger, STREAMS)
     table = pq.read_table(tmp_path / "utility.parquet")
@@ -169,5 +169,5 @@ def test_report_answers_the_question(tmp_path: Path) -> None:
     assert rows["good", 0]["learning_speed"] > 0
     text = (tmp_path / "utility.md").read_text()
     assert text.index("| good |") < text.index("| original | original | 0 ") < text.index("| bad |")
-    assert "The next million tokens of a, knowledge: another rephrasing" in text
+    assert "For the next million tokens of a, knowledge: another rephrasing" in text
     assert "confidence 9" in text or "confidence 100%" in text
