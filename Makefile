@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference browser test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -33,8 +33,15 @@ test: install ## lint, types, layers and all tests
 test-random: install ## all tests in random order; SEED=number repeats an order
 	$(BIN)/pytest -q -n logical --dist worksteal $(if $(SEED),--randomly-seed=$(SEED))
 
-reference: install ## regenerate docs/reference.md from the code
+reference: install ## regenerate docs/reference.md and docs/architecture.md from the code
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_architecture.py
+
+docs: reference ## build the documentation site in site/
+	$(BIN)/zensical build --strict --clean
+
+docs-serve: install ## serve the documentation site at http://127.0.0.1:8000
+	$(BIN)/zensical serve --dev-addr 127.0.0.1:8000
 
 browser: install ## install a browser for the browser tests
 	@command -v chromium || command -v chromium-browser || command -v google-chrome \
@@ -99,4 +106,4 @@ lock: ## update requirements.lock from pyproject.toml
 		--no-annotate --no-header --upgrade -q -o requirements.lock
 
 clean: ## remove the environment and the demo output
-	rm -rf .venv demo-output
+	rm -rf .venv demo-output site .cache

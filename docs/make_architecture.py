@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/architecture.md: the drawing, the tables of layers, the import rules.
+"""Write the generated parts of docs/architecture.md (the tables of layers, the import rules) and its drawing.
 
 The layers come from the import-linter contracts in pyproject.toml, their descriptions from the docstrings of the
 modules, so the page cannot contradict either.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PATH = ROOT / "docs" / "architecture.md"
+DRAWING = ROOT / "docs" / "pictures" / "path-of-a-document.svg"
 
 # The modules that a document passes through, in order, each with what it hands to the next.
 STEPS = [
@@ -36,20 +37,30 @@ STEPS = [
     ("training.loop.trainer", "loss of each token"),
     ("training.utility.tracker", ""),
 ]
-# What leaves this path: from, to, what.
+# What leaves this path or returns to it: from, to, what.
 BRANCHES = [
-    ("fidelity.checker", "rephrase.prompting.hints", "rejected: the fact that was lost"),
-    ("rephrase.prompting.hints", "rephrase.prompting.context", "hint for the next attempt"),
-    ("fidelity.checker", "rephrase.prompting.context", "accepted: end of the rewrite"),
+    ("fidelity.checker", "rephrase.prompting.hints", "rejected"),
+    ("rephrase.prompting.hints", "rephrase.prompting.context", "hint: the lost fact"),
+    ("fidelity.checker", "rephrase.prompting.context", "accepted: end of the text so far"),
     ("rephrase.dataset.shards", "flows.report.writing", "rewrites and rejects"),
     ("training.utility.tracker", "flows.report.writing", "value of each stream"),
 ]
+# Modules beside the path: the row each is drawn in.
+BESIDE = {"rephrase.prompting.hints": "rephrase.engines.engine", "flows.report.writing": "training.loop.trainer"}
+
+# A picture shown by an <img> sees no style of the page, so it brings its background along.
+COLOURS = {"rephrase": "#dbe9f6", "fidelity": "#fbe3d2", "training": "#dff0dc", "flows": "#ece4f5"}
+BOX_WIDTH, BOX_HEIGHT, ROW, LEFT, BESIDE_LEFT, WIDTH, TOP = 250, 30, 56, 230, 600, 870, 16
 
 
 def page(text: str) -> str:
     """The page with its marked regions written again."""
     packages, layers, rules = contracts()
-    regions = {"drawing": drawing(packages, layers), "tables": tables(packages, layers), "rules": rule_list(rules)}
+    regions = {
+        "drawing": [f"![{alternative_text()}](pictures/{DRAWING.name})"],
+        "tables": tables(packages, layers),
+        "rules": rule_list(rules),
+    }
     for name, lines in regions.items():
         body = "\n".join(lines)
         text, n_found = re.subn(
@@ -94,29 +105,77 @@ def tables(packages: list[str], layers: dict[str, list[list[str]]]) -> Iterator[
             yield ""
 
 
-def drawing(packages: list[str], layers: dict[str, list[list[str]]]) -> Iterator[str]:
-    edges = [(start, end, label) for (start, label), (end, _) in pairwise(STEPS)] + BRANCHES
-    shown = list(dict.fromkeys(module for start, end, _ in edges for module in (start, end)))
-    for module in shown:
+def drawing() -> str:
+    """The path of a document as SVG: one column, and beside it what leaves the column or returns to it."""
+    packages, layers, _ = contracts()
+    rows = {module: row for row, (module, _) in enumerate(STEPS)}
+    places = {module: (LEFT, TOP + row * ROW) for module, row in rows.items()}
+    places |= {module: (BESIDE_LEFT, TOP + rows[beside] * ROW) for module, beside in BESIDE.items()}
+    height = TOP + len(STEPS) * ROW
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+        ' font-family="system-ui, sans-serif" font-size="12" fill="#222">',
+        f"<title>{alternative_text()}</title>",
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        '<path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>',
+        f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#fff"/>',
+    ]
+    for module, (x, y) in places.items():
         package, name = module.split(".")[:2]
         if not any(name in layer for layer in layers[package]):
             raise ValueError(f"{module} is in no layer of {package}")
         file_of(module)
-    yield from ("```mermaid", "flowchart TD")
-    for package in packages:
-        yield f"    subgraph {package}"
-        yield from (f'        {node(one)}["{one.partition(".")[2]}"]' for one in shown if one.startswith(f"{package}."))
-        yield "    end"
-    yield from (f'    {node(start)} -->|"{label}"| {node(end)}' for start, end, label in edges)
-    yield "```"
+        lines.append(
+            f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="5" fill="{COLOURS[package]}"'
+            f' stroke="#777"/><text x="{x + BOX_WIDTH // 2}" y="{y + 19}" text-anchor="middle">{module}</text>'
+        )
+    centre = LEFT + BOX_WIDTH // 2
+    for (module, label), _ in pairwise(STEPS):
+        y = places[module][1] + BOX_HEIGHT
+        lines += [arrow(f"M{centre} {y}V{y + ROW - BOX_HEIGHT}"), text(centre + 8, y + 17, label)]
+    for start, end, label in BRANCHES:
+        (x, y), (to_x, to_y) = places[start], places[end]
+        middle, to_middle = y + BOX_HEIGHT // 2, to_y + BOX_HEIGHT // 2
+        if x == to_x:  # back up the column, on its left
+            lines += [
+                arrow(f"M{x} {middle}H{x - 30}V{to_middle}H{to_x}"),
+                text(x - 38, (middle + to_middle) // 2 + 4, label, "end"),
+            ]
+        elif x < to_x:
+            below = middle > to_middle
+            side = to_x + BOX_WIDTH // 2
+            lines += [
+                arrow(f"M{x + BOX_WIDTH} {middle}H{side}V{to_y + BOX_HEIGHT if below else to_y}"),
+                text(x + BOX_WIDTH + 10, middle + (16 if below else -6), label),
+            ]
+        else:
+            lines += [
+                arrow(f"M{x + BOX_WIDTH // 2} {y}V{to_middle}H{to_x + BOX_WIDTH}"),
+                text(to_x + BOX_WIDTH + 10, to_middle - 6, label),
+            ]
+    for row, package in enumerate(packages):
+        y = TOP + row * 22
+        lines.append(
+            f'<rect x="{BESIDE_LEFT}" y="{y}" width="14" height="14" fill="{COLOURS[package]}" stroke="#777"/>'
+        )
+        lines.append(text(BESIDE_LEFT + 22, y + 11, package))
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def arrow(path: str) -> str:
+    return f'<path d="{path}" fill="none" stroke="#555" marker-end="url(#tip)"/>'
+
+
+def text(x: int, y: int, content: str, anchor: str = "start") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="#444">{content}</text>'
+
+
+def alternative_text() -> str:
+    return "The path of a document: " + " → ".join(module for module, _ in STEPS)
 
 
 def rule_list(rules: list[str]) -> Iterator[str]:
     yield from (f"- {rule}." for rule in rules)
-
-
-def node(module: str) -> str:
-    return module.replace(".", "_")
 
 
 def summary(module: str) -> str:
@@ -136,4 +195,5 @@ def file_of(module: str) -> Path:
 
 
 if __name__ == "__main__":
+    DRAWING.write_text(drawing(), "utf-8")
     PATH.write_text(page(PATH.read_text("utf-8")), "utf-8")

@@ -33,7 +33,7 @@ def max_logits(
 
     Args:
         visible_BxSK: a boolean or additive mask; None with `is_causal` for queries at the end of the keys, each
-        seeing the keys up to itself.
+            seeing the keys up to itself.
     """
     max_H = torch.full((q_BHSD.shape[1],), -torch.inf, dtype=torch.float32, device=q_BHSD.device)
     n_queries, n_keys = q_BHSD.shape[2], k_BHKD.shape[2]

@@ -4,8 +4,10 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -62,9 +64,41 @@ def test_the_reference_is_what_the_code_says():
 
 
 def test_the_architecture_page_is_what_the_code_says():
-    shown = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    written = runpy.run_path(str(ROOT / "docs" / "make_architecture.py"))["page"](shown)
-    assert shown == written, "run: python docs/make_architecture.py"
+    written = runpy.run_path(str(ROOT / "docs" / "make_architecture.py"))
+    page = written["PATH"].read_text("utf-8")
+    assert page == written["page"](page), "run: python docs/make_architecture.py"
+    assert written["DRAWING"].read_text("utf-8") == written["drawing"](), "run: python docs/make_architecture.py"
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    """Every link and anchor leads to a page of the site, and nothing is loaded from elsewhere."""
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("zensical"), "build", "--strict"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "griffe:" not in done.stdout + done.stderr, "a docstring is not in Google's style"
+    pages = {str(page.parent.relative_to(tmp_path / "site")): page for page in tmp_path.rglob("site/**/index.html")}
+    sources = [page.relative_to(ROOT / "docs").with_suffix("") for page in (ROOT / "docs").rglob("*.md")]
+    assert pages.keys() == {"." if source.name == "index" else str(source) for source in sources}
+    assert "read_rewrites" in pages["api/rephrase"].read_text("utf-8")
+    for page in pages.values():
+        loaded = re.findall(r"<(?:script|img|link)[^>]*(?:src|href)=\"?(https?:[^\"\s>]+)", page.read_text("utf-8"))
+        assert not loaded, page
+
+
+def test_the_tests_that_the_pages_name_exist():
+    tests = "\n".join(f"{path.name}\n{path.read_text('utf-8')}" for path in TESTS.rglob("test_*.py"))
+    for page in PAGES:
+        for name in re.findall(r"`(test_\w+)(?:…|\.py)?`", page.read_text("utf-8")):
+            assert re.search(rf"(def |^){name}", tests, re.MULTILINE), f"{page.name}: {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -79,5 +113,11 @@ def test_commands_and_links_are_known(page):
         known = {option for parameter in commands[name].params for option in parameter.opts}
         if known and not hasattr(commands[name], "commands") and name != "train":
             assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, f"palimpsest {name}{rest}"
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+    for target, anchor in re.findall(r"\]\(([^)#:]+)(?:#([^)]*))?\)", text):
         assert (page.parent / target).exists(), target
+        assert not anchor or anchor in anchors(page.parent / target), f"{target}#{anchor}"
+
+
+def anchors(page):
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}

@@ -48,7 +48,8 @@ class Loader:
     """Iterates over steps; a new loader given `load_state_dict(step.next_state)` continues after that step.
 
     Args:
-        rank, world_size: this process and the number of processes that share a step's rows.
+        rank: the number of this process.
+        world_size: the number of processes that share the rows of a step.
 
     Raises:
         ValueError: the rows of a step do not divide evenly among the ranks.
