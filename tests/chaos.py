@@ -1,7 +1,7 @@
-"""Start the scripted command over and over, kill it, and look at what it left.
+"""Start the scripted command repeatedly, kill it, and check what it left behind.
 
 The processes are forked from one that has imported everything, and share one Prefect API, so that a run takes a second
-and not ten; else they are the command as a user starts it.
+instead of ten; otherwise they are the command as a user starts it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ TESTS = Path(__file__).parent
 
 @contextlib.contextmanager
 def command_server() -> Iterator[Path]:
-    """Within it, `Command` starts fast. Gives the folder of the Prefect database that they share."""
+    """Within this context, `Command` starts fast. Yields the folder of the Prefect database that they share."""
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-chaos-"))
         path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
@@ -44,7 +44,7 @@ def command_server() -> Iterator[Path]:
         assert server.stdin
         assert server.stdout
         stack.callback(server.wait)
-        stack.callback(server.stdin.close)  # which ends it
+        stack.callback(server.stdin.close)  # ends the server
         settings["PREFECT_API_URL"] = next(line for line in server.stdout if line.startswith(READY))[
             len(READY) :
         ].strip()
@@ -53,7 +53,7 @@ def command_server() -> Iterator[Path]:
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
         try:
-            context.Process(target=int).start()  # starts the server of forks, which keeps this environment
+            context.Process(target=int).start()  # starts the fork server, which keeps this environment
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
@@ -108,7 +108,7 @@ def _run(arguments: list[str], environment: dict[str, str], out: str, err: str, 
 
 
 def write_corpus(path: Path, n_documents: int) -> None:
-    """Documents of one to seven chunks, one whose id stood before, and one without text."""
+    """Documents of one to seven chunks, one with a duplicate id, and one without text."""
     with path.open("w", encoding="utf-8") as file:
         for i in range(n_documents):
             text = " ".join(f"Sentence {j} of document {i} says something new." for j in range(12 + 40 * (i % 5)))
@@ -117,7 +117,7 @@ def write_corpus(path: Path, n_documents: int) -> None:
 
 
 def finished_documents(storage: Storage) -> set[str]:
-    """Those that are in the journal or committed, by id, in a corpus whose documents are numbered in order."""
+    """The ids of the documents that are in the journal or committed, in a corpus of documents numbered in order."""
     found = {
         row["document_id"] for table in read_rewrites(storage) for row in table.select(["document_id"]).to_pylist()
     }
@@ -129,7 +129,7 @@ def finished_documents(storage: Storage) -> set[str]:
 
 @dataclass(slots=True)
 class Ledger:
-    """What was generated, what was under way at each kill, and what was generated again, in tokens."""
+    """Tokens generated in total, in flight at each kill, and generated again."""
 
     log: Path
     n_kills: int = 0
@@ -140,13 +140,13 @@ class Ledger:
     _n_lines: int = 0
 
     def killed(self, storage: Storage) -> None:
-        """Just after a kill: the tokens asked for in this session for documents that are not finished."""
+        """Call just after a kill: counts the tokens requested in this session for unfinished documents."""
         finished = finished_documents(storage)
         self.n_kills += 1
         self.n_in_flight += sum(n_tokens for document, n_tokens in self.read() if f"d{document}" not in finished)
 
     def read(self) -> list[tuple[str, int]]:
-        """The document and the tokens of each request since the last look."""
+        """The document and the tokens of each request since the last call."""
         lines = self.log.read_text("utf-8").splitlines() if self.log.exists() else []
         new, self._n_lines = lines[self._n_lines :], len(lines)
         found = []
@@ -177,29 +177,29 @@ class Ledger:
 
 
 def checked(storage: Storage) -> Audit:
-    """The audit of a folder that must be in order."""
+    """The audit of a folder, which must find no problems."""
     found = audit(storage)
     assert found.problems == []
     assert found.n_accepted + found.n_rejected + found.n_to_do == found.n_input
     return found
 
 
-def check_complete(storage: Storage, n_documents: int, refused: dict[str, str] | None = None) -> None:
-    """Nothing lost, nothing twice, every rewrite the words of its own document.
+def check_complete(storage: Storage, n_documents: int, rejected: dict[str, str] | None = None) -> None:
+    """Check that nothing is lost or duplicated, and that every rewrite has the words of its own document.
 
-    `refused` are documents, by id, that were refused for a reason.
+    `rejected` maps the ids of rejected documents to their reject reasons.
     """
-    refused = refused or {}
+    rejected = rejected or {}
     found = checked(storage)
     assert found.notes == []
-    n_rejected = 2 + len(refused)
+    n_rejected = 2 + len(rejected)
     assert (found.n_accepted, found.n_rejected, found.n_to_do) == (n_documents + 2 - n_rejected, n_rejected, 0)
     rows = [row for table in read_rewrites(storage) for row in table.to_pylist()]
-    assert [row["document_id"] for row in rows] == [f"d{i}" for i in range(n_documents) if f"d{i}" not in refused]
+    assert [row["document_id"] for row in rows] == [f"d{i}" for i in range(n_documents) if f"d{i}" not in rejected]
     for row in rows:
         assert sorted(row["text"].replace(".", " ").split()) == sorted(row["source_text"].replace(".", " ").split())
     rejects = [row for table in read_rejects(storage, ["document_id", "reason"]) for row in table.to_pylist()]
-    expected = {**refused, "d0": "duplicate_id", "empty": "empty_text"}
+    expected = {**rejected, "d0": "duplicate_id", "empty": "empty_text"}
     assert {row["document_id"]: row["reason"] for row in rejects} == expected
     assert all(commit["n_records"] for commit in read_commits(storage).values())
 

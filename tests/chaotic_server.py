@@ -1,4 +1,4 @@
-"""A server on loopback that speaks the OpenAI API, answers with a script, and has every fault that servers have."""
+"""A loopback server with the OpenAI API that gives scripted answers and has every fault that servers have."""
 
 import contextlib
 import json
@@ -14,9 +14,9 @@ from rephrase.records import Prompt
 
 
 class ChaoticServer:
-    """Of its answers, `share` have a fault. `too_long` stands in prompts that it refuses, `poison` in some it fails on.
+    """A `share` of its answers is faulty. It refuses prompts that contain `too_long` and fails on those with `poison`.
 
-    It can be stopped, and started again on the same port.
+    It can be stopped and restarted on the same port.
     """
 
     FAULTS = ("500", "503", "429", "hang", "cut", "nothing", "closed")

@@ -29,7 +29,7 @@ def main(out: Path, arguments: list[str]) -> None:
     )
 
     def lose_a_node() -> None:
-        # Each node has room for one part: when two are under way, one of them is there.
+        # Each node has room for one part: when two are in progress, one of them is there.
         while len({path.parent for path in out.glob("journal/*/*.json")}) < 2:
             time.sleep(0.02)
         cluster.remove_node(second, allow_graceful=False)

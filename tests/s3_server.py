@@ -1,7 +1,7 @@
-"""An S3 server on loopback (moto's), with the faults that a real one has.
+"""A loopback S3 server (moto), with the faults that a real one has.
 
-It is a process of its own: vLLM looks at every name of every module when it loads a model, and those of Flask, on which
-moto rests, raise when they are looked at outside a request.
+It runs in its own process: vLLM reads every attribute of every module when it loads a model, and those of Flask, which
+moto uses, raise when read outside a request.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class S3Server:
-    """`share_busy` of the requests are answered 503, and each PUT takes `put_s` longer."""
+    """A share `share_busy` of the requests is answered with 503, and each PUT takes `put_s` longer."""
 
     def __init__(self) -> None:
         self.environment: dict[str, str] = {}
@@ -87,7 +87,7 @@ def _serve(server: S3Server) -> None:
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """A server with an empty bucket; the environment variables by which a user would name it are set."""
+    """A server with an empty bucket; the environment variables that point a client to it are set."""
     server = S3Server()
     process = _CONTEXT.Process(target=_serve, args=(server,), daemon=True)
     process.start()

@@ -1,4 +1,4 @@
-"""Small stand-ins for the models, for tests that are about everything else."""
+"""Small fakes of the models, for tests of everything else."""
 
 import asyncio
 import re
@@ -12,29 +12,29 @@ from rephrase.records import Check, Chunk, Completion, Prompt, Sampling, Verdict
 
 
 class WordTokenizer:
-    """Tokens are words and single other signs."""
+    """Tokens are words and single other characters."""
 
     def token_starts(self, text: str) -> list[int]:
         return [match.start() for match in re.finditer(r"\w+|[^\w\s]", text)]
 
 
 def passage(prompt: Prompt) -> str:
-    """The text of a prompt without its border."""
+    """The passage of a prompt without its delimiters."""
     return re.sub(r"^<text id=\w+>\n|\n</text>$", "", prompt.user)
 
 
 def shout(prompt: Prompt, sampling: Sampling) -> str:
-    """A rewrite that no check of form objects to and that names its source: the words of the passage, in capitals."""
+    """A rewrite that passes the checks of form and identifies its source: the words of the passage, in capitals."""
     return passage(prompt).upper().rstrip(".") + "."
 
 
 def reverse(prompt: Prompt, sampling: Sampling) -> str:
-    """The words of the passage from last to first: all of them, and no copy."""
+    """The words of the passage in reverse order: complete, but not a copy."""
     return " ".join(reversed(re.findall(r"\w+", passage(prompt)))) + "."
 
 
 class ScriptedEngine:
-    """Answers with what `script` makes of a prompt, after `delay_s`."""
+    """Answers a prompt with the result of `script`, after `delay_s`."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class ScriptedEngine:
 
 
 class BagOfWords:
-    """Vectors of word counts: the same words, in whatever case, make the same vector."""
+    """Vectors of word counts: the same words, in any case, give the same vector."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         vectors = np.zeros((len(texts), 512), dtype=np.float32)
@@ -89,7 +89,7 @@ class BagOfWords:
 
 
 def lenient(path: str | None = None) -> Calibration:
-    """Weights that find every rewrite faithful, however it was scripted."""
+    """A calibration that accepts every rewrite as faithful, however it was scripted."""
     models = [
         Model(kind=kind, tiers=(), features=(), intercept=5.0, trees=(), threshold=0.5)
         for kind in ("knowledge", "math", "translation")

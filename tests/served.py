@@ -31,7 +31,7 @@ def wait_for(found: Callable[[], Any], timeout_s: float = 120) -> Any:
     """The first true value of `found()`."""
     deadline = time.monotonic() + timeout_s
     while not (value := found()):
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.2)
     return value
 
@@ -67,7 +67,7 @@ class Served:
                 with urllib.request.urlopen(request, timeout=60) as answer:
                     return json.loads(answer.read() or "null")
             except urllib.error.HTTPError as refusal:
-                # SQLite was locked by another request: the server asks to come again, as Prefect's own client does.
+                # SQLite was locked by another request: retry, as Prefect's own client does.
                 if refusal.code != 503:
                     raise
                 time.sleep(1)
@@ -81,7 +81,7 @@ class Served:
         return str(self.api(path, {"parameters": parameters})["id"])
 
     def runs(self, *states: str) -> list[Any]:
-        """In the order in which they started."""
+        """The runs in these states, in the order in which they started."""
         chosen = {"state": {"name": {"any_": list(states)}}}
         return list(self.api("/flow_runs/filter", {"sort": "START_TIME_ASC", "flow_runs": chosen}))
 
@@ -93,7 +93,7 @@ class Served:
         return wait_for(state)
 
     def of_run(self, kind: str, run: str) -> list[Any]:
-        """Its task_runs, artifacts or logs."""
+        """The task_runs, artifacts or logs of a run."""
         if kind == "logs":
             return list(self.api("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}}))
         return list(self.api(f"/{kind}/filter", {"flow_runs": {"id": {"any_": [run]}}}))

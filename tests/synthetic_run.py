@@ -1,4 +1,4 @@
-"""A run of any size by the real planner and the real writer, with made-up rewrites and verdicts."""
+"""A run of any size by the real planner and writer, with synthetic rewrites and verdicts."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ def documents(n: int, n_sentences: int = 8) -> Iterable[Row]:
 
 
 def write_run(out: Path, records: Iterable[Row], part_bytes: int = 20_000, n_variants: int = 1) -> Storage:
-    """Rewrite `records` into `out`; a part is made to last two seconds."""
+    """Write a run over `records` to `out`; its commits say that each part took two seconds."""
     out.mkdir(parents=True, exist_ok=True)
     corpus = out.parent / f"{out.name}-corpus.jsonl"
     with corpus.open("w", encoding="utf-8") as file:
@@ -93,7 +93,7 @@ def _commit(
 
 
 def _chunks(document: Document, variant: int) -> Iterable[ChunkRewrite]:
-    """Two chunks, each rewritten as its sentences from last to first."""
+    """Two chunks, each rewritten as its sentences in reverse order."""
     draw = random.Random(f"{document.id}/{variant}")
     middle = document.text.find(". ", len(document.text) // 2) + 2 or len(document.text)
     spans = [(0, middle), (middle, len(document.text))]

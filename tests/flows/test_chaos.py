@@ -74,7 +74,7 @@ def test_a_document_that_kills_the_engine_is_rejected_and_the_rest_continues(cor
     out = tmp_path / "out"
     code, stdout, err = command(corpus, out, folder=tmp_path, SCRIPTED_POISON="of document 10 says").wait()
     assert code == 0, err
-    check_complete(Storage(out), N_DOCUMENTS, refused={"d10": "engine_killed"})
+    check_complete(Storage(out), N_DOCUMENTS, rejected={"d10": "engine_killed"})
     assert 2 <= json.loads(stdout)["n_engine_restarts"] <= 5
     assert "the engine died (the scripted engine died) and is being restarted" in err
 
@@ -103,7 +103,7 @@ def test_servers_with_every_kind_of_fault(corpus, tmp_path):
             with contextlib.suppress(OSError):
                 server.stop()
     assert code == 0, err
-    check_complete(Storage(out), N_DOCUMENTS, refused={"d20": "prompt_too_long"})
+    check_complete(Storage(out), N_DOCUMENTS, rejected={"d20": "prompt_too_long"})
     faults = servers[0].faults + servers[1].faults
     assert set(ChaoticServer.FAULTS) <= set(faults)
 

@@ -1,9 +1,9 @@
-"""A chain that is taken up again asks nothing twice, and what its memory lost it asks again."""
+"""A resumed chain repeats no cached request, and generates again what the cache has lost."""
 
 import pytest
 from scripted import ScriptedEngine
 
-from rephrase import completion_cache as memory
+from rephrase import completion_cache
 from rephrase.completion_cache import CompletionCache
 from rephrase.dataset.journal import Journal
 from rephrase.records import Prompt, Sampling
@@ -26,26 +26,26 @@ def storage(tmp_path):
 async def session(storage, requests):
     journal, engine = Journal(storage, 0), ScriptedEngine()
     journal.read()
-    remembering = CompletionCache(engine, journal, (3, 1))
-    await remembering.load()
-    answers = [await remembering.complete(prompt(i), sampling(seed)) for i, seed in requests]
-    return answers, engine.prompts, remembering
+    cache = CompletionCache(engine, journal, (3, 1))
+    await cache.load()
+    answers = [await cache.complete(prompt(i), sampling(seed)) for i, seed in requests]
+    return answers, engine.prompts, cache
 
 
-async def test_what_was_answered_is_not_asked_again(storage, monkeypatch):
-    monkeypatch.setattr(memory, "SAVE_EVERY_S", 0)
+async def test_a_cached_request_is_not_sent_again(storage, monkeypatch):
+    monkeypatch.setattr(completion_cache, "SAVE_EVERY_S", 0)
     first, asked, _ = await session(storage, [(0, 0), (1, 0), (1, 1)])
     assert len(asked) == 3
-    again, asked, remembering = await session(storage, [(0, 0), (1, 0), (1, 1), (1, 2), (2, 0)])
+    again, asked, cache = await session(storage, [(0, 0), (1, 0), (1, 1), (1, 2), (2, 0)])
     assert again[:3] == first
     assert asked == [prompt(1), prompt(2)]
-    assert remembering.n_tokens_resumed == sum(answer.n_completion_tokens for answer in first)
+    assert cache.n_tokens_resumed == sum(answer.n_completion_tokens for answer in first)
 
 
-async def test_a_short_document_writes_nothing_and_another_variant_knows_nothing_of_it(storage, monkeypatch):
+async def test_a_short_document_saves_nothing_and_variants_do_not_share_a_cache(storage, monkeypatch):
     await session(storage, [(0, 0)])
     assert storage.names("journal/part-00000") == []
-    monkeypatch.setattr(memory, "SAVE_EVERY_S", 0)
+    monkeypatch.setattr(completion_cache, "SAVE_EVERY_S", 0)
     await session(storage, [(0, 0)])
     assert storage.names("journal/part-00000") == ["00000003-1.partial"]
     journal = Journal(storage, 0)
@@ -54,7 +54,7 @@ async def test_a_short_document_writes_nothing_and_another_variant_knows_nothing
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"a": {"text"', b"[]", b'{"a": {"words": 1}}', b'{"a": 3}'])
-async def test_a_torn_memory_is_as_none(storage, damage):
+async def test_a_corrupt_cache_is_ignored(storage, damage):
     storage.write("journal/part-00000/00000003-1.partial", damage)
     _, asked, _ = await session(storage, [(0, 0)])
     assert asked == [prompt(0)]

@@ -1,4 +1,4 @@
-"""A part is written once, whatever stops it in between, and in the order of the corpus, however its chains finish."""
+"""A part is written once, however often it is interrupted, and in corpus order, in whatever order its chains finish."""
 
 import dataclasses
 import json
@@ -58,7 +58,7 @@ EMPTY = Entry(rewrite=None, rejects=[], n_chunks=0, n_prompt_tokens=0, n_complet
 
 
 def by_variant(prompt, sampling):
-    """Another text for each style, so that variants differ."""
+    """A different text for each style, so that variants differ."""
     words = passage(prompt).split()
     return " ".join(random.Random(prompt.system.split("Rewrite the")[0]).sample(words, len(words)))
 
@@ -82,7 +82,7 @@ async def run(context):
     return await run_part(context.plan.parts[0], context)
 
 
-async def test_rows_come_in_the_order_of_the_corpus_and_all_is_accounted_for(tmp_path):
+async def test_rows_are_in_corpus_order_and_all_records_are_accounted_for(tmp_path):
     context = run_context(tmp_path, ScriptedEngine(by_variant, delay_s=0.001), texts=TEXTS, n_variants=2)
     context = dataclasses.replace(context, near_duplicates=lambda texts: {})
     commit = await run(context)
@@ -113,7 +113,7 @@ async def test_the_longest_chain_starts_first(tmp_path):
     assert "d3 word" in engine.prompts[0].user
 
 
-async def test_refused_chunks_are_among_the_rejects(tmp_path):
+async def test_rejected_chunks_are_among_the_rejects(tmp_path):
     async def check(chunk, completion, checks):
         if chunk.document_id == "d1":
             return Verdict(accepted=False, reason="dissimilar")
@@ -132,8 +132,8 @@ async def test_refused_chunks_are_among_the_rejects(tmp_path):
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-async def test_what_was_finished_before_a_stop_is_not_written_again(tmp_path_factory, data):
-    """Stop after any number of completions, any number of times: the result is that of a run without a stop."""
+async def test_work_finished_before_a_stop_is_not_repeated(tmp_path_factory, data):
+    """Stop after any number of completions, any number of times: the result equals that of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("part")
     generated: list[str] = []
 
@@ -164,7 +164,7 @@ async def test_what_was_finished_before_a_stop_is_not_written_again(tmp_path_fac
     assert [row["document_id"] for row in rewrites] == [f"d{i}" for i in range(6)]
     assert len(rejects) == 2
     assert [row["text"].replace("\n\n", " ").lower() for row in rewrites] == [text.lower() for text in TEXTS[:6]]
-    # Only chains that were under way, at most two at each stop, were generated twice.
+    # Only chains in progress, at most two at each stop, were generated twice.
     longest = max(generated.count(passage) for passage in generated)
     assert longest <= 4
 
@@ -185,7 +185,7 @@ async def test_a_torn_journal_entry_is_written_again(tmp_path, damage):
     assert [row["text"] for row in rows(context)[0]] == ["ONE.", "TWO."]
 
 
-async def test_the_next_part_may_be_read_when_all_chains_wait_in_line(tmp_path):
+async def test_the_next_part_may_be_read_once_all_chains_are_queued(tmp_path):
     context = run_context(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
     opened = context.scheduler.part_opened(0)
     assert not opened.is_set()
@@ -204,7 +204,7 @@ async def test_running_a_part_again_writes_the_same_rows(tmp_path):
     assert rows(context) == first
 
 
-async def test_a_variant_that_repeats_another_is_refused_as_a_whole(tmp_path):
+async def test_a_variant_that_repeats_another_is_rejected_as_a_whole(tmp_path):
     context = run_context(tmp_path, ScriptedEngine(), texts=[sentences(2, "d0")], n_variants=3)
     commit = await run(context)
     rewrites, rejects = rows(context)
@@ -244,7 +244,7 @@ async def test_foreign_mathematics_is_translated_and_then_made_into_a_note(tmp_p
     assert row["text"].replace("\n\n", " ").lower() == step["text"].replace("\n\n", " ").lower()
 
 
-async def test_a_translation_that_is_refused_ends_the_route(tmp_path):
+async def test_a_rejected_translation_ends_the_route(tmp_path):
     async def check(chunk, completion, checks):
         return Verdict(accepted=False, reason="wrong_language")
 
@@ -257,7 +257,7 @@ async def test_a_translation_that_is_refused_ends_the_route(tmp_path):
     assert {row["recipe"] for row in rejects} == {"translate"}
 
 
-async def test_code_passes_through_as_it_is(tmp_path):
+async def test_code_passes_through_unchanged(tmp_path):
     engine = ScriptedEngine()
     context = run_context(tmp_path, engine, texts=["def f(x):\n    return x\n", ""], domain=Domain.CODE)
     commit = await run(context)
@@ -269,7 +269,7 @@ async def test_code_passes_through_as_it_is(tmp_path):
     assert (commit["n_documents_accepted"], commit["n_documents_rejected"]) == (1, 1)
 
 
-async def test_a_target_ends_the_run_at_the_end_of_a_document_and_a_larger_one_goes_on(tmp_path):
+async def test_a_target_ends_the_run_at_the_end_of_a_document_and_a_larger_one_resumes_it(tmp_path):
     texts = [sentences(6, f"d{i}") for i in range(12)]
     generated = []
 
@@ -309,7 +309,7 @@ async def test_a_target_ends_the_run_at_the_end_of_a_document_and_a_larger_one_g
     assert not (tmp_path / "out" / "journal" / "part-00000").exists()
 
 
-async def test_a_commit_says_what_each_recipe_took_and_cost(tmp_path):
+async def test_a_commit_has_the_usage_and_cost_of_each_recipe(tmp_path):
     context = run_context(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
     prices = Prices(per_hour=3600, per_million_prompt_tokens=1e6, per_million_completion_tokens=2e6)
     commit = await run(dataclasses.replace(context, prices=prices))

@@ -1,4 +1,4 @@
-"""A document is a chain: each chunk sees the end of what was written, and a refused one is tried again."""
+"""A document is a chain: each prompt shows the end of the text so far, and a rejected chunk is retried."""
 
 import pytest
 from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
@@ -31,7 +31,7 @@ async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0, recipe=RECI
     return await rewrite_document(document, chunks, VARIANT, recipe, tools)
 
 
-async def test_each_prompt_carries_the_end_of_what_was_written():
+async def test_each_prompt_shows_the_end_of_the_text_so_far():
     engine = ScriptedEngine()
     await rewrite(engine, "First one. ", "Second one. ", "Third one.")
     assert [passage(prompt) for prompt in engine.prompts] == ["First one.", "Second one.", "Third one."]
@@ -46,7 +46,7 @@ async def refuse_second(chunk: Chunk, completion: Completion, checks) -> Verdict
     return Verdict(accepted=True, scores={"similarity": 0.9})
 
 
-async def test_a_refused_chunk_is_tried_again_with_another_seed_and_left_out():
+async def test_a_rejected_chunk_is_retried_with_another_seed_and_left_out():
     seeds = []
     engine = ScriptedEngine(lambda prompt, sampling: seeds.append(sampling.seed) or shout(prompt, sampling))
     result = await rewrite(engine, "One. ", "Two. ", "Three.", check=refuse_second)
@@ -71,7 +71,7 @@ async def test_a_refused_chunk_is_tried_again_with_another_seed_and_left_out():
     assert row["n_completion_tokens"] == 1 + 3 + 1
 
 
-async def test_the_source_may_stand_in_the_place_of_a_refused_chunk():
+async def test_the_source_may_replace_a_rejected_chunk():
     result = await rewrite(ScriptedEngine(), "One. ", "Two. ", "Three.", check=refuse_second, on_reject="keep")
     row = rewrite_row(result.document, [(result, RECIPE)], INFO)
     assert row["text"] == "ONE.\n\nTwo.\n\nTHREE."
@@ -82,14 +82,14 @@ async def test_the_source_may_stand_in_the_place_of_a_refused_chunk():
     assert [reject["reason"] for reject in reject_rows(result.document, result, RECIPE, INFO)] == ["dissimilar"]
 
 
-async def test_a_refused_chunk_may_end_its_document():
+async def test_a_rejected_chunk_may_end_its_document():
     engine = ScriptedEngine()
     result = await rewrite(engine, "One. ", "Two. ", "Three.", check=refuse_second, on_reject="document", n_retries=0)
     assert [part.verdict.accepted for part in result.chunks] == [True, False]
     assert [passage(prompt) for prompt in engine.prompts] == ["One.", "Two."]
 
 
-async def test_the_next_try_is_told_what_the_last_one_lost():
+async def test_the_next_prompt_names_what_the_last_attempt_lost():
     async def misses_the_year(chunk: Chunk, completion: Completion, checks) -> Verdict:
         if "1783" in completion.text:
             return Verdict(accepted=True)
@@ -109,7 +109,7 @@ async def test_the_next_try_is_told_what_the_last_one_lost():
     assert (result.chunks[0].text, result.chunks[0].n_attempts) == ("IN 1783.", 2)
 
 
-async def test_the_same_run_draws_the_same_seeds_and_another_run_others():
+async def test_the_same_run_draws_the_same_seeds_and_another_run_different_ones():
     def seeds_into(found):
         return ScriptedEngine(lambda prompt, sampling: found.append(sampling.seed) or "x")
 
@@ -125,7 +125,7 @@ async def test_the_same_run_draws_the_same_seeds_and_another_run_others():
     ("error", "reason"),
     [(PromptTooLongError("long"), "prompt_too_long"), (RequestRefusedError("no"), "request_refused")],
 )
-async def test_a_prompt_the_engine_refuses_is_a_reject_and_the_rest_goes_on(error, reason):
+async def test_a_prompt_the_engine_refuses_is_a_reject_and_the_rest_continues(error, reason):
     engine = ScriptedEngine(lambda prompt, _: error if passage(prompt) == "Two." else passage(prompt).upper())
     result = await rewrite(engine, "One. ", "Two. ", "Three.")
     assert [part.verdict.reason for part in result.chunks] == [None, reason, None]
@@ -138,7 +138,7 @@ async def test_a_dead_engine_stops_the_document():
         await rewrite(engine, "One.")
 
 
-async def test_a_sentence_repeated_at_the_seam_is_removed_and_counted():
+async def test_a_sentence_repeated_at_the_boundary_is_removed_and_counted():
     answers = iter(["The war ended in autumn. Peace came at last.", "Peace came at last. Trade grew again."])
     result = await rewrite(ScriptedEngine(lambda *_: next(answers)), "One. ", "Two.")
     assert [part.text for part in result.chunks] == [
@@ -148,7 +148,7 @@ async def test_a_sentence_repeated_at_the_seam_is_removed_and_counted():
     assert [part.n_sentences_removed for part in result.chunks] == [0, 1]
 
 
-async def test_a_chunk_that_begins_the_text_anew_counts_as_refused():
+async def test_a_chunk_that_starts_the_text_over_is_rejected():
     answers = iter(["The war ended in autumn.", "In this article we look at the war.", "Then trade grew."])
     result = await rewrite(ScriptedEngine(lambda *_: next(answers)), "One. ", "Two.", n_retries=1)
     assert result.chunks[1].text == "Then trade grew."
@@ -156,7 +156,7 @@ async def test_a_chunk_that_begins_the_text_anew_counts_as_refused():
     assert result.chunks[1].verdict.reason == "restart"
 
 
-async def test_the_border_of_a_passage_is_not_part_of_a_rewrite():
+async def test_the_delimiters_of_a_passage_are_not_part_of_a_rewrite():
     result = await rewrite(ScriptedEngine(lambda prompt, _: prompt.user), "One.")
     assert result.chunks[0].text == "One."
 
@@ -171,14 +171,14 @@ async def test_formulas_are_masked_and_come_back_unchanged():
     assert result.chunks[0].text == "Es gilt $x^2$"
 
 
-async def test_a_lost_formula_is_tried_again_and_then_refused():
+async def test_a_lost_formula_is_retried_and_then_rejected():
     engine = ScriptedEngine(lambda *_: "nothing here.")
     result = await rewrite(engine, "holds $x^2$ here", recipe=MASKING)
     assert len(engine.prompts) == 3
     assert (result.chunks[0].verdict.reason, result.chunks[0].verdict.detail) == ("formula_lost", "formula lost: $x^2$")
 
 
-async def test_a_glossary_is_asked_for_between_chunks_and_carried_along():
+async def test_a_glossary_is_requested_between_chunks_and_carried_along():
     recipe = load_recipes()["translate"].model_copy(update={"mask_formulas": False})
 
     def answer(prompt, _):
@@ -194,4 +194,4 @@ async def test_a_glossary_is_asked_for_between_chunks_and_carried_along():
     assert len(engine.prompts) == 3
     assert "Use these terms: Satz = theorem; " in engine.prompts[2].system
     assert "Lüge" not in engine.prompts[2].system
-    assert result.chunks[0].n_prompt_tokens == 20  # the question counts
+    assert result.chunks[0].n_prompt_tokens == 20  # the glossary request counts

@@ -1,4 +1,4 @@
-"""Chunking loses nothing, keeps to its budget and does not cut what should stay whole."""
+"""Chunking is lossless, keeps to its budget and does not split protected spans."""
 
 import re
 import time
@@ -20,7 +20,7 @@ class Words:
 
 
 class Bytes:
-    """A tokenizer that, as byte-level ones do, may need several tokens for one character."""
+    """A tokenizer that may need several tokens for one character, as byte-level ones do."""
 
     def token_starts(self, text: str) -> list[int]:
         return [i for i, char in enumerate(text) for _ in char.encode("utf-8", "surrogatepass")]
@@ -75,7 +75,7 @@ def test_chunks_joined_are_the_document(text, max_tokens, tokenizer):
 
 @settings(max_examples=200, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=40), max_tokens=st.integers(8, 40))
-def test_no_cut_falls_inside_a_formula_code_or_table_row_that_fits(pieces, max_tokens):
+def test_no_split_falls_inside_a_formula_code_or_table_row_that_fits(pieces, max_tokens):
     text = "".join(pieces)
     tokenizer = Words()
     cuts = {chunk.end for chunk in chunk_document(Document(id="d", text=text, source="s"), tokenizer, max_tokens)}
@@ -119,7 +119,7 @@ def test_headings_are_preferred_and_open_a_chunk():
     assert chunks_of(text, 10) == ["# A\n\nOne two three four. Five six.\n\n", "# B\n\nSeven eight nine ten. Eleven."]
 
 
-def test_sentences_are_cut_in_chinese_and_russian_too():
+def test_sentences_are_split_in_chinese_and_russian_too():
     assert chunks_of("这是第一句话。这是第二句话。", 2, language="zh") == ["这是第一句话。", "这是第二句话。"]
     russian = "Это первое предложение. Вот второе предложение."
     assert chunks_of(russian, 4, language="ru") == ["Это первое предложение. ", "Вот второе предложение."]
@@ -138,7 +138,7 @@ def test_one_long_word_splits():
     assert [len(chunk) for chunk in chunks_of("x" * 100, 30, Bytes())] == [25, 25, 25, 25]
 
 
-def test_a_formula_over_the_budget_is_cut():
+def test_a_formula_over_the_budget_is_split():
     assert max(len(chunk.split()) for chunk in chunks_of("$" + "a + " * 50 + "b$", 20)) <= 20
 
 
@@ -146,7 +146,7 @@ def test_an_empty_document_has_no_chunks():
     assert chunks_of("", 10) == []
 
 
-def test_a_budget_of_nothing_is_refused():
+def test_a_budget_of_zero_is_rejected():
     with pytest.raises(ValueError, match="not 0"):
         chunks_of("text", 0)
 
@@ -156,7 +156,7 @@ def test_a_line_break_with_space_is_not_the_start_of_a_formula():
     assert [text[start:end] for start, end in protected_spans(text)] == ["\\[ a = b \\]", "\\(c\\)"]
 
 
-def test_openings_that_are_never_closed_cost_no_search_to_the_end():
+def test_unclosed_delimiters_cost_no_search_to_the_end():
     began = time.monotonic()
     protected_spans("\\[ x " * 60_000)
     assert time.monotonic() - began < 5  # it took a minute

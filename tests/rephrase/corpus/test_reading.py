@@ -1,4 +1,4 @@
-"""Every record of every file comes out once: as a document, or with the reason why it is none."""
+"""Every record of every file comes out once: as a document, or with the reason why it is not usable."""
 
 import gzip
 import json
@@ -48,14 +48,14 @@ def test_each_format_gives_the_same_documents(rows_file):
 
 
 @pytest.mark.parametrize("stop", [1, 7, 8, 49])
-def test_reading_goes_on_from_a_position(rows_file, stop):
+def test_reading_resumes_from_a_position(rows_file, stop):
     (file,), _ = list_inputs(str(rows_file))
     records = list(read_file(file, ReadOptions()))
     after = records[stop - 1][1]
     assert [record.id for record, _ in read_file(file, ReadOptions(), after)] == [row["id"] for row in ROWS[stop:]]
 
 
-def test_text_files_of_a_folder_in_order_and_the_others_named(tmp_path):
+def test_text_files_of_a_folder_are_in_order_and_others_are_named(tmp_path):
     (tmp_path / "sub").mkdir()
     for name in ["b.md", "a.txt", "sub/c.tex", "d.pdf"]:
         (tmp_path / name).write_text(f"text of {name}", encoding="utf-8")
@@ -67,7 +67,7 @@ def test_text_files_of_a_folder_in_order_and_the_others_named(tmp_path):
     assert len({d.id for d in documents}) == 3
 
 
-def test_ids_do_not_depend_on_where_the_corpus_lies(tmp_path):
+def test_ids_do_not_depend_on_the_location_of_the_corpus(tmp_path):
     for folder in ["x", "y"]:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n', encoding="utf-8")
@@ -94,7 +94,7 @@ BAD_LINES = {
 }
 
 
-def test_a_bad_line_is_refused_with_its_reason_and_the_rest_is_read(tmp_path):
+def test_a_bad_line_is_rejected_with_a_reason_and_the_rest_is_read(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_bytes(b"\n".join(BAD_LINES))
     records = read(path)
@@ -107,7 +107,7 @@ def test_a_bad_line_is_refused_with_its_reason_and_the_rest_is_read(tmp_path):
     assert "not \\xff UTF-8" in records[7].text
 
 
-def test_bad_bytes_and_nulls_in_parquet_are_refused(tmp_path):
+def test_bad_bytes_and_nulls_in_parquet_are_rejected(tmp_path):
     texts = pa.array([b"good", b"bad \xff", None, b"good again"], pa.binary())
     strings = pa.StringArray.from_buffers(4, texts.buffers()[1], texts.buffers()[2], texts.buffers()[0], 1)
     pq.write_table(pa.table({"text": strings}), tmp_path / "a.parquet")
@@ -116,13 +116,13 @@ def test_bad_bytes_and_nulls_in_parquet_are_refused(tmp_path):
     assert records[1].text == "bad \\xff"
 
 
-def test_a_text_file_that_is_not_utf8_is_refused(tmp_path):
+def test_a_text_file_that_is_not_utf8_is_rejected(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"caf\xe9")
     assert reasons(read(tmp_path)) == ["invalid_utf8"]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
-def test_a_file_that_is_cut_off_says_so_after_what_could_be_read(tmp_path, name):
+def test_a_truncated_file_is_reported_after_what_could_be_read(tmp_path, name):
     path = tmp_path / name
     noise = "".join(json.dumps({"text": f"{i * 7919 % 104729:x} " * 30}) + "\n" for i in range(5000)).encode()
     if name.endswith("gz"):
@@ -150,12 +150,12 @@ def test_fields_are_found_by_expression_and_lists_joined(tmp_path):
     assert document.metadata == {"meta": {"lang": "en", "key": 3}}
 
 
-def test_a_wrong_expression_is_refused_by_name():
+def test_an_invalid_expression_is_named():
     with pytest.raises(ValueError, match="--text-field 'a\\[' is neither a field name"):
         Fields(text="a[")
 
 
-def test_a_missing_source_and_a_folder_of_other_files_are_refused(tmp_path):
+def test_a_missing_source_and_a_folder_of_other_files_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing to read"):
         list_inputs(str(tmp_path / "none.jsonl"))
     (tmp_path / "a.pdf").write_text("x")
@@ -169,26 +169,26 @@ def test_a_file_of_several_compressed_members_is_read_whole(tmp_path, name, comp
     assert [document.text for document in read(tmp_path)] == ["one", "two"]
 
 
-def test_a_name_that_is_no_expression_is_a_field(tmp_path):
+def test_a_name_that_is_not_an_expression_is_a_field(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"my text": "x", "raw-id": 3.0}', encoding="utf-8")
     (document,) = read(tmp_path, ReadOptions(fields=Fields(text="my text", id="raw-id")))
     assert (document.text, document.id) == ("x", "3")
 
 
-def test_half_a_surrogate_pair_in_metadata_can_be_written(tmp_path):
+def test_a_lone_surrogate_in_metadata_can_be_written(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "x", "m": {"k": "\\ud800"}}', encoding="utf-8")
     (document,) = read(tmp_path, ReadOptions(fields=Fields(metadata=("m",))))
     json.dumps(document.metadata, ensure_ascii=False).encode()
 
 
-def test_values_that_python_cannot_hold_are_refused_and_the_rest_is_read(tmp_path):
+def test_values_that_python_cannot_represent_are_rejected_and_the_rest_is_read(tmp_path):
     far = pa.array([0, 2**62], pa.timestamp("us"))
     pq.write_table(pa.table({"text": ["a", "b"], "when": far}), tmp_path / "a.parquet")
     records = read(tmp_path, ReadOptions(fields=Fields(text="text || when")))
     assert reasons(records) == ["document", "bad_value"]
 
 
-def test_deeply_nested_json_is_refused(tmp_path):
+def test_deeply_nested_json_is_rejected(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"body": ' + "[" * 980 + "]" * 980 + '}\n{"text": "x"}', encoding="utf-8")
     assert reasons(read(tmp_path))[-1] == "document"
 
@@ -199,7 +199,7 @@ def test_a_broken_link_is_one_unreadable_file(tmp_path):
     assert reasons(read(tmp_path)) == ["document", "unreadable_file"]
 
 
-def test_a_glob_matches_folders_too_and_names_do_not_hold_the_way_to_it(tmp_path):
+def test_a_glob_matches_folders_too_and_names_are_relative_to_it(tmp_path):
     for name in ["x.parquet", "y.parquet"]:
         (tmp_path / name).mkdir()
         pq.write_table(pa.table({"text": [name]}), tmp_path / name / "part-0.parquet")

@@ -1,4 +1,4 @@
-"""What a sample says of a corpus is true of it, in every format."""
+"""Estimates from a sample are close to the true values of the corpus, in every format."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ N = 4000
 
 @pytest.fixture(scope="module")
 def records():
-    """Long and short ones by turns of 500, so that a look at the beginning alone would be wrong."""
+    """Alternating runs of 500 long and 500 short ones, so that the beginning alone is not representative."""
     generator = random.Random(0)
     return [
         {"text": " ".join(f"{generator.random():.6f}" for _ in range(100 if i // 500 % 2 else 12))} for i in range(N)
@@ -26,7 +26,7 @@ def records():
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet", "txt"])
-def test_the_number_of_records_and_of_characters_is_near(records, tmp_path, kind, monkeypatch):
+def test_the_numbers_of_records_and_characters_are_close(records, tmp_path, kind, monkeypatch):
     monkeypatch.setattr(corpus_sample, "WHOLE_BYTES", 10_000)
     n_files = 2
     for number in range(n_files):

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a dataset is found, named, and what the remedy says cures it."""
+"""Everything that is wrong with a dataset is found and named, and the remedy fixes it."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ def commit_second(storage):
 
 @pytest.fixture
 def storage(tmp_path):
-    """Three parts of two records; the first two are committed, and the second has a reject for a refused chunk."""
+    """Three parts of two records; the first two are committed, and the second has a reject for a rejected chunk."""
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("".join(json.dumps({"id": f"d{i}", "text": "ten bytes!"}) + "\n" for i in range(N)))
     storage = Storage(tmp_path / "out")
@@ -65,7 +65,7 @@ def storage(tmp_path):
     return storage
 
 
-def test_a_dataset_that_is_right_is_counted_and_what_is_to_do_is_no_fault(storage):
+def test_a_correct_dataset_is_counted_and_work_left_is_not_a_problem(storage):
     found = audit(storage)
     assert (found.problems, found.notes) == ([], [])
     assert (found.n_input, found.n_accepted, found.n_rejected, found.n_to_do) == (6, 3, 1, 2)
@@ -73,7 +73,7 @@ def test_a_dataset_that_is_right_is_counted_and_what_is_to_do_is_no_fault(storag
     assert found.n_bytes_read == sum(path.stat().st_size for path in storage_path(storage).rglob("*.parquet"))
 
 
-def test_a_part_in_which_a_target_was_reached_is_right_and_keeps_its_journal(storage):
+def test_a_part_in_which_a_target_was_reached_is_correct_and_keeps_its_journal(storage):
     commit_part(
         storage,
         2,
@@ -168,7 +168,7 @@ def edit(path, **values):
         ),
     ],
 )
-def test_what_is_wrong_is_named_and_the_remedy_cures_it(storage, harm, file, problem):
+def test_a_problem_is_named_and_the_remedy_fixes_it(storage, harm, file, problem):
     harm(storage_path(storage))
     found = audit(storage)
     assert any(finding.file == file and problem in finding.problem for finding in found.problems), found.problems
@@ -180,7 +180,7 @@ def test_what_is_wrong_is_named_and_the_remedy_cures_it(storage, harm, file, pro
     assert (audit(storage).problems, audit(storage).notes) == ([], [])
 
 
-def test_a_schema_that_is_not_ours_is_named(storage):
+def test_a_foreign_schema_is_named(storage):
     import hashlib
 
     out = storage_path(storage)
@@ -222,7 +222,7 @@ def test_a_file_that_belongs_to_nothing_is_named(storage, name, problem):
         "journal/part-00002/00000000-0.json",
     ],
 )
-def test_what_a_killed_run_leaves_is_a_note(storage, name):
+def test_leftovers_of_a_killed_run_are_notes(storage, name):
     storage.write(name, b"{")
     found = audit(storage)
     assert found.problems == []

@@ -1,4 +1,4 @@
-"""Files that come after a run was planned."""
+"""Files added after a run was planned."""
 
 import json
 
@@ -34,7 +34,7 @@ def extend(storage, plan, folder, part_bytes=None):
 
 
 def commit(storage, plan, part):
-    """As a run would: each document is a row, in the rewrites or in the rejects."""
+    """Commit as a run does: each document is a row in the rewrites or in the rejects."""
     rewrites, rejects = [], []
     for i, record in enumerate(PartReader(plan, ReadOptions()).read(part)):
         if not isinstance(record, Document):
@@ -63,7 +63,7 @@ def folder(tmp_path):
     n_committed=st.integers(0, 9),
     part_bytes=st.integers(1, 60),
 )
-def test_each_document_is_in_one_part_whatever_came_when_and_was_committed(
+def test_each_document_is_in_one_part_whatever_was_added_and_committed_when(
     tmp_path_factory, files, n_committed, part_bytes
 ):
     base = tmp_path_factory.mktemp("run")
@@ -74,7 +74,7 @@ def test_each_document_is_in_one_part_whatever_came_when_and_was_committed(
     save_plan(storage, plan)
     before = [plan]
     for number, ids in enumerate(files):
-        # Names that sort before and after what is there.
+        # Names that sort before and after the existing ones.
         write(folder / f"{'az'[number % 2]}{number}.jsonl", ids)
         for part in plan.parts[: n_committed - number]:
             commit(storage, plan, part)
@@ -113,7 +113,7 @@ def test_an_unchanged_folder_changes_nothing_and_a_changed_or_removed_file_is_na
         extend(storage, plan, folder)
 
 
-def test_without_being_asked_a_new_file_is_an_error_that_says_how_to_take_it(folder, tmp_path):
+def test_without_the_option_a_new_file_is_an_error_that_names_the_option(folder, tmp_path):
     write(folder / "a.jsonl", ["a"])
     plan = make_plan(str(folder), ReadOptions(), {})
     write(folder / "b.jsonl", ["b"])
@@ -121,7 +121,7 @@ def test_without_being_asked_a_new_file_is_an_error_that_says_how_to_take_it(fol
         require_same_run(plan, {}, list_inputs(str(folder))[0])
 
 
-def test_an_id_whose_record_was_no_document_is_free(folder, tmp_path):
+def test_an_id_whose_record_was_not_a_document_is_free(folder, tmp_path):
     storage = Storage(tmp_path / "out")
     (folder / "a.jsonl").write_text('{"id": "x", "text": ""}\n{"id": "y", "text": "y"}\n')
     plan = make_plan(str(folder), ReadOptions(), {})
@@ -132,7 +132,7 @@ def test_an_id_whose_record_was_no_document_is_free(folder, tmp_path):
         assert list(earlier_ids(storage, plan, ReadOptions())) == ["y"]
 
 
-def test_new_files_without_any_document_are_taken_and_counted(folder, tmp_path):
+def test_new_files_without_any_document_are_added_and_counted(folder, tmp_path):
     storage = Storage(tmp_path / "out")
     write(folder / "a.jsonl", ["a"])
     plan = make_plan(str(folder), ReadOptions(), {})
@@ -145,7 +145,7 @@ def test_new_files_without_any_document_are_taken_and_counted(folder, tmp_path):
     assert extend(storage, plan, folder) is plan
 
 
-def test_a_document_of_a_part_still_to_do_that_changed_stops_the_planning(folder, tmp_path):
+def test_a_changed_document_of_a_part_still_to_do_stops_the_planning(folder, tmp_path):
     storage = Storage(tmp_path / "out")
     write(folder / "a.jsonl", ["a"])
     plan = make_plan(str(folder), ReadOptions(), {})

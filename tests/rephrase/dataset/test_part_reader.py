@@ -1,4 +1,4 @@
-"""Parts read one after the other are those of the plan, whatever the format and the order."""
+"""The parts read are those of the plan, whatever the format and the order of reading."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def test_parts_in_order_open_each_file_once(plan, monkeypatch):
     assert len(plan.parts) > 5
     read = [record.id for part in plan.parts for record in reader.read(part)]
     assert read == [row["id"] for row in RECORDS]
-    # The first part of the second file opens it anew when it begins there.
+    # If a part begins at the start of the second file, it opens that file again.
     assert len(opened) <= 3
 
 

@@ -1,4 +1,4 @@
-"""The plan cuts a corpus into parts that hold every record once, and knows when a corpus is another."""
+"""The plan splits a corpus into parts with every record once, and detects when the corpus has changed."""
 
 import gzip
 import json
@@ -32,7 +32,7 @@ def write(path, records):
     part_bytes=st.integers(1, 120),
     limit=st.none() | st.integers(1, 20),
 )
-def test_the_parts_hold_each_record_once_and_in_order(tmp_path_factory, files, part_bytes, limit):
+def test_the_parts_contain_each_record_once_and_in_order(tmp_path_factory, files, part_bytes, limit):
     folder = tmp_path_factory.mktemp("corpus")
     records = []
     for number, file in enumerate(files):
@@ -66,7 +66,7 @@ def test_the_parts_hold_each_record_once_and_in_order(tmp_path_factory, files, p
             seen.add(row["id"])
 
 
-def test_a_corpus_without_the_text_field_is_refused_with_the_fields_it_has(tmp_path):
+def test_a_corpus_without_the_text_field_is_an_error_that_lists_its_fields(tmp_path):
     write(tmp_path / "a.jsonl", [{"body": "x"}, {"body": "y"}])
     with pytest.raises(ValueError, match=r"none of the 2 records.*missing_text 2.*fields: body.*--text-field"):
         make_plan(str(tmp_path), ReadOptions(), {})
@@ -78,11 +78,11 @@ def plan(tmp_path):
     return make_plan(str(tmp_path), ReadOptions(), {"seed": 0, "recipe": "rephrase"})
 
 
-def test_the_same_run_goes_on(plan):
+def test_the_same_run_may_resume(plan):
     require_same_run(plan, plan.config, plan.inputs)
 
 
-def test_another_configuration_is_named(plan):
+def test_a_changed_configuration_is_named(plan):
     with pytest.raises(PlanMismatchError, match="seed was 0 and is now 1"):
         require_same_run(plan, {**plan.config, "seed": 1}, plan.inputs)
 
@@ -96,7 +96,7 @@ def test_changed_inputs_are_named(plan, tmp_path):
         require_same_run(plan, plan.config, [])
 
 
-def test_a_plan_of_another_version_is_refused(plan, tmp_path):
+def test_a_plan_of_another_version_is_an_error(plan, tmp_path):
     storage = Storage(tmp_path / "out")
     save_plan(storage, plan)
     storage.write_json("plan.json", {**storage.read_json("plan.json"), "plan_version": 99})
@@ -120,7 +120,7 @@ def test_an_input_that_changes_under_a_run_stops_it(tmp_path):
         PartReader(plan, ReadOptions()).read(plan.parts[0])
 
 
-def test_a_read_error_that_the_plan_did_not_see_stops_the_part(tmp_path, monkeypatch):
+def test_a_read_error_that_is_not_in_the_plan_stops_the_part(tmp_path, monkeypatch):
     write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "two"}])
     write(tmp_path / "b.jsonl", [{"text": "three"}])
     plan = make_plan(str(tmp_path), ReadOptions(), {})
@@ -134,7 +134,7 @@ def test_a_read_error_that_the_plan_did_not_see_stops_the_part(tmp_path, monkeyp
         PartReader(plan, ReadOptions()).read(plan.parts[0])
 
 
-def test_a_file_that_is_cut_off_is_counted_with_a_limit(tmp_path):
+def test_a_truncated_file_is_counted_with_a_limit(tmp_path):
     lines = "".join(json.dumps({"text": f"{i * 7919 % 104729:x} " * 30}) + "\n" for i in range(3000)).encode()
     packed = gzip.compress(lines)
     (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])

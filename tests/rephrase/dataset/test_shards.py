@@ -1,4 +1,4 @@
-"""What is committed can be read by everybody; what is not committed is not there."""
+"""Committed parts are readable by every common library; uncommitted ones are not visible."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ def test_an_empty_part_has_a_commit_and_no_files(out):
     assert list(out.rglob("*.parquet")) == []
 
 
-def test_a_part_without_its_commit_is_not_there(out):
+def test_a_part_without_its_commit_is_not_visible(out):
     (out / "commits" / "part-00000.json").unlink()
     assert sum(table.num_rows for table in read_rewrites(Storage(out))) == 0
     assert sum(table.num_rows for table in read_rejects(Storage(out))) == 0
@@ -112,7 +112,7 @@ def test_only_one_run_writes_to_a_folder(out):
         pass
 
 
-def test_another_filesystem_holds_the_same():
+def test_another_filesystem_gets_the_same_files():
     storage = Storage("memory://bucket/out")
     commit_part(storage, 0, [REWRITE], [REJECT], n_records=1)
     assert [table.num_rows for table in read_rewrites(storage)] == [1]
@@ -121,7 +121,7 @@ def test_another_filesystem_holds_the_same():
     assert read_commits(storage) == {}
 
 
-def test_a_crash_while_a_part_is_committed_anew_leaves_it_uncommitted(out, monkeypatch):
+def test_a_crash_while_a_part_is_committed_again_leaves_it_uncommitted(out, monkeypatch):
     monkeypatch.setattr(
         "rephrase.dataset.shards.parquet_bytes", lambda *_: (_ for _ in ()).throw(OSError("no space left"))
     )
@@ -130,7 +130,7 @@ def test_a_crash_while_a_part_is_committed_anew_leaves_it_uncommitted(out, monke
     assert sorted(read_commits(Storage(out))) == [1]
 
 
-def test_commits_that_are_known_are_not_read_again_unless_their_part_was_not_done(tmp_path, monkeypatch):
+def test_known_commits_are_not_read_again_unless_their_part_is_incomplete(tmp_path, monkeypatch):
     storage = Storage(tmp_path)
     for index, n_left in enumerate([0, 3, 0]):
         commit_part(storage, index, [], [], n_records_left=n_left)

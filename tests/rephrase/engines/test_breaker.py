@@ -1,4 +1,4 @@
-"""The states of a circuit breaker, on a clock of its own."""
+"""The states of a circuit breaker, on a fake clock."""
 
 import pytest
 
@@ -40,14 +40,14 @@ def test_it_opens_lets_one_trial_through_and_closes_on_an_answer(clock):
     clock.now_s += breaker.wait_s
     assert breaker.wait_s == 0
     breaker.begin()
-    assert breaker.wait_s > 0  # a second one waits for the trial
+    assert breaker.wait_s > 0  # a second request waits for the trial
     breaker.succeeded()
     assert breaker.wait_s == 0
     assert not breaker.is_open
     assert breaker.last_fault == "500"
 
 
-def test_each_failed_trial_doubles_the_rest_up_to_a_limit(clock):
+def test_each_failed_trial_doubles_the_cooldown_up_to_a_limit(clock):
     breaker = Breaker(clock)
     fail(breaker, MAX_FAULTS)
     rests = []
@@ -59,7 +59,7 @@ def test_each_failed_trial_doubles_the_rest_up_to_a_limit(clock):
         assert 0.75 <= rest_s / min(MAX_COOLDOWN_S, FIRST_COOLDOWN_S * 2**i) <= 1.25
 
 
-def test_a_trial_nobody_waited_for_makes_room_for_another(clock):
+def test_a_cancelled_trial_permits_another(clock):
     breaker = Breaker(clock)
     fail(breaker, MAX_FAULTS)
     clock.now_s += breaker.wait_s
@@ -69,7 +69,7 @@ def test_a_trial_nobody_waited_for_makes_room_for_another(clock):
     assert breaker.is_open
 
 
-def test_a_demanded_pause_is_kept_without_opening_it(clock):
+def test_a_requested_pause_is_kept_without_opening_it(clock):
     breaker = Breaker(clock)
     breaker.cool_down(7)
     breaker.cool_down(3)

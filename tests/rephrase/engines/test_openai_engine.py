@@ -1,4 +1,4 @@
-"""The openai engine against a server on loopback that misbehaves in every way servers do."""
+"""The openai engine against a loopback server that misbehaves in every way servers do."""
 
 import asyncio
 import contextlib
@@ -122,16 +122,16 @@ async def test_the_request_carries_the_sampling_and_the_answer_is_kept(serve, mo
 @pytest.mark.parametrize(
     "bad", [(500, "{}"), (429, "{}"), (503, "busy"), (200, '{"choices": [{"mes'), (200, "{}"), (200, "null")]
 )
-async def test_a_passing_fault_is_tried_again(serve, bad):
+async def test_a_transient_fault_is_retried(serve, bad):
     server = serve(bad, bad, GOOD)
     engine = await asyncio.to_thread(OpenAIEngine, [server.url])
     assert (await engine.complete(PROMPT, SAMPLING)).n_completion_tokens == 3
     assert len(server.requests) == 3
-    # A server that is asked for too much gets fewer requests at once.
+    # An overloaded server gets fewer concurrent requests.
     assert engine.load().n_overloads == 2 * (bad[0] in (429, 503))
 
 
-async def test_a_server_that_hangs_is_given_up(serve):
+async def test_a_server_that_hangs_is_abandoned(serve):
     server = serve(GOOD, delay_s=5)
     engine = await asyncio.to_thread(OpenAIEngine, [server.url], timeout_s=0.2, give_up_after_s=1)
     with pytest.raises(EngineError, match=r"no answer within 1 s from any endpoint: http://127.*APITimeoutError"):
@@ -148,7 +148,7 @@ async def test_a_server_that_hangs_is_given_up(serve):
         ((401, '{"error": {"message": "key"}}'), EngineError),
     ],
 )
-async def test_a_lasting_fault_is_not_tried_again(serve, answer, expected):
+async def test_a_permanent_fault_is_not_retried(serve, answer, expected):
     server = serve(answer)
     engine = await asyncio.to_thread(OpenAIEngine, [server.url])
     with pytest.raises(expected):
@@ -182,7 +182,7 @@ async def test_the_load_is_that_of_all_endpoints_or_unknown(serve):
 
 
 @pytest.mark.parametrize("gone", [0, 1])
-async def test_one_endpoint_gone_leaves_the_other(serve, gone):
+async def test_with_one_endpoint_down_the_other_is_used(serve, gone):
     servers = [serve(GOOD), serve(GOOD)]
     engine = await asyncio.to_thread(OpenAIEngine, [server.url for server in servers])
     servers[gone].close()
@@ -191,7 +191,7 @@ async def test_one_endpoint_gone_leaves_the_other(serve, gone):
     assert len(servers[1 - gone].requests) == 12
 
 
-def test_a_model_that_is_not_served_is_refused_with_those_that_are(serve):
+def test_a_model_that_is_not_served_is_an_error_that_lists_those_that_are(serve):
     server = serve(GOOD, models=("a", "b"))
     with pytest.raises(ValueError, match=r"'c' is not served at .*; there is a, b"):
         OpenAIEngine([server.url], model="c")
@@ -201,13 +201,13 @@ def test_a_model_that_is_not_served_is_refused_with_those_that_are(serve):
         OpenAIEngine([])
 
 
-def test_an_endpoint_that_is_not_there_is_refused():
+def test_an_endpoint_that_does_not_exist_is_an_error():
     with pytest.raises(EngineError, match="no endpoint answers as"):
         OpenAIEngine(["http://127.0.0.1:9/v1"], give_up_after_s=0.5)
 
 
 class Fails:
-    """Answers, until it is told to fail; counts what it is asked."""
+    """Answers until it is set to fail; counts its requests."""
 
     def __init__(self, serve, fault=(500, "{}"), headers=()):
         self.fails, self.fault = False, fault
@@ -217,7 +217,7 @@ class Fails:
         return self.fault if self.fails else GOOD
 
 
-async def test_an_endpoint_that_fails_is_left_alone_tried_now_and_then_and_used_again(serve, monkeypatch):
+async def test_a_failing_endpoint_cools_down_gets_trials_and_is_used_again(serve, monkeypatch):
     for name in ("FIRST_COOLDOWN_S", "MAX_COOLDOWN_S"):
         monkeypatch.setattr(f"rephrase.engines.breaker.{name}", 0.5)
     bad, good = Fails(serve), Fails(serve)
@@ -234,7 +234,7 @@ async def test_an_endpoint_that_fails_is_left_alone_tried_now_and_then_and_used_
     assert len(bad.server.requests) > n_asked + 10
 
 
-async def test_a_server_that_names_a_pause_gets_it(serve):
+async def test_retry_after_is_respected(serve):
     limited = Fails(serve, fault=(429, "{}"), headers=[("Retry-After", "2")])
     limited.fails = True
     engine = await asyncio.to_thread(OpenAIEngine, [limited.server.url])

@@ -1,4 +1,4 @@
-"""What a vLLM server says of itself is understood, and what says nothing is not asked again."""
+"""The metrics of a vLLM server are parsed, and a server without metrics is not queried again."""
 
 import asyncio
 import threading
@@ -48,7 +48,7 @@ def test_a_page_of_metrics(page, expected):
 
 
 class Pages:
-    """Serves (status, text), which may be changed, and counts how often it was asked."""
+    """Serves (status, text), which tests may change, and counts the requests."""
 
     def __init__(self, status, text):
         self.status, self.text, self.paths = status, text, []
@@ -90,17 +90,17 @@ def serve(monkeypatch):
         pages.server.server_close()
 
 
-async def test_it_is_asked_beside_the_v1_path_and_followed(serve):
+async def test_metrics_are_read_outside_the_v1_path_and_followed(serve):
     pages, load = serve(200, METRICS)
     assert load.value is None
     assert await told(load) == LOAD
-    assert load.n_preemptions == 0  # whatever it counted before
+    assert load.n_preemptions == 0  # whatever the server counted before
     pages.text = METRICS.replace(" 30.0", " 2.0").replace(" 3.0", " 8.0")
     assert (await told(load)).n_running == 34
     assert load.n_preemptions == 5
     pages.status = 503
     assert await told(load) is None
-    pages.status, pages.text = 200, pages.text.replace(" 8.0", " 1.0")  # it was started anew
+    pages.status, pages.text = 200, pages.text.replace(" 8.0", " 1.0")  # the server was restarted
     assert (await told(load)).n_running == 34
     assert load.n_preemptions == 5
     assert pages.paths == ["/metrics"] * 4
@@ -108,7 +108,7 @@ async def test_it_is_asked_beside_the_v1_path_and_followed(serve):
 
 
 @pytest.mark.parametrize(("status", "text"), [(404, "not found"), (200, '{"data": []}'), (401, "who are you?")])
-async def test_a_server_that_does_not_tell_is_asked_once(serve, status, text):
+async def test_a_server_without_metrics_is_queried_once(serve, status, text):
     pages, load = serve(status, text)
     for _ in range(3):
         assert await told(load) is None
@@ -116,7 +116,7 @@ async def test_a_server_that_does_not_tell_is_asked_once(serve, status, text):
     await load.close()
 
 
-async def test_it_is_not_asked_again_at_once_nor_while_it_is_asked(serve, monkeypatch):
+async def test_it_is_not_queried_again_at_once_nor_during_a_query(serve, monkeypatch):
     monkeypatch.setattr(rephrase.engines.server_load, "REFRESH_S", 60.0)
     pages, load = serve(200, METRICS)
     for _ in range(5):
@@ -126,7 +126,7 @@ async def test_it_is_not_asked_again_at_once_nor_while_it_is_asked(serve, monkey
     await load.close()
 
 
-async def test_a_server_that_is_gone_says_nothing(serve):
+async def test_a_server_that_is_down_has_an_unknown_load(serve):
     load = ServerLoad("http://127.0.0.1:9/v1", "key")
     assert await told(load) is None
     await load.close()

@@ -1,4 +1,4 @@
-"""An engine that dies is started again; what kills it is found, and nothing else is lost."""
+"""An engine that dies is restarted; the request that kills it is found, and nothing else is lost."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=16, seed=7)
 
 
 class MortalEngine(ScriptedEngine):
-    """Dies, with all that it is working on, at each request that `kills`; then it answers nothing more."""
+    """Dies, with all its running requests, at each request for which `kills` is true; then it answers no more."""
 
     def __init__(self, kills):
         super().__init__(shout, delay_s=0.001, max_in_flight=1000)
@@ -69,7 +69,7 @@ def test_whatever_kills_it_is_refused_and_everything_else_answered(poison, n):
     asyncio.run(check())
 
 
-async def test_of_256_the_one_that_kills_is_found_in_ten_restarts():
+async def test_of_256_requests_the_one_that_kills_is_found_in_ten_restarts():
     engine = supervised(lambda text: text == "t77")
     answers = await complete_all(engine, [f"t{i}" for i in range(256)])
     assert [i for i, answer in enumerate(answers) if isinstance(answer, PoisonError)] == [77]
@@ -77,7 +77,7 @@ async def test_of_256_the_one_that_kills_is_found_in_ten_restarts():
     assert engine.n_restarts <= 10
 
 
-async def test_a_single_request_that_kills_is_refused_in_the_end_and_the_next_one_answered():
+async def test_a_single_request_that_kills_is_finally_refused_and_the_next_one_answered():
     engine = supervised(lambda text: text == "bad")
     (answer,) = await complete_all(engine, ["bad"])
     assert isinstance(answer, PoisonError)
@@ -86,7 +86,7 @@ async def test_a_single_request_that_kills_is_refused_in_the_end_and_the_next_on
     assert answer.text == "GOOD."
 
 
-async def test_an_engine_that_always_dies_is_given_up_and_no_request_is_blamed():
+async def test_an_engine_that_always_dies_is_abandoned_and_no_request_is_blamed():
     engine = supervised(lambda text: True)
     answers = await complete_all(engine, [f"t{i}" for i in range(100)])
     assert all(isinstance(answer, EngineError) for answer in answers)
@@ -95,7 +95,7 @@ async def test_an_engine_that_always_dies_is_given_up_and_no_request_is_blamed()
         await engine.complete(Prompt(system="s", user="later"), SAMPLING)
 
 
-async def test_an_engine_that_cannot_be_started_again_says_why():
+async def test_an_engine_that_cannot_be_restarted_reports_the_reason():
     engines = iter([MortalEngine(lambda text: True)])
 
     def open_engine():
@@ -107,7 +107,7 @@ async def test_an_engine_that_cannot_be_started_again_says_why():
     assert all("could not be restarted: no memory left" in str(answer) for answer in answers)
 
 
-async def test_an_engine_that_hangs_is_named_and_the_run_does_not_hang_with_it():
+async def test_an_engine_that_hangs_is_an_error_and_the_run_does_not_hang():
     engine = SupervisedEngine(lambda: ScriptedEngine(delay_s=3600), stall_s=0.3)
     answers = await asyncio.wait_for(complete_all(engine, ["a", "b"]), 5)
     assert all(isinstance(answer, EngineError) for answer in answers)
@@ -122,11 +122,11 @@ async def test_a_slow_engine_that_answers_now_and_then_does_not_hang():
             await engine.complete(Prompt(system="s", user="x"), SAMPLING)
 
     await one_after_another()
-    await asyncio.sleep(0.6)  # idle is not hanging
+    await asyncio.sleep(0.6)  # an idle engine does not hang
     await one_after_another()
 
 
-async def test_cancelled_requests_hold_nobody_up():
+async def test_cancelled_requests_block_no_others():
     rng = random.Random(0)
     engine = supervised(lambda text: text == "t5")
     tasks = [asyncio.create_task(engine.complete(Prompt(system="s", user=f"t{i}"), SAMPLING)) for i in range(20)]

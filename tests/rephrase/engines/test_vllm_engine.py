@@ -1,4 +1,4 @@
-"""The real model in the real vLLM, inside this process."""
+"""The real model in the real vLLM, in this process."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ async def test_many_completions_at_once_with_their_counts(engine):
     assert any(answer.finish_reason == "length" for answer in answers)
 
 
-async def test_it_says_how_many_run_and_how_many_wait(engine):
+async def test_it_reports_how_many_run_and_how_many_wait(engine):
     tasks = [asyncio.create_task(engine.complete(prompt(n), sampling(n, max_tokens=12 + 2 * n))) for n in range(20)]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     load = engine.load()
@@ -48,10 +48,10 @@ async def test_it_says_how_many_run_and_how_many_wait(engine):
     assert 0 < load.kv_cache_use < 1
     assert load.n_overloads == 0
     await asyncio.gather(*tasks)
-    assert engine.info.max_in_flight == 9  # one waits behind the eight
+    assert engine.info.max_in_flight == 9  # eight run and one waits
 
 
-async def test_the_seed_decides(engine):
+async def test_the_seed_determines_the_text(engine):
     first = await engine.complete(prompt(1), sampling(seed=5))
     again = await engine.complete(prompt(1), sampling(seed=5))
     other = await engine.complete(prompt(1), sampling(seed=6))
@@ -84,12 +84,12 @@ def test_info_names_model_and_revision(engine):
     assert starts == sorted(starts)
 
 
-def test_a_model_that_is_not_there_is_refused():
+def test_a_model_that_does_not_exist_is_an_error():
     with pytest.raises(ValueError, match="'/no/such/model'"):
         VLLMEngine("/no/such/model")
 
 
-async def test_it_says_how_probable_a_text_is_while_it_writes_others(engine):
+async def test_it_scores_a_text_while_it_generates_others(engine):
     source = "Text:\nThe capital of Peru is Lima.\n\nThe same in other words:\n"
     right, wrong, *written = await asyncio.gather(
         engine.logprobs(source, "Peru's capital is Lima."),

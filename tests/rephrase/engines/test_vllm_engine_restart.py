@@ -1,5 +1,5 @@
-"""The real vLLM in this process dies and is loaded again. Its death takes what engines of one process share, so this
-stands apart from the tests that keep one engine for them all."""
+"""The real vLLM in this process dies and is loaded again. Its death destroys state that engines of one process share,
+so this is separate from the tests that share one engine."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ def sampling(seed: int) -> Sampling:
     return Sampling(temperature=0.8, top_p=0.9, max_tokens=24, seed=seed)
 
 
-async def test_a_model_that_dies_is_loaded_again_and_a_request_that_kills_it_is_refused(monkeypatch):
+async def test_a_model_that_dies_is_reloaded_and_a_request_that_kills_it_is_refused(monkeypatch):
     from vllm.v1.engine.llm_engine import LLMEngine
 
     step, n_steps = LLMEngine.step, itertools.count()

@@ -1,4 +1,4 @@
-"""What is said twice at a seam is said once, and a second beginning is seen."""
+"""Repetition at a chunk boundary is removed, and a rewrite that starts over is detected."""
 
 import pytest
 
@@ -18,7 +18,7 @@ WRITTEN = "The treaty was signed in Paris. It ended a long war between the two p
         ("", None, 0),
     ],
 )
-def test_repeated_sentences_at_the_beginning_go(rewrite, expected, n_removed):
+def test_repeated_sentences_at_the_beginning_are_removed(rewrite, expected, n_removed):
     assert remove_overlap(WRITTEN, rewrite) == (rewrite if expected is None else expected, n_removed)
 
 
@@ -37,7 +37,7 @@ def test_nothing_is_repeated_before_anything_is_written():
         "The treaty was signed in Paris again.",
     ],
 )
-def test_a_second_beginning_is_seen(rewrite):
+def test_a_restart_is_detected(rewrite):
     assert find_restart(WRITTEN, rewrite)
     assert find_restart("", rewrite) is None
 
@@ -46,5 +46,5 @@ def test_a_second_beginning_is_seen(rewrite):
     "rewrite",
     ["Trade grew. In this article of the treaty it says so.", "The introduction of coins helped.", "", "Yes."],
 )
-def test_going_on_is_no_beginning(rewrite):
+def test_a_continuation_is_not_a_restart(rewrite):
     assert find_restart(WRITTEN, rewrite) is None

@@ -1,4 +1,4 @@
-"""What travels along from chunk to chunk."""
+"""The context carried from chunk to chunk."""
 
 import pytest
 from scripted import WordTokenizer
@@ -33,7 +33,7 @@ def test_the_tail_is_cut_at_a_sentence(text, max_tokens, expected):
         ("#hashtag is no heading", []),
     ],
 )
-def test_the_outline_holds_the_headings_in_force(text, expected):
+def test_the_outline_has_the_headings_in_force(text, expected):
     assert outline(text) == expected
 
 
@@ -42,7 +42,7 @@ def test_abbreviations_are_found_with_their_words():
     assert abbreviations(text) == ["mixture of experts (MoE)", "United Nations (UN)"]
 
 
-def test_the_context_is_what_the_prompt_does_not_show_otherwise():
+def test_the_context_is_what_the_prompt_does_not_contain_otherwise():
     source = "# Head\n\nSatz eins. Satz zwei."
     chunk = Chunk(document_id="d", index=1, start=19, end=len(source), text=source[19:], n_tokens=3)
     written = "A mixture of experts (MoE) routes. " + "Filler words stand here. " * 10 + "\n\n1. First.\n2. Second."

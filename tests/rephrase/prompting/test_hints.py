@@ -1,4 +1,4 @@
-"""The hint names what was wrong, and lets no order out of the document."""
+"""The hint names what was wrong, and lets no instruction from the document into the prompt."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ def test_sentences_are_never_quoted():
 
 
 @given(st.text(max_size=80))
-def test_no_fact_breaks_out_of_its_line_or_makes_a_mark(text):
+def test_no_fact_breaks_out_of_its_line_or_forms_a_delimiter(text):
     hint = make_hint(refused(discrepancy("name", source=(0, len(text)))), chunk(text))
     assert "\n" not in hint
     assert "<" not in hint

@@ -1,4 +1,4 @@
-"""Formulas come back as they were, wherever the model moves their marks."""
+"""Formulas come back unchanged, wherever the model moves their placeholders."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ def test_masking_and_restoring_gives_the_text(pieces):
     assert masked.restore(masked.text) == text
 
 
-def test_marks_may_move():
+def test_placeholders_may_move():
     masked = mask("first $a$, then $b$")
     assert masked.text == "first ⟦1⟧, then ⟦2⟧"
     assert masked.restore("⟦ 2 ⟧ after ⟦1⟧ and ⟦1⟧ again") == "$b$ after $a$ and $a$ again"
@@ -27,12 +27,12 @@ def test_marks_may_move():
 @pytest.mark.parametrize(
     ("text", "message"), [("only ⟦1⟧", r"formula lost: \$b\$"), ("⟦1⟧ ⟦2⟧ ⟦3⟧", "⟦3⟧ has no formula")]
 )
-def test_lost_and_made_up_marks_are_named(text, message):
+def test_lost_and_unknown_placeholders_are_named(text, message):
     with pytest.raises(PlaceholderError, match=message):
         mask("$a$ $b$").restore(text)
 
 
-def test_a_text_with_such_marks_of_its_own_is_left_alone():
+def test_a_text_that_already_has_placeholders_is_left_alone():
     masked = mask("a ⟦1⟧ of its own and $x$")
     assert masked.text == "a ⟦1⟧ of its own and $x$"
     assert masked.restore("⟦9⟧ anything") == "⟦9⟧ anything"

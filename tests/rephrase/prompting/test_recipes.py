@@ -1,4 +1,4 @@
-"""Recipes are data: what is wrong with one is said, and what is drawn from one is fair and repeatable."""
+"""Recipes are data: errors in one are reported, and variants are drawn evenly and reproducibly."""
 
 from collections import Counter
 from pathlib import Path
@@ -41,7 +41,7 @@ def render(text="The passage.", title=None, recipe=RECIPE, **context):
     return recipe.render(document, chunk, variant, Context(**context), text), delimiter(chunk)
 
 
-def test_a_prompt_holds_style_perspective_title_context_and_passage():
+def test_a_prompt_has_style_perspective_title_context_and_passage():
     prompt, word = render(
         "The passage.",
         "A title",
@@ -65,7 +65,7 @@ def test_a_prompt_holds_style_perspective_title_context_and_passage():
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_the_prompts_of_the_built_in_recipes_are_as_they_were_read_and_approved(name):
+def test_the_prompts_of_the_built_in_recipes_are_the_approved_ones(name):
     prompt, word = render(
         "The passage.", "A title", RECIPES[name], written="The end before.", glossary={"Satz": "theorem"}
     )
@@ -84,7 +84,7 @@ def test_a_document_that_looks_like_a_template_is_only_text():
     assert "{{ 7 * 7 }}" in render("{{ 7 * 7 }} {% raw %}")[0].user
 
 
-def test_no_document_can_know_its_border():
+def test_no_document_can_know_its_delimiter():
     assert render("One.")[1] != render("Two.")[1]
 
 
@@ -133,7 +133,7 @@ def test_a_recipe_file_adds_and_replaces(tmp_path):
         ('a = "A"', "", r"styles.*at least 1 item"),
     ],
 )
-def test_a_wrong_recipe_is_refused_with_place_and_reason(old, new, message):
+def test_an_invalid_recipe_is_an_error_with_line_and_reason(old, new, message):
     with pytest.raises(ValueError, match=rf"(?s)'mine.toml'.*{message}"):
         parse_recipe(TEXT.replace(old, new), "mine.toml")
 

@@ -1,4 +1,4 @@
-"""Domain and language choose the recipes, unless the user does."""
+"""Domain and language determine the recipes, unless the user chooses."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_routes(domain, language, detected, choice, expected):
     assert route_document(document, choice) == expected
 
 
-def test_a_choice_that_is_no_recipe_is_refused():
+def test_a_choice_that_is_not_a_recipe_is_an_error():
     recipes = load_recipes()
     for choice in ["auto", "none", "translate+learning_note"]:
         require_recipes(choice, recipes)
@@ -46,5 +46,5 @@ def test_a_choice_that_is_no_recipe_is_refused():
         (r"The sum $\alpha\beta\gamma$ is $\sum_{i} \frac{x_i}{y_i}$ for each of the trains.", "en"),
     ],
 )
-def test_languages_are_told_apart_and_formulas_do_not_count(text, language):
+def test_languages_are_distinguished_and_formulas_are_ignored(text, language):
     assert detect_language(text) == language

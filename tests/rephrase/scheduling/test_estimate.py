@@ -1,4 +1,4 @@
-"""An estimate of a corpus that is read as a whole is what a run then does."""
+"""The estimate of a corpus that is read as a whole matches what a run then does."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ def corpus(tmp_path):
     return path
 
 
-def reckon(corpus, **options):
+def estimate_of(corpus, **options):
     files, _ = list_inputs(str(corpus))
     return estimate(sample_corpus(files, ReadOptions()), RECIPES, "auto", WordTokenizer(), **options)
 
@@ -55,16 +55,16 @@ async def run(corpus, out, n_variants):
     return await run_part(plan.parts[0], run_context), engine
 
 
-async def test_documents_and_chunks_are_those_of_the_run_and_its_commits_teach_the_rest(corpus, tmp_path):
+async def test_documents_and_chunks_match_the_run_and_its_commits_give_the_rest(corpus, tmp_path):
     commit, engine = await run(corpus, tmp_path / "out", n_variants=2)
-    (route,) = reckon(corpus, n_variants=2).routes
+    (route,) = estimate_of(corpus, n_variants=2).routes
     assert (route.route, route.n_documents, route.n_chunks) == ("rephrase", 6, commit["n_chunks"])
     assert route.accepted_share is None
     lengths = [len(WordTokenizer().token_starts(prompt.system + " " + prompt.user)) for prompt in engine.prompts]
     assert route.n_prompt_tokens == pytest.approx(sum(lengths), rel=0.15)
     assert route.n_completion_tokens_at_most >= commit["n_completion_tokens"]
 
-    (known,) = reckon(corpus, n_variants=2, measured=measure_routes([commit])).routes
+    (known,) = estimate_of(corpus, n_variants=2, measured=measure_routes([commit])).routes
     assert known.accepted_share == commit["n_chunks_accepted"] / commit["n_chunks"]
     assert known.n_completion_tokens == pytest.approx(commit["n_completion_tokens"])
     assert known.n_prompt_tokens == pytest.approx(commit["n_prompt_tokens"])
@@ -74,8 +74,8 @@ async def test_documents_and_chunks_are_those_of_the_run_and_its_commits_teach_t
     )
 
 
-def test_records_that_are_no_documents_are_counted(corpus):
-    assert reckon(corpus).n_unreadable == 1
+def test_records_that_are_not_documents_are_counted(corpus):
+    assert estimate_of(corpus).n_unreadable == 1
 
 
 def test_a_route_of_two_recipes_has_the_chunks_of_both(tmp_path):
@@ -90,7 +90,7 @@ def test_a_route_of_two_recipes_has_the_chunks_of_both(tmp_path):
     assert both.n_source_tokens == one.n_source_tokens
 
 
-def test_time_is_work_over_speed_and_not_under_the_longest_chain():
+def test_time_is_work_over_speed_and_at_least_the_longest_chain():
     def found(n_documents, chain):
         total = n_documents * sum(chain)
         route = RouteEstimate(

@@ -1,4 +1,4 @@
-"""The order in which chains get the engine, how many at once, and what becomes of slots when something fails."""
+"""The order in which chains get the engine, how many at once, and that no slot leaks when something fails."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ SAMPLING = Sampling(temperature=0, top_p=1, max_tokens=8, seed=0)
 
 
 class Chain:
-    """Asks `n_chunks` times, one after the other, by its name; `checking_s` lies between two requests."""
+    """Sends `n_chunks` requests in sequence, with its name as prompt and `checking_s` between two of them."""
 
     def __init__(self, scheduler, name, n_chunks, *, due=None, checking_s=0.0, document=None):
         self.scheduler, self.name, self.n_chunks, self.checking_s = scheduler, name, n_chunks, checking_s
@@ -68,21 +68,21 @@ async def test_the_longest_chain_of_all_parts_goes_first():
     assert list(dict.fromkeys(names(engine))) == ["blocker", "c", "b", "a"]
 
 
-async def test_a_short_chain_of_an_old_part_is_not_passed_over_for_ever():
+async def test_a_short_chain_of_an_old_part_does_not_starve():
     engine = ScriptedEngine(max_in_flight=1)
     scheduler = Scheduler(engine)
     old = Chain(scheduler, "old", 1)
     later = [Chain(scheduler, f"later {i}", 5) for i in range(10)]
     await run(Chain(scheduler, "blocker", 1, due=0), old, *later)
-    # Each later chain is due 5 turns after the one before it, so only the first few can go before.
+    # Each later chain is due 5 rounds after the one before it, so only the first few can go first.
     assert names(engine).index("old") <= 11
 
 
-async def test_chains_under_way_go_before_those_that_would_begin():
+async def test_chains_in_progress_go_before_new_ones():
     engine = ScriptedEngine(max_in_flight=1, delay_s=0.001)
     scheduler = Scheduler(engine)
     await run(*[Chain(scheduler, name, 3, due=0) for name in "abc"])
-    # While a is checked, b begins; but then one of the two can always go on.
+    # While a is checked, b starts; from then on, one of the two can always continue.
     assert names(engine) == ["a", "b", "a", "b", "a", "b", "c", "c", "c"]
 
 
@@ -91,12 +91,12 @@ async def test_others_use_the_engine_while_one_waits_for_its_check():
     scheduler = Scheduler(engine)
     await run(*[Chain(scheduler, str(i), 4, checking_s=0.01) for i in range(8)])
     assert engine.most_running == 2
-    # One after the other, requests and checks would take twice that.
+    # In sequence, requests and checks would take twice as long.
     assert scheduler.engine_s < 8 * 4 * (0.01 + 0.01) / 2
     assert is_idle(scheduler)
 
 
-async def test_when_checks_are_slow_chains_do_not_pile_up_before_them():
+async def test_chains_do_not_pile_up_when_checks_are_slow():
     engine = ScriptedEngine(max_in_flight=2)
     scheduler = Scheduler(engine)
     most = 0
@@ -113,7 +113,7 @@ async def test_when_checks_are_slow_chains_do_not_pile_up_before_them():
     assert most == 4
 
 
-async def test_the_next_part_has_room_when_few_chains_are_left_to_begin():
+async def test_the_next_part_is_needed_when_few_chains_are_left_to_start():
     engine = ScriptedEngine(max_in_flight=2, delay_s=0.001)
     scheduler = Scheduler(engine)
     running = asyncio.create_task(run(*[Chain(scheduler, str(i), 1) for i in range(10)]))
@@ -134,8 +134,8 @@ async def test_the_next_part_has_room_when_few_chains_are_left_to_begin():
     cancelled=st.sets(st.integers(0, 19)),
     failing=st.sets(st.integers(0, 60)),
 )
-async def test_no_slot_is_lost_whatever_fails_and_whoever_goes(chains, n_slots, cancelled, failing):
-    """Every request is made at most once and never too many at a time; at the end the scheduler is as it began."""
+async def test_no_slot_leaks_on_failures_or_cancellations(chains, n_slots, cancelled, failing):
+    """Each request is sent at most once and never too many at a time; at the end the scheduler is idle."""
     n_asked = 0
 
     def script(prompt, sampling):
@@ -162,7 +162,7 @@ async def test_no_slot_is_lost_whatever_fails_and_whoever_goes(chains, n_slots, 
             assert isinstance(result, ValueError) or number in cancelled
 
 
-async def test_time_is_shared_among_the_requests_that_use_it():
+async def test_engine_time_is_divided_among_the_requests_in_flight():
     now = 0.0
     engine = ScriptedEngine(max_in_flight=2)
     scheduler = Scheduler(engine, clock=lambda: now)
@@ -186,7 +186,7 @@ async def test_time_is_shared_among_the_requests_that_use_it():
     assert (long.slot.engine_s, short.slot.engine_s) == (8.0, 2.0)
 
 
-async def test_closed_it_finishes_what_began_and_the_other_variants_of_its_document():
+async def test_when_closed_it_finishes_started_documents_with_all_their_variants():
     engine = ScriptedEngine(max_in_flight=1, delay_s=0.001)
     scheduler = Scheduler(engine)
     document = DocumentState()
@@ -206,7 +206,7 @@ async def test_closed_it_finishes_what_began_and_the_other_variants_of_its_docum
     assert is_idle(scheduler)
 
 
-async def test_it_closes_when_no_more_may_begin():
+async def test_it_closes_when_no_more_chains_may_start():
     engine = ScriptedEngine(max_in_flight=4)
     n_begun = 0
 
@@ -221,10 +221,10 @@ async def test_it_closes_when_no_more_may_begin():
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [type(None)] * 3 + [ChainNotStartedError] * 3
     assert scheduler.closed
-    await scheduler.wait_until_part_needed()  # nobody waits for a closed one
+    await scheduler.wait_until_part_needed()  # returns at once when closed
 
 
-async def test_an_engine_error_reaches_who_asked():
+async def test_an_engine_error_reaches_the_caller():
     scheduler = Scheduler(ScriptedEngine(lambda *_: EngineError("gone")))
     with pytest.raises(ExceptionGroup) as caught:
         await run(Chain(scheduler, "a", 1))

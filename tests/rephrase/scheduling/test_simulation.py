@@ -1,4 +1,4 @@
-"""The simulated engine keeps to its speed, and the scheduler on it to its promise."""
+"""The simulated engine keeps to its speed, and the scheduler comes close to its lower bound."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ def test_time_jumps():
     assert time.monotonic() - began < 1
 
 
-def test_who_waits_for_ever_is_told():
+def test_a_deadlock_is_an_error():
     async def main(loop):
         await loop.create_future()
 
@@ -29,7 +29,7 @@ def test_who_waits_for_ever_is_told():
         run_in_virtual_time(main)
 
 
-def test_the_speed_is_found_again():
+def test_the_fit_recovers_the_speed():
     speed = BatchSpeed(fixed_s=0.03, per_request_s=0.002)
     found = BatchSpeed.fit([(b, speed.tokens_per_s(b)) for b in (1, 4, 16, 32)])
     assert (found.fixed_s, found.per_request_s) == pytest.approx((0.03, 0.002))
@@ -38,8 +38,8 @@ def test_the_speed_is_found_again():
     assert fast.fixed_s / fast.per_request_s == pytest.approx(15)
 
 
-def test_a_request_takes_as_many_steps_as_tokens_in_whatever_company():
-    """By hand: 10 tokens alone take 5 steps, then another comes for 5 steps of double length, then 5 alone."""
+def test_a_request_takes_one_step_per_token_whatever_the_batch():
+    """By hand: 5 steps alone, then 5 steps of double length beside the second request, then 5 alone."""
     speed = BatchSpeed(fixed_s=0.0, per_request_s=1.0)
 
     async def main(loop):
@@ -63,22 +63,22 @@ def sampling(n_tokens):
     return Sampling(temperature=0, top_p=1, max_tokens=n_tokens, seed=0)
 
 
-def test_those_over_the_slots_wait_in_line():
+def test_requests_over_the_slots_wait_in_a_queue():
     result = simulate([[[10]] * 6], ALONE, n_slots=2)
     assert result.makespan_s == pytest.approx(30)
     assert (result.n_chunks, result.n_tokens, result.bound_s) == (6, 60, 30)
 
 
-def test_one_long_chain_among_short_ones_begins_first():
+def test_one_long_chain_among_short_ones_starts_first():
     chains = [[10]] * 140 + [[10] * 20]
     result = simulate([chains[i : i + 5] for i in range(0, len(chains), 5)], ALONE, n_slots=8)
     assert result.bound_s == 200
-    # Begun last, it would end at 175 + 200. It waits now and then for a place in the batch.
+    # Started last, it would end at 175 + 200. It waits now and then for a place in the batch.
     assert result.makespan_s <= 240
 
 
 @pytest.mark.parametrize("n_slots", [8, 32])
-def test_a_corpus_comes_near_what_no_schedule_can_beat(n_slots):
+def test_the_makespan_is_close_to_the_lower_bound(n_slots):
     generator = random.Random(0)
     chains = [[generator.randint(60, 220) for _ in range(generator.choice([1, 1, 2, 5, 10, 40]))] for _ in range(1000)]
     parts = [chains[i : i + 10] for i in range(0, len(chains), 10)]
@@ -86,8 +86,8 @@ def test_a_corpus_comes_near_what_no_schedule_can_beat(n_slots):
     assert 1 <= result.makespan_s / result.bound_s < 1.05
 
 
-def test_a_long_chain_does_not_wait_in_the_line_of_the_engine(monkeypatch):
-    """It takes as long as all others together, so each wait shows. With an eighth of the batch in line it is 1.1."""
+def test_a_long_chain_does_not_wait_in_the_queue_of_the_engine(monkeypatch):
+    """It takes as long as all others together, so each wait shows. With a queue of an eighth of the batch it is 1.1."""
     chains = [[100] * 60, *[[100] * 6] * 600]
     long = simulate([chains], ALONE, n_slots=64)
     assert long.bound_s == 6000

@@ -1,18 +1,18 @@
-"""A target is reached with little over."""
+"""A target is reached with little overshoot."""
 
 from rephrase.scheduling.target import Target
 
 
-def test_without_a_number_all_may_begin():
+def test_without_a_number_every_chain_may_start():
     assert Target().may_start_chain(10**9)
     assert not Target().reached
 
 
-def test_no_more_begins_than_will_probably_be_needed():
+def test_no_more_chains_start_than_will_probably_be_needed():
     target = Target(1000, expected_chunk_tokens=100)
     assert target.may_start_chain(9)
     assert not target.may_start_chain(10)
-    # It turns out that chunks bring 50 tokens each.
+    # Chunks turn out to give 50 tokens each.
     for _ in range(10):
         target.add_chunk(50)
     assert target.may_start_chain(8)
@@ -31,6 +31,6 @@ def test_it_counts_what_is_finished_over_all_parts_and_sessions():
     assert not target.reached
     target.set_part(1, 400)
     assert target.reached
-    target.set_part(0, 500)  # a variant was refused at the commit
+    target.set_part(0, 500)  # a variant was rejected at the commit
     assert target.n_finished == 900
     assert not target.reached

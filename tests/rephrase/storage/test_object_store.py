@@ -1,4 +1,4 @@
-"""An object store gives what a disk gives: reading, writing, and one run at a time on a folder."""
+"""An object store works like a disk: reading, writing, and one run at a time per folder."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def documents(source):
     return [record for file in list_inputs(source)[0] for record, _ in read_file(file, ReadOptions())]
 
 
-def test_every_format_reads_as_from_a_disk(server, tmp_path):
+def test_every_format_reads_as_from_a_local_disk(server, tmp_path):
     data = "".join(json.dumps(line) + "\n" for line in LINES).encode()
     folder = tmp_path / "in"
     folder.mkdir()
@@ -57,7 +57,7 @@ def test_every_format_reads_as_from_a_disk(server, tmp_path):
         (r.document_id if hasattr(r, "document_id") else r.id, r.text, r.source, r.record) for r in expected
     ]
     assert len(found) > 4 * len(LINES)
-    # From a position in the middle, as a part begins.
+    # From a position in the middle, where a part may begin.
     (file,) = list_inputs(f"s3://{BUCKET}/in/a.jsonl")[0]
     records = list(read_file(file, ReadOptions()))
     (rest, _), *_ = read_file(file, ReadOptions(), records[19][1])
@@ -67,7 +67,7 @@ def test_every_format_reads_as_from_a_disk(server, tmp_path):
     assert has_changed(file)
 
 
-def test_a_busy_store_is_asked_again_and_a_file_it_fails_on_is_not_taken_for_broken(server, storage, monkeypatch):
+def test_a_busy_store_is_retried_and_its_failures_do_not_mark_a_file_unreadable(server, storage, monkeypatch):
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     server.share_busy = 0.3
     journal = Journal(storage, 0)
@@ -87,7 +87,7 @@ def test_a_busy_store_is_asked_again_and_a_file_it_fails_on_is_not_taken_for_bro
         has_changed(file)
 
 
-def test_what_asking_again_does_not_change_is_said_at_once(server, storage):
+def test_errors_that_a_retry_does_not_change_are_raised_at_once(server, storage):
     began = time.monotonic()
     with pytest.raises(FileNotFoundError, match="bucket does not exist"):
         Storage("s3://no-such-bucket/out").write("plan.json", b"")
@@ -107,7 +107,7 @@ def test_one_lease_at_a_time_and_a_silent_one_is_taken_over(storage):
     with pytest.raises(OutputInUseError, match=rf"another run is writing .* process {os.getpid()} on"):
         Lease(storage, lease_s=0.6).acquire(heard.append)
     assert len(heard) == 1
-    # It no longer beats, as if its machine had lost the network.
+    # No more heartbeats, as if its machine had lost the network.
     first._ended.set()
     first._thread.join()
     second = Lease(storage, lease_s=0.6)
@@ -122,7 +122,7 @@ def test_one_lease_at_a_time_and_a_silent_one_is_taken_over(storage):
     assert storage.names("lease") == []
 
 
-def test_a_writer_whose_lease_is_gone_writes_nothing_more(storage, monkeypatch):
+def test_a_writer_that_lost_its_lease_writes_no_more(storage, monkeypatch):
     monkeypatch.setenv("PALIMPSEST_LEASE_S", "0.4")
     with locked(storage):
         storage.write("a", b"1")
@@ -134,7 +134,7 @@ def test_a_writer_whose_lease_is_gone_writes_nothing_more(storage, monkeypatch):
     assert storage.names("lease") == ["000002.json"]
 
 
-def test_of_many_that_want_a_folder_one_gets_it(storage):
+def test_of_many_competing_runs_one_gets_the_folder(storage):
     won, lost = [], []
 
     def want():
@@ -154,7 +154,7 @@ def test_of_many_that_want_a_folder_one_gets_it(storage):
     won[0].release()
 
 
-def test_the_lease_of_a_process_that_is_gone_is_not_waited_for(storage):
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(storage):
     process = multiprocessing.get_context("spawn").Process(target=_die_with_a_lease, args=(storage.url,))
     process.start()
     process.join()
