@@ -1,6 +1,6 @@
 """The wording and colours of results, shared by the terminal and the report.
 
-The colours are blue-green and vermilion, which colour-blind readers tell apart, on paper and ink; each has a shade for
+The colours are blue-green and vermilion, which colour-blind readers can distinguish; each has a shade for
 light pages, one for dark pages and one for terminals of either kind.
 """
 

@@ -1,7 +1,7 @@
-"""What version 0.1.0 wrote still opens, and goes on.
+"""Runs written by version 0.1.0 can still be read and resumed.
 
-`tests/fixtures/v0.1.0` holds a run that was killed in its second part (two parts committed, one with a journal, one not
-begun) and a training run on its shards that was stopped after its checkpoint of step 4. Scripted models wrote it.
+`tests/fixtures/v0.1.0` contains a killed run (two parts committed, one with a journal, one not started) and a training
+run on its shards that was stopped after the checkpoint of step 4. Scripted models wrote both.
 """
 
 import json
@@ -28,7 +28,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "v0.1.0"
 
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy to work in: the plan names its input by its path, and knows it by its time."""
+    """A working copy: the plan identifies its input by path and modification time."""
     folder = tmp_path / "v0.1.0"
     shutil.copytree(FIXTURE, folder)
     os.utime(folder / "corpus.jsonl", (1_700_000_000, 1_700_000_000))
@@ -55,7 +55,7 @@ def test_a_killed_run_is_read_checked_and_reported(old: Path) -> None:
 
 
 @pytest.mark.usefixtures("commands")
-def test_a_killed_run_goes_on(old: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes(old: Path, tmp_path: Path) -> None:
     before = {name: (old / "run" / name).read_bytes() for name in ("rewrites/part-00000.parquet", "plan.json")}
     command = Command(
         *("rephrase", "corpus.jsonl", "run", "--model", "model", "--recipes", "plain.toml", "--recipe", "plain"),
@@ -69,13 +69,13 @@ def test_a_killed_run_goes_on(old: Path, tmp_path: Path) -> None:
     summary = json.loads(out)
     assert (summary["n_accepted"], summary["n_rejected"], summary["n_to_do"]) == (12, 2, 0)
     assert summary["n_tokens_resumed"] > 0  # the chunk of the document that was in progress
-    asked = {line.split("\t")[0] for line in (tmp_path / "requests").read_text().splitlines()}
-    assert asked == {"5", "7", "8", "9", "10"}, "what was committed or in the journal is not generated again"
+    requested = {line.split("\t")[0] for line in (tmp_path / "requests").read_text().splitlines()}
+    assert requested == {"5", "7", "8", "9", "10"}, "what was committed or in the journal is not generated again"
     assert audit(Storage(old / "run")).problems == []
     assert before == {name: (old / "run" / name).read_bytes() for name in before}
 
 
-def test_a_stopped_training_run_goes_on(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_training_run_resumes(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def tiny(vocab_size: int = 0) -> ModelConfig:
         return ModelConfig(
             vocab_size=vocab_size,
