@@ -97,7 +97,7 @@ def test_filters_select_matching_pairs(page, report):
     assert "accepted" not in page.locator("#list").text_content()
     page.select_option("select[name=reason]", "truncated")
     assert entries(page).count() == sum(row["reason"] == "truncated" for row in rejects) > 0
-    assert "it was cut off before its end" in page.locator("#pair .verdict").inner_text()
+    assert "the rewrite was cut off before its end" in page.locator("#pair .verdict").inner_text()
     page.get_by_role("button", name="clear").click()
     page.fill("input[name=low]", "0.9")
     wait_for_fewer(page, written["n_shown"])
