@@ -195,7 +195,7 @@ def test_a_model_that_is_not_served_is_an_error_that_lists_those_that_are(serve)
     server = serve(GOOD, models=("a", "b"))
     with pytest.raises(ValueError, match=r"'c' is not served at .*; there is a, b"):
         OpenAIEngine([server.url], model="c")
-    with pytest.raises(ValueError, match="name one with --model: a, b"):
+    with pytest.raises(ValueError, match="choose one with --model: a, b"):
         OpenAIEngine([server.url])
     with pytest.raises(ValueError, match="at least one --endpoint"):
         OpenAIEngine([])

@@ -60,7 +60,7 @@ async def test_the_seed_determines_the_text(engine):
 
 
 async def test_a_prompt_over_the_context_is_refused_and_the_next_one_answered(engine):
-    with pytest.raises(PromptTooLongError, match="over the context of 1024"):
+    with pytest.raises(PromptTooLongError, match="exceed the context of 1024"):
         await engine.complete(Prompt(system="s", user="word " * 2000), sampling())
     assert (await engine.complete(prompt(1), sampling())).text
 
