@@ -61,7 +61,7 @@ def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
     """The last sentences of `text` that fit into `max_tokens`; if not even one fits, its last `max_tokens` tokens."""
     if not text or max_tokens == 0:
         return ""
-    # Tokens average far fewer than 32 characters, so the rest need not be tokenized.
+    # No token is longer than 32 characters, so the rest need not be tokenized.
     text = text[-max_tokens * 32 :]
     starts = tokenizer.token_starts(text)
     if len(starts) <= max_tokens:
