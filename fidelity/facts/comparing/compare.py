@@ -67,13 +67,14 @@ def compare_facts(source: str, rewrite: str, *, source_language: str = "en", mat
     `mathematics`, new numbers may be results of steps that the rewrite works out, and SymPy decides whether formulas
     are equal.
     """
-    pairing = Pairing.of(parse(source), parse(rewrite))
+    translated = _translated(source_language, rewrite)
+    pairing = Pairing.of(parse(source, source_language), parse(rewrite, "en" if translated else source_language))
     parts = [
         compare_steps(pairing),
         compare_formulas(pairing, symbolic=mathematics),
         compare_literals(pairing),
     ]
-    if _translated(source_language, rewrite):
+    if translated:
         parts.append(compare_translated_numbers(pairing, source_language))
     else:
         parts += [

@@ -20,9 +20,10 @@ _NO_WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The facts of one English text, except names, which depend on the text it is compared with."""
+    """The facts of one text, except names, which depend on the text it is compared with."""
 
     text: str
+    language: str  # ISO 639-1
     prose: str  # same length; formulas, code, addresses and commands are blanked
     words: tuple[Word, ...]
     sentences: tuple[Sentence, ...]
@@ -47,8 +48,8 @@ def blanked(text: str, spans: list[Span]) -> str:
 
 # A source is compared with all its variants and attempts within a short time.
 @lru_cache(maxsize=256)
-def parse(text: str) -> Parsed:
-    """Extract all facts of an English text."""
+def parse(text: str, language: str = "en") -> Parsed:
+    """Extract all facts of a text in a language, given by its ISO 639-1 code."""
     found_formulas, found_literals = formulas(text), literals(text)
     spans = [(formula.start, formula.end) for formula in found_formulas]
     spans += [(literal.start, literal.end) for literal in found_literals]
@@ -58,6 +59,7 @@ def parse(text: str) -> Parsed:
     dates = english_dates(prose)
     return Parsed(
         text=text,
+        language=language,
         prose=prose,
         words=tuple(all_words),
         sentences=tuple(sentences(prose, all_words)),
