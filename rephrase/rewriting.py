@@ -16,6 +16,7 @@ from rephrase.prompting.glossary import request_glossary
 from rephrase.prompting.hints import make_hint
 from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
 from rephrase.prompting.recipes import Recipe, delimiter
+from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
 from rephrase.records import Check, Chunk, ChunkRewrite, Completion, Document, Rewrite, Sampling, Variant, Verdict
 
 
@@ -116,9 +117,14 @@ async def rewrite_chunk(
         usage["n_prompt_tokens"] += completion.n_prompt_tokens
         usage["n_completion_tokens"] += completion.n_completion_tokens
         usage["n_cached_tokens"] += completion.n_cached_tokens
-        text, n_removed = remove_overlap(written, _without_delimiter(completion.text, chunk))
+        text, n_removed = "", 0
         try:
+            # First of all: neither the checks nor the prompts that follow may see what the model thinks.
+            answer = without_thought(completion.text, f"{masked.text}\n{written}")
+            text, n_removed = remove_overlap(written, _without_delimiter(answer, chunk))
             text = masked.restore(text)
+        except ThoughtCutOffError as error:
+            verdict = Verdict(accepted=False, reason="thought_cut_off", detail=str(error))
         except PlaceholderError as error:
             verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
         else:

@@ -4,6 +4,7 @@ The source makes a name or number that it contains far more probable, and a chan
 needed, and all rewrites of a source share the prefix.
 """
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -121,6 +122,9 @@ class CausalScorer:
             # In float32: bfloat16 is emulated on many CPUs and moves a token's log-probability by up to 0.1.
             dtype = torch.bfloat16 if device == "cuda" else torch.float32
             self._model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(device).eval()
+            special = set(self._tokenizer.all_special_ids)
+            started = self._tokenizer("a", add_special_tokens=True).input_ids
+            self._start_ids = list(itertools.takewhile(special.__contains__, started))
         except (OSError, ValueError) as error:
             raise ValueError(f"no language model could be loaded from {model!r}: {error}") from error
 
@@ -137,35 +141,48 @@ class CausalScorer:
     def _after(self, context: str, texts: dict[int, str]) -> dict[int, TokenLogprobs]:
         torch = self._torch
         device = self._model.device
-        ids = self._tokenizer(context, add_special_tokens=False).input_ids[-self._max_context_tokens :]
+        # What the model expects before any text, such as BOS, is in front even of a context that was cut.
+        ids = [*self._start_ids, *self._encode(context)[0][-self._max_context_tokens :]]
         head = torch.tensor([ids], device=device)
         read = self._model.model(head, use_cache=True)
         last = read.last_hidden_state[:, -1:]
-        encoded = {
-            i: self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True) for i, text in texts.items()
-        }
+        encoded = {i: self._encode(text) for i, text in texts.items()}
         found = {i: TokenLogprobs((), ()) for i in texts}
-        order = sorted((i for i in texts if encoded[i].input_ids), key=lambda i: len(encoded[i].input_ids))
+        order = sorted((i for i in texts if encoded[i][0]), key=lambda i: len(encoded[i][0]))
         while order:
-            longest = len(encoded[order[-1]].input_ids)
+            longest = len(encoded[order[-1]][0])
             size = max(1, min(len(order), self._batch_tokens // max(longest, 1)))
             batch, order = order[-size:], order[:-size]
             tail = torch.zeros((size, longest), dtype=torch.long, device=device)
             mask = torch.ones((size, len(ids) + longest), dtype=torch.long, device=device)
             for row, i in enumerate(batch):
-                n_tokens = len(encoded[i].input_ids)
-                tail[row, :n_tokens] = torch.tensor(encoded[i].input_ids)
+                n_tokens = len(encoded[i][0])
+                tail[row, :n_tokens] = torch.tensor(encoded[i][0])
                 mask[row, len(ids) + n_tokens :] = 0
             cache = _repeated(read.past_key_values, size)
             hidden = self._model.model(tail, past_key_values=cache, attention_mask=mask).last_hidden_state
             before = torch.cat([last.expand(size, -1, -1), hidden[:, :-1]], dim=1)
             for row, i in enumerate(batch):
-                targets = encoded[i].input_ids
+                targets, starts = encoded[i]
                 logits = self._model.lm_head(before[row, : len(targets)]).float()
                 chosen = logits[torch.arange(len(targets)), torch.tensor(targets)] - logits.logsumexp(-1)
-                starts = tuple(start for start, _ in encoded[i]["offset_mapping"])
-                found[i] = TokenLogprobs(starts, tuple(chosen.tolist()))
+                found[i] = TokenLogprobs(tuple(starts), tuple(chosen.tolist()))
         return found
+
+    def _encode(self, text: str) -> tuple[list[int], list[int]]:
+        """The tokens of a text and where each starts.
+
+        Some tokenizers put a start token before a text whatever they are told; inside a prompt it would be noise, and
+        its probability would count as the first word's.
+        """
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        special = set(self._tokenizer.all_special_ids)
+        kept = [
+            (token, start)
+            for token, (start, end) in zip(encoded.input_ids, encoded["offset_mapping"], strict=True)
+            if not (token in special and start == end)
+        ]
+        return [token for token, _ in kept], [start for _, start in kept]
 
 
 def _repeated(cache: Any, times: int) -> Any:

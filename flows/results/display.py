@@ -64,6 +64,8 @@ REASONS = {
     "markup_damage": "a code block or formula is opened but not closed",
     "too_long": "the rewrite is far too long for its source",
     "too_short": "the rewrite is far too short for its source",
+    "about_the_text": "the rewrite speaks about the text instead of saying what it says",
+    "thought_cut_off": "the model was still thinking when it ran out of tokens",
     "prompt_echo": "the rewrite repeats parts of the instructions",
     "repetition": "the rewrite repeats itself in a loop",
     "truncated": "the rewrite was cut off before its end",

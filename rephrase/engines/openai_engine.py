@@ -43,6 +43,8 @@ MAX_FIRST_REFUSALS = 20
 MAX_ATTEMPTS = 6
 # A longer Retry-After than this is cut to it.
 MAX_RETRY_AFTER_S = 300.0
+# How many characters beyond a token are searched for it: the tokens before may have been parts of a character.
+_LOOK_AHEAD = 8
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
 _TRANSIENT_STATUS = {404, 405, 408, 409, 429, 501}
 
@@ -233,7 +235,7 @@ class OpenAIEngine:
         details = usage.prompt_tokens_details if usage else None
         return Completion(
             # A server may send a lone surrogate, which cannot be encoded as UTF-8.
-            text=(choice.message.content or "").encode("utf-8", "replace").decode(),
+            text=_text(choice.message, cut_off=choice.finish_reason == "length").encode("utf-8", "replace").decode(),
             finish_reason=_FINISH_REASONS.get(choice.finish_reason or "", "abort"),
             n_prompt_tokens=usage.prompt_tokens if usage else 0,
             n_completion_tokens=usage.completion_tokens if usage else 0,
@@ -250,13 +252,41 @@ class OpenAIEngine:
         found = answer.choices[0].logprobs if getattr(answer, "choices", None) else None
         if found is None or not found.token_logprobs or not found.text_offset:
             raise RequestRefusedError("the server does not echo a prompt with its log-probabilities")
-        # Offsets count from the first character of the context; the token generated after the text is left out.
+        starts = _starts(found.tokens or (), found.text_offset, context + text)
+        n_generated = answer.usage.completion_tokens if answer.usage else 0
         inside = [
-            (offset - len(context), value or 0.0)
-            for offset, value in zip(found.text_offset, found.token_logprobs, strict=True)
-            if len(context) <= offset < len(context) + len(text)
+            (start - len(context), value or 0.0)
+            for start, value in list(zip(starts, found.token_logprobs, strict=True))[: len(starts) - n_generated]
+            if len(context) <= start < len(context) + len(text)
         ]
         return TokenLogprobs(tuple(start for start, _ in inside), tuple(value for _, value in inside))
+
+
+def _text(message: Any, *, cut_off: bool) -> str:
+    """The answer; a thought that the server has set apart only where it left no tokens for one."""
+    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    return str(message.content or ("<think>" if thought and cut_off else ""))
+
+
+def _starts(tokens: Sequence[str], offsets: Sequence[int], prompt: str) -> list[int]:
+    """Where each token starts in the prompt; -1 for a start token, which the model's tokenizer puts before the prompt.
+
+    The server's own offsets count the characters of a start token, and a replacement character for each token that is
+    only a part of a character. So the tokens are looked up in the prompt; offsets serve where they are not its text.
+    """
+    starts: list[int] = []
+    at = n_found = 0
+    for token in tokens:
+        has_begun = bool(starts) and starts[-1] >= 0
+        found = prompt.find(token, at, at + len(token) + _LOOK_AHEAD) if token else -1
+        if found < 0 or (found > 0 and not has_begun):
+            is_part = "\ufffd" in token or token.startswith("bytes:")
+            starts.append(at if has_begun or is_part else -1)
+        else:
+            starts.append(found)
+            at = found + len(token)
+            n_found += 1
+    return starts if n_found > len(tokens) / 2 else list(offsets)
 
 
 _FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}

@@ -8,6 +8,7 @@ the same throughput (2 cores, SmolLM2-135M: 353 to 385 against 345 tokens/s). To
 """
 
 import asyncio
+import dataclasses
 import gc
 import logging
 import os
@@ -171,10 +172,11 @@ class VLLMEngine:
                 f"{self._info.max_context_tokens}; use smaller chunks or a larger --max-context-tokens"
             )
         completion: Completion = await self._submit(token_ids, sampling)
-        return completion
+        # A thought that the prompt opens is opened in the answer too, so that it is recognised even when cut off.
+        return dataclasses.replace(completion, text=self._tokenizer.opened_thought(token_ids) + completion.text)
 
     async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        before, _ = self._tokenizer.ids_and_starts(context)
+        before = [*self._tokenizer.start_ids, *self._tokenizer.ids_and_starts(context)[0]]
         token_ids, starts = self._tokenizer.ids_and_starts(text)
         if len(before) + len(token_ids) + 1 > self._info.max_context_tokens:
             raise PromptTooLongError(

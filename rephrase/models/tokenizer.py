@@ -1,10 +1,17 @@
 """Count tokens as the rewriting model does."""
 
+import functools
+import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from rephrase.models.thought_marks import opened_thought
 from rephrase.records import Prompt
+
+# A prompt ends with the start of the model's turn; an opening mark there takes a few tokens.
+_LAST_TOKENS = 12
 
 
 class Tokenizer(Protocol):
@@ -42,10 +49,31 @@ class HubTokenizer:
 
     def ids_and_starts(self, text: str) -> tuple[list[int], list[int]]:
         """The tokens of a text, none of them a special token, and where each starts."""
+        # Those of the text itself are harmless, and some tokenizers add their own whatever they are told.
         encoded = self._tokenizer(
-            self._harmless(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            self._harmless(text),
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            verbose=False,
         )
-        return list(encoded["input_ids"]), [start for start, _ in encoded["offset_mapping"]]
+        special = set(self._tokenizer.all_special_ids)
+        found = [
+            (token, start)
+            for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+            if not (token in special and start == end)
+        ]
+        return [token for token, _ in found], [start for _, start in found]
+
+    @functools.cached_property
+    def start_ids(self) -> list[int]:
+        """The tokens that the model expects before any text, such as BOS; most models expect none."""
+        special = set(self._tokenizer.all_special_ids)
+        encoded = self._tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"]
+        return list(itertools.takewhile(special.__contains__, encoded))
+
+    def opened_thought(self, prompt_token_ids: Sequence[int]) -> str:
+        """The mark at the end of a prompt that opens the model's thought; empty for most models."""
+        return opened_thought(self._tokenizer.decode(prompt_token_ids[-_LAST_TOKENS:]))
 
     def prompt_token_ids(self, prompt: Prompt) -> list[int]:
         """The tokens of a prompt in the model's chat template.

@@ -5,6 +5,7 @@ import re
 
 from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
 from rephrase.prompting.recipes import Recipe
+from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
 from rephrase.records import ChunkRewrite, Sampling
 
 MAX_TOKENS = 160
@@ -31,7 +32,11 @@ async def request_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -
         n_completion_tokens=part.n_completion_tokens + completion.n_completion_tokens,
         n_cached_tokens=part.n_cached_tokens + completion.n_cached_tokens,
     )
-    return parse_glossary(completion.text, part.chunk.text, part.text), part
+    try:
+        answer = without_thought(completion.text, f"{part.chunk.text}\n{part.text}")
+    except ThoughtCutOffError:
+        return {}, part
+    return parse_glossary(answer, part.chunk.text, part.text), part
 
 
 def parse_glossary(answer: str, source: str, rewrite: str) -> dict[str, str]:

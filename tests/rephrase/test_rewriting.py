@@ -195,3 +195,38 @@ async def test_a_glossary_is_requested_between_chunks_and_carried_along():
     assert "Use these terms: Satz = theorem; " in engine.prompts[2].system
     assert "Lüge" not in engine.prompts[2].system
     assert result.chunks[0].n_prompt_tokens == 20  # the glossary request counts
+
+
+async def test_what_the_model_thinks_reaches_neither_the_text_nor_the_next_prompt():
+    answers = iter(["<think>A secret.</think>\n\nOnce there was war.", "A secret.\n</think>\nThen came peace."])
+    engine = ScriptedEngine(lambda *_: next(answers))
+    result = await rewrite(engine, "One. ", "Two.")
+    assert [part.text for part in result.chunks] == ["Once there was war.", "Then came peace."]
+    assert "secret" not in engine.prompts[1].system + engine.prompts[1].user
+
+
+async def test_a_thought_that_is_cut_off_is_retried_and_then_rejected():
+    cut_off = Completion(text="<think>So, a secret", finish_reason="length", n_prompt_tokens=9, n_completion_tokens=5)
+    engine = ScriptedEngine(lambda *_: cut_off)
+    result = await rewrite(engine, "One.")
+    assert len(engine.prompts) == 3
+    assert (result.chunks[0].verdict.reason, result.chunks[0].text) == ("thought_cut_off", "")
+    answers = iter([cut_off, "It was one."])
+    result = await rewrite(ScriptedEngine(lambda *_: next(answers)), "One.")
+    assert (result.chunks[0].verdict.reason, result.chunks[0].text) == (None, "It was one.")
+
+
+async def test_a_glossary_has_no_terms_that_the_model_only_thinks_of():
+    recipe = load_recipes()["translate"].model_copy(update={"mask_formulas": False})
+
+    def answer(prompt, _):
+        if "technical terms" in prompt.user:
+            return "<think>\nSatz = said\n</think>\nSatz = theorem\n"
+        return "The theorem is said." if "zwei" not in passage(prompt) else "The theorem is two."
+
+    engine = ScriptedEngine(answer)
+    document, chunks = chunks_of("Der Satz. ", "Satz zwei.")
+    tools = RewriteTools(engine=engine, tokenizer=WordTokenizer(), check=accept, n_retries=0, seed=0)
+    variant = Variant(index=0, recipe="translate", style="faithful", perspective="")
+    await rewrite_document(document, chunks, variant, recipe, tools)
+    assert "Use these terms: Satz = theorem." in engine.prompts[2].system.replace("; ", ".")
