@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fidelity.checks.form import Finding
 from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, without_delimiters
-from fidelity.facts.reading.number_words import readings
+from fidelity.facts.reading.notation.digits import readings
 from fidelity.facts.reading.parsed import parse
 from rephrase.corpus.protected import formula_spans
 

@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from fidelity.facts.comparing.pairing import Exchanged, Pairing
+from fidelity.facts.comparing.quantities import same_number
 from fidelity.facts.comparing.typed import Findings, discrepancies, shares
 from fidelity.facts.reading.number_words import foreign_numbers
-from fidelity.facts.reading.numbers import Number, same_number
+from fidelity.facts.reading.numbers import Number
 from fidelity.facts.reading.parsed import Parsed
 
 

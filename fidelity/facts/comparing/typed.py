@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from fidelity.facts.comparing.pairing import Exchanged, F, Pairing, exchanged
+from fidelity.facts.comparing.quantities import same_number, same_value
 from fidelity.facts.reading.dates import Date, inside
 from fidelity.facts.reading.names import Name, NameIndex, english_names, recombined, unsupported_parts
-from fidelity.facts.reading.numbers import Number, same_number, same_value
+from fidelity.facts.reading.numbers import Number
 from fidelity.facts.reading.parsed import Parsed
 from fidelity.facts.reading.words import stem
 from rephrase.records import Discrepancy
@@ -19,7 +20,7 @@ _FIRST_YEAR, _LAST_YEAR = 1000, 2099
 def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings:
     """Scores and discrepancies of numbers; `derived` are results of steps that need no support."""
     ours, theirs = list(pairing.rewrite.numbers), list(pairing.source.numbers)
-    ours_all, theirs_all = [*ours, *_of_dates(pairing.rewrite)], [*theirs, *_of_dates(pairing.source)]
+    ours_all, theirs_all = [*ours, *_implied(pairing.rewrite)], [*theirs, *_implied(pairing.source)]
 
     def worked_out(number: Number) -> bool:
         """A result that the rewrite works out, unless it is a number of the source with another unit."""
@@ -125,6 +126,11 @@ def _sure(names: Sequence[Name], sure: set[str]) -> list[Name]:
         dataclasses.replace(name, is_weak=False) if name.is_weak and sure.issuperset(name.parts) else name
         for name in names
     ]
+
+
+def _implied(text: Parsed) -> list[Number]:
+    """Numbers that support those of the other text and need no support: of dates, of fractions, of formulas."""
+    return [*_of_dates(text), *(part for number in text.numbers for part in number.of_parts())]
 
 
 def _of_dates(text: Parsed) -> list[Number]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fidelity.facts.reading.numbers import MAX_DIGITS, Number
-from fidelity.facts.reading.units import PERCENT
+from fidelity.facts.reading.measures.units import by_symbol
+from fidelity.facts.reading.notation.digits import MAX_DIGITS, readings
+from fidelity.facts.reading.numbers import Number
 
 # Languages that write no spaces between words.
 _UNSPACED = frozenset({"th", "lo", "km", "my"})
@@ -76,29 +77,12 @@ def _in_digits(text: str, match: re.Match[str]) -> Number:
         if 0 < values[0] < below <= 10:
             values, end = (values[0] / below,), fraction.end()
     return Number(
-        values, PERCENT if percent else None, match.start(), percent.end() if percent else end, values[0] in (0, 1)
+        values,
+        by_symbol("%") if percent else None,
+        match.start(),
+        percent.end() if percent else end,
+        values[0] in (0, 1),
     )
-
-
-def readings(written: str) -> tuple[float, ...]:
-    """The values that digits with separators may have, most likely first: "1.200" is 1200 or 1.2."""
-    separators = re.findall(r"\D", written)
-    if not separators:
-        return (float(written),)
-    groups = re.split(r"\D", written)
-    whole = float("".join(groups))
-    last = separators[-1]
-    if len(set(separators)) > 1:
-        return (float("".join(groups[:-1]) + "." + groups[-1]),)
-    grouped = all(len(group) == 3 for group in groups[1:]) or (
-        len(groups) > 2 and len(groups[-1]) == 3 and all(len(group) == 2 for group in groups[1:-1])
-    )
-    if len(separators) > 1:
-        return (whole,) if grouped else (float(f"{groups[0]}.{groups[1]}"), *map(float, groups))
-    decimal = float(f"{groups[0]}.{groups[1]}")
-    if last in " \u00a0\u202f'’٬":
-        return (whole,)
-    return (whole, decimal) if grouped and len(groups[0]) <= 3 and groups[0] != "0" else (decimal,)
 
 
 def _in_words(text: str, table: _Words, with_endings: bool) -> list[Number]:
@@ -179,7 +163,7 @@ def _han_numbers(text: str) -> list[Number]:
         if written := match.group("percent"):
             value = _han_value(written)
             if value is not None:
-                found.append(Number((value,), PERCENT, start, end))
+                found.append(Number((value,), by_symbol("%"), start, end))
         elif match.group("below"):
             below, above = _han_value(match.group("below")), _han_value(match.group("above"))
             if below and above is not None:
@@ -193,7 +177,7 @@ def _han_numbers(text: str) -> list[Number]:
             for char in match.group("scale") or "":
                 value *= _HAN_TENS.get(char) or _HAN_SCALES[char]
             percent = re.compile(r"\s?[%％]").match(text, end)
-            found.append(Number((value,), PERCENT if percent else None, start, end, value in (0, 1)))
+            found.append(Number((value,), by_symbol("%") if percent else None, start, end, value in (0, 1)))
         else:
             value = _han_value(match.group("han"))
             # A lone 千 is part of 千克, a lone 万 of many words; a lone 一 is "a".

@@ -3,7 +3,8 @@
 import pytest
 
 from fidelity.facts.comparing.compare import compare_facts
-from fidelity.facts.reading.number_words import foreign_numbers, readings
+from fidelity.facts.reading.notation.digits import readings
+from fidelity.facts.reading.number_words import foreign_numbers
 
 
 @pytest.mark.parametrize(

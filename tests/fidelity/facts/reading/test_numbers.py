@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from fidelity.facts.reading.numbers import english_numbers, same_number
+from fidelity.facts.comparing.quantities import same_number
+from fidelity.facts.reading.numbers import english_numbers
 from fidelity.facts.reading.words import words
 
 
@@ -29,7 +30,7 @@ def read(text):
         ("Henry VIII in World War II", [8, 2]),
         ("48/2 = 24", [48, 2, 24]),
         ("between five and ten million", [5e6, 1e7]),
-        ("x_2, H2O, 10^5, v1.2.3", [10]),
+        ("x_2, H2O, 10^5, v1.2.3", [1e5]),
         ("hundreds of people", []),
         ("$.75 and .5 of it", [0.75, 0.5]),
         ("from 1:00 to 5:30", [1, 5, 30]),

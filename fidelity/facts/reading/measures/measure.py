@@ -1,0 +1,101 @@
+"""What a unit measures: its dimension and size, and when two units are the same or can be converted."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one unit measures, and its size and zero in the dimension's base unit."""
+
+    dimension: str
+    size: float
+    zero: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit as written; `measures` has several entries if the spelling is that of several units."""
+
+    name: str
+    measures: tuple[Measure, ...]
+    above: str = ""  # the unit before "per", if it has one
+
+    @property
+    def is_share(self) -> bool:
+        """A percent sign, or ‰ or ppm."""
+        return self.measures[0].dimension == "share"
+
+
+def dimension(written: str) -> str:
+    """A dimension in one order: "[length] / [time] ** 2" is "[length]^1 [time]^-2"."""
+    above, _, below = written.partition(" / ")
+    powers: Counter[str] = Counter()
+    for side, sign in ((above, 1), (below.replace(" / ", " * "), -1)):
+        for factor in side.split(" * "):
+            name, _, power = factor.partition(" ** ")
+            if name not in ("", "1", "dimensionless"):
+                powers[name] += sign * round(float(power or 1))
+    return _written(powers)
+
+
+def _written(powers: Counter[str]) -> str:
+    return " ".join(f"{name}^{power}" for name, power in sorted(powers.items()) if power)
+
+
+def _powers(canonical: str) -> Counter[str]:
+    powers: Counter[str] = Counter()
+    for factor in canonical.split():
+        name, _, power = factor.partition("^")
+        powers[name] += int(power or 1)
+    return powers
+
+
+def divided(unit: Unit, by: Unit) -> Unit:
+    """The unit per the other unit: km per h."""
+    measures = []
+    for a in unit.measures:
+        for b in by.measures[:1]:
+            powers = _powers(a.dimension)
+            powers.subtract(_powers(b.dimension))
+            measures.append(Measure(_written(powers), a.size / b.size))
+    return Unit(f"{unit.name}/{by.name}", tuple(measures), above=unit.above or unit.name)
+
+
+def raised(unit: Unit, power: int) -> Unit:
+    """The square or the cube of a unit."""
+    measures = []
+    for measure in unit.measures[:1]:
+        powers = Counter({name: power * n for name, n in _powers(measure.dimension).items()})
+        measures.append(Measure(_written(powers), measure.size**power))
+    return Unit(f"{unit.name}{'²' if power == 2 else '³'}", tuple(measures))
+
+
+def same_units(a: Unit | None, b: Unit | None) -> bool:
+    """Whether the units can be the same; an omitted unit, or the omitted "per hour" of one, matches any."""
+    if a is None or b is None or a == b:
+        return True
+    if a.above == b.name or b.above == a.name:
+        return True
+    return any(math.isclose(x.size, y.size, rel_tol=1e-9) and x.zero == y.zero for x, y in _of_one_dimension(a, b))
+
+
+def conversions(value: float, unit: Unit, to: Unit) -> Iterator[tuple[float, bool]]:
+    """The values in another unit, and whether each is exact: 90 minutes are exactly 1.5 hours."""
+    for theirs, ours in _of_one_dimension(unit, to):
+        ratio = theirs.size / ours.size
+        if theirs.zero or ours.zero:
+            yield (value * theirs.size + theirs.zero - ours.zero) / ours.size, False
+        whole = max(ratio, 1 / ratio)
+        # A difference of temperatures has no zero.
+        yield value * ratio, math.isclose(whole, round(whole), rel_tol=1e-9) and not (theirs.zero or ours.zero)
+
+
+def convertible(a: Unit, b: Unit) -> bool:
+    return any(True for _ in _of_one_dimension(a, b))
+
+
+def _of_one_dimension(a: Unit, b: Unit) -> Iterator[tuple[Measure, Measure]]:
+    return ((x, y) for x in a.measures for y in b.measures if x.dimension == y.dimension)

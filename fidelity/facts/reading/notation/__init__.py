@@ -1,0 +1,1 @@
+"""How numbers are written: in digits, in English words, as Roman numerals."""

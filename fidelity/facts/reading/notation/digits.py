@@ -1,0 +1,298 @@
+"""How numbers are written in digits: groups, decimal marks by language, exponents, fractions and signs.
+
+Babel knows the decimal mark and the group mark of each language. A text may use another convention than its language
+does; a number that can only be read in one way ("1.234.567", "12,50 €") then shows it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from babel import Locale, UnknownLocaleError
+
+from fidelity.facts.reading.words import Span
+
+# Longer strings of digits are not numbers of the text.
+MAX_DIGITS = 40
+# Larger exponents do not fit into a float.
+_MAX_EXPONENT = 290
+_NARROW_SPACES = "\u00a0\u2009\u202f"
+_APOSTROPHES = "'’\u02bc"
+_SUPERSCRIPTS = {char: str(digit) for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")} | {"⁻": "-", "⁺": ""}
+VULGAR = {
+    chr(code): unicodedata.numeric(chr(code)) for code in (*range(0xBC, 0xBF), *range(0x2150, 0x215F), 0x2189)
+}  # ¼ ½ ¾ ⅐ … ⅞ ↉
+_VULGAR = "".join(VULGAR)
+_RAISED_DIGIT, _LOWERED_DIGIT = "[⁰¹²³⁴⁵⁶⁷⁸⁹]", "[₀₁₂₃₄₅₆₇₈₉]"
+_SPACED = re.compile(
+    rf"\d{{1,3}}(?P<mark>[ {_NARROW_SPACES}{_APOSTROPHES}])\d{{3}}(?:(?P=mark)\d{{3}})*(?!\d)"
+    r"(?P<fraction>[.,]\d+(?![.,]?\d))?"
+)
+_PLAIN = re.compile(r"\d+(?:[.,:/٫٬⁄∕]\d+)*")
+_EXPONENT = (
+    r"\s?(?:(?:\^|\*\*)\s?[{(]?\s?(?P<caret>[-+−–]?\d{1,9})(?!\.?\d)(?:\s?[})])?"
+    rf"|(?P<raised>[⁻⁺]?{_RAISED_DIGIT}{{1,9}}))"
+)
+_POWER = re.compile(_EXPONENT)
+_TIMES_TEN = re.compile(rf"\s?(?:[×xX*·⋅∙]|\\(?:times|cdot))\s?10{_EXPONENT}")
+_SCIENTIFIC = re.compile(r"[eE](?P<exponent>[-+−]?\d{1,9})(?![\w.]?\d|\w)")
+_SIGN = rf"(?P<vulgar>[{_VULGAR}])|(?P<raised>{_RAISED_DIGIT}{{1,3}})[/⁄∕](?P<lowered>{_LOWERED_DIGIT}{{1,4}})"
+_ALONE = re.compile(_SIGN)
+# "2½", "2 ½", "2 1/2", "2-1/2", "2 ¹⁄₁₆".
+_MIXED = re.compile(
+    rf"[ {_NARROW_SPACES}\u2064-]?(?:{_SIGN})"
+    rf"|(?P<gap>[ {_NARROW_SPACES}-])(?P<above>\d{{1,3}})[/⁄∕](?P<below>\d{{1,4}})(?![\d/]|[.,]\d)"
+)
+_LOWERED = {char: str(digit) for digit, char in enumerate("₀₁₂₃₄₅₆₇₈₉")}
+_MINUS = "-−–﹣－"
+# What a minus may be right after: not a digit or a letter, since "5-10" is a range and U-2 a name.
+_BOUND = re.compile(r"[\w)\]}%°]")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """The decimal mark and the group mark of a text; `other` marks are group marks in some regions of the language."""
+
+    decimal: str
+    group: str
+    other: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A number in digits: `values` are its possible readings, most likely first.
+
+    `parts` are the numbers of a list, a time or a ratio instead (5:30), or those of which a fraction is made.
+    """
+
+    values: tuple[float, ...]
+    end: int
+    n_digits: int
+    parts: tuple[tuple[float, Span], ...] = ()
+
+
+@lru_cache(maxsize=256)
+def number_format(language: str) -> NumberFormat | None:
+    """The number format of a language by its ISO 639-1 code; None if Babel does not know the language."""
+    try:
+        symbols = Locale.parse(language.replace("-", "_")).number_symbols["latn"]
+    except (UnknownLocaleError, ValueError, KeyError, TypeError):
+        return None
+    # Spanish groups by points in Spain and by commas in Mexico.
+    other = Locale.parse("es_419").number_symbols["latn"]["group"] if language == "es" else ""
+    return NumberFormat(str(symbols["decimal"]), str(symbols["group"]), str(other))
+
+
+_GROUPED_TWICE = re.compile(r"(?<![\w.,])[1-9]\d{0,2}([.,])\d{3}(?:\1\d{3})+(?![.,]?\d)")
+_GROUPED_WITH_DECIMALS = re.compile(r"(?<![\w.,])[1-9]\d{0,2}([.,])\d{3}(?!\1)[.,]\d{1,2}(?![.,]?\d)")
+_PRICE = re.compile(
+    r"(?<![\w.,])\d{1,3}([.,])\d\d?(?=\s?(?:[€%]|[kcm]?m\b|k?g\b))|[€$£]\s?\d{1,3}([.,])\d\d(?![.,]?\d)"
+)
+
+
+@lru_cache(maxsize=512)
+def format_of(text: str, language: str) -> NumberFormat | None:
+    """The number format of a text: that of its language, unless its numbers show another one."""
+    usual = number_format(language)
+    groups = {match.group(1) for match in _GROUPED_TWICE.finditer(text)}
+    groups |= {match.group(1) for match in _GROUPED_WITH_DECIMALS.finditer(text)}
+    decimals = {match.group(1) or match.group(2) for match in _PRICE.finditer(text)}
+    if len(groups) == 1 and not groups & decimals:
+        (group,) = groups
+        shown = NumberFormat("," if group == "." else ".", group)
+    elif len(decimals) == 1 and not groups:
+        (decimal,) = decimals
+        shown = NumberFormat(decimal, "," if decimal == "." else ".")
+    else:
+        return usual
+    return usual if usual and usual.decimal == shown.decimal else shown
+
+
+def readings(written: str, format_: NumberFormat | None = None) -> tuple[float, ...]:
+    """The values that digits with separators may have, most likely first.
+
+    Without a format, "1.200" is 1200 or 1.2. With one it is what the language says, unless the mark is neither its
+    decimal mark nor its group mark.
+    """
+    separators = re.findall(r"\D", written)
+    if not separators:
+        return (float(written),)
+    groups = re.split(r"\D", written)
+    whole = float("".join(groups))
+    last = separators[-1]
+    if len(set(separators)) > 1:
+        return (float("".join(groups[:-1]) + "." + groups[-1]),)
+    grouped = groups[0] != "0" and len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
+    grouped = grouped or (len(groups) > 2 and len(groups[-1]) == 3 and all(len(group) == 2 for group in groups[1:-1]))
+    if len(separators) > 1:
+        return (whole,) if grouped else (float(f"{groups[0]}.{groups[1]}"), *map(float, groups))
+    decimal = float(f"{groups[0]}.{groups[1]}")
+    if last in f" ٬{_NARROW_SPACES}{_APOSTROPHES}":
+        return (whole,)
+    if last == "٫" or not grouped:
+        return (decimal,)
+    if format_ and last == format_.decimal:
+        return (decimal, whole) if last == format_.other else (decimal,)
+    return (whole,) if format_ and last == format_.group else (whole, decimal)
+
+
+def read_digits(text: str, start: int, format_: NumberFormat | None, *, lists: bool = False) -> Written | None:
+    """The number in digits, or the fraction sign, that starts here.
+
+    With `lists`, a comma that is no group mark separates two numbers: "(3,4)".
+    """
+    if alone := _ALONE.match(text, start):
+        return Written((_fraction(alone),), alone.end(), 1)
+    found = _spaced(text, start, format_)
+    if found is None:
+        match = _PLAIN.match(text, start)
+        if match is None or len(match.group()) > MAX_DIGITS:
+            return None
+        found = _plain(text, match, format_, lists)
+    if found is None or not found.values:
+        return found
+    return _scaled(text, start, found)
+
+
+def _spaced(text: str, start: int, format_: NumberFormat | None) -> Written | None:
+    """Groups set apart by spaces or apostrophes: "299 792 458", "1’000’000"."""
+    match = _SPACED.match(text, start)
+    if match is None or len(match.group()) > MAX_DIGITS:
+        return None
+    mark, digits = match.group("mark"), re.sub(r"\D", "", match.group())
+    fraction = match.group("fraction") or ""
+    groups = re.split(r"\D", match.group()[: len(match.group()) - len(fraction)])
+    if text[start] == "0" or re.compile(r"[ \u00a0\u2009\u202f]\d|[/:-]\d").match(text, match.end()):
+        return None  # "0 100", rows of a table, a telephone number
+    if mark == " " and not _joined(text, start, match.end(), groups, format_):
+        return None
+    value = float(_ascii("".join(groups)) + ("." + _ascii(fraction[1:]) if fraction else ""))
+    parts: tuple[tuple[float, Span], ...] = ()
+    if mark == " " and len(groups) == 2:
+        # "5 100 watt bulbs": the other reading.
+        second = start + len(groups[0]) + 1
+        parts = ((float(groups[0]), (start, second - 1)), (float(groups[1]), (second, second + 3)))
+    return Written((value,), match.end(), significant_digits(digits), parts)
+
+
+def _joined(text: str, start: int, end: int, groups: list[str], format_: NumberFormat | None) -> bool:
+    """Whether groups with plain spaces between them are one number: two in a row may be two numbers."""
+    if len(groups) > 5 or re.compile(r"\d\s?$").search(text, max(0, start - 2), start):
+        return False
+    if len(groups) > 2 or groups[1] == "000" or (format_ and format_.group in _NARROW_SPACES):
+        return True
+    return len(groups[0]) > 1 and re.compile(r"[-–]\w|,\d").match(text, end) is None
+
+
+def _plain(text: str, match: re.Match[str], format_: NumberFormat | None, lists: bool) -> Written | None:
+    written, start, end = _ascii(match.group()), match.start(), match.end()
+    digits = significant_digits(re.sub(r"\D", "", written))
+    if fraction := re.fullmatch(r"(\d+)[/⁄∕](\d+)", written):
+        above, below = map(int, fraction.groups())
+        places = ((start, start + fraction.end(1)), (start + fraction.start(2), end))
+        parts = ((float(above), places[0]), (float(below), places[1]))
+        # 24/7, 9/11 and 48/2 are no parts of a whole.
+        if 0 < above < below and written != "9/11":
+            return Written((above / below,), end, digits, parts)
+        return Written((), end, digits, parts)
+    if not re.search(r"[:/⁄∕]", written):
+        if re.fullmatch(r"\d+", written):
+            return Written((float(written),), end, digits)
+        is_list = lists and "," in written and "." not in written and not (format_ and format_.decimal == ",")
+        indian = re.fullmatch(r"\d{1,3}(?:,\d{2,3})*,\d{3}", written)
+        if written.count(".") > 1 and not re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", written):
+            return Written((), end, digits)  # a version, a section
+        if not is_list or indian:
+            if re.fullmatch(r"\d+(?:,\d+)+(?:\.\d+)?", written) and "." in written and lists:
+                grouped = re.fullmatch(r"\d{1,3}(?:,\d{2,3})*,\d{3}\.\d+", written)
+                if not grouped:
+                    return Written((), end, digits, _parts(written, start))
+            return Written(readings(written, format_), end, digits)
+    return Written((), end, digits, _parts(written, start))
+
+
+def _parts(written: str, start: int) -> tuple[tuple[float, Span], ...]:
+    """The numbers of a list, a time or a ratio."""
+    return tuple(
+        (float(match.group()), (start + match.start(), start + match.end()))
+        for match in re.finditer(r"\d+(?:\.\d+)?(?=[,:/⁄∕]|$)", written)
+    )
+
+
+def _scaled(text: str, start: int, found: Written) -> Written:
+    """Apply what follows: an exponent or a fraction."""
+    value, end = found.values[0], found.end
+    if match := _SCIENTIFIC.match(text, end):
+        return Written((_times_power(value, 10, _integer(match.group("exponent"))),), match.end(), found.n_digits)
+    if match := _TIMES_TEN.match(text, end):
+        return Written((_times_power(value, 10, _exponent(match)),), match.end(), found.n_digits)
+    # A raised digit after a long number is a footnote.
+    if (match := _POWER.match(text, end)) and (match.group("caret") or end - start <= 3):
+        return Written((_times_power(1, value, _exponent(match)),), match.end(), found.n_digits)
+    match = _MIXED.match(text, end) if value.is_integer() and not found.parts else None
+    if match and (not match.group("gap") or int(match.group("above")) < int(match.group("below"))):
+        return Written((value + _fraction(match),), match.end(), found.n_digits + 1)
+    return found
+
+
+def _fraction(match: re.Match[str]) -> float:
+    if vulgar := match.group("vulgar"):
+        return VULGAR[vulgar]
+    if match.groupdict().get("below"):
+        above, below = int(match.group("above")), int(match.group("below"))
+    else:
+        above = int("".join(_SUPERSCRIPTS[char] for char in match.group("raised")))
+        below = int("".join(_LOWERED[char] for char in match.group("lowered")))
+    return above / below if below else 0.0
+
+
+def _exponent(match: re.Match[str]) -> int:
+    if caret := match.group("caret"):
+        return _integer(caret)
+    return int("".join(_SUPERSCRIPTS[char] for char in match.group("raised")) or 0)
+
+
+def _integer(written: str) -> int:
+    return int(re.sub("[−–]", "-", _ascii(written)))
+
+
+def _times_power(value: float, base: float, exponent: int) -> float:
+    """value · base^exponent; beyond the range of floats a number that still differs for each exponent."""
+    if abs(exponent) <= _MAX_EXPONENT and (base == 10 or abs(exponent) * len(f"{base:.0f}") <= _MAX_EXPONENT):
+        # Through its decimal notation, so that 6.02 × 10^23 is exactly 6.02e23.
+        if base == 10:
+            return float(f"{value!r}e{exponent}") if "e" not in repr(value) else value * 10.0**exponent
+        return float(value * base**exponent) if base else 0.0
+    return value * 1e290 * exponent if exponent > 0 else value / 1e290 / -exponent
+
+
+def minus_before(text: str, start: int) -> int | None:
+    """The position of the minus sign of a number that starts here (with its currency sign), if it has one."""
+    if not start or text[start - 1] not in _MINUS:
+        return None
+    at = start - 1
+    if at and _BOUND.match(text[at - 1]):
+        return None
+    before = text[max(0, at - 4) : at].rstrip(" \u00a0")
+    if before and before != text[max(0, at - 4) : at] and (before[-1].isdigit() or before[-1] in ")]}%°"):
+        return None  # "7 −5" subtracts
+    return at
+
+
+def _ascii(written: str) -> str:
+    return "".join(str(unicodedata.digit(char)) if char.isdigit() else char for char in written)
+
+
+def significant_digits(digits: str) -> int:
+    """How many digits of a number are significant: not the zeros around them."""
+    return max(1, len(digits.strip("0")))
+
+
+def starts_of_digits(text: str) -> Iterator[int]:
+    """Where numbers in digits may start."""
+    return (
+        match.start()
+        for match in re.finditer(rf"(?<!\d)\d|[{_VULGAR}]|(?<!{_RAISED_DIGIT}){_RAISED_DIGIT}+[/⁄∕]", text)
+    )
