@@ -17,7 +17,7 @@ def open_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except Error as error:
+        except Error:
             if os.environ.get("CI_BROWSER"):
                 raise
             pytest.skip("no browser, so what needs one is not tested: `make browser` installs one")
