@@ -39,14 +39,14 @@ def currency_before(text: str, start: int) -> tuple[Unit, int] | None:
     return unit, match.start()
 
 
-def unit_after(text: str, end: int, *, in_digits: bool) -> tuple[Unit, int] | None:
+def unit_after(text: str, end: int, *, in_digits: bool, words: bool = True) -> tuple[Unit, int] | None:
     """The unit after a number that ends here, and its end: "%", " km", "-year", "square miles", "miles an hour".
 
-    Symbols are units only after digits.
+    Symbols are units only after digits; without `words`, English words are none.
     """
     gap = _GAP.match(text, end)
     start = gap.end() if gap else end
-    found = _single(text, start, in_digits=in_digits, attached=start == end)
+    found = _single(text, start, in_digits=in_digits, attached=start == end, words=words)
     return with_denominators(text, *found) if found else None
 
 
@@ -81,7 +81,7 @@ def with_denominators(text: str, unit: Unit, end: int) -> tuple[Unit, int]:
     return unit, end
 
 
-def _single(text: str, start: int, *, in_digits: bool, attached: bool) -> tuple[Unit, int] | None:
+def _single(text: str, start: int, *, in_digits: bool, attached: bool, words: bool = True) -> tuple[Unit, int] | None:
     """A unit without denominators."""
     if match := _DEGREES.match(text, start):
         scale = match.group("scale")
@@ -90,7 +90,7 @@ def _single(text: str, start: int, *, in_digits: bool, attached: bool) -> tuple[
     if match := _POWER_WORD.match(text, start):
         inner = _single(text, match.end(), in_digits=in_digits, attached=False)
         return (raised(inner[0], 2 if match.group("power")[0] in "sS" else 3), inner[1]) if inner else None
-    if (match := _WORDS.match(text, start)) and (found := _by_words(match)):
+    if words and (match := _WORDS.match(text, start)) and (found := _by_words(match)):
         return _with_power(text, *found)
     match = _SYMBOL.match(text, start)
     if match is None:
@@ -108,7 +108,7 @@ def _is_letter(text: str, symbol: str, end: int, attached: bool) -> bool:
     """Whether a single letter is no unit: "5 A", "1960s", "5d", "Exhibit 3 C-1"."""
     if symbol in _LETTERS or (attached and symbol in "sdtKC"):
         return True
-    return symbol.isupper() and text[end : end + 1] in ("-", "'", "’")
+    return text[end : end + 1] in ("-", "'", "’") and (symbol.isupper() or text[end] != "-")
 
 
 def _by_words(match: re.Match[str]) -> tuple[Unit, int] | None:

@@ -203,7 +203,8 @@ def _plain(text: str, match: re.Match[str], format_: NumberFormat | None, lists:
         is_list = lists and "," in written and "." not in written and not (format_ and format_.decimal == ",")
         indian = re.fullmatch(r"\d{1,3}(?:,\d{2,3})*,\d{3}", written)
         if written.count(".") > 1 and not re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", written):
-            return Written((), end, digits)  # a version, a section
+            # A version or a section; in other languages than English often a date.
+            return Written((), end, digits, () if lists else _parts(written.replace(".", "/"), start))
         if not is_list or indian:
             if re.fullmatch(r"\d+(?:,\d+)+(?:\.\d+)?", written) and "." in written and lists:
                 grouped = re.fullmatch(r"\d{1,3}(?:,\d{2,3})*,\d{3}\.\d+", written)
