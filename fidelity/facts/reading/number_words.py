@@ -24,7 +24,8 @@ from fidelity.facts.reading.notation.digits import (
     read_digits,
     starts_of_digits,
 )
-from fidelity.facts.reading.numbers import Number
+from fidelity.facts.reading.notation.roman import roman_value
+from fidelity.facts.reading.numbers import Number, mixed_units
 from fidelity.facts.reading.words import Span
 
 # Languages that write no spaces between words.
@@ -81,13 +82,21 @@ def foreign_numbers(text: str, language: str, claimed: Sequence[Span] = ()) -> l
         spelled = _unspaced(text, table) if language in _UNSPACED else _in_words(text, table, language in _ENDINGS)
         in_digits = _in_digits(text, format_of(text, language))
         found = _composed(text, sorted([*in_digits, *spelled], key=lambda number: number.start))
+    found = sorted([*found, *_roman(text)], key=lambda number: number.start)
     starts = [start for start, _ in claimed]
     free = []
     for number in found:
         before = bisect_left(starts, number.end) - 1
         if before < 0 or claimed[before][1] <= number.start:
             free.append(_with_sign(text, _with_unit(text, number, language), language))
-    return free
+    return mixed_units(text, free)
+
+
+def _roman(text: str) -> Iterator[Number]:
+    """Roman numerals ("siglo XIX", "Ludwig XIV."): weak, since languages write different things with them."""
+    for match in re.finditer(r"(?<![\w.'’-])[IVX]{2,7}(?!\w)", text):
+        if value := roman_value(match.group()):
+            yield Number((float(value),), None, *match.span(), is_weak=True)
 
 
 def base_language(language: str) -> str:

@@ -67,7 +67,7 @@ _LOSS = re.compile(
     re.I,
 )
 # Between the parts of "6 ft 2 in" and "1 hour and 30 minutes".
-_JOIN = re.compile(r",?\s(?:and\s)?|\s?")
+_JOIN = re.compile(r",?\s(?:(?!to\b|or\b)[^\W\d_]{1,3}\s)?|\s?")
 _HOURS = ("pm", "p.m", "p.m.")
 
 
@@ -88,7 +88,7 @@ def english_numbers(text: str, words: Sequence[Word], claimed: Sequence[Span] = 
             continue
         stop = _reader(text, words, at, found, format_)
         at = max(stop, at + 1)
-    return _mixed_units(text, _ranges(text, found))
+    return mixed_units(text, _ranges(text, found))
 
 
 def _reader(text: str, words: Sequence[Word], at: int, found: list[Number], format_: NumberFormat | None) -> int:
@@ -248,7 +248,7 @@ def _ranges(text: str, found: list[Number]) -> list[Number]:
     return found
 
 
-def _mixed_units(text: str, found: list[Number]) -> list[Number]:
+def mixed_units(text: str, found: list[Number]) -> list[Number]:
     """ "6 ft 2 in" and "1 hour and 30 minutes" as one number of the smaller unit."""
     result: list[Number] = []
     for number in found:

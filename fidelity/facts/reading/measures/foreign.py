@@ -26,6 +26,8 @@ _SYMBOLS = {
 }
 # One number of each plural that some language has.
 _COUNTS = (0, 1, 2, 3, 5, 11, 100, 1.5)
+# In these the unit is before the number: "masaa 45".
+_UNIT_FIRST = frozenset({"sw", "yo", "ln", "zu", "xh", "rw", "sn"})
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "km", "my", "yue"})
 
 
@@ -44,6 +46,8 @@ def _names(language: str) -> tuple[re.Pattern[str], dict[str, Unit]] | None:
     try:
         locale = Locale.parse(language)
     except (UnknownLocaleError, ValueError):
+        return None
+    if language in _UNIT_FIRST:
         return None
     units: dict[str, Unit] = {}
     for kind, entries in _SYMBOLS.items():

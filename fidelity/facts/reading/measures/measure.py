@@ -21,7 +21,7 @@ class Unit:
 
     name: str
     measures: tuple[Measure, ...]
-    above: str = ""  # the unit before "per", if it has one
+    above: tuple[Measure, ...] = ()  # of the unit before "per", if it has one
 
     @property
     def is_share(self) -> bool:
@@ -61,7 +61,7 @@ def divided(unit: Unit, by: Unit) -> Unit:
             powers = _powers(a.dimension)
             powers.subtract(_powers(b.dimension))
             measures.append(Measure(_written(powers), a.size / b.size))
-    return Unit(f"{unit.name}/{by.name}", tuple(measures), above=unit.above or unit.name)
+    return Unit(f"{unit.name}/{by.name}", tuple(measures), above=unit.above or unit.measures)
 
 
 def raised(unit: Unit, power: int) -> Unit:
@@ -77,14 +77,22 @@ def same_units(a: Unit | None, b: Unit | None) -> bool:
     """Whether the units can be the same; an omitted unit, or the omitted "per hour" of one, matches any."""
     if a is None or b is None or a == b:
         return True
-    if a.above == b.name or b.above == a.name:
-        return True
-    return any(math.isclose(x.size, y.size, rel_tol=1e-9) and x.zero == y.zero for x, y in _of_one_dimension(a, b))
+    return (
+        _share_measure(a.measures, b.measures)
+        or _share_measure(a.above, b.measures)
+        or _share_measure(a.measures, b.above)
+    )
+
+
+def _share_measure(ours: tuple[Measure, ...], theirs: tuple[Measure, ...]) -> bool:
+    return any(
+        math.isclose(x.size, y.size, rel_tol=1e-9) and x.zero == y.zero for x, y in _of_one_dimension(ours, theirs)
+    )
 
 
 def conversions(value: float, unit: Unit, to: Unit) -> Iterator[tuple[float, bool]]:
     """The values in another unit, and whether each is exact: 90 minutes are exactly 1.5 hours."""
-    for theirs, ours in _of_one_dimension(unit, to):
+    for theirs, ours in _of_one_dimension(unit.measures, to.measures):
         ratio = theirs.size / ours.size
         if theirs.zero or ours.zero:
             yield (value * theirs.size + theirs.zero - ours.zero) / ours.size, False
@@ -94,8 +102,8 @@ def conversions(value: float, unit: Unit, to: Unit) -> Iterator[tuple[float, boo
 
 
 def convertible(a: Unit, b: Unit) -> bool:
-    return any(True for _ in _of_one_dimension(a, b))
+    return any(True for _ in _of_one_dimension(a.measures, b.measures))
 
 
-def _of_one_dimension(a: Unit, b: Unit) -> Iterator[tuple[Measure, Measure]]:
-    return ((x, y) for x in a.measures for y in b.measures if x.dimension == y.dimension)
+def _of_one_dimension(ours: tuple[Measure, ...], theirs: tuple[Measure, ...]) -> Iterator[tuple[Measure, Measure]]:
+    return ((x, y) for x in ours for y in theirs if x.dimension == y.dimension)

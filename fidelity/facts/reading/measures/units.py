@@ -98,9 +98,9 @@ data bit kMGTP bit | bit
 data kibibyte . KiB | kibibyte
 data mebibyte . MiB | mebibyte
 data gibibyte . GiB | gibibyte
-rate:data kilobit/second . kbps kbit/s kb/s | .
-rate:data megabit/second . Mbps Mbit/s Mb/s | .
-rate:data gigabit/second . Gbps Gbit/s Gb/s | .
+[time]^-1_data^1 kilobit/second . kbps kbit/s kb/s | .
+[time]^-1_data^1 megabit/second . Mbps Mbit/s Mb/s | .
+[time]^-1_data^1 gigabit/second . Gbps Gbit/s Gb/s | .
 - mile/hour . mph | .
 - kilometer/hour . kph kmh kmph | .
 - mile/gallon . mpg | .
@@ -163,14 +163,18 @@ def _spellings() -> _Spellings:
     for line in _TABLE.strip().split("\n"):
         head, _, tail = line.partition("|")
         dimensions, names, prefixes, *signs = head.split()
-        dims = dimensions.split(",")
+        dims = dimensions.replace("_", " ").split(",")
         for prefix in ("", *prefixes.strip(".")):
             measures = tuple(
                 currencies[name] if name in currencies else _measure(_PREFIXES.get(prefix, "") + name, dim)
                 for name, dim in zip(names.split(","), dims * 9, strict=False)
             )
             first = [sign for sign in signs if sign != "."] or tail.split()
-            unit = Unit(prefix + first[0].replace("_", " "), measures)
+            # "mph" is miles per hour: "60 miles" with the hour left out is the same.
+            above = (_measure(names.partition("/")[0]),) if re.match(r"[a-z_]+/[a-z]", names) and dims == ["-"] else ()
+            if dims == ["[time]^-1 data^1"]:
+                above = (_measure(names.partition("/")[0], "data"),)
+            unit = Unit(prefix + first[0].replace("_", " "), measures, above)
             for sign in signs:
                 if sign != ".":
                     symbols.setdefault(prefix + sign.replace("_", " "), unit)

@@ -134,7 +134,9 @@ def readings(written: str, format_: NumberFormat | None = None) -> tuple[float, 
     if last == "٫" or not grouped:
         return (decimal,)
     if format_ and last == format_.decimal:
-        return (decimal, whole) if last == format_.other else (decimal,)
+        # No language but English writes 2,000 for exactly two; a translator may keep the commas of an English source.
+        is_copied = groups[-1] == "000" and format_.decimal == ","
+        return (decimal, whole) if last == format_.other or is_copied else (decimal,)
     return (whole,) if format_ and last == format_.group else (whole, decimal)
 
 

@@ -30,5 +30,12 @@ def roman_numeral(words: Sequence[Word], at: int) -> int | None:
         is_name = before.is_capitalized and not before.text.isupper() and before.lower not in STOP_WORDS
         if not is_name or len(word.text) < 2 or not _OF_NAMES.issuperset(word.text):
             return None
-    digits = [_DIGITS[char] for char in word.text]
+    return roman_value(word.text)
+
+
+def roman_value(written: str) -> int | None:
+    """The value of a Roman numeral, or None if it is none."""
+    if not _ROMAN.fullmatch(written):
+        return None
+    digits = [_DIGITS[char] for char in written]
     return sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True))
