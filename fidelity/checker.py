@@ -25,7 +25,9 @@ from fidelity.checks.encoder import (
     EntailmentModel,
     open_encoder,
 )
-from fidelity.checks.form import FORM_CHECKS, Finding, copied_share, length_ratio, near_copy, truncated
+from fidelity.checks.ending import truncated
+from fidelity.checks.finding import Finding
+from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, near_copy
 from fidelity.checks.language import not_english, other_language
 from fidelity.checks.likelihood import contexts, likelihood_scores
 from fidelity.checks.preserve import lost_answer, lost_formula, lost_number

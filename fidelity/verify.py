@@ -12,7 +12,8 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from fidelity.calibration.calibration import Kind
-from fidelity.checks.form import FORM_CHECKS, Finding
+from fidelity.checks.finding import Finding
+from fidelity.checks.form import FORM_CHECKS
 from fidelity.judge import BASE_SCORES, TIER_SCORES, Judge, Pair
 from rephrase.dataset.schema import DISCREPANCIES, discrepancy_row
 from rephrase.records import Discrepancy, Verdict

@@ -10,41 +10,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
-Finding = tuple[str, str]
+from fidelity.checks.about_text import about_the_text
+from fidelity.checks.finding import Finding
+from fidelity.checks.remarks import postscript, preamble, prompt_echo, refusal
 
 # In scripts without spaces between words, each character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
-_REFUSAL = re.compile(
-    r"""\b(?: I['’]m\ sorry | I\ am\ sorry | I\ apologi[sz]e
-        | I\ (?:can['’]t|cannot|can\ not) | I(?:['’]m|\ am)\ (?:not\ able|unable)
-        | I\ do(?:n['’]t|\ not)\ have\ (?:access|the\ ability)
-        | as\ an\ (?:AI|artificial\ intelligence) | as\ a\ language\ model )\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_PREAMBLE = re.compile(
-    r"""^\W*(?: (?:sure|certainly|of\ course|absolutely|okay|ok|great)[!:.,]
-        | (?:here['’]?s|here\ (?:is|are)|below\ is|the\ following\ is|this\ is)\b[^\n.]{0,120}\b
-          (?:rewrit\w*|rephras\w*|paraphras\w*|version|passage|revised|summary|translation)\b
-        | (?:rewritten|rephrased|paraphrased|revised)\b[^\n]{0,40}:
-        | (?:the\ )?(?:rewritten\ |rephrased\ )?(?:passage|text|version)\s*: )""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_ECHO = re.compile(
-    r"""rewrite\ (?:the|this)\ (?:input\ |following\ )?(?:passage|text)\b
-        | in\ your\ own\ words | preserving\ its\ core\ meaning | <\|im_(?:start|end)\|> | <text\ id=
-        | ^(?:topic|section|text\ before|note\ before|translation\ before|last\ number\ used|already\ introduced):
-        | ^the\ (?:passage|text)\ is\ (?:part\ of|from)\b | \b(?:input|original)\ text\b""",
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
-)
-_POSTSCRIPT = re.compile(
-    r"""^\W*(?: I\ hope\ (?:this|that|it)\b | let\ me\ know\b | (?:please\ )?feel\ free\ to\b
-        | (?:would|do)\ you\ (?:like|want|need)\ (?:me|any|a|another|further)\b | is\ there\ anything\ else\b
-        | (?:please\ )?note(?:\ that|:)[^\n]{0,80}\b(?:rewrit\w*|rephras\w*|paraphras\w*|translat\w*|original|version)\b
-        | (?:this|the)\ (?:rewritten|rephrased|paraphrased|revised)\b
-        | (?:in\ this|this)\ (?:version|rewrite|rephrasing|translation)\b
-        | word\ count\s*: | end\ of\ (?:the\ )?(?:passage|text|rewrite|translation)\b )""",
-    re.IGNORECASE | re.VERBOSE,
-)
 # Delimiters that must be balanced: opening and closing, or one that serves as both.
 _MARKUP = (
     (r"```", None),
@@ -54,12 +25,6 @@ _MARKUP = (
     (r"\\\(", r"\\\)"),
     (r"\\left\b", r"\\right\b"),
 )
-# A full stop in any script, or what may follow the last sentence: a formula, a bracket, a quotation mark, code.
-_SENTENCE_END = re.compile(r"""[.!?…。！？।॥؟۔:;)\]}$|`*_"'”’»」』]\s*\Z""")
-_LIST_ITEM = re.compile(r"^\s*(?:[-*#>|•]|\d+[.)]|\w+:)[^\n]*\Z")
-# Thai, Lao, Burmese and Khmer are written without full stops.
-_NO_FULL_STOP = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
-
 # A share of 8-word sequences: SmolLM2-135M copies about a third of the source, a verbatim copy reaches 1.
 MAX_COPIED = 0.8
 COPY_WORDS = 8
@@ -69,17 +34,11 @@ MAX_LOOPED = 0.3
 MAX_FOREIGN = 0.02
 MIN_FOREIGN_WORDS = 4
 # English words and mathematics occur in texts of every script.
-_NEUTRAL_SCRIPTS = {
-    "LATIN",
-    "GREEK",
-    "MICRO",
-    "MATHEMATICAL",
-    "DOUBLE-STRUCK",
-    "SCRIPT",
-    "BLACK-LETTER",
-    "FEMININE",
-    "MASCULINE",
-}
+NEUTRAL_SCRIPTS = frozenset({"LATIN", "GREEK", "MICRO", "DOUBLE-STRUCK", "SCRIPT", "BLACK-LETTER"})
+# Japanese is written in three scripts at once; loanwords alone are in Katakana, so a short source may have none.
+_JAPANESE = frozenset({"CJK", "HIRAGANA", "KATAKANA"})
+# The first words of names of letters that belong to one of several scripts.
+_SAME_SCRIPT = {"KATAKANA-HIRAGANA": "KATAKANA", "IDEOGRAPHIC": "CJK", "VERTICAL": "CJK", "BOPOMOFO": "CJK"}
 # A learning note on a short problem may be several times as long, a summary a tenth; beyond these it is no rewrite.
 MAX_TIMES, MAX_MORE_WORDS = 6, 100
 MIN_TIMES, MIN_SOURCE_WORDS = 0.08, 60
@@ -87,33 +46,6 @@ MIN_TIMES, MIN_SOURCE_WORDS = 0.08, 60
 
 def empty(source: str, rewrite: str) -> Finding | None:
     return None if _WORD.search(rewrite) else ("empty", "the rewrite contains no words")
-
-
-def refusal(source: str, rewrite: str) -> Finding | None:
-    """The rewrite starts with the model talking about itself, which the source does not."""
-    match = _REFUSAL.search(rewrite[:100])
-    return ("refusal", match.group()) if match and not _REFUSAL.search(source) else None
-
-
-def preamble(source: str, rewrite: str) -> Finding | None:
-    """The rewrite starts with a remark about the task."""
-    match = _PREAMBLE.match(rewrite)
-    return ("preamble", match.group().strip()) if match and not _PREAMBLE.match(source) else None
-
-
-def postscript(source: str, rewrite: str) -> Finding | None:
-    """The rewrite ends with a remark to the reader or about the task."""
-    end = rewrite.rstrip().rsplit("\n", 1)
-    match = _POSTSCRIPT.match(end[-1]) if len(end) > 1 else None
-    if not match or any(_POSTSCRIPT.match(line) for line in source.splitlines()):
-        return None
-    return "postscript", match.group().strip()
-
-
-def prompt_echo(source: str, rewrite: str) -> Finding | None:
-    """The rewrite contains pieces of the prompt."""
-    match = _ECHO.search(rewrite)
-    return ("prompt_echo", match.group()) if match and not _ECHO.search(source) else None
 
 
 def repetition(source: str, rewrite: str) -> Finding | None:
@@ -129,7 +61,9 @@ def script_drift(source: str, rewrite: str) -> Finding | None:
 
     A text that is foreign as a whole is left to the language checks.
     """
-    known = _NEUTRAL_SCRIPTS | {script(char) for char in set(source) if char.isalpha()}
+    known = NEUTRAL_SCRIPTS | {script(char) for char in set(source) if char.isalpha()}
+    if known & {"HIRAGANA", "KATAKANA"}:
+        known |= _JAPANESE
     words = [word for word in _WORD.findall(rewrite) if word[0].isalpha()]
     foreign = [word for word in words if script(word[0]) not in known]
     if len(foreign) < MIN_FOREIGN_WORDS or not MAX_FOREIGN * len(words) < len(foreign) < len(words) / 2:
@@ -142,8 +76,13 @@ def script_drift(source: str, rewrite: str) -> Finding | None:
 
 @functools.lru_cache(maxsize=4096)
 def script(letter: str) -> str:
-    """The first word of the letter's Unicode name, which is its script: LATIN, CYRILLIC, CJK, …"""
-    return unicodedata.name(letter, "UNKNOWN").split(" ", 1)[0]
+    """The first word of the letter's Unicode name, which is its script: LATIN, CYRILLIC, CJK, …
+
+    Letters of another width or font count as the plain letter.
+    """
+    plain = unicodedata.normalize("NFKC", letter)[:1]
+    name = unicodedata.name(plain if plain.isalpha() else letter, "UNKNOWN").split(" ", 1)[0]
+    return _SAME_SCRIPT.get(name, name)
 
 
 def markup_damage(source: str, rewrite: str) -> Finding | None:
@@ -186,20 +125,11 @@ FORM_CHECKS: tuple[Callable[[str, str], Finding | None], ...] = (
     preamble,
     postscript,
     prompt_echo,
+    about_the_text,
     repetition,
     script_drift,
     markup_damage,
 )
-
-
-def truncated(finish_reason: str, rewrite: str) -> Finding | None:
-    """The model was stopped before it was finished."""
-    if finish_reason != "stop":
-        return "truncated", f"the engine reports finish reason {finish_reason!r}"
-    last_line = rewrite.rstrip().rsplit("\n", 1)[-1]
-    if not (_SENTENCE_END.search(last_line) or _LIST_ITEM.match(last_line) or _NO_FULL_STOP.search(last_line[-20:])):
-        return "truncated", f"it ends with {rewrite.rstrip()[-40:]!r}"
-    return None
 
 
 def copied_share(source: str, rewrite: str) -> float:

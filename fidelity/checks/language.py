@@ -1,6 +1,7 @@
 """Is a rewrite in the expected language? Detected offline by py3langid."""
 
-from fidelity.checks.form import Finding
+from fidelity.checks.finding import Finding
+from fidelity.checks.form import NEUTRAL_SCRIPTS, script
 from rephrase.corpus.language import detect_language
 
 # Detection is unreliable on texts shorter than this.
@@ -17,7 +18,7 @@ def other_language(source: str, rewrite: str) -> Finding | None:
 
 def not_english(source: str, rewrite: str) -> Finding | None:
     """A translation into English that is not English, or leaves much of its source untranslated."""
-    foreign = sum(char.isalpha() and ord(char) > 0x24F and not "\u0370" <= char <= "\u03ff" for char in rewrite)
+    foreign = sum(char.isalpha() and script(char) not in NEUTRAL_SCRIPTS for char in rewrite)
     letters = sum(char.isalpha() for char in rewrite)
     if letters and foreign > 0.05 * letters:  # Greek letters are mathematics
         return "wrong_language", f"{foreign / letters:.0%} of its letters are not Latin"

@@ -6,7 +6,7 @@ These checks ignore what the rewrite adds: a learning note works out steps that 
 import re
 from collections.abc import Iterator
 
-from fidelity.checks.form import Finding
+from fidelity.checks.finding import Finding
 from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, without_delimiters
 from fidelity.facts.reading.notation.digits import readings
 from fidelity.facts.reading.parsed import parse
