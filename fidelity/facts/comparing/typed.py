@@ -142,7 +142,8 @@ def _of_dates(text: Parsed) -> list[Number]:
             if date.last - date.first > 372:  # "the 20th century", "the 1960s"
                 found.append(Number((float(date.first // 37200 + 1),), None, date.start, date.end, is_weak=True))
         if date.first == date.last:
-            found.append(Number((float(date.first % 31 + 1),), None, date.start, date.end, is_weak=True))
+            days = (date.first, date.first if date.swapped is None else date.swapped)
+            found.append(Number(tuple(float(day % 31 + 1) for day in days), None, date.start, date.end, is_weak=True))
     return found
 
 

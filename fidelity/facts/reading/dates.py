@@ -1,12 +1,14 @@
 """Dates of an English text in any form: "July 4, 1776", "4 July 1776", 1776-07-04; also years, decades, centuries.
 
 A date is the period of time it names. A less exact date is supported by a more exact one within it, never the other
-way round.
+way round. "3/4/2020" is in March or in April, by region; another date of the text may show which.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from fidelity.facts.reading.measures.reader import unit_after
 
 _MONTHS = {
     name: number
@@ -32,14 +34,26 @@ _DECADES = {
     name: 10 * number
     for number, name in enumerate("twenties thirties forties fifties sixties seventies eighties nineties".split(), 2)
 }
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_CENTURIES = {word: number for number, word in enumerate([*_TEENS, "twenty"], 10)}
+_ONES = {word: number for number, word in enumerate("one two three four five six seven eight nine".split(), 1)}
+_TENS = {
+    word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+}
+_YEARS_OF_CENTURY = _ONES | _TENS | {word: number for number, word in enumerate(_TEENS, 10)}
 _PATTERN = re.compile(
     rf"""
-      (?P<iso>\b(?P<iso_y>\d{{4}})-(?P<iso_m>0[1-9]|1[0-2])-(?P<iso_d>0[1-9]|[12]\d|3[01])\b)
+      (?P<iso>\b(?P<iso_y>\d{{4}})(?P<iso_s>[-/])(?P<iso_m>0[1-9]|1[0-2])(?P=iso_s)(?P<iso_d>0[1-9]|[12]\d|3[01])(?=\b|T\d))
     | (?P<mdy>\b(?P<mdy_m>{_MONTH})\s+(?P<mdy_d>{_DAY})(?:\s*[-–—]\s*{_DAY})?
         (?:\s*,?\s+(?:of\s+)?(?P<mdy_y>{_YEAR}))?\b(?!,\d))
     | (?P<dmy>\b(?:the\s+)?(?P<dmy_d>{_DAY})(?:\s+of)?\s+(?P<dmy_m>{_MONTH})(?:\s*,?\s+(?P<dmy_y>{_YEAR}))?(?![\w]))
     | (?P<my>\b(?P<my_m>{_MONTH})\s*,?\s+(?:of\s+)?(?P<my_y>{_YEAR})\b)
-    | (?P<slash>\b(?P<s_a>0?[1-9]|[12]\d|3[01])[/.](?P<s_b>0?[1-9]|[12]\d|3[01])[/.](?P<s_y>{_YEAR})\b)
+    | (?P<slash>(?<![\w/.-])(?P<s_a>0?[1-9]|[12]\d|3[01])(?P<s_s>[/.-])(?P<s_b>0?[1-9]|[12]\d|3[01])(?P=s_s)
+        (?P<s_y>{_YEAR}|(?<=/)\d\d)(?![\w/-]|\.\d))
+    | (?P<spelled>\b(?P<sp_c>{"|".join(_CENTURIES)})[-\s](?:
+        (?P<sp_d>{"|".join(_DECADES)})
+        |(?:oh?[-\s](?P<sp_o>{"|".join(_ONES)})|(?P<sp_t>{"|".join(_TENS)})(?:[-\s](?P<sp_u>{"|".join(_ONES)}))?
+        |(?P<sp_n>{"|".join(_TEENS)}))(?![-\s](?:hundred|thousand|million|billion|percent|per\scent)|-\w))\b)
     | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_YEAR})\s?['’]?s\b)
     | (?P<short_decade>(?<!\w)['’](?P<sd>[2-9]0)s\b)
     | (?P<named_decade>\bthe\s+(?:(?:early|mid|late)[-\s])?(?:Roaring\s+)?(?P<nd>{"|".join(_DECADES)})\b)
@@ -71,6 +85,7 @@ class Date:
     start: int
     end: int
     yearly: bool = False
+    swapped: int | None = None  # the day if its day and month are the other way round
 
     @property
     def year(self) -> int | None:
@@ -81,12 +96,24 @@ class Date:
 def english_dates(text: str) -> list[Date]:
     """The dates of an English text, in order."""
     found: list[Date] = []
-    for match in _PATTERN.finditer(text):
-        found.extend(_read(match))
+    matches = list(_PATTERN.finditer(text))
+    is_day_first = _day_first(matches)
+    for match in matches:
+        found.extend(_read(match, is_day_first))
     return found
 
 
-def _read(match: re.Match[str]) -> Iterable[Date]:
+def _day_first(matches: Iterable[re.Match[str]]) -> bool | None:
+    """Whether numeric dates of a text have the day first; None if no date shows it, or they contradict each other."""
+    orders = {
+        int(match.group("s_a")) > 12
+        for match in matches
+        if match.group("slash") and max(int(match.group("s_a")), int(match.group("s_b"))) > 12
+    }
+    return orders.pop() if len(orders) == 1 else None
+
+
+def _read(match: re.Match[str], is_day_first: bool | None) -> Iterable[Date]:
     kind = match.lastgroup
     kind = next(name for name in _KINDS if match.group(name))
     group, start, end = match.group, match.start(), match.end()
@@ -103,10 +130,13 @@ def _read(match: re.Match[str]) -> Iterable[Date]:
         else:
             yield _years(int(group("my_y")), int(group("my_y")), match.start("my_y"), end)
     elif kind == "slash":
-        a, b, year = int(group("s_a")), int(group("s_b")), int(group("s_y"))
-        month, day = (a, b) if a <= 12 else (b, a)
-        if month <= 12:
-            yield _day(year, month, day, start, end)
+        year = int(group("s_y"))
+        year += 0 if year > 99 else 1900 if year >= _PIVOT else 2000
+        # Dots are German or Swiss: the day is first.
+        is_day_first = True if group("s_s") == "." else is_day_first
+        yield from numeric_date(int(group("s_a")), int(group("s_b")), year, is_day_first, start, end)
+    elif kind == "spelled":
+        yield from _spelled_year(match)
     elif kind == "decade":
         year = int(group("dec_y"))
         yield _years(year, year + (99 if year % 100 == 0 else 9), start, end)
@@ -142,10 +172,43 @@ def _read(match: re.Match[str]) -> Iterable[Date]:
             yield _years(int(group("y")), int(group("y")), start, end)
 
 
-_KINDS = "iso mdy dmy my slash decade short_decade named_decade century era_year ad_year month years year".split()
+_KINDS = (
+    "iso mdy dmy my slash spelled decade short_decade named_decade century era_year ad_year month years year".split()
+)
+# Years of two digits from here on are of the twentieth century.
+_PIVOT = 50
 _PREPOSITION = re.compile(
     r"\b(?:in|since|until|by|from|of|after|before|during|around|circa|year|between|late|early)\s$", re.I
 )
+
+
+def numeric_date(a: int, b: int, year: int, is_day_first: bool | None, start: int, end: int) -> Iterable[Date]:
+    """The date 3/4/2020; both readings if nothing shows whether the day is first."""
+    if is_day_first is None and a <= 12 and b <= 12 and a != b:
+        first = (year * 12 + a - 1) * 31 + b - 1
+        yield Date(first, first, start, end, swapped=(year * 12 + b - 1) * 31 + a - 1)
+        return
+    day, month = (a, b) if is_day_first or a > 12 else (b, a)
+    if month > 12:
+        day, month = month, day
+    if month <= 12:
+        yield _day(year, month, day, start, end)
+
+
+def _spelled_year(match: re.Match[str]) -> Iterable[Date]:
+    """ "nineteen eighty-four", "twenty ten", "nineteen oh five", "the nineteen-sixties"."""
+    group, start, end = match.group, match.start(), match.end()
+    century = _CENTURIES[group("sp_c").lower()]
+    if decade := group("sp_d"):
+        first = 100 * century + _DECADES[decade.lower()]
+        yield _years(first, first + 9, start, end)
+        return
+    # "at ten fifteen" is a time, "twenty fifteen minute walks" a product.
+    if (century < 13 and not _after_preposition(match.string, start)) or unit_after(match.string, end, in_digits=False):
+        return
+    words = [word.lower() for word in (group("sp_o"), group("sp_t"), group("sp_u"), group("sp_n")) if word]
+    year = 100 * century + sum(_YEARS_OF_CENTURY[word] for word in words)
+    yield _years(year, year, start, end)
 
 
 def _after_preposition(text: str, start: int) -> bool:
@@ -175,7 +238,16 @@ def _years(first: int, last: int, start: int, end: int) -> Date:
 
 
 def inside(date: Date, other: Date) -> bool:
-    """Whether `other` lies within `date`: "July 4, 1776" lies within "1776"."""
+    """Whether `other` lies within `date`: "July 4, 1776" lies within "1776".
+
+    Of two dates with two readings both must agree: 3/4/2020 is never 4/3/2020.
+    """
+    if date.swapped is not None and other.swapped is not None:
+        return date.first == other.first
+    if date.swapped is not None:
+        return inside(_exact(date, date.first), other) or inside(_exact(date, date.swapped), other)
+    if other.swapped is not None:
+        return inside(date, _exact(other, other.first)) or inside(date, _exact(other, other.swapped))
     if date.yearly or other.yearly:
         # A day without a year: the other may have a year, but must have the day.
         first, last = other.first % 372, other.first % 372 + other.last - other.first
@@ -183,6 +255,10 @@ def inside(date: Date, other: Date) -> bool:
             return False
         return date.first % 372 <= first and last <= date.first % 372 + date.last - date.first
     return date.first <= other.first and other.last <= date.last
+
+
+def _exact(date: Date, day: int) -> Date:
+    return Date(day, day, date.start, date.end, date.yearly)
 
 
 def agree(a: Date, b: Date) -> bool:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fidelity.facts.reading.dates import Date, english_dates
+from fidelity.facts.reading.foreign_dates import foreign_dates
 from fidelity.facts.reading.literals import Literal, literals
 from fidelity.facts.reading.mathematics import Answer, Formula, Step, final_answer, formulas, steps
+from fidelity.facts.reading.number_words import base_language, foreign_numbers
 from fidelity.facts.reading.numbers import Number, english_numbers
 from fidelity.facts.reading.words import Sentence, Span, Word, sentences, words
 
@@ -56,14 +58,20 @@ def parse(text: str, language: str = "en") -> Parsed:
     spans += [match.span() for match in _NO_WORDS.finditer(text)]
     prose = blanked(text, spans)
     all_words = words(prose)
-    dates = english_dates(prose)
+    language = base_language(language)
+    if language == "en":
+        dates = english_dates(prose)
+        numbers = english_numbers(prose, all_words, [(date.start, date.end) for date in dates])
+    else:
+        dates = foreign_dates(prose, language)
+        numbers = foreign_numbers(prose, language, [(date.start, date.end) for date in dates])
     return Parsed(
         text=text,
         language=language,
         prose=prose,
         words=tuple(all_words),
         sentences=tuple(sentences(prose, all_words)),
-        numbers=tuple(english_numbers(prose, all_words, [(date.start, date.end) for date in dates])),
+        numbers=tuple(numbers),
         dates=tuple(dates),
         formulas=tuple(found_formulas),
         steps=tuple(steps(text)),

@@ -7,7 +7,7 @@ from babel import Locale, UnknownLocaleError
 from babel.units import format_unit
 
 from fidelity.facts.reading.measures.measure import Unit
-from fidelity.facts.reading.measures.units import by_symbol
+from fidelity.facts.reading.measures.reader import unit_after
 
 _SYMBOLS = {
     "length": "millimeter:mm centimeter:cm meter:m kilometer:km inch:in. foot:ft yard:yd mile:mi light-year:ly",
@@ -15,7 +15,8 @@ _SYMBOLS = {
     "duration": "second:s minute:min hour:h day:d week:wk month:mo year:yr",
     "temperature": "celsius:°C fahrenheit:°F",
     "angle": "degree:°",
-    "area": "square-meter:m² square-kilometer:km² hectare:ha acre:ac",
+    "area": "square-centimeter:cm² square-meter:m² square-kilometer:km² square-foot:ft² square-mile:mi²",
+    "area/": "hectare:ha acre:ac",
     "volume": "milliliter:ml liter:l gallon:gal cubic-meter:m³",
     "speed": "kilometer-per-hour:kph mile-per-hour:mph meter-per-second:m/s knot:kt",
     "power": "watt:W kilowatt:kW megawatt:MW gigawatt:GW horsepower:hp",
@@ -79,9 +80,5 @@ def _spelled(name: str, locale: Locale) -> set[str]:
 
 
 def _unit(symbol: str) -> Unit | None:
-    if symbol in ("m²", "km²", "m³", "m/s"):
-        from fidelity.facts.reading.measures.reader import unit_after
-
-        found = unit_after(f"1 {symbol}", 1, in_digits=True)
-        return found[0] if found else None
-    return by_symbol(symbol)
+    found = unit_after(f"1 {symbol}", 1, in_digits=True)
+    return found[0] if found else None
