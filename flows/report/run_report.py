@@ -34,7 +34,7 @@ SECTIONS = (
     ("acceptance", "Accepted and rejected"),
     ("scores", "Scores"),
     ("cost", "Tokens and speed"),
-    ("variety", "Variety"),
+    ("diversity", "Diversity"),
     ("read", "Reader"),
 )
 
@@ -115,8 +115,8 @@ def run_report(
         costs=_costs(summary),
         flow=_flow(summary, counted),
         **_speed(summary, commits),
-        variety=[_variety_row(row) for row in measure_diversity(storage)],
-        variety_note=f"Measured on at most {N_MEASURED:,} rewrites, spread over the run.",
+        diversity=[_diversity_row(row) for row in measure_diversity(storage)],
+        diversity_note=f"Measured on at most {N_MEASURED:,} rewrites, spread over the run.",
         sample_note=_sample_note(len(items), counted),
         links_note=_links_note(bool(encoder)),
         pairs_json=Markup(script_json({"pairs": items, "meanings": {name: meaning(name) for name in reasons}})),
@@ -399,7 +399,7 @@ def _speed(summary: Summary, commits: Sequence[Mapping[str, Any]]) -> dict[str, 
     return {"speed": chart, "speed_caption": caption}
 
 
-def _variety_row(row: RecipeDiversity) -> dict[str, Any]:
+def _diversity_row(row: RecipeDiversity) -> dict[str, Any]:
     return {
         "recipe": row.recipe.replace("+", " → "),
         "n": f"{row.n_rewrites:,}",
