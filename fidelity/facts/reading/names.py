@@ -1,7 +1,8 @@
-"""Proper names of an English text, and whether another text has them, in part or as initials, acronym or demonym.
+"""Proper names of a text, and whether another text has them, in part or as initials, acronym or demonym.
 
 A name is a run of capitalized words ("Bank of America"). A capital at the start of a sentence says little: such a word
-is a name only with further evidence. Otherwise it is weak: it may replace a name but needs no support itself.
+is a name only with further evidence. Otherwise it is weak: it may replace a name but needs no support itself. Where all
+nouns have a capital, as in German, or all letters are capitals, a capital says nothing.
 """
 
 import re
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fidelity.facts.reading.capitals import bare, capitalises_nouns, is_capitalized, is_heading
+from fidelity.facts.reading.notation.roman import roman_numeral, roman_value
 from fidelity.facts.reading.words import STOP_WORDS, Sentence, Word, fold
 
 _CONNECTORS = frozenset("of de la du del der van von da dos di bin ibn al el le the and &".split())
@@ -21,7 +24,6 @@ _NOT_NAMES = frozenset(
     "i i'm i've i'll i'd ok tv dvd cd january february march april may june july august september october november"
     " december bc ad bce ce am pm lrb rrb lsb rsb".split()
 )
-_NUMERAL = re.compile(r"[IVXLCDM]{2,}")
 # A word with such an ending at the start of a sentence is hardly ever a name.
 _COMMON_ENDING = re.compile(
     r"(?:ing|ed|ly|tion|tions|ment|ments|ness|ity|ities|ists?|ers|ors|ors|isms?|ance|ence|ies)$"
@@ -85,14 +87,13 @@ class Name:
 
 def english_names(text: str, sentences: Sequence[Sentence], lower_words: frozenset[str] | set[str]) -> list[Name]:
     """The names of a text, in order. `lower_words` are the words that occur uncapitalized in either text."""
+    if capitalises_nouns(text, sentences):
+        return _acronym_names(sentences)
     inner = _inner_names(text, sentences)
     found: list[Name] = []
     for sentence in sentences:
         words = sentence.words
-        capitals = sum(word.is_capitalized for word in words if word.text[0].isalpha())
-        letters = sum(word.text[0].isalpha() for word in words)
-        ends = text[words[-1].end : sentence.end].strip()[:1] in (".", "!", "?")
-        if letters > 4 and capitals > 0.7 * letters and not ends:  # a heading, in which every word is capitalized
+        if is_heading(text, sentence):
             continue
         at = 0
         while at < len(words):
@@ -103,13 +104,24 @@ def english_names(text: str, sentences: Sequence[Sentence], lower_words: frozens
     return found
 
 
+def _acronym_names(sentences: Sequence[Sentence]) -> list[Name]:
+    """Words that no noun is written like: NATO, EU, McDonald, iPhone."""
+    return [
+        Name((fold(word.lower),), word.start, word.end)
+        for sentence in sentences
+        if sum(word.text.isupper() for word in sentence.words) <= 0.7 * len(sentence.words)
+        for word in sentence.words
+        if sum(char.isupper() for char in bare(word.text)) > 1 and roman_value(word.text) is None
+    ]
+
+
 def _inner_names(text: str, sentences: Sequence[Sentence]) -> set[str]:
     """Words that occur capitalized inside a sentence."""
     return {
         word.lower
         for sentence in sentences
         for word in sentence.words[1:]
-        if word.is_capitalized and not _opens(text, word)
+        if is_capitalized(word) and not _opens(text, word)
     }
 
 
@@ -119,20 +131,29 @@ def _opens(text: str, word: Word) -> bool:
     return not before.strip(" \t([{'’-–—") or before.rstrip(" ")[-1:] in '"“”‘:;.!?•*#|\n>}'
 
 
-def _is_name_word(word: Word) -> bool:
-    return word.is_capitalized and word.lower not in _NOT_NAMES and not _NUMERAL.fullmatch(word.text)
+def _is_name_word(words: Sequence[Word], at: int) -> bool:
+    word = words[at]
+    return is_capitalized(word) and word.lower not in _NOT_NAMES and not _is_numeral(words, at)
+
+
+def _is_numeral(words: Sequence[Word], at: int) -> bool:
+    """A Roman numeral, by its place or because hardly an abbreviation looks so: XIV, MMXX, but not DC or MD."""
+    written = words[at].text
+    if len(written) < 2 or roman_value(written) is None:
+        return False
+    return roman_numeral(words, at) is not None or len(written) > 3 or set(written) <= set("IVX")
 
 
 def _run(text: str, words: Sequence[Word], at: int) -> int:
     """The index after the run of capitalized words that starts here; `at` itself if none does."""
-    if not _is_name_word(words[at]):
+    if not _is_name_word(words, at):
         return at
     stop, index = at + 1, at + 1
     while index < len(words):
         gap = text[words[index - 1].end : words[index].start]
         if len(gap) > 2 or gap.strip(" -.&’'\n"):
             break
-        if _is_name_word(words[index]):
+        if _is_name_word(words, index):
             if gap.startswith(".") and len(words[index - 1].text) > 3:  # an undetected sentence end
                 break
             stop = index + 1
@@ -171,7 +192,7 @@ def _name(
         elif common:
             at += 1
     parts = tuple(
-        fold(word.lower)
+        fold(bare(word.lower))
         for word in words[at:stop]
         if word.lower not in _CONNECTORS and word.lower not in _TITLES and word.lower not in STOP_WORDS
     )
@@ -193,14 +214,14 @@ class NameIndex:
     @classmethod
     def of(cls, all_words: Sequence[Word], names: Sequence[Name]) -> "NameIndex":
         capitals = frozenset(part for name in names for part in name.parts)
-        lower = [fold(word.lower) for word in all_words]
+        lower = [fold(bare(word.lower)) for word in all_words]
         neighbours = frozenset(pairwise(lower))
         # "Bank of the United States" has "bank united", "John F. Kennedy" has "john kennedy".
         plain = [word for word in lower if word not in _CONNECTORS and word not in _TITLES and word not in STOP_WORDS]
         groups = {group for word in set(lower) for group in _GROUPS.get(word, ())}
         groups.update(group for pair, group in _UNITED.items() if pair in neighbours)
         return cls(
-            words=frozenset(lower),
+            words=frozenset(lower) | {word.replace(".", "") for word in lower if "." in word},
             stems=frozenset(word.stem for word in all_words),
             capitals=capitals,
             acronyms=frozenset(_acronyms(all_words)),

@@ -22,6 +22,22 @@ def read(text):
         ("They said that Élodie's dog ran.", ["elodie"]),
         ("THE WHOLE HEADING IS IN CAPITALS", []),
         ("It was $A$ in `Code` and \\emph{so}.", []),
+        ("THE WHOLE SENTENCE OF A NOTICE IS IN CAPITALS.", []),
+        ("How Did the City of the River Grow So Fast?", []),
+        ("He flew to Washington DC and saw an MD there.", ["washington dc", "md"]),
+        ("Then Louis XIV met John Paul II in MMXX.", ["louis", "john paul"]),
+        ("They crossed l'Atlantique with d'Artagnan to dell'Aquila.", ["atlantique", "artagnan", "aquila"]),
+        (
+            "Der Hund und die Katze lebten im Haus der Familie, und der Vater las abends ein Buch über Geschichte.",
+            [],
+        ),
+        (
+            "Die Regierung der USA und die Kommission der EU sprachen über den Handel mit Getreide und Wein.",
+            ["usa", "eu"],
+        ),
+        ("Den Hond an d'Kaz hunn am Haus vun der Famill gewunnt, an de Papp huet all Owend e Buch gelies.", []),
+        ("El perro de Pedro vive en Madrid con los otros perros de la casa.", ["pedro", "madrid"]),
+        ("Собака жила тогда в Москве у Петра.", ["москве", "петра"]),
     ],
 )
 def test_names(text, names):
@@ -70,3 +86,31 @@ def test_another_name(source, rewrite):
 )
 def test_two_swapped_facts(source, rewrite, swapped):
     assert (compare_facts(source, rewrite).scores["swap"] >= 0.5) is swapped
+
+
+GERMAN = (
+    "Die Stadt Ulm liegt an der Donau und hat eine lange Geschichte. Im Mittelalter war sie eine Reichsstadt, und der"
+    " Turm des Münsters ist der höchste Kirchturm der Welt."
+)
+
+
+def test_a_german_noun_that_is_replaced_is_no_name():
+    rewrite = (
+        "Ulm, gelegen an der Donau, blickt auf eine lange Vergangenheit zurück. Der Ort war einst eine Reichsstadt, und"
+        " kein Gotteshaus der Erde hat einen höheren Turm als das Münster."
+    )
+    report = compare_facts(GERMAN, rewrite)
+    assert not [found for found in report.discrepancies if found.kind == "name"]
+    assert report.scores["name_unsupported"] == report.scores["name_exchanged"] == 0
+
+
+def test_an_english_text_with_german_names_keeps_its_names():
+    text = "The philosopher Immanuel Kant was born in Königsberg and read the works of Gottfried Wilhelm Leibniz."
+    assert read(text) == ["immanuel kant", "konigsberg", "gottfried wilhelm leibniz"]
+
+
+def test_an_abbreviation_like_a_roman_numeral_is_a_name():
+    scores = compare_facts("He lives in Washington DC now.", "He lives in Washington MD now.").scores
+    assert scores["name_unsupported"] > 0
+    scores = compare_facts("He lives in Washington DC now.", "He now lives in Washington, D.C.").scores
+    assert scores["name_unsupported"] == 0
