@@ -32,7 +32,7 @@ def main(out: str) -> None:
 
 
 def show_a_changed_fact(page: Page) -> None:
-    """Open a pair that was rejected for a changed number, and point at the sentence that has a counterpart in its source."""
+    """Open a pair that was rejected for a changed number; point at the sentence that the source has too."""
     page.select_option("select[name=reason]", "number_changed")
     page.evaluate("document.querySelector('.filters').scrollIntoView()")
     for number in range(page.locator("#list button").count()):
