@@ -1,12 +1,15 @@
 """Compares all typed facts of a rewrite with those of its source: scores for a model, discrepancies for people."""
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fidelity.facts.comparing.formal import compare_formulas, compare_literals, compare_steps
 from fidelity.facts.comparing.pairing import Pairing
 from fidelity.facts.comparing.sentences import compare_content, compare_order, compare_polarity, ends_unfinished
 from fidelity.facts.comparing.translation import compare_translated_numbers
 from fidelity.facts.comparing.typed import compare_dates, compare_names, compare_numbers
+from fidelity.facts.reading.number_words import base_language
 from fidelity.facts.reading.parsed import Parsed, parse
 from rephrase.corpus.language import detect_language
 from rephrase.records import Discrepancy
@@ -51,6 +54,13 @@ _NEUTRAL = {name: 1.0 if "support" in name.split("_") or "coverage" in name else
     f"{kind}_unsupported": 0.0 for kind in ("number", "date", "name", "formula", "literal")
 }
 
+# No other language writes these.
+_ENGLISH = re.compile(r"\b(?:the|this|which|with)\b", re.IGNORECASE)
+_MAX_DETECTED, _MIN_LETTERS, _ENOUGH_LETTERS = 1000, 80, 400
+# Languages that short English texts are not mistaken for, and others that numbers and dates are read in.
+_LANGUAGES = frozenset("de es fr it pt ru uk zh ja ko ar fa he hi bn te ta th el".split())
+_RARER_LANGUAGES = frozenset("nl pl cs sk sv nb no fi hu tr ro bg hr sr sl lt lv et id vi sw".split())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactReport:
@@ -63,19 +73,20 @@ class FactReport:
 def compare_facts(source: str, rewrite: str, *, source_language: str = "en", mathematics: bool = False) -> FactReport:
     """Find which facts of the source the rewrite keeps, loses and changes.
 
-    `source_language` is an ISO 639-1 code: for a translation, only language-independent facts are compared. With
-    `mathematics`, new numbers may be results of steps that the rewrite works out, and SymPy decides whether formulas
-    are equal.
+    `source_language` is an ISO 639-1 code: for a translation, only language-independent facts are compared, and numbers
+    are read by the language of each text. With `mathematics`, new numbers may be results of steps that the rewrite
+    works out, and SymPy decides whether formulas are equal.
     """
-    translated = _translated(source_language, rewrite)
-    pairing = Pairing.of(parse(source, source_language), parse(rewrite, "en" if translated else source_language))
+    language = language_of(source, rewrite, source_language)
+    translated = _translated(language, rewrite)
+    pairing = Pairing.of(parse(source, language), parse(rewrite, "en" if translated else language))
     parts = [
         compare_steps(pairing),
         compare_formulas(pairing, symbolic=mathematics),
         compare_literals(pairing),
     ]
     if translated:
-        parts.append(compare_translated_numbers(pairing, source_language))
+        parts.append(compare_translated_numbers(pairing, language))
     else:
         parts += [
             compare_numbers(pairing, _derived(pairing.rewrite) if mathematics else ()),
@@ -98,6 +109,27 @@ def compare_facts(source: str, rewrite: str, *, source_language: str = "en", mat
 def _translated(source_language: str, rewrite: str) -> bool:
     """Whether the pair is a translation; a text rewritten in its own language can be compared word by word."""
     return not source_language.lower().startswith("en") and detect_language(rewrite) == "en"
+
+
+def language_of(source: str, rewrite: str, stated: str) -> str:
+    """The language of the source: English may be a mere default for a text rewritten in its own language.
+
+    A short text, or one full of names and formulas, is easily mistaken for another language: both texts must be in
+    the same one.
+    """
+    if base_language(stated) != "en":
+        return stated
+    found = _detected(source)
+    return found if found != "en" and found == _detected(rewrite) else "en"
+
+
+@lru_cache(maxsize=512)
+def _detected(text: str) -> str:
+    if _ENGLISH.search(text):
+        return "en"
+    n_letters = sum(map(str.isalpha, text[:_ENOUGH_LETTERS]))
+    found = detect_language(text[:_MAX_DETECTED])
+    return found if found in _LANGUAGES or (n_letters > _MIN_LETTERS and found in _RARER_LANGUAGES) else "en"
 
 
 def _derived(rewrite: Parsed) -> tuple[float, ...]:
