@@ -72,10 +72,12 @@ def _read(match: re.Match[str], months: dict[str, int], is_day_first: bool, lang
         year = int(group("year"))
         if group("decade"):
             yield _years(year, year + 9, start, end)
-        elif not unit_after(match.string, end, in_digits=True, words=False) and not foreign_unit_after(
-            match.string, end, language
-        ):
-            yield _years(year, year, start, end)
+        else:
+            after = foreign_unit_after(match.string, end, language)
+            after = after or unit_after(match.string, end, in_digits=True, words=False)
+            # "в 1971 году", not "2000 km".
+            if not after or after[0].name == "yr":
+                yield _years(year, year, start, end)
 
 
 def _date(year: int | None, month: int, day: int | None, start: int, end: int) -> Date:

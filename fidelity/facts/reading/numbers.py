@@ -50,9 +50,21 @@ class Number:
         return (Number((value,), None, *place, is_weak=True) for value, place in self.parts)
 
 
-_ATTACHED_SCALES = {"k": 1e3, "bn": 1e9, "mn": 1e6, "tn": 1e12, "b": 1e9, "mm": 1e6, "m": 1e6, "t": 1e12, "cr": 1e7}
+_ATTACHED_SCALES = {
+    "k": 1e3,
+    "bn": 1e9,
+    "mn": 1e6,
+    "tn": 1e12,
+    "b": 1e9,
+    "mm": 1e6,
+    "m": 1e6,
+    "t": 1e12,
+    "cr": 1e7,
+    "mln": 1e6,
+    "mld": 1e9,
+}
 _WITHOUT_CURRENCY = frozenset({"M", "K", "k", "bn", "B", "mn", "tn", "Bn", "Mn"})
-_SPACED_SCALE = re.compile(r"[ \u00a0](?P<scale>bn|mn|tn|cr|[mMBT](?=[\s,.;)]))(?!\w)")
+_SPACED_SCALE = re.compile(r"[ \u00a0](?P<scale>bn|mn|mln|mld|tn|cr|[mMBT](?=[\s,.;)]))(?!\w)")
 _APPROXIMATORS = frozenset(
     "about around approximately roughly nearly almost over under circa ca some more than least most up estimated"
     " estimates close to c approaching exceeding".split()
@@ -112,7 +124,7 @@ def _in_words(text: str, words: Sequence[Word], at: int, spelled: Spelled, found
         unit, end = after
         value, end, stop = with_half(text, words, value, end, _index(words, stop, end))
     negative, start = _negative_word(text, words, at, start, found)
-    values, end = _signed((value,), unit, negative, text, start, end)
+    values, end = _signed((value,), unit, negative, text, start, end, is_weak=spelled.is_weak)
     found.append(
         Number(
             values,
@@ -134,7 +146,11 @@ def _in_digits(text: str, words: Sequence[Word], at: int, found: list[Number], f
     currency = currency_before(text, word.start)
     before = text[word.start - 1] if word.start else " "
     # x_2, H2O, \alpha1, #3: not numbers of the text.
-    if (before.isalpha() and not currency) or before in "_^\\{#":
+    if (
+        (before.isalpha() and not currency)
+        or before in "_^\\{#"
+        or (before == "-" and text[max(0, word.start - 2)] == "{")
+    ):
         return at + 1
     written, first = _written(text, word.start, format_)
     if written is None or not (written.values or written.parts):
@@ -161,7 +177,7 @@ def _in_digits(text: str, words: Sequence[Word], at: int, found: list[Number], f
         is_ordinal, end, stop = True, suffix.end, stop + 1
     elif suffix and suffix.lower in _ATTACHED_SCALES and (currency or suffix.text in _WITHOUT_CURRENCY):
         values, end, stop = (values[-1] * _ATTACHED_SCALES[suffix.lower],), suffix.end, stop + 1
-    elif (match := _SPACED_SCALE.match(text, end)) and (currency or len(match.group("scale")) == 2):
+    elif (match := _SPACED_SCALE.match(text, end)) and (currency or len(match.group("scale")) > 1):
         values, end = (values[0] * _ATTACHED_SCALES[match.group("scale").lower()],), match.end()
         stop = _index(words, stop, end)
     if len(values) == 1:
@@ -174,6 +190,8 @@ def _in_digits(text: str, words: Sequence[Word], at: int, found: list[Number], f
         after = unit_after(text, end, in_digits=True)
         if not after and found and found[-1].unit and found[-1].unit.name == "ft" and first - found[-1].end <= 2:
             after = inches_after(text, end)
+        if after and before == "°":
+            after = None  # the minutes of 36°30′
         unit, end = after or (None, end)
         if unit:
             value, end, stop = with_half(text, words, values[0], end, _index(words, stop, end))
@@ -214,14 +232,21 @@ def _negative_word(text: str, words: Sequence[Word], at: int, start: int, found:
 
 
 def _signed(
-    values: tuple[float, ...], unit: Unit | None, negative: bool, text: str, start: int, end: int
+    values: tuple[float, ...],
+    unit: Unit | None,
+    negative: bool,
+    text: str,
+    start: int,
+    end: int,
+    *,
+    is_weak: bool = False,
 ) -> tuple[tuple[float, ...], int]:
     """The values with the sign that the number or what follows gives them, and the new end."""
     if match := _BELOW_ZERO.match(text, end):
         return tuple(-abs(value) for value in values), match.end()
     if negative:
         return tuple(-value for value in values), end
-    if _LOSS.search(text, max(0, start - 30), start) or (unit and _BELOW.match(text, end)):
+    if not is_weak and (_LOSS.search(text, max(0, start - 30), start) or (unit and _BELOW.match(text, end))):
         return (*values, *(-value for value in values)), end
     return values, end
 

@@ -61,7 +61,8 @@ def _names(language: str) -> tuple[re.Pattern[str], dict[str, Unit]] | None:
     if not units:
         return None
     names = "|".join(re.escape(name) for name in sorted(units, key=len, reverse=True))
-    boundary = "" if language in _UNSPACED else r"(?!\w)"
+    # 30年代 are the thirties.
+    boundary = "(?!代)" if language in _UNSPACED else r"(?!\w)"
     return re.compile(rf"[\s\u00a0\u202f]{{0,2}}(?P<name>{names}){boundary}", re.IGNORECASE), units
 
 
@@ -76,7 +77,8 @@ def _spelled(name: str, locale: Locale) -> set[str]:
                 break
             spelled = re.sub(r"[\d.,٫\u200e\u200f]+", " ", written)
             found.add(" ".join(spelled.lower().split()))
-    return found - {name, ""}
+    # German "in" is a short inch, and a preposition.
+    return found - {name, "", "in"}
 
 
 def _unit(symbol: str) -> Unit | None:

@@ -96,9 +96,12 @@ def conversions(value: float, unit: Unit, to: Unit) -> Iterator[tuple[float, boo
         ratio = theirs.size / ours.size
         if theirs.zero or ours.zero:
             yield (value * theirs.size + theirs.zero - ours.zero) / ours.size, False
-        whole = max(ratio, 1 / ratio)
+        whole = round(max(ratio, 1 / ratio))
         # A difference of temperatures has no zero.
-        yield value * ratio, math.isclose(whole, round(whole), rel_tol=1e-9) and not (theirs.zero or ours.zero)
+        if math.isclose(max(ratio, 1 / ratio), whole, rel_tol=1e-9) and not (theirs.zero or ours.zero):
+            yield value * whole if ratio >= 1 else value / whole, True
+        else:
+            yield value * ratio, False
 
 
 def convertible(a: Unit, b: Unit) -> bool:

@@ -46,7 +46,7 @@ def unit_after(text: str, end: int, *, in_digits: bool, words: bool = True) -> t
     """
     gap = _GAP.match(text, end)
     start = gap.end() if gap else end
-    found = _single(text, start, in_digits=in_digits, attached=start == end, words=words)
+    found = _single(text, start, in_digits=in_digits, attached=start == end or text[start - 1] == "-", words=words)
     return with_denominators(text, *found) if found else None
 
 

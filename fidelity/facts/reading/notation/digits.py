@@ -32,7 +32,7 @@ _SPACED = re.compile(
 )
 _PLAIN = re.compile(r"\d+(?:[.,:/٫٬⁄∕]\d+)*")
 _EXPONENT = (
-    r"\s?(?:(?:\^|\*\*)\s?[{(]?\s?(?P<caret>[-+−–]?\d{1,9})(?!\.?\d)(?:\s?[})])?"
+    r"\s?(?:(?:\^|\*\*)\s?[{(]?\s?(?P<caret>[-+−–]?\d{1,9})(?![.,]?\d|\s?[\^\\*_])(?:\s?[})])?"
     rf"|(?P<raised>[⁻⁺]?{_RAISED_DIGIT}{{1,9}}))"
 )
 _POWER = re.compile(_EXPONENT)
@@ -46,6 +46,10 @@ _MIXED = re.compile(
     rf"|(?P<gap>[ {_NARROW_SPACES}-])(?P<above>\d{{1,3}})[/⁄∕](?P<below>\d{{1,4}})(?![\d/]|[.,]\d)"
 )
 _LOWERED = {char: str(digit) for digit, char in enumerate("₀₁₂₃₄₅₆₇₈₉")}
+# Digits with commas that are no list.
+_ONE_NUMBER = re.compile(
+    r"\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?|\d+[.٫]\d+|\d+٬\d{3}(?:٬\d{3})*(?:٫\d+)?"
+)
 _MINUS = "-−–﹣－"
 # What a minus may be right after: not a digit or a letter, since "5-10" is a range and U-2 a name.
 _BOUND = re.compile(r"[\w)\]}%°]")
@@ -196,24 +200,24 @@ def _plain(text: str, match: re.Match[str], format_: NumberFormat | None, lists:
         places = ((start, start + fraction.end(1)), (start + fraction.start(2), end))
         parts = ((float(above), places[0]), (float(below), places[1]))
         # 24/7, 9/11 and 48/2 are no parts of a whole.
-        if 0 < above < below and written != "9/11":
+        is_part = 0 < above < below and (below <= 100 or above < 10) and text[max(0, start - 1) : start] != "-"
+        if is_part and written != "9/11":
             return Written((above / below,), end, digits, parts)
         return Written((), end, digits, parts)
     if not re.search(r"[:/⁄∕]", written):
         if re.fullmatch(r"\d+", written):
             return Written((float(written),), end, digits)
-        is_list = lists and "," in written and "." not in written and not (format_ and format_.decimal == ",")
-        indian = re.fullmatch(r"\d{1,3}(?:,\d{2,3})*,\d{3}", written)
-        if written.count(".") > 1 and not re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", written):
+        if written.count(".") > 1 and "," not in written and not re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+", written):
             # A version or a section; in other languages than English often a date.
             return Written((), end, digits, () if lists else _parts(written.replace(".", "/"), start))
-        if not is_list or indian:
-            if re.fullmatch(r"\d+(?:,\d+)+(?:\.\d+)?", written) and "." in written and lists:
-                grouped = re.fullmatch(r"\d{1,3}(?:,\d{2,3})*,\d{3}\.\d+", written)
-                if not grouped:
-                    return Written((), end, digits, _parts(written, start))
+        if not lists or _ONE_NUMBER.fullmatch(written) or (written.count(",") == 1 and _is_decimal(written, format_)):
             return Written(readings(written, format_), end, digits)
     return Written((), end, digits, _parts(written, start))
+
+
+def _is_decimal(written: str, format_: NumberFormat | None) -> bool:
+    """Whether the comma of "12,50" is a decimal mark."""
+    return format_ is not None and format_.decimal == "," and "." not in written
 
 
 def _parts(written: str, start: int) -> tuple[tuple[float, Span], ...]:
@@ -276,7 +280,7 @@ def minus_before(text: str, start: int) -> int | None:
     if not start or text[start - 1] not in _MINUS:
         return None
     at = start - 1
-    if at and _BOUND.match(text[at - 1]):
+    if at and (_BOUND.match(text[at - 1]) or text[at - 1] in _MINUS):  # "3--7" is a range in LaTeX
         return None
     before = text[max(0, at - 4) : at].rstrip(" \u00a0")
     if before and before != text[max(0, at - 4) : at] and (before[-1].isdigit() or before[-1] in ")]}%°"):
