@@ -1,7 +1,10 @@
 """The spans of a text that must not be split: formulas, code, table rows."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+
+from rephrase.corpus.latex import Macros, Span, inside, is_math_environment, macro_displays, macros
 
 # Each alternative is a whole construct; the first that matches at a position wins, so code hides the dollars in it.
 _CONSTRUCT = re.compile(
@@ -20,22 +23,20 @@ _FORMULA_GROUPS = {"display", "inline"}
 _BRACKET = re.compile(r"(?<!\\)\\([\[\]()])")
 # Escaped Markdown brackets, as in "[he \\[the king\\] said": only words, one of them too long for a product of letters.
 _WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s,.;:'’-]+[^\W\d_]+)*[.,;]?", re.DOTALL)
-_MATH_ENVIRONMENT = re.compile(
-    r"\\begin\{(?:equation|align|alignat|gather|multline|flalign|eqnarray|displaymath|math|split|cases|array|[a-z]*matrix)\*?\}"
-)
 _TABLE_ROW = re.compile(r"^(?:[ \t]*\|[^\n]*\|[ \t]*|[^\n|]*\|[^\n|]*\|[^\n]*)$", re.MULTILINE)
-
-Span = tuple[int, int]
 
 
 def protected_spans(text: str) -> list[Span]:
     r"""Half-open character spans to keep whole, sorted by start; an environment's span contains its inner ones.
 
-    They are `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{…}…\end{…}`, fenced and inline code, and table rows.
+    They are `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{…}…\end{…}`, an author's macros for them, fenced and inline code,
+    and table rows.
     """
+    defined = macros(text)
     spans = [match.span() for match in _CONSTRUCT.finditer(text)]
-    spans.extend(_brackets(text))
-    spans.extend(_environments(text))
+    spans.extend(span for span in _brackets(text) if not inside(span[0], defined.definitions))
+    spans.extend((start, end) for start, end, _ in _environments(text, defined))
+    spans.extend(macro_displays(text, defined))
     spans.extend(match.span() for match in _TABLE_ROW.finditer(text))
     return _nested(sorted(spans, key=lambda span: (span[0], -span[1])))
 
@@ -66,18 +67,23 @@ def _brackets(text: str) -> Iterator[Span]:
             yield start, match.end()
 
 
-def _environments(text: str) -> Iterator[Span]:
-    """Matching begin and end, including nested ones; an unclosed environment protects nothing."""
+def _environments(text: str, defined: Macros) -> Iterator[tuple[int, int, str]]:
+    """Matching begin and end with their name, including nested ones; an unclosed environment protects nothing."""
     open_at: list[tuple[str, int]] = []
+    n_open: Counter[str] = Counter()
     for match in _ENVIRONMENT.finditer(text):
         command, name = match.groups()
+        if inside(match.start(), defined.definitions):
+            continue
         if command == "begin":
             open_at.append((name, match.start()))
-        elif any(name == opened for opened, _ in open_at):
+            n_open[name] += 1
+        elif n_open[name]:
             while True:
                 opened, start = open_at.pop()
+                n_open[opened] -= 1
                 if opened == name:
-                    yield start, match.end()
+                    yield start, match.end(), name
                     break
 
 
@@ -91,10 +97,16 @@ def outermost(spans: list[Span]) -> list[Span]:
 
 
 def formula_spans(text: str) -> list[Span]:
-    r"""The outermost formulas: `$…$`, `$$…$$`, `\(…\)`, `\[…\]` and the environments of displayed mathematics."""
+    r"""The outermost formulas: `$…$`, `$$…$$`, `\(…\)`, `\[…\]` and environments of displayed mathematics."""
+    defined = macros(text)
     found = [match.span() for match in _CONSTRUCT.finditer(text) if match.lastgroup in _FORMULA_GROUPS]
-    found += _brackets(text)
-    found += [(start, end) for start, end in _environments(text) if _MATH_ENVIRONMENT.match(text, start)]
+    found += [span for span in _brackets(text) if not inside(span[0], defined.definitions)]
+    found += [
+        (start, end)
+        for start, end, name in _environments(text, defined)
+        if is_math_environment(name) or name in defined.environments
+    ]
+    found += macro_displays(text, defined)
     return outermost(_nested(sorted(found, key=lambda span: (span[0], -span[1]))))
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rephrase.corpus.protected import code_spans
+from rephrase.corpus.protected import code_spans, inside, macros
 
 _PATTERN = re.compile(
     r"""
@@ -38,9 +38,11 @@ def literals(text: str) -> list[Literal]:
         Literal("code", re.sub(r"\s+", " ", text[start:end].strip("`~ \n")), start, end)
         for start, end in code_spans(text)
     ]
+    # The number of arguments of a LaTeX macro, "[1]", is no citation.
+    definitions = macros(text).definitions
     code = [(literal.start, literal.end) for literal in found]
     for match in _PATTERN.finditer(text):
-        if any(start <= match.start() < end for start, end in code):
+        if inside(match.start(), code) or inside(match.start(), definitions):
             continue
         name = match.lastgroup or ""
         kind = "citation" if name in _CITATIONS else "url"

@@ -22,6 +22,17 @@ MAX_SYMBOLIC_CHARACTERS = 60
 MAX_SYMBOLIC_CALLS = 3
 
 _DELIMITERS = re.compile(r"^(?:\$\$?|\\\[|\\\()|(?:\$\$?|\\\]|\\\))$")
+# Around a whole display: its environment, with the columns of IEEEeqnarray, or an author's macro for it. Whether the
+# lines are numbered and how they are aligned is notation, except in what is a part of a formula: a matrix, cases.
+_DISPLAY_BEGIN = re.compile(
+    r"^\\(?:begin\{(?:[a-zA-Z]*(?:equation|eqn?|eqnarray|align|alignat|gather|multline|math|dmath|dgroup|dseries))\*?\}"
+    r"(?:[\[{][^\[\]{}\\]{0,20}[\]}])?|b(?:e|a)[a-z]{0,6}(?![a-zA-Z])|startformula)\s*"
+)
+_DISPLAY_END = re.compile(
+    r"\s*\\(?:end\{[a-zA-Z]*(?:equation|eqn?|eqnarray|align|alignat|gather|multline|math|dmath|dgroup|dseries)\*?\}"
+    r"|e(?:e|a)[a-z]{0,6}|stopformula)$"
+)
+_DOUBLE_ALIGNMENT = re.compile(r"&\s*(=|<|>|\\le|\\ge|\\approx|\\equiv|\\sim|\\to)\s*&")
 _NOT_MATHEMATICS = re.compile(r"\\(?:label|ref|tag|nonumber|notag)\*?(?:\{[^{}]*\})?|\\[,;:! ]|~|\s+|[.,;]+$")
 _ANSWER = re.compile(
     r"####\s*(?P<hashes>.+?)\s*$"
@@ -100,6 +111,11 @@ def normal_form(formula: str) -> str:
 
 
 def without_delimiters(formula: str) -> str:
+    """The formula without the marks around it, whichever of LaTeX's or the author's they are."""
+    begin, end = _DISPLAY_BEGIN.match(formula), _DISPLAY_END.search(formula[-40:])
+    if begin and end:
+        inner = formula[begin.end() : len(formula) - len(end.group())]
+        return _DOUBLE_ALIGNMENT.sub(r"&\1", inner)
     return _DELIMITERS.sub("", formula)
 
 

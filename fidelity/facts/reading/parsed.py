@@ -11,6 +11,7 @@ from fidelity.facts.reading.mathematics import Answer, Formula, Step, final_answ
 from fidelity.facts.reading.number_words import base_language, foreign_numbers
 from fidelity.facts.reading.numbers import Number, english_numbers
 from fidelity.facts.reading.words import Sentence, Span, Word, sentences, words
+from rephrase.corpus.protected import macros
 
 # LaTeX commands, GSM8K's calculator annotations, label keys: not words of the text.
 _NO_WORDS = re.compile(
@@ -42,8 +43,8 @@ def blanked(text: str, spans: list[Span]) -> str:
     """The text with the spans replaced by spaces; all other characters keep their positions."""
     parts, end = [], 0
     for start, stop in sorted(spans):
-        if start >= end:
-            parts += [text[end:start], " " * (stop - start)]
+        if stop > end:
+            parts += [text[end:start], " " * (stop - max(start, end))]
             end = stop
     return "".join([*parts, text[end:]])
 
@@ -56,6 +57,7 @@ def parse(text: str, language: str = "en") -> Parsed:
     spans = [(formula.start, formula.end) for formula in found_formulas]
     spans += [(literal.start, literal.end) for literal in found_literals]
     spans += [match.span() for match in _NO_WORDS.finditer(text)]
+    spans += macros(text).definitions
     prose = blanked(text, spans)
     all_words = words(prose)
     language = base_language(language)

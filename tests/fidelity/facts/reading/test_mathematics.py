@@ -6,7 +6,8 @@ import time
 import pytest
 
 from fidelity.facts.comparing.compare import compare_facts
-from fidelity.facts.reading.mathematics import arithmetic, equal_formulas, final_answer, normal_form, steps
+from fidelity.facts.reading.mathematics import arithmetic, equal_formulas, final_answer, formulas, normal_form, steps
+from fidelity.facts.reading.parsed import parse
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,35 @@ def test_one_of_two_similar_formulas_changed():
     source = "The value $x+1$ is odd when cats sleep.\n\nThe bound $x-1$ holds if dogs bark loudly."
     report = compare_facts(source, source.replace("$x-1$", "$x+1$"))
     assert report.scores["formula_exchanged"] > 0
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        r"\[ a &= b \]",
+        r"$$ a &= b $$",
+        r"\begin{align*} a &= b \end{align*}",
+        r"\begin{IEEEeqnarray}{rCl} a &=& b \label{e} \end{IEEEeqnarray}",
+        r"\begin{dmath} a &= b \end{dmath}",
+        r"\be a &= b \ee",
+        r"\bea a &=& b. \eea",
+        r"\begin{eqnarray*} a &=& b \nonumber \end{eqnarray*}",
+    ],
+)
+def test_a_display_is_the_same_in_any_environment(display):
+    (formula,) = formulas(f"so {display} holds")
+    assert formula.form == "a&=b"
+
+
+def test_a_changed_display_of_an_authors_macro_is_found():
+    source = r"The energy is \be E = m c^2 \ee where m is the mass."
+    same = r"With a mass m, the energy is \begin{equation} E = m c^2. \end{equation}"
+    assert compare_facts(source, same).scores["formula_unsupported"] == 0
+    assert compare_facts(source, same.replace("c^2", "c^3")).scores["formula_exchanged"] > 0
+
+
+def test_the_definition_of_a_macro_says_nothing():
+    parsed = parse(r"\newcommand{\eqn}[1]{\begin{equation}#1\end{equation}} It holds \eqn{a = b} for 5 apples.")
+    assert [formula.form for formula in parsed.formulas] == [r"\eqn{a=b}"]
+    assert [number.value for number in parsed.numbers] == [5]
+    assert parsed.literals == ()
