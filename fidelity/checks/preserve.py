@@ -5,15 +5,16 @@ These checks ignore what the rewrite adds: a learning note works out steps that 
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 from fidelity.checks.finding import Finding
 from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, without_delimiters
-from fidelity.facts.reading.notation.digits import readings
+from fidelity.facts.reading.notation.digits import digits_end, minus_before, read_digits, starts_of_digits
 from fidelity.facts.reading.parsed import parse
 from rephrase.corpus.protected import formula_spans
 
-# Digits with thousands separators and a fraction; not the 2 of x_2 or of H2O.
-_NUMBER = re.compile(r"(?<![A-Za-z0-9_.^\\])\d+(?:[.,\u202f\u00a0 ]\d{3})*(?:[.,]\d+)?(?!\w*[\\^_{])")
+_NO_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.^\\]")
+_NO_NUMBER_AFTER = re.compile(r"\w*[\\^_{]")
 # GSM8K's calculator annotations, not meant for a reader.
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
@@ -33,11 +34,11 @@ def lost_formula(source: str, rewrite: str) -> Finding | None:
 def lost_number(source: str, rewrite: str) -> Finding | None:
     """The first number in digits of the source that the rewrite has neither in digits nor in words."""
     there = set(_values(rewrite))
-    for written in _written(source):
+    for written, values in _written(source):
         # "(3,4)" may be a pair.
-        parts = {float(part) for part in re.split(r"[., ]", written)}
-        if there.isdisjoint(readings(written)) and not (len(parts) > 1 and parts <= there):
-            return "number_changed", f"{_plain(readings(written)[0])} is missing"
+        parts = {float(part) for part in re.findall(r"\d+", written)}
+        if there.isdisjoint(values) and not (len(parts) > 1 and parts <= there):
+            return "number_changed", f"{_plain(values[0])} is missing"
     return None
 
 
@@ -48,9 +49,7 @@ def lost_answer(source: str, rewrite: str) -> Finding | None:
         return None
     answer = found.text
     if _PLAIN_NUMBER.match(answer):
-        there = {value for written in _written(answer) for value in readings(written)[:1]} <= set(
-            _values(rewrite.replace("$", " "))
-        )
+        there = {values[0] for _, values in _written(answer)} <= set(_values(rewrite.replace("$", " ")))
     else:
         there = normal_form(answer) in normal_form(rewrite)
     return None if there else ("answer_lost", f"the answer {answer} is missing")
@@ -64,25 +63,41 @@ def formulas(text: str) -> list[str]:
 
 def numbers(text: str) -> Iterator[str]:
     """The numbers in a text's prose, without thousands separators and insignificant zeros."""
-    return (_plain(readings(written)[0]) for written in _written(text))
+    return (_plain(values[0]) for _, values in _written(text))
 
 
-def _written(text: str) -> Iterator[str]:
-    """Numbers in digits as written, with one kind of space between groups."""
-    for match in _NUMBER.findall(_CALCULATOR.sub("", without_protected_formulas(text))):
-        yield re.sub(r"[\s]", " ", match)
+def _written(text: str) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """The numbers in digits as written, and the values that each may have in some language."""
+    prose = _CALCULATOR.sub("", without_protected_formulas(text))
+    end = 0
+    for start in starts_of_digits(prose):
+        # Not the 2 of x_2 or of H2O.
+        if start < end or _NO_NUMBER_BEFORE.match(prose[start - 1 : start]):
+            continue
+        read = read_digits(prose, start, None)
+        end = read.end if read else digits_end(prose, start)
+        if read is None or _NO_NUMBER_AFTER.match(prose, end):
+            continue
+        sign = -1.0 if minus_before(prose, start) is not None else 1.0
+        if read.values:
+            yield prose[start:end], tuple(sign * value for value in read.values)
+        else:
+            for value, (first, last) in read.parts:
+                yield prose[first:last], (value,)
 
 
 def _values(text: str) -> Iterator[float]:
     """All possible values of the numbers in a text, including those in English words."""
-    for written in _written(text):
-        yield from readings(written)
+    for written, values in _written(text):
+        yield from values
+        if "/" in written:  # of 1/2 also 1 and 2
+            yield from map(float, re.findall(r"\d+", written))
     for number in parse(text).numbers:
         yield from number.values
 
 
 def _plain(value: float) -> str:
-    return str(int(value)) if value.is_integer() else repr(value)
+    return f"{Decimal(repr(value)).normalize():f}"
 
 
 def without_protected_formulas(text: str) -> str:
@@ -90,6 +105,6 @@ def without_protected_formulas(text: str) -> str:
     parts, end = [], 0
     for start, stop in formula_spans(text):
         inner = without_delimiters(text[start:stop]).strip()
-        parts += [text[end:start], inner if re.fullmatch(r"[\d.,]+", inner) else " "]
+        parts += [text[end:start], inner if re.fullmatch(r"[-−]?[\d.,]+", inner) else " "]
         end = stop
     return "".join([*parts, text[end:]])

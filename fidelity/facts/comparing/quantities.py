@@ -50,7 +50,8 @@ def _converted(rewrite: Number, source: Number) -> bool:
                     continue
                 if abs(ours - value) <= CONVERSION_TOLERANCE * abs(value) or _of_degrees(rewrite, ours, value):
                     return True
-                if _rounds_to(value, ours, rewrite.n_digits) and abs(ours - value) <= MAX_ROUNDING * abs(value):
+                n_digits = max(rewrite.n_digits, 1 if abs(ours) < 10 else 2)
+                if _rounds_to(value, ours, n_digits) and abs(ours - value) <= MAX_ROUNDING * abs(value):
                     return True
     return False
 
@@ -66,8 +67,8 @@ def _equal(a: float, b: float) -> bool:
 
 def _rounds_to(value: float, rounded: float, n_digits: int) -> bool:
     """Whether the value, rounded to this many significant digits, is the other one."""
-    if value == 0:
-        return rounded == 0
+    if value == 0 or not math.isfinite(value):
+        return rounded == value
     step = 10.0 ** (math.floor(math.log10(abs(value))) - n_digits + 1)
     return math.isclose(round(value / step) * step, rounded, rel_tol=1e-9)
 

@@ -1,18 +1,23 @@
 """Compares numbers, dates and names of a rewrite with those of its source."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 from fidelity.facts.comparing.pairing import Exchanged, F, Pairing, exchanged
 from fidelity.facts.comparing.quantities import same_number, same_value
 from fidelity.facts.reading.dates import Date, inside
+from fidelity.facts.reading.mathematics import without_delimiters
 from fidelity.facts.reading.names import Name, NameIndex, english_names, recombined, unsupported_parts
-from fidelity.facts.reading.numbers import Number
+from fidelity.facts.reading.numbers import Number, english_numbers
 from fidelity.facts.reading.parsed import Parsed
-from fidelity.facts.reading.words import stem
+from fidelity.facts.reading.words import stem, words
 from rephrase.records import Discrepancy
 
 Findings = tuple[dict[str, float], list[Discrepancy]]
+# A longer formula is not one number.
+_LONGEST_NUMBER = 40
+_LATEX_SPACE = re.compile(r"\\[,;: !]|\{,\}")
 # Whole numbers in this range may be years that `dates` did not recognise.
 _FIRST_YEAR, _LAST_YEAR = 1000, 2099
 
@@ -130,7 +135,22 @@ def _sure(names: Sequence[Name], sure: set[str]) -> list[Name]:
 
 def _implied(text: Parsed) -> list[Number]:
     """Numbers that support those of the other text and need no support: of dates, of fractions, of formulas."""
-    return [*_of_dates(text), *(part for number in text.numbers for part in number.of_parts())]
+    parts = (part for number in text.numbers for part in number.of_parts())
+    return [*_of_dates(text), *parts, *_of_formulas(text)]
+
+
+def _of_formulas(text: Parsed) -> Iterator[Number]:
+    r"""Formulas that are one number: the other text may write $10^{23}$ without dollar signs."""
+    for formula in text.formulas:
+        written = (
+            _LATEX_SPACE.sub("", without_delimiters(text.text[formula.start : formula.end]))
+            .replace("\\times", "×")
+            .replace("\\cdot", "·")
+            .strip()
+        )
+        if len(written) <= _LONGEST_NUMBER and not re.search(r"[^\d.,^{}×·+−\s-]", written):
+            for number in english_numbers(written, words(written)):
+                yield dataclasses.replace(number, start=formula.start, end=formula.end, is_weak=True)
 
 
 def _of_dates(text: Parsed) -> list[Number]:

@@ -7,48 +7,17 @@
 import dataclasses
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from fidelity.facts.reading.measures.measure import Unit, conversions
+from fidelity.facts.reading.measures.measure import Unit
 from fidelity.facts.reading.measures.reader import currency_before, inches_after, unit_after, with_denominators
 from fidelity.facts.reading.notation.digits import MAX_DIGITS as MAX_DIGITS
-from fidelity.facts.reading.notation.digits import (
-    NumberFormat,
-    Written,
-    format_of,
-    minus_before,
-    read_digits,
-    significant_digits,
-)
+from fidelity.facts.reading.notation.digits import Written, minus_before, read_digits, significant_digits
+from fidelity.facts.reading.notation.formats import NumberFormat, format_of
+from fidelity.facts.reading.notation.number import Number, mixed_units
 from fidelity.facts.reading.notation.roman import roman_numeral
 from fidelity.facts.reading.notation.spelled import STARTS, Spelled, read_spelled, scaled, with_half, written_scale
 from fidelity.facts.reading.words import Span, Word
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number of a text. `values` has several entries if its notation is ambiguous (1.200)."""
-
-    values: tuple[float, ...]
-    unit: Unit | None
-    start: int
-    end: int
-    is_weak: bool = False
-    is_approximate: bool = False
-    n_digits: int = 1  # significant ones, as written
-    is_ordinal: bool = False
-    # The numbers of which it is written, in a reading that is less likely: 3 and 250 of "3 250", 1 and 16 of "1/16".
-    parts: tuple[tuple[float, Span], ...] = ()
-
-    @property
-    def value(self) -> float:
-        return self.values[0]
-
-    def of_parts(self) -> Iterator["Number"]:
-        """Its parts as weak numbers."""
-        return (Number((value,), None, *place, is_weak=True) for value, place in self.parts)
-
 
 _ATTACHED_SCALES = {
     "k": 1e3,
@@ -78,8 +47,6 @@ _LOSS = re.compile(
     r"(?:\s(?:of|by))?(?:\s(?:about|around|nearly|roughly|over|some))?\s$",
     re.I,
 )
-# Between the parts of "6 ft 2 in" and "1 hour and 30 minutes".
-_JOIN = re.compile(r",?\s(?:(?!to\b|or\b)[^\W\d_]{1,3}\s)?|\s?")
 _HOURS = ("pm", "p.m", "p.m.")
 
 
@@ -271,25 +238,6 @@ def _ranges(text: str, found: list[Number]) -> list[Number]:
         found[i] = dataclasses.replace(low, values=values, unit=low.unit or high.unit)
         found[i + 1] = dataclasses.replace(high, unit=high.unit or low.unit)
     return found
-
-
-def mixed_units(text: str, found: list[Number]) -> list[Number]:
-    """ "6 ft 2 in" and "1 hour and 30 minutes" as one number of the smaller unit."""
-    result: list[Number] = []
-    for number in found:
-        before = result[-1] if result else None
-        if before and before.unit and number.unit and before.unit.name != number.unit.name:
-            converted = next(
-                (value for value, exact in conversions(before.value, before.unit, number.unit) if exact), 0
-            )
-            one = converted / before.value if before.value else 0
-            if one > number.value > 0 and before.value % 1 == 0 and _JOIN.fullmatch(text, before.end, number.start):
-                result[-1] = dataclasses.replace(
-                    number, values=(converted + number.value,), start=before.start, n_digits=before.n_digits + 2
-                )
-                continue
-        result.append(number)
-    return result
 
 
 def _index(words: Sequence[Word], at: int, end: int) -> int:

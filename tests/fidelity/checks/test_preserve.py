@@ -10,8 +10,9 @@ from fidelity.checks.preserve import formulas, lost_answer, lost_formula, lost_n
     [
         ("1,200 people and 3.50 dollars", ["1200", "3.5"]),
         ("It cost $12 an hour.", ["12"]),
+        ("−39 °C, ¾ and 10²³", ["-39", "0.75", "1" + 23 * "0"]),
         ("She sold 48/2 = <<48/2=24>>24 clips.", ["48", "2", "24"]),
-        ("x_2 and H2O and 10^5", []),
+        ("x_2 and H2O and 10^5", ["100000"]),
         ("in 1901, 56.2%", ["1901", "56.2"]),
         ("$x^2 + 17$ but $5$", ["5"]),
         ("007 and 0.0", ["7", "0"]),
@@ -40,6 +41,9 @@ def test_a_changed_formula_is_named(changed):
         ("16 eggs, 1,200,000 hens", "sixteen eggs and 1.2 million hens"),
         ("the point (3,4)", "the point (3, 4)"),
         ("১৬টি ডিম", "16 eggs"),
+        ("10²³ atoms at −39 °C", "10^23 atoms at minus 39 °C"),
+        ("1/2 of it", "half of it"),
+        ("299 792 458", "299,792,458"),
     ],
 )
 def test_a_number_may_be_written_differently(source, rewrite):
@@ -53,6 +57,9 @@ def test_a_formula_may_be_spelled_differently():
 def test_a_lost_number_is_named():
     assert lost_number("16 eggs at $2,000", "16 eggs at 2000 dollars") is None
     assert lost_number("16 eggs at $2,000", "16 eggs at 200 dollars") == ("number_changed", "2000 is missing")
+    assert lost_number("at −39 °C", "at 39 °C") == ("number_changed", "-39 is missing")
+    assert lost_number("¾ of it", "¼ of it") == ("number_changed", "0.75 is missing")
+    assert lost_number("10²³ atoms", "10²⁵ atoms") is not None
 
 
 @pytest.mark.parametrize(

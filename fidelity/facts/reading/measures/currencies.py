@@ -31,6 +31,7 @@ _CODES |= {
 _CODES |= {"₽": "RUB", "₸": "KZT", "₴": "UAH", "₱": "PHP", "₦": "NGN", "₪": "ILS", "฿": "THB", "₡": "CRC", "₲": "PYG"}
 _CODES |= {"₵": "GHS", "₾": "GEL", "₼": "AZN", "֏": "AMD", "A$": "AUD", "NZ$": "NZD", "HK$": "HKD", "roubles": "RUB"}
 _CODES |= {"rouble": "RUB", "yuan": "CNY", "NT$": "TWD", "R$": "BRL", "bucks": "USD", "buck": "USD", "reais": "BRL"}
+_CODES |= {"won": "KRW"}
 # Names of currencies that are everyday words.
 _EVERYDAY = frozenset("real reals won sum som lev leu leva lei lek colón mark marks gold silver all top vatu".split())
 

@@ -72,7 +72,7 @@ def _spelled(name: str, locale: Locale) -> set[str]:
     for length in ("long", "short"):
         for count in _COUNTS:
             try:
-                written = format_unit(count, name, length, locale=locale)  # type: ignore[arg-type]
+                written = format_unit(count, name, length, locale=locale)
             except (ValueError, LookupError):
                 break
             spelled = re.sub(r"[\d.,٫\u200e\u200f]+", " ", written)

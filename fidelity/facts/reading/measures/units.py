@@ -192,7 +192,8 @@ def _spellings() -> _Spellings:
     for sloppy, (a, b) in _EITHER.items():
         symbols[sloppy] = Unit(sloppy, symbols[a].measures + symbols[b].measures)
     for sign, unit in currency_spellings().items():
-        (words if sign.islower() and len(sign) > 2 else symbols).setdefault(sign, unit)
+        # "500 won" after digits; in words it is a verb.
+        (words if sign.islower() and len(sign) > 2 and sign != "won" else symbols).setdefault(sign, unit)
     return _Spellings(symbols, words)
 
 

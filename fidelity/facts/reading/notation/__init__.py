@@ -1,1 +1,1 @@
-"""How numbers are written: in digits, in English words, as Roman numerals."""
+"""How numbers are written: in digits, in words, as Roman numerals and in Chinese characters."""

@@ -1,25 +1,17 @@
-"""How numbers are written in digits: groups, decimal marks by language, exponents, fractions and signs.
-
-Babel knows the decimal mark and the group mark of each language. A text may use another convention than its language
-does; a number that can only be read in one way ("1.234.567", "12,50 €") then shows it.
-"""
+"""How numbers are written in digits: groups, decimal marks, exponents, fractions and signs."""
 
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
-from babel import Locale, UnknownLocaleError
-
+from fidelity.facts.reading.notation.formats import APOSTROPHES, NARROW_SPACES, NumberFormat, readings
 from fidelity.facts.reading.words import Span
 
 # Longer strings of digits are not numbers of the text.
 MAX_DIGITS = 40
 # Larger exponents do not fit into a float.
 _MAX_EXPONENT = 290
-_NARROW_SPACES = "\u00a0\u2009\u202f"
-_APOSTROPHES = "'’\u02bc"
 _SUPERSCRIPTS = {char: str(digit) for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")} | {"⁻": "-", "⁺": ""}
 VULGAR = {
     chr(code): unicodedata.numeric(chr(code)) for code in (*range(0xBC, 0xBF), *range(0x2150, 0x215F), 0x2189)
@@ -27,7 +19,7 @@ VULGAR = {
 _VULGAR = "".join(VULGAR)
 _RAISED_DIGIT, _LOWERED_DIGIT = "[⁰¹²³⁴⁵⁶⁷⁸⁹]", "[₀₁₂₃₄₅₆₇₈₉]"
 _SPACED = re.compile(
-    rf"\d{{1,3}}(?P<mark>[ {_NARROW_SPACES}{_APOSTROPHES}])\d{{3}}(?:(?P=mark)\d{{3}})*(?!\d)"
+    rf"\d{{1,3}}(?P<mark>[ {NARROW_SPACES}{APOSTROPHES}])\d{{3}}(?:(?P=mark)\d{{3}}){{0,8}}(?!\d)"
     r"(?P<fraction>[.,]\d+(?![.,]?\d))?"
 )
 _PLAIN = re.compile(r"\d+(?:[.,:/٫٬⁄∕]\d+)*")
@@ -42,8 +34,8 @@ _SIGN = rf"(?P<vulgar>[{_VULGAR}])|(?P<raised>{_RAISED_DIGIT}{{1,3}})[/⁄∕](?
 _ALONE = re.compile(_SIGN)
 # "2½", "2 ½", "2 1/2", "2-1/2", "2 ¹⁄₁₆".
 _MIXED = re.compile(
-    rf"[ {_NARROW_SPACES}\u2064-]?(?:{_SIGN})"
-    rf"|(?P<gap>[ {_NARROW_SPACES}-])(?P<above>\d{{1,3}})[/⁄∕](?P<below>\d{{1,4}})(?![\d/]|[.,]\d)"
+    rf"[ {NARROW_SPACES}\u2064-]?(?:{_SIGN})"
+    rf"|(?P<gap>[ {NARROW_SPACES}-])(?P<above>\d{{1,3}})[/⁄∕](?P<below>\d{{1,4}})(?![\d/]|[.,]\d)"
 )
 _LOWERED = {char: str(digit) for digit, char in enumerate("₀₁₂₃₄₅₆₇₈₉")}
 # Digits with commas that are no list.
@@ -53,15 +45,6 @@ _ONE_NUMBER = re.compile(
 _MINUS = "-−–﹣－"
 # What a minus may be right after: not a digit or a letter, since "5-10" is a range and U-2 a name.
 _BOUND = re.compile(r"[\w)\]}%°]")
-
-
-@dataclass(frozen=True, slots=True)
-class NumberFormat:
-    """The decimal mark and the group mark of a text; `other` marks are group marks in some regions of the language."""
-
-    decimal: str
-    group: str
-    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,73 +58,6 @@ class Written:
     end: int
     n_digits: int
     parts: tuple[tuple[float, Span], ...] = ()
-
-
-@lru_cache(maxsize=256)
-def number_format(language: str) -> NumberFormat | None:
-    """The number format of a language by its ISO 639-1 code; None if Babel does not know the language."""
-    try:
-        symbols = Locale.parse(language.replace("-", "_")).number_symbols["latn"]
-    except (UnknownLocaleError, ValueError, KeyError, TypeError):
-        return None
-    # Spanish groups by points in Spain and by commas in Mexico.
-    other = Locale.parse("es_419").number_symbols["latn"]["group"] if language == "es" else ""
-    return NumberFormat(str(symbols["decimal"]), str(symbols["group"]), str(other))
-
-
-_GROUPED_TWICE = re.compile(r"(?<![\w.,])[1-9]\d{0,2}([.,])\d{3}(?:\1\d{3})+(?![.,]?\d)")
-_GROUPED_WITH_DECIMALS = re.compile(r"(?<![\w.,])[1-9]\d{0,2}([.,])\d{3}(?!\1)[.,]\d{1,2}(?![.,]?\d)")
-_PRICE = re.compile(
-    r"(?<![\w.,])\d{1,3}([.,])\d\d?(?=\s?(?:[€%]|[kcm]?m\b|k?g\b))|[€$£]\s?\d{1,3}([.,])\d\d(?![.,]?\d)"
-)
-
-
-@lru_cache(maxsize=512)
-def format_of(text: str, language: str) -> NumberFormat | None:
-    """The number format of a text: that of its language, unless its numbers show another one."""
-    usual = number_format(language)
-    groups = {match.group(1) for match in _GROUPED_TWICE.finditer(text)}
-    groups |= {match.group(1) for match in _GROUPED_WITH_DECIMALS.finditer(text)}
-    decimals = {match.group(1) or match.group(2) for match in _PRICE.finditer(text)}
-    if len(groups) == 1 and not groups & decimals:
-        (group,) = groups
-        shown = NumberFormat("," if group == "." else ".", group)
-    elif len(decimals) == 1 and not groups:
-        (decimal,) = decimals
-        shown = NumberFormat(decimal, "," if decimal == "." else ".")
-    else:
-        return usual
-    return usual if usual and usual.decimal == shown.decimal else shown
-
-
-def readings(written: str, format_: NumberFormat | None = None) -> tuple[float, ...]:
-    """The values that digits with separators may have, most likely first.
-
-    Without a format, "1.200" is 1200 or 1.2. With one it is what the language says, unless the mark is neither its
-    decimal mark nor its group mark.
-    """
-    separators = re.findall(r"\D", written)
-    if not separators:
-        return (float(written),)
-    groups = re.split(r"\D", written)
-    whole = float("".join(groups))
-    last = separators[-1]
-    if len(set(separators)) > 1:
-        return (float("".join(groups[:-1]) + "." + groups[-1]),)
-    grouped = groups[0] != "0" and len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
-    grouped = grouped or (len(groups) > 2 and len(groups[-1]) == 3 and all(len(group) == 2 for group in groups[1:-1]))
-    if len(separators) > 1:
-        return (whole,) if grouped else (float(f"{groups[0]}.{groups[1]}"), *map(float, groups))
-    decimal = float(f"{groups[0]}.{groups[1]}")
-    if last in f" ٬{_NARROW_SPACES}{_APOSTROPHES}":
-        return (whole,)
-    if last == "٫" or not grouped:
-        return (decimal,)
-    if format_ and last == format_.decimal:
-        # No language but English writes 2,000 for exactly two; a translator may keep the commas of an English source.
-        is_copied = groups[-1] == "000" and format_.decimal == ","
-        return (decimal, whole) if last == format_.other or is_copied else (decimal,)
-    return (whole,) if format_ and last == format_.group else (whole, decimal)
 
 
 def read_digits(text: str, start: int, format_: NumberFormat | None, *, lists: bool = False) -> Written | None:
@@ -187,7 +103,7 @@ def _joined(text: str, start: int, end: int, groups: list[str], format_: NumberF
     """Whether groups with plain spaces between them are one number: two in a row may be two numbers."""
     if len(groups) > 5 or re.compile(r"\d\s?$").search(text, max(0, start - 2), start):
         return False
-    if len(groups) > 2 or groups[1] == "000" or (format_ and format_.group in _NARROW_SPACES):
+    if len(groups) > 2 or groups[1] == "000" or (format_ and format_.group in NARROW_SPACES):
         return True
     return len(groups[0]) > 1 and re.compile(r"[-–]\w|,\d").match(text, end) is None
 
@@ -303,3 +219,9 @@ def starts_of_digits(text: str) -> Iterator[int]:
         match.start()
         for match in re.finditer(rf"(?<!\d)\d|[{_VULGAR}]|(?<!{_RAISED_DIGIT}){_RAISED_DIGIT}+[/⁄∕]", text)
     )
+
+
+def digits_end(text: str, start: int) -> int:
+    """The end of the digits and separators that start here, whether they are a number or not."""
+    match = _PLAIN.match(text, start)
+    return match.end() if match else start + 1

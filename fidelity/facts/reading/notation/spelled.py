@@ -93,6 +93,8 @@ def read_spelled(text: str, words: Sequence[Word], at: int) -> Spelled | None:
             below = _FRACTION_OF_ONE[following]
             weak = below <= _EXACT_DENOMINATOR
             return Spelled(1 / below, words[at + 1].end, at + 2, weak, is_complete=True)
+        if [each.lower for each in words[at + 2 : at + 5]] in (["and", "a", "half"], ["and", "a", "quarter"]):
+            return Spelled(1.0, word.end, at + 1, is_weak=True)  # "an hour and a half"
         if following not in _SCALES and following != "dozen":
             return None
     if word.lower in _IMPLIED:

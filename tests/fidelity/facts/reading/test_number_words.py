@@ -3,7 +3,7 @@
 import pytest
 
 from fidelity.facts.comparing.compare import compare_facts
-from fidelity.facts.reading.notation.digits import readings
+from fidelity.facts.reading.notation.formats import readings
 from fidelity.facts.reading.number_words import foreign_numbers
 
 
