@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import sentencex
 
 from fidelity.checks.encoder import Encoder
+from rephrase.corpus.sentences import sentence_spans
 from rephrase.records import Discrepancy
 
 Span = tuple[int, int]
@@ -104,8 +104,7 @@ class SentenceReport:
 def split_sentences(text: str, language: str = "en") -> Sentences:
     """Sentences without surrounding white space; pieces without a word are omitted."""
     spans = []
-    for boundary in sentencex.get_sentence_boundaries(language, text):
-        start, end = int(boundary["start_index"]), int(boundary["end_index"])
+    for start, end in sentence_spans(text, language):
         piece = text[start:end]
         if not _WORD.search(piece):
             continue

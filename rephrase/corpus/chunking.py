@@ -15,9 +15,8 @@ import re
 import unicodedata
 from itertools import pairwise
 
-import sentencex
-
 from rephrase.corpus.protected import Span, protected_spans
+from rephrase.corpus.sentences import sentence_spans
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk, Document
 
@@ -157,7 +156,7 @@ def _outside(spans: list[Span], positions: list[int]) -> list[int]:
 
 
 def _sentence_ends(text: str, language: str) -> list[int]:
-    return [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries(language, text)]
+    return [end for _, end in sentence_spans(text, language)]
 
 
 def _may_cut(text: str, position: int) -> bool:

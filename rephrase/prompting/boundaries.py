@@ -2,7 +2,7 @@
 
 import re
 
-import sentencex
+from rephrase.corpus.sentences import sentence_spans
 
 _WORD = re.compile(r"\w+")
 # Two sentences with at least this Jaccard index of their words count as the same.
@@ -53,7 +53,7 @@ def find_restart(written: str, rewrite: str) -> str | None:
 
 
 def _sentences(text: str) -> list[str]:
-    return [boundary["text"] for boundary in sentencex.get_sentence_boundaries("en", text)]
+    return [text[start:end] for start, end in sentence_spans(text)]
 
 
 def _words(sentence: str) -> list[str]:

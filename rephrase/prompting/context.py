@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import sentencex
-
+from rephrase.corpus.sentences import sentence_spans
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk
 
@@ -67,7 +66,7 @@ def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
     if len(starts) <= max_tokens:
         return text
     earliest = starts[len(starts) - max_tokens]
-    ends = [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries("en", text)]
+    ends = [end for _, end in sentence_spans(text)]
     return text[next((end for end in ends if earliest <= end < len(text)), earliest) :].strip()
 
 

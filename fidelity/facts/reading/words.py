@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 
-import sentencex
 import Stemmer
+
+from rephrase.corpus.sentences import sentence_spans
 
 Span = tuple[int, int]
 
@@ -103,8 +104,7 @@ def sentences(text: str, all_words: Sequence[Word]) -> list[Sentence]:
     """The sentences of a text that contain words."""
     found: list[Sentence] = []
     at = 0
-    for boundary in sentencex.get_sentence_boundaries("en", text):
-        start, end = boundary["start_index"], boundary["end_index"]
+    for start, end in sentence_spans(text):
         first = at
         while at < len(all_words) and all_words[at].start < end:
             at += 1
