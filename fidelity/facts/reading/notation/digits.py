@@ -44,7 +44,8 @@ _ONE_NUMBER = re.compile(
 )
 _MINUS = "-−–﹣－"
 # What a minus may be right after: not a digit or a letter, since "5-10" is a range and U-2 a name.
-_BOUND = re.compile(r"[\w)\]}%°]")
+# In Chinese, Japanese and Thai there is no space before a minus.
+_BOUND = re.compile(r"[^\W\u0e00-\u0eff\u3040-\u30ff\u4e00-\u9fff]|[)\]}%°]")
 
 
 @dataclass(frozen=True, slots=True)
