@@ -17,25 +17,30 @@ _SAYS = r"""(?: introduc | explain | describ | discuss | explor | provid | prese
         | starts | ends
     | delv | touches | looks | seeks | is\ about | was\ about | is\ a\ (?:summary|description|discussion|passage)
         | emphasi
-    | also | then | further | briefly | clearly | first | does\ not\ (?:say|mention|state|explain|provide|specify)
+    | also | then | further | briefly | clearly | first | will | (?:can|may|could)\ be | mainly | mostly
+        | primarily | itself | is\ (?:divided|structured|organi[sz]ed|taken|from) | does\ not\ (?:say|mention|state
+        |explain|provide|specify)
     | doesn['’]t\ (?:say|mention|state|explain|provide|specify) | underlin | underscor | reveals | reports
         | recounts )"""
 # Words for the source itself, and those that mean a text only at the start, where nothing else can be meant.
 _TEXT = r"(?:text|passage|excerpt|paragraph|article|extract|snippet)"
-_WORK = r"(?:document|section|chapter|essay|author|writer|narrator|summary|piece|content|material)"
+_WORK = r"(?:document|section|chapter|essay|narrator|speaker|summary|piece|content|material)"
 _GIVEN = r"(?:given\ |provided\ |above\ |following\ |present\ |input\ |original\ |source\ |short\ )?"
 _ABOUT = re.compile(
     rf"""(?:^|(?<=[.!?:]\s)|(?<=[\"“”*_(>-])|(?<=,\s)|(?<=\band\s)|(?<=\bthat\s))\W{{0,3}}
-        (?:the|this)\ {_GIVEN}(?P<subject>{_TEXT})\ {_SAYS}
+        (?:the|this)\ {_GIVEN}(?P<subject>{_TEXT}|author|writer)\ (?:{_SAYS}|(?:that\ )?you\ (?:have\ )?(?:provided
+        |gave|given|shared)|provided\b)
     | \b(?:according\ to|based\ on|as\ (?:stated|mentioned|described|explained|noted|discussed|outlined)\ (?:in|by)
         |in|from
-        |(?:main|central|key)\ (?:idea|point|theme|message|topic)s?\ (?:of|in)|(?:purpose|aim|focus|topic)\ of|does)
+        |(?:main|central|key)\ (?:idea|point|theme|message|topic)s?\ (?:of|in)|(?:purpose|aim|focus|topic
+        |introduction|beginning|opening|rest|author|tone|title|contents?|structure|subject)\ of|does)
         \ (?:the|this)\ {_GIVEN}(?P<object>{_TEXT})\b(?!\ (?:of|to|between|message|box|file|editor)\b)
     | \b(?:the|this)\ (?:given|provided)\ (?P<given>{_TEXT})\b""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _ABOUT_AT_START = re.compile(
-    rf"""\W{{0,4}}(?:in\ )?(?:the|this)\ {_GIVEN}(?P<subject>{_TEXT}|{_WORK}) (?:,\ (?:the\ author|we|you)\b
+    rf"""\W{{0,4}}(?:in\ )?(?:the|this)\ {_GIVEN}(?P<subject>{_TEXT}|{_WORK}|author|writer) (?:,\ (?:the\ author|we
+        |you)\b
         |['’]s\ author\b|\ {_SAYS})
     | \W{{0,4}}(?:der|dieser)\ (?P<de>Text|Abschnitt|Artikel|Auszug)\ (?:beschreib|erklär|behandel|handelt|stellt
         |gibt|erläuter|beschäftig|befasst|erzähl)
@@ -63,7 +68,8 @@ _WRITTEN = re.compile(
         | statutes?
     | newspapers? | journals? | magazines? | reports? | papers? | bill | act | plays? | sonnets? | psalms? | quran
         | koran
-    | torah | sutras? | chronicles? | translations? | writings? | wrote | written | authors? | writers? | documents?
+    | torah | sutras? | chronicles? | translations? | writings? | wrote | written | authors? | writers?
+        | historians? | poets? | novelists? | journalists? | essayists? | scholars? | philosophers? | documents?
     | articles? | publications? | published | resolution | proclamation | accord | agreement )\b""",
     re.IGNORECASE | re.VERBOSE,
 )

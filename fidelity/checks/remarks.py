@@ -41,7 +41,7 @@ _IDIOM = r"""(?: believe | wait | imagine | resist | stop | remember | recall | 
         |answer)\ (?:you
     |sooner|earlier|more|to\ you) | overstate | promise | complain | agree | see\ (?:why|how|you|it)\b )"""
 _SELF = re.compile(
-    r"""\b(?: as\ an?\ (?:AI|artificial\ intelligence|(?:large\ )?language\ model|(?:helpful|responsible
+    r"""\b(?: as\ an?\ (?:(?:\w+\ )?AI|artificial\ intelligence|(?:large\ )?language\ model|(?:helpful|responsible
         |virtual)\ assistant)
         | I(?:['’]m|\ am)\ (?:just\ |only\ |merely\ )?(?:an?\ )(?:AI|artificial\ intelligence
         |(?:large\ )?language\ model
@@ -88,6 +88,12 @@ _FOREIGN = re.compile(
     | mi\ dispiace\b[^.!?\n]{0,20}\bnon\ posso | (?:sinto\ muito|desculpe|lamento)\b[^.!?\n]{0,20}\bnão\ posso
     | (?:извините|простите|к\ сожалению|прошу\ прощения)\b[^.!?\n]{0,20}\bне\ (?:могу|смогу)
     | (?:很|非常)?(?:抱歉|对不起|不好意思)[，,]?[^。！\n]{0,12}(?:无法|不能|没办法|没有能力)
+    | je\ ne\ (?:peux|suis)\ pas\ (?:en\ mesure\ )?(?:d['’]|de\ |vous\ |répondre|traiter|fournir|réécrire|accéder)
+    | no\ puedo\ (?:ayudar|cumplir|proporcionar|reescribir|responder|completar)
+    | ich\ kann\b[^.!?\n]{0,30}\bnicht\ (?:helfen|umschreiben|umformulieren|bereitstellen|erfüllen|beantworten)
+    | non\ posso\ (?:aiutar|fornire|rispondere|riscrivere|completare)
+    | não\ posso\ (?:ajudar|fornecer|responder|reescrever|completar)
+    | я\ не\ могу\ (?:помочь|предоставить|выполнить|ответить\ на|переписать)
     | 我(?:无法|不能)(?:提供|帮助|协助|满足|回答|完成|改写|翻译)
     | (?:申し訳|すみません|ごめんなさい)[^。\n]{0,30}(?:できません|できかねます|お手伝い) )""",
     re.IGNORECASE | re.VERBOSE,
@@ -109,9 +115,10 @@ _LINE_OF_SPEECH = re.compile(
 _NO_SPEAKER = re.compile(
     r"\W*(?:assistant|ai|chatbot|bot|model|system|response|answer|a|output|result|note|disclaimer|warning|apology"
     r"|(?:\w+ )?(?:text|passage|version|rewrite|article|rewriting|translation|summary|paragraph)|q|question|sorry"
-    r"|refusal|sure|certainly|here\b.*|ai assistant)\W*",
+    r"|refusal|sure|certainly|(?:here|hier|voici|aquí|ecco|вот)\b.*|ai assistant)\W*",
     re.IGNORECASE,
 )
+MAX_SPEAKER_WORDS = 4
 _AUDIENCE = r"""(?: everyone | everybody | class\b | folks | students | all\b | guys | friends | team | ladies
     | children
     | let['’]?s\b | let\ us | today | now\b | so\b | well\b | good\ (?:morning|afternoon|evening) | welcome
@@ -134,7 +141,8 @@ def _without_speech(text: str) -> str:
 
     def blank(match: re.Match[str]) -> str:
         speaker = match.group("speaker")
-        return match.group() if speaker and _NO_SPEAKER.fullmatch(speaker) else " " * len(match.group())
+        is_model = speaker is not None and not _is_name(speaker)
+        return match.group() if is_model else " " * len(match.group())
 
     rest = _LINE_OF_SPEECH.sub(blank, _QUOTED.sub(lambda match: " " * len(match.group()), text))
     if any(char.isalnum() for char in rest):
@@ -145,7 +153,11 @@ def _without_speech(text: str) -> str:
 
 def _named_speaker(text: str) -> bool:
     match = _LINE_OF_SPEECH.match(text.lstrip())
-    return bool(match and match.group("speaker") and not _NO_SPEAKER.fullmatch(match.group("speaker")))
+    return bool(match and match.group("speaker") and _is_name(match.group("speaker")))
+
+
+def _is_name(speaker: str) -> bool:
+    return len(speaker.split()) <= MAX_SPEAKER_WORDS and _NO_SPEAKER.fullmatch(speaker) is None
 
 
 def _is_addressed(text: str) -> bool:
@@ -195,6 +207,8 @@ _PREAMBLE = re.compile(
     | I(?:['’]ve|['’]ll|\ have|\ will|\ would)\ {_REWRITING}\b
     | (?:as\ requested|as\ you\ (?:asked|requested))\b
     | (?:rewritten|rephrased|paraphrased|revised|reworded|translated)\b[^\n]{{0,40}}:
+    | (?:rewritten|rephrased|paraphrased|revised|reworded|translated)\ (?:passage|text|version|article
+        |content)\W{{0,4}}\n
     | (?:the\ )?(?:rewritten\ |rephrased\ )?(?:passage|text|version)\s*:
     | voici\b[^\n.:]{{0,60}}\b(?:version|réécrit\w*|reformul\w*|traduction|texte)\b
     | hier\ ist\b[^\n.:]{{0,60}}\b(?:umformuliert\w*|überarbeitet\w*|Fassung|Version|Übersetzung|umgeschrieben\w*)\b
