@@ -77,7 +77,9 @@ def _reader(text: str, words: Sequence[Word], at: int, found: list[Number], form
         spelled = read_spelled(text, words, at)
         return _in_words(text, words, at, spelled, found) if spelled else at + 1
     if word.text.isupper() and (value := roman_numeral(words, at)):
-        found.append(Number((float(value),), None, word.start, word.end, is_weak=value == 1))
+        found.append(
+            Number((float(value),), None, word.start, word.end, is_weak=value == 1 and not words[at - 1].is_capitalized)
+        )
         return at + 1
     if word.text[0].isnumeric():
         return _in_digits(text, words, at, found, format_)

@@ -66,6 +66,7 @@ def currency_spellings() -> dict[str, Unit]:
                 nouns.setdefault(noun, set()).add(code)
     for noun, codes in nouns.items():
         spellings.setdefault(noun, _one_of(noun, codes, 1.0))
+    spellings["cfa franc"] = spellings["cfa francs"] = _one_of("CFA franc", {"XAF", "XOF"}, 1.0)
     cents = nouns["dollars"] | {"EUR", "ZAR"}
     parts = {"cent": cents, "penny": {"GBP", "USD"}, "pence": {"GBP"}, "kopek": {"RUB"}, "paisa": {"INR", "PKR"}}
     for noun, codes in parts.items():

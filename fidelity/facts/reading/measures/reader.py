@@ -5,18 +5,19 @@ import re
 from fidelity.facts.reading.measures.measure import Unit, divided, raised
 from fidelity.facts.reading.measures.units import by_symbol, by_word
 
+# No unit has a longer word; the bounds keep a text without spaces linear.
 _GAP = re.compile(r"[\s\u00a0\u2009\u202f]{0,2}(?:[-\u2010\u2011][\s]?)?")
 _DEGREES = re.compile(
     r"(?:[°º]\s?|(?:degrees?|deg\.?)\s)(?P<scale>[CFK]\b|[Cc]elsius|[Cc]entigrade|[Ff]ahrenheit|[Kk]elvin)"
 )
 _POWER_WORD = re.compile(r"(?P<power>square|cubic|sq\.?|cu\.?)[\s-]", re.I)
-_WORDS = re.compile(r"[^\W\d_²³]+(?:[\s-][^\W\d_²³]+){0,2}")
-_SYMBOL = re.compile(r"(?:US|USD|A|AU|C|CA|S|HK|NZ|NT|R|MX)?[$¥￥£€¢]|[^\W\d_²³⁻¹]+|[%٪﹪％‰°℃℉′″₹₩₽₺₴₪₱₫₦]")
+_WORDS = re.compile(r"[^\W\d_²³]{1,24}(?:[\s-][^\W\d_²³]{1,24}){0,2}")
+_SYMBOL = re.compile(r"(?:US|USD|A|AU|C|CA|S|HK|NZ|NT|R|MX)?[$¥￥£€¢]|[^\W\d_²³⁻¹]{1,24}|[%٪﹪％‰°℃℉′″₹₩₽₺₴₪₱₫₦]")
 _RAISED = re.compile(r"(?P<two>²|\^2|2)(?![\w.,]*\d|\w)|(?P<three>³|\^3|3)(?![\w.,]*\d|\w)")
 _POWER_SIGN = re.compile(r"[²³]|\^[23](?!\d)|\ssquared(?!\w)")
 _PER = re.compile(r"\s?[/∕⁄]\s?|\s+per[\s-]|[-‑]per[-‑]", re.I)
 _EACH = re.compile(r"\s+(?:an?|each|every)\s+(?=(?:second|minute|hour|day|week|month|year|night)\b)", re.I)
-_INVERSE = re.compile(r"[\s·⋅]?(?P<symbol>[^\W\d_²³⁻¹]+)(?:⁻|\^?[-−])(?P<power>[¹²³123])(?!\d)")
+_INVERSE = re.compile(r"[\s·⋅]?(?P<symbol>[^\W\d_²³⁻¹]{1,24})(?:⁻|\^?[-−])(?P<power>[¹²³123])(?!\d)")
 _CODE = r"US|USD|A|AU|C|CA|S|HK|NZ|NT|R|MX|CN"
 _CURRENCY = re.compile(
     rf"(?:(?<![^\W\d_])(?P<code>[A-Z]{{3}})[\s\u00a0]?"

@@ -44,7 +44,8 @@ _TABLE = """
 - week . wk wks | week
 - fortnight . . | fortnight
 - month . mo mos | month
-- year . yr yrs | year
+- year kMG yr | year
+- year . yrs | .
 - decade . . | decade
 - century . . | century
 - millennium . . | millennium

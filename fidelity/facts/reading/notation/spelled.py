@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fidelity.facts.reading.measures.reader import unit_after
 from fidelity.facts.reading.words import Span, Word
 
 _SMALL = {
@@ -100,7 +101,7 @@ def read_spelled(text: str, words: Sequence[Word], at: int) -> Spelled | None:
     if word.lower in _IMPLIED:
         return Spelled(float(_IMPLIED[word.lower]), word.end, at + 1, is_weak=True, is_complete=True)
     if word.lower in ("half", "halves"):
-        return _half(words, at)
+        return _half(text, words, at)
     value, end, stop, is_ordinal = _composed(text, words, at)
     if stop == at:
         return None
@@ -145,12 +146,14 @@ def with_half(text: str, words: Sequence[Word], value: float, end: int, stop: in
     return scaled(text, words, value + above / below, words[stop + 2].end, stop + 3)
 
 
-def _half(words: Sequence[Word], at: int) -> Spelled:
-    """ "half", "half a million", "half a dozen"."""
+def _half(text: str, words: Sequence[Word], at: int) -> Spelled:
+    """ "half", "half a million", "half a dozen", "half an hour"."""
     if at + 2 < len(words) and words[at + 1].lower in ("a", "an"):
         scale = 12.0 if words[at + 2].lower == "dozen" else _SCALES.get(words[at + 2].lower)
         if scale:
             return Spelled(0.5 * scale, words[at + 2].end, at + 3, is_complete=True)
+        if words[at + 1].end + 1 == words[at + 2].start and unit_after(text, words[at + 1].end, in_digits=False):
+            return Spelled(0.5, words[at + 1].end, at + 2, is_weak=True)
     return Spelled(0.5, words[at].end, at + 1, is_weak=True, is_complete=True)
 
 
@@ -166,8 +169,8 @@ def _fraction(text: str, words: Sequence[Word], value: float, end: int, stop: in
     # "two quarters" are usually coins or periods of a match: only a following "of" makes them a fraction.
     if not below or (part == "quarters" and value != 3 and not _is_of(words, stop + 1)):
         return None
-    weak = value == 1 and below <= _EXACT_DENOMINATOR
-    return Spelled(value / below, words[stop].end, stop + 1, is_weak=weak, is_complete=below < 2)
+    weak = value == 1 and below <= _EXACT_DENOMINATOR and not _is_of(words, stop + 1)
+    return Spelled(value / below, words[stop].end, stop + 1, is_weak=weak)
 
 
 def _decimals(text: str, words: Sequence[Word], value: float, end: int, stop: int) -> tuple[float, int, int]:
