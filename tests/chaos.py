@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from served import migrated_database
 
 from flows.running.prefect_server import READY
 from rephrase.dataset.audit import Audit, audit
@@ -32,6 +35,7 @@ def command_server() -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-chaos-"))
         path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+        shutil.copy(migrated_database(), home)
         settings = {"PREFECT_HOME": home, "PREFECT_LOGGING_LEVEL": "CRITICAL", "PYTHONPATH": path}
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.running.prefect_server"],
@@ -84,6 +88,14 @@ class Command:
         self.process.join(timeout_s)
         assert self.process.exitcode is not None, f"still running after {timeout_s} s: {self._err.read_text()}"
         return self.process.exitcode, self._out.read_text("utf-8"), self._err.read_text("utf-8")
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        assert self.process.pid
+        os.kill(self.process.pid, number)
 
     def kill(self) -> None:
         self.process.kill()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from chaos import Command
 
 from rephrase.dataset.shards import read_rejects, read_rewrites
 from rephrase.storage.storage import Storage
@@ -18,20 +19,36 @@ TESTS = Path(__file__).parent.parent
 N_DOCUMENTS = 24
 
 
-def environment(delay_s: float = 0.0, **variables: str) -> dict[str, str]:
+def environment(delay_s: float = 0.0) -> dict[str, str]:
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    return {**os.environ, "PYTHONPATH": path, "SCRIPTED_DELAY_S": str(delay_s), "COLUMNS": "200", **variables}
+    return {**os.environ, "PYTHONPATH": path, "SCRIPTED_DELAY_S": str(delay_s), "COLUMNS": "200"}
 
 
-def start(*arguments, delay_s=0.0, **variables):
+@pytest.fixture
+def start(commands, tmp_path):
+    """Start the command in a process that has imported everything already."""
+
+    def start(*arguments, delay_s=0.0, **variables):
+        variables = {"SCRIPTED_DELAY_S": delay_s, **variables}
+        return Command(*arguments, folder=tmp_path, environment=variables, working_directory=Path.cwd())
+
+    return start
+
+
+@pytest.fixture
+def run(start):
+    return lambda *arguments: start(*arguments).wait()
+
+
+def start_as_a_user(*arguments, delay_s=0.0):
     command = [sys.executable, str(TESTS / "run_scripted.py"), *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment(delay_s, **variables), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, env=environment(delay_s), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
-def run(*arguments):
-    process = start(*arguments)
+def run_as_a_user(*arguments):
+    process = start_as_a_user(*arguments)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
@@ -70,13 +87,13 @@ def check_complete(summary, out):
 def wait_for(condition, process, timeout_s=90):
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, "it ended"
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_the_command_accounts_for_every_record_and_prefect_has_its_runs(corpus, tmp_path):
-    code, out, err = run(*options(corpus, tmp_path / "out"))
+def test_the_command_accounts_for_every_record_and_prefect_has_its_runs(run, corpus, tmp_path):
+    code, out, err = run_as_a_user(*options(corpus, tmp_path / "out"))
     assert code == 0, err
     summary = json.loads(out)
     check_complete(summary, tmp_path / "out")
@@ -117,7 +134,9 @@ asyncio.run(main())
     assert "seed was 0 and is now 5" in err
 
 
-def test_new_files_are_taken_on_request_and_no_model_is_loaded_when_there_is_nothing_to_do(corpus, tmp_path):
+def test_new_files_are_taken_on_request_and_no_model_is_loaded_when_there_is_nothing_to_do(
+    run, start, corpus, tmp_path
+):
     out, folder = tmp_path / "out", tmp_path / "in"
     folder.mkdir()
     corpus.rename(folder / "m.jsonl")
@@ -137,13 +156,12 @@ def test_new_files_are_taken_on_request_and_no_model_is_loaded_when_there_is_not
     code, stdout, err = run("check", out, "--json")
     assert (code, json.loads(stdout)["problems"]) == (0, []), err
 
-    process = start(*command, SCRIPTED_MODELS="none")  # would fail if a model were loaded
-    stdout, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    code, stdout, err = start(*command, SCRIPTED_MODELS="none").wait()  # would fail if a model were loaded
+    assert code == 0, err
     assert json.loads(stdout)["n_accepted"] == N_DOCUMENTS + 1
 
 
-def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_duplicated(corpus, tmp_path):
+def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_duplicated(run, start, corpus, tmp_path):
     out = tmp_path / "out"
     # After the first journal entry, after the first commit, and after some more.
     for condition in [
@@ -153,8 +171,7 @@ def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_duplicated(corpus, 
     ]:
         process = start(*options(corpus, out), delay_s=0.05)
         wait_for(condition, process)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
     journalled = {path.stat().st_mtime_ns for path in out.glob("commits/*.json")}
     code, stdout, err = run(*options(corpus, out))
     assert code == 0, err
@@ -164,9 +181,9 @@ def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_duplicated(corpus, 
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_cleanly_says_how_to_resume_and_the_same_command_resumes(corpus, tmp_path, sent, code):
+def test_a_signal_stops_cleanly_says_how_to_resume_and_the_same_command_resumes(run, corpus, tmp_path, sent, code):
     out = tmp_path / "out"
-    process = start(*options(corpus, out), delay_s=0.05)
+    process = start_as_a_user(*options(corpus, out), delay_s=0.05)
     wait_for(lambda: list(out.glob("journal/*/*.json")), process)
     process.send_signal(sent)
     began = time.monotonic()
@@ -180,7 +197,7 @@ def test_a_signal_stops_cleanly_says_how_to_resume_and_the_same_command_resumes(
     check_complete(json.loads(stdout), out)
 
 
-def test_two_runs_on_one_folder_are_kept_apart(corpus, tmp_path):
+def test_two_runs_on_one_folder_are_kept_apart(run, start, corpus, tmp_path):
     out = tmp_path / "out"
     first = start(*options(corpus, out), delay_s=3)
     wait_for(lambda: (out / "plan.json").exists(), first)
@@ -189,7 +206,6 @@ def test_two_runs_on_one_folder_are_kept_apart(corpus, tmp_path):
     assert code == 1
     assert "another run is writing to" in err
     first.kill()
-    first.communicate(timeout=20)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +220,7 @@ def test_two_runs_on_one_folder_are_kept_apart(corpus, tmp_path):
         (("CORPUS", "out", "--endpoint", "http://x/v1"), "endpoints are for the openai engine"),
     ],
 )
-def test_wrong_options_are_refused_in_one_line(corpus, tmp_path, monkeypatch, arguments, message):
+def test_wrong_options_are_refused_in_one_line(run, corpus, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     code, _, err = run("rephrase", *[corpus if argument == "CORPUS" else argument for argument in arguments])
     assert code == 1
@@ -213,7 +229,7 @@ def test_wrong_options_are_refused_in_one_line(corpus, tmp_path, monkeypatch, ar
     assert not list(tmp_path.glob("out/plan.json"))
 
 
-def test_a_target_stops_the_run_and_a_run_without_one_continues(corpus, tmp_path):
+def test_a_target_stops_the_run_and_a_run_without_one_continues(run, corpus, tmp_path):
     out = tmp_path / "out"
     prices = ("--price-per-hour", 2, "--price-out", 3)
     code, stdout, err = run(*options(corpus, out), "--target-tokens", 4000, *prices)

@@ -1,13 +1,13 @@
 """Metrics, scraped from a run in progress."""
 
 import json
-import subprocess
-import sys
 import urllib.request
 
+import pytest
+from chaos import Command
 from prometheus_client.parser import text_string_to_metric_families
 from scripted import ScriptedEngine
-from served import TESTS, environment, free_port, wait_for, write_documents
+from served import free_port, wait_for, write_documents
 
 from flows.running.metrics import PORT_VARIABLE, serve_metrics
 from rephrase.progress import Progress
@@ -29,28 +29,28 @@ def scrape(port):
     }
 
 
+@pytest.mark.usefixtures("commands")
 def test_a_run_exports_its_progress(tmp_path):
     source, port = tmp_path / "in.jsonl", free_port()
     write_documents(source, [f"d{i}" for i in range(40)])
-    command = [sys.executable, str(TESTS / "run_scripted.py"), "rephrase", str(source), str(tmp_path / "out"), "--json"]
-    process = subprocess.Popen(
-        [*command, "--metrics-port", str(port)],
-        env=environment(tmp_path, SCRIPTED_DELAY_S="0.4"),
-        stdout=subprocess.PIPE,
-        text=True,
+    command = Command(
+        *("rephrase", source, tmp_path / "out", "--json", "--metrics-port", port),
+        folder=tmp_path,
+        environment={"SCRIPTED_DELAY_S": 0.4},
     )
     try:
         seen = wait_for(lambda: (found := scrape(port)) and found["palimpsest_records_done_total",] >= 4 and found)
         later = wait_for(lambda: (found := scrape(port)) and found != seen and found)
-        stdout, _ = process.communicate(timeout=120)
+        code, stdout, err = command.wait()
     finally:
-        process.kill()
-        process.wait()
+        command.kill()
+    assert code == 0, err
     summary = json.loads(stdout)
     assert seen["palimpsest_records",] == 40
     assert 4 <= seen["palimpsest_records_done_total",] < 40
     assert seen["palimpsest_journal_entries_total",] >= 4
-    assert seen["palimpsest_requests_in_flight",] == seen["palimpsest_chains_under_way",] == 4
+    # While some chains wait for their check, others keep the four places at the engine full.
+    assert seen["palimpsest_requests_in_flight",] == 4 <= seen["palimpsest_chains_under_way",] <= 8
     assert seen["palimpsest_requests_in_flight_limit",] == 4
     assert seen["palimpsest_chains_to_begin",] > 0
     assert 0 < seen["palimpsest_chunks_total", "accepted"] <= summary["n_chunks_accepted"]
