@@ -144,7 +144,7 @@ def test_the_server_ends_with_serve_even_after_a_kill(tmp_path):
         return False
 
     wait_for(nothing_listens, timeout_s=30)
-    wait_for(lambda: not _processes_with(str(tmp_path)), timeout_s=30)
+    wait_for(lambda: not _processes_with(str(tmp_path)))
 
 
 def _processes_with(text):
