@@ -22,6 +22,21 @@ from fidelity.facts.reading.number_words import foreign_numbers
         ("sw", "mayai matatu, arobaini na tano, kumi na mbili", [3, 45, 12]),
         ("tr", "yirmibir elma, üç yüz", [21, 300]),
         ("xx", "42 ٢٥", [42, 25]),
+        ("de", "2.000 und 12,50 und 1'000'000 und 299 792 458", [2000, 12.5, 1e6, 299792458]),
+        (
+            "de",
+            "zweitausenddreihundert, einundzwanzigtausend, 5 bis 10 Millionen, 2 Mrd.",
+            [2300, 21000, 5e6, 1e7, 2e9],
+        ),
+        ("de", "10²³, 6,02 × 10^23, ¾, 1/16, 5½", [1e23, 6.02e23, 0.75, 1 / 16, 5.5]),
+        ("es", "2.000 y 12,50; 2 mil millones", [2000, 12.5, 2e9]),
+        ("es", "1,234,567 y 2,000 y 12.50", [1234567, 2000, 12.5]),
+        ("it", "duemila e tremilacinquecento", [2000, 3500]),
+        ("hi", "20 करोड़ 12,34,567", [2e8, 1234567]),
+        ("zh", "零下39度，-39℃，10²³，5到10万", [-39, -39, 1e23, 50000, 100000]),
+        ("ja", "２０００円、マイナス39度", [2000, -39]),
+        ("fr", "moins 39 degrés, 2 milliards", [-39, 2e9]),
+        ("ru", "39 градусов ниже нуля", [-39]),
     ],
 )
 def test_values(language, text, values):

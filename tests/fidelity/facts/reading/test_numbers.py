@@ -1,11 +1,14 @@
 """A number equals itself in any form and no other number."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
 from fidelity.facts.comparing.quantities import same_number
+from fidelity.facts.reading.number_words import foreign_numbers
 from fidelity.facts.reading.numbers import english_numbers
 from fidelity.facts.reading.words import words
 
@@ -36,6 +39,17 @@ def read(text):
         ("from 1:00 to 5:30", [1, 5, 30]),
         ("I saw it; Vitamin C", []),
         ("9" * 60, []),
+        ("Washington DC, an MD, a CD of Marvel MC", []),
+        ("Louis XIV, Chapter XLII, Super Bowl LIV", [14, 42, 54]),
+        ("U-2, COVID-19 and pages 5-10, lines 3--7", [2, 19, 5, 10, 3, 7]),
+        ("7 − 5, but -5 and −6", [7, 5, -5, -6]),
+        ("(4.5,1.5) and (3,4)", [4.5, 1.5, 3, 4]),
+        ("in 2000 100 people; 100 200 300 400 500 600 700", [2000, 100, 100, 200, 300, 400, 500, 600, 700]),
+        ("in 1990², 100 m²", [1990, 100]),
+        ("24/7, 9/11, AS-207/208", [24, 7, 9, 11, 207, 208]),
+        ("two lakh crore, 3 millions", [2e12, 3e6]),
+        ("three sixty-fourths and at six thirty", [3 / 64, 6, 30]),
+        ("٣٫٥ and １２３", [3.5, 123]),
     ],
 )
 def test_values(text, values):
@@ -61,6 +75,8 @@ def test_values(text, values):
         ("20 °C", "20 degrees"),
         ("5", "5 apples"),
         ("5 pm", "17"),
+        ("half an hour", "30 minutes"),
+        ("the fall was 5%", "fell by 5%"),
     ],
 )
 def test_true_equalities(a, b):
@@ -82,6 +98,7 @@ def test_true_equalities(a, b):
         ("20 °C", "20 °F"),
         ("two thirds", "one third"),
         ("120", "12"),
+        ("100 kg", "100 mg"),
     ],
 )
 def test_false_equalities(a, b):
@@ -106,3 +123,19 @@ def test_scales(value, scale):
 def test_spans_lie_in_the_text(text):
     for number in read(text):
         assert 0 <= number.start < number.end <= len(text)
+
+
+@given(st.integers(1, 10**12), st.sampled_from([" ", "\u00a0", "\u202f", "'", "’", ","]))
+def test_groups_of_three_digits_set_apart_in_any_way(value, mark):
+    written = f"{value:,}".replace(",", mark)
+    if value >= 10**6 or mark != " ":  # two groups with a plain space may be two numbers
+        assert [number.value for number in read(f"about {written} of them")] == [value]
+
+
+@pytest.mark.parametrize("piece", ["1", "1.", "1,", "100 ", "-", "1e", "½", "million ", "and a half ", "1/", "°", "²"])
+def test_a_long_text_of_any_piece_takes_no_time(piece):
+    started = time.process_time()
+    read(piece * 5000)
+    foreign_numbers(piece * 5000, "de")
+    foreign_numbers(piece * 5000, "zh")
+    assert time.process_time() - started < 5
