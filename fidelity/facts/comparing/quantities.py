@@ -5,7 +5,8 @@ import math
 from fidelity.facts.reading.measures.measure import conversions, convertible, same_units
 from fidelity.facts.reading.numbers import Number
 
-# Relative difference up to which a converted quantity is equal: conversions are rounded by hand.
+# Relative difference up to which a converted quantity is equal: conversions are rounded by hand. A number of more than
+# two digits claims to be more exact.
 CONVERSION_TOLERANCE = 0.03
 # A converted quantity that is rounded to one digit, 3 miles for 5 km, may differ by this much.
 MAX_ROUNDING = 0.1
@@ -48,7 +49,10 @@ def _converted(rewrite: Number, source: Number) -> bool:
                     if _rounds_to(value, ours, max(2, rewrite.n_digits)) and rewrite.n_digits > source.n_digits:
                         return True
                     continue
-                if abs(ours - value) <= CONVERSION_TOLERANCE * abs(value) or _of_degrees(rewrite, ours, value):
+                exactness = 10.0 ** (1 - min(rewrite.n_digits, source.n_digits))
+                if abs(ours - value) <= min(CONVERSION_TOLERANCE, exactness) * abs(value) or _of_degrees(
+                    rewrite, ours, value
+                ):
                     return True
                 n_digits = max(rewrite.n_digits, 1 if abs(ours) < 10 else 2)
                 if _rounds_to(value, ours, n_digits) and abs(ours - value) <= MAX_ROUNDING * abs(value):

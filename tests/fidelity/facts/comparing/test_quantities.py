@@ -78,6 +78,12 @@ CASES = [
         ["188 cm", "1.88 m", "6 feet 2 inches", "74 inches"],
         ["6 ft 3 in", "198 cm"],
     ),
+    (
+        "The fire took {} that year.",
+        "22,392 km2",
+        ["8,646 sq mi", "8,650 square miles"],
+        ["8,664 sq mi", "8,466 sq mi"],
+    ),
     # Decimal conversions are not rounded by hand.
     ("The mass is {} in all.", "1.45 kg", ["1,450 g", "1450 grams"], ["1,480 g", "14.5 kg"]),
     (
