@@ -13,8 +13,9 @@ os.environ.update(
 )
 os.environ.pop("PREFECT_API_URL", None)
 if n_workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
-    # Two processes that each spin as many threads as there are cores mostly wait for each other.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // n_workers)))
+    # Workers that each spin as many threads as there are cores mostly wait for each other: torch was ten times slower.
+    # Not `setdefault`: the process that started the workers has set it for itself, below.
+    os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // n_workers))
 
 from rephrase.engines.vllm_engine import set_environment  # noqa: E402  before torch is imported
 
