@@ -56,10 +56,11 @@ async def rephrase(config: RephraseConfig) -> Summary:
     """
     prepare_process()
     log = get_run_logger()
-    await load_secrets()
-    storage = Storage(config.output)
-    progress = _progress()
     with graceful_stop(), contextlib.ExitStack() as stack:
+        # It asks the server: a signal that comes meanwhile must not be lost.
+        await load_secrets()
+        storage = Storage(config.output)
+        progress = _progress()
         # In a thread: on an object store this may take a minute.
         await asyncio.to_thread(stack.enter_context, locked(storage, notify))
         planned_run = await plan_run(config, storage)

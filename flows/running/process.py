@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
+import psutil
 from prefect.exceptions import TerminationSignal
 
 from rephrase.engines.vllm_engine import set_environment
@@ -19,9 +20,15 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def prepare_process() -> None:
     """Set the variables that vLLM and torch read on import, and end together with `palimpsest serve`."""
     set_environment()
-    if (parent := os.environ.get(SERVED_BY)) and sys.platform == "linux" and os.getppid() == int(parent):
+    parent = int(os.environ.get(SERVED_BY, "0"))
+    if not parent or sys.platform != "linux":
+        return
+    if os.getppid() == parent:
         # After a `kill -9`, `serve` cannot stop its runs; the kernel sends them SIGTERM instead.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if not psutil.pid_exists(parent):
+        # It was killed before the kernel was told. Nobody waits for this run, and its server has gone.
+        os._exit(128 + signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -3,11 +3,14 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from prefect.exceptions import TerminationSignal
+from served import TESTS
 
-from flows.running.process import graceful_stop
+from flows.running.process import SERVED_BY, graceful_stop
 
 
 async def work(sent_from):
@@ -50,3 +53,14 @@ def test_another_cancellation_is_not_changed():
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_run_whose_serve_was_killed_before_it_began_ends_at_once():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    script = "from flows.running.process import prepare_process; prepare_process(); print('it goes on')"
+    variables = {**os.environ, "PYTHONPATH": str(TESTS.parent), SERVED_BY: str(gone.pid)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
