@@ -49,7 +49,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "PREFECT_HOME": str(home), "COLUMNS": "200", **variables}
 
 
-def wait_for(found: Callable[[], Any], timeout_s: float = 120) -> Any:
+def wait_for(found: Callable[[], Any], timeout_s: float = 200) -> Any:
     """The first true value of `found()`."""
     deadline = time.monotonic() + timeout_s
     while not (value := found()):
