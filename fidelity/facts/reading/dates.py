@@ -259,8 +259,3 @@ def inside(date: Date, other: Date) -> bool:
 
 def _exact(date: Date, day: int) -> Date:
     return Date(day, day, date.start, date.end, date.yearly)
-
-
-def agree(a: Date, b: Date) -> bool:
-    """Whether both can be the same date: one lies within the other."""
-    return inside(a, b) or inside(b, a)

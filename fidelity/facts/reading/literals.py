@@ -1,7 +1,6 @@
 """What a rewrite must copy verbatim: addresses, code, citations, versions."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rephrase.corpus.protected import code_spans, inside, macros
@@ -49,7 +48,3 @@ def literals(text: str) -> list[Literal]:
         key = re.sub(r"\s+", " ", match.group()).rstrip("/").lower()
         found.append(Literal(kind, re.sub(r"^https?://(?:www\.)?", "", key), match.start(), match.end()))
     return sorted(found, key=lambda literal: literal.start)
-
-
-def keys(found: Iterable[Literal]) -> set[str]:
-    return {literal.key for literal in found}
