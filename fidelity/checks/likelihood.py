@@ -122,9 +122,9 @@ class CausalScorer:
             # In float32: bfloat16 is emulated on many CPUs and moves a token's log-probability by up to 0.1.
             dtype = torch.bfloat16 if device == "cuda" else torch.float32
             self._model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(device).eval()
-            special = set(self._tokenizer.all_special_ids)
+            self._special_ids = frozenset(self._tokenizer.all_special_ids)
             started = self._tokenizer("a", add_special_tokens=True).input_ids
-            self._start_ids = list(itertools.takewhile(special.__contains__, started))
+            self._start_ids = list(itertools.takewhile(self._special_ids.__contains__, started))
         except (OSError, ValueError) as error:
             raise ValueError(f"no language model could be loaded from {model!r}: {error}") from error
 
@@ -176,11 +176,10 @@ class CausalScorer:
         its probability would count as the first word's.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        special = set(self._tokenizer.all_special_ids)
         kept = [
             (token, start)
             for token, (start, end) in zip(encoded.input_ids, encoded["offset_mapping"], strict=True)
-            if not (token in special and start == end)
+            if not (token in self._special_ids and start == end)
         ]
         return [token for token, _ in kept], [start for _, start in kept]
 
