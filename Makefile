@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos bench-recipes bench-fidelity bench-fidelity-speed weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -57,6 +57,9 @@ test-slow: install ## the real model behind a real server; takes ten minutes
 test-chaos: install ## kills, full disks, broken servers; takes fifteen minutes
 	$(BIN)/pytest -q -m chaos --timeout 900
 
+test-fuzz: install ## hostile texts for every function that reads a text, with growth curves; ten minutes
+	$(BIN)/python tests/fuzz/run_fuzz.py $(ARGS)
+
 # The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
 bench-recipes: install ## every recipe on real text of its domain; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_recipes.py $(DATA)
@@ -68,8 +71,10 @@ bench-fidelity-speed: install ## the cost of each tier of the verdict; DATA=fold
 	$(BIN)/python tests/benchmarks/bench_fidelity_speed.py $(DATA)
 
 weights: install ## fit the shipped calibration; DATA=folder
-	$(BIN)/python -m fidelity.fitting.train_calibration $(DATA) $(ARGS) \
-		--likelihood-model "$$($(BIN)/python -c 'from rephrase.models.resolve import packaged_model; print(packaged_model())')"
+	$(BIN)/python -m fidelity.fitting.train_calibration $(DATA) $(ARGS)
+
+reader: install ## train the shipped reader, about an hour on two cores; DATA=folder
+	$(BIN)/python -m fidelity.fitting.train_reader $(DATA) $(ARGS)
 
 bench-injection: install ## whether models obey instructions in documents; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)

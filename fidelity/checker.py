@@ -1,47 +1,41 @@
 """Checks rewrites during a run, cheapest tier first; each tier can settle the verdict.
 
-form → embeddings and typed facts, batched, in parallel with generation → likelihood by the engine → entailment. The
-last two score only what the earlier ones leave undecided.
+form → embeddings, typed facts and the reader, batched, in parallel with generation.
 """
 
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fidelity.calibration.calibration import Calibration, Kind, load_calibration
 from fidelity.checks.diversity import near_duplicate
 from fidelity.checks.encoder import (
     PACKAGED_ENCODER,
     PACKAGED_MULTILINGUAL,
-    CrossEncoderEntailment,
     Encoder,
-    EntailmentModel,
     open_encoder,
 )
 from fidelity.checks.ending import truncated
 from fidelity.checks.finding import Finding
 from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, near_copy
 from fidelity.checks.language import not_english, other_language
-from fidelity.checks.likelihood import contexts, likelihood_scores
 from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
 from fidelity.checks.prompt_injection import obeyed_instruction
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import Evidence, Judge, Pair
-from rephrase.records import Check, Chunk, Completion, Discrepancy, TokenLogprobs, Verdict
+from fidelity.reader.reader import Reader
+from rephrase.records import Check, Chunk, Completion, Discrepancy, Requirements, Verdict
 from rephrase.settings import Settings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-# (context, text) -> log-probabilities of the text's tokens after the context; None when the engine cannot score it.
-Logprobs = Callable[[str, str], Awaitable[TokenLogprobs | None]]
 
 
 class FidelityConfig(Settings):
@@ -60,14 +54,17 @@ class FidelityConfig(Settings):
         None,
         ge=0,
         le=1,
-        description="Minimum probability of being faithful; default: the threshold in the weights.",
+        description="Minimum probability of being faithful, complete, fluent and in style together; default: the "
+        "thresholds in the weights, one for each.",
     )
-    likelihood: bool = Field(
-        True, description="Score undecided rewrites by their likelihood under the rewriting model, given their source."
-    )
-    entailment: str | None = Field(
-        None, description="Cross-encoder for undecided rewrites: packaged name, hub id or folder; default: none."
-    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_dropped_tiers(cls, values: Any) -> Any:
+        """Plans of earlier versions name two tiers that the reader has replaced."""
+        if isinstance(values, dict):
+            return {name: value for name, value in values.items() if name not in ("likelihood", "entailment")}
+        return values
 
 
 # Checks that a recipe may request and that need no model.
@@ -121,7 +118,7 @@ def similarities(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> list[flo
 class _Request:
     source: str
     rewrite: str
-    checks: frozenset[Check]
+    requirements: Requirements
 
 
 @dataclass(slots=True)
@@ -173,57 +170,54 @@ class Checker:
         open_multilingual: Callable[[str], Encoder] = open_encoder,
         *,
         calibration: Calibration | None = None,
-        entailment: EntailmentModel | None = None,
-        logprobs: Logprobs | None = None,
+        open_reader: Callable[[], Reader] = Reader,
     ) -> None:
         """
         Args:
             open_multilingual: called to check the first translation.
             calibration: overrides the one that the configuration names.
-            entailment: overrides the one that the configuration names.
-            logprobs: scores texts for the likelihood tier; None disables that tier.
+            open_reader: called to check the first rewrite.
 
         Raises:
-            ValueError: the calibration or the entailment model cannot be loaded.
+            ValueError: the calibration cannot be loaded.
         """
         self._config = config
         self._encoder = CachedEncoder(encoder)
         self._multilingual: CachedEncoder | None = None
         self._open_multilingual = open_multilingual
-        self._logprobs = logprobs if config.likelihood else None
-        self._has_entailment = entailment is not None or config.entailment is not None
-        if entailment is None and config.entailment is not None:
-            entailment = CrossEncoderEntailment(config.entailment)
         self.judge = Judge(
             calibration or load_calibration(config.calibration),
             self._encoder,
             self._multilingual_encoder,
-            entailment=entailment,
+            open_reader=open_reader,
             min_probability=config.min_probability,
         )
         # One thread: torch uses all cores by itself.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fidelity")
-        self._cheap = _Batcher(self._thread, self._process)
-        self._entail = _Batcher(self._thread, self.judge.run_entailment)
+        self._batcher = _Batcher(self._thread, self._process)
 
     @property
     def n_seen(self) -> Counter[str]:
         """How many rewrites each tier has scored so far."""
         return self.judge.n_seen
 
-    async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:
+    async def __call__(
+        self,
+        chunk: Chunk,
+        completion: Completion,
+        requirements: Requirements,
+    ) -> Verdict:
+        checks = requirements.checks
         source, rewrite = chunk.text.strip(), completion.text.strip()
         n_before = len(chunk.text) - len(chunk.text.lstrip())
         self.n_seen["form"] += 1
         verdict = check_form(source, completion, checks)
         if not verdict.accepted or not _WITH_MODEL.intersection(checks):
             return verdict
-        found = await self._cheap.submit(_Request(source, rewrite, frozenset(checks)))
+        found = await self._batcher.submit(_Request(source, rewrite, requirements))
         verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
         if found.evidence is not None:
-            # A rewrite that another check rejects gets a probability too, but is not escalated to the expensive tiers.
-            evidence = found.evidence if found.finding else await self._escalate(found.evidence)
-            judged = self.judge.decide(evidence)
+            judged = self.judge.decide(found.evidence)
             verdict = dataclasses.replace(
                 judged,
                 scores={**verdict.scores, **judged.scores},
@@ -233,35 +227,28 @@ class Checker:
             return dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
         return verdict
 
-    async def _escalate(self, evidence: Evidence) -> Evidence:
-        usable = self._logprobs is not None and self.judge.uses("likelihood", evidence)
-        if self._logprobs is not None and usable and self.judge.undecided([evidence]):
-            self.n_seen["likelihood"] += 1
-            given, alone = contexts(evidence.pair.source)
-            rewrite = evidence.pair.rewrite
-            with_source, without = await asyncio.gather(self._logprobs(given, rewrite), self._logprobs(alone, rewrite))
-            if with_source is not None and without is not None:
-                evidence = evidence.with_tier("likelihood", likelihood_scores(rewrite, with_source, without))
-        if self._has_entailment and self.judge.undecided([evidence]):
-            evidence = await self._entail.submit(evidence)
-        return evidence
-
     def _process(self, requests: Sequence[_Request]) -> list[_Result]:
-        """Runs in the encoder's thread: similarities and facts in one batch each, then obedience for the rest."""
+        """Runs in the encoder's thread: similarities and verdicts in one batch each, then obedience for the rest."""
         found = [_Result() for _ in requests]
         self._compare(Check.SIMILARITY, self._encoder, self._config.min_similarity, requests, found)
-        if any(Check.CROSS_LINGUAL in request.checks for request in requests):
+        if any(Check.CROSS_LINGUAL in request.requirements.checks for request in requests):
             threshold = self._config.min_cross_lingual
             self._compare(Check.CROSS_LINGUAL, self._multilingual_encoder(), threshold, requests, found)
-        chosen = [i for i, request in enumerate(requests) if Check.FACTS in request.checks]
+        chosen = [i for i, request in enumerate(requests) if Check.FACTS in request.requirements.checks]
         pairs = [
-            Pair(source=requests[i].source, rewrite=requests[i].rewrite, kind=kind_of(requests[i].checks))
+            Pair(
+                source=requests[i].source,
+                rewrite=requests[i].rewrite,
+                kind=kind_of(requests[i].requirements.checks),
+                keeps=requests[i].requirements.keeps,
+                form=requests[i].requirements.form,
+            )
             for i in chosen
         ]
         for i, evidence in zip(chosen, self.judge.examine(pairs) if pairs else (), strict=True):
             found[i].evidence = evidence
         for request, answer in zip(requests, found, strict=True):
-            if Check.OBEDIENCE in request.checks and not answer.finding:
+            if Check.OBEDIENCE in request.requirements.checks and not answer.finding:
                 answer.finding = obeyed_instruction(request.source, request.rewrite, self._encoder)
         return found
 
@@ -269,7 +256,7 @@ class Checker:
     def _compare(
         check: Check, encoder: Encoder, threshold: float, requests: Sequence[_Request], found: Sequence[_Result]
     ) -> None:
-        chosen = [i for i, request in enumerate(requests) if check in request.checks]
+        chosen = [i for i, request in enumerate(requests) if check in request.requirements.checks]
         if not chosen:
             return
         pairs = [(requests[i].source, requests[i].rewrite) for i in chosen]
@@ -291,10 +278,10 @@ class Checker:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def open_checker(config: FidelityConfig, logprobs: Logprobs | None = None) -> Checker:
+def open_checker(config: FidelityConfig) -> Checker:
     """Load the models that the configuration names; the multilingual one is loaded for the first translation.
 
     Raises:
         ValueError: a model or the calibration cannot be loaded.
     """
-    return Checker(open_encoder(config.encoder), config, logprobs=logprobs)
+    return Checker(open_encoder(config.encoder), config)

@@ -1,25 +1,30 @@
-"""Runs the tiers that need no engine on batches of pairs and turns their scores into verdicts."""
+"""Compares batches of pairs and answers four questions about each: faithful, complete, fluent, in style?
+
+Embeddings, typed facts and the reader give named scores; the calibration turns them into a probability for each
+question. A rewrite is accepted if each probability reaches its threshold.
+"""
 
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fidelity.calibration.calibration import Calibration, Kind
-from fidelity.checks.encoder import EntailmentModel
-from fidelity.checks.entailment import ENTAILMENT_SCORES, score_entailment
+from fidelity.calibration.calibration import KEEPS, QUESTIONS, Calibration, Kind, Question
 from fidelity.checks.form import copied_share
-from fidelity.checks.likelihood import LIKELIHOOD_SCORES, TokenScorer, score_likelihood
-from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences, coverage_weight
+from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences
+from fidelity.checks.style import missing_form
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import FACT_SCORES, compare_facts
+from fidelity.reader.reader import Reader, Reading
+from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores
 from rephrase.corpus.language import detect_language
 from rephrase.records import Discrepancy, Verdict
 
-# What is missing, weighted by how much a rewrite of this length should contain (a summary omits on purpose), and the
-# highest score of any changed fact: with one feature per kind of fact, too few rows teach a model that one is enough.
-DERIVED_SCORES = ("coverage_lack", "content_lack", "sentence_lack", "fact_lack", "fact_changed")
+# The highest score of any changed fact, and the lowest of any kind's coverage: with one feature per kind of fact, too
+# few rows teach a model that one is enough.
+DERIVED_SCORES = ("fact_lack", "fact_changed", "length_lack")
 BASE_SCORES = ("similarity", "copied", *SENTENCE_SCORES, *FACT_SCORES, *DERIVED_SCORES)
+SCORES = (*BASE_SCORES, *READER_SCORES)
 _CHANGES = (
     *(f"{kind}_unsupported" for kind in ("number", "date", "name", "formula", "literal")),
     *(f"{kind}_exchanged" for kind in ("number", "date", "name", "formula")),
@@ -27,54 +32,46 @@ _CHANGES = (
     "name_recombined",
     "swap",
 )
-TIER_SCORES: dict[str, tuple[str, ...]] = {
-    "likelihood": LIKELIHOOD_SCORES,
-    "entailment": ENTAILMENT_SCORES,
-}
 # A detail must fit into a table; the rest is in the discrepancies.
 DETAIL_CHARACTERS = 300
 # The reject reason of a pair on which a check raised an exception.
 CHECK_FAILED = "check_failed"
+# The names of what a rewrite must keep; any other value is a share of the source.
+EVERYTHING, ANY = 1.0, 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A source and its rewrite."""
+    """A source and its rewrite.
+
+    `keeps` is the share of the source that the rewrite must keep, from 0 (it may be a summary) to 1. `form` is the form
+    that the style asks for, one of `fidelity.checks.style.STYLE_FORMS`.
+    """
 
     source: str
     rewrite: str
     kind: Kind = "knowledge"
     source_language: str | None = None
+    keeps: float = EVERYTHING
+    form: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the tiers that ran have found about a pair."""
+    """What the checks have found about a pair."""
 
     pair: Pair
     sentences: SentenceReport
     scores: Mapping[str, float]
     discrepancies: tuple[Discrepancy, ...]
-    tiers: frozenset[str] = frozenset()
-    # The error raised while comparing the facts: such a pair has no probability and is rejected.
+    # What the form of the style lacks, for people; None if nothing, or if there is no form to look for.
+    lacks: str | None = None
+    # The error raised while comparing: such a pair has no probability and is rejected.
     failure: str = ""
-
-    def with_tier(
-        self, tier: str, scores: Mapping[str, float], discrepancies: tuple[Discrepancy, ...] = ()
-    ) -> "Evidence":
-        """A copy that includes the results of one more tier; a tier without scores counts as not run."""
-        if not scores:
-            return self
-        return dataclasses.replace(
-            self,
-            scores={**self.scores, **scores},
-            discrepancies=_merged(self.discrepancies, discrepancies),
-            tiers=self.tiers | {tier},
-        )
 
 
 class Judge:
-    """Scores every pair by embeddings and typed facts, and escalates undecided pairs to likelihood and entailment."""
+    """Scores pairs by embeddings, typed facts and the reader, and turns the scores into verdicts."""
 
     def __init__(
         self,
@@ -82,36 +79,40 @@ class Judge:
         encoder: CachedEncoder,
         open_multilingual: Callable[[], CachedEncoder],
         *,
-        entailment: EntailmentModel | None = None,
-        scorer: TokenScorer | None = None,
+        open_reader: Callable[[], Reader] = Reader,
         min_probability: float | None = None,
     ) -> None:
-        """`open_multilingual` is called for the first translations; `min_probability` overrides all thresholds."""
+        """
+        Args:
+            open_multilingual: called for the first translations.
+            open_reader: called for the first pairs.
+            min_probability: of all four answers together; overrides the thresholds of the questions.
+        """
         self.calibration = calibration
         self._encoder = encoder
         self._open_multilingual = open_multilingual
-        self._entailment = entailment
-        self._scorer = scorer
+        self._open_reader = open_reader
+        self._reader: Reader | None = None
         self._min_probability = min_probability
         # How many pairs each tier has scored.
         self.n_seen: Counter[str] = Counter()
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """Run all available tiers in order; each scores only the pairs that the earlier ones left undecided."""
-        return [self.decide(evidence) for evidence in self.escalate(self.examine(pairs))]
+        return [self.decide(evidence) for evidence in self.examine(pairs)]
 
     def examine(self, pairs: Sequence[Pair]) -> list[Evidence]:
-        """Score pairs by embeddings and typed facts."""
-        self.n_seen["embedding and facts"] += len(pairs)
+        """Score pairs by embeddings, typed facts and the reader."""
         found: list[Evidence | None] = [None] * len(pairs)
         for foreign in (False, True):
             chosen = [i for i, pair in enumerate(pairs) if (pair.kind == "translation") == foreign]
             if chosen:
-                for i, evidence in zip(chosen, self._compare([pairs[i] for i in chosen], foreign), strict=True):
+                compared = self._compare([pairs[i] for i in chosen], foreign)
+                for i, evidence in zip(chosen, self._read(compared, foreign), strict=True):
                     found[i] = evidence
         return [evidence for evidence in found if evidence is not None]
 
     def _compare(self, pairs: Sequence[Pair], foreign: bool) -> list[Evidence]:
+        self.n_seen["embedding and facts"] += len(pairs)
         encoder = self._open_multilingual() if foreign else self._encoder
         languages = [pair.source_language or (detect_language(pair.source) if foreign else "en") for pair in pairs]
         vectors = encoder.encode([text for pair in pairs for text in (pair.source, pair.rewrite)])
@@ -142,94 +143,138 @@ class Judge:
                     sentences=report,
                     scores={**scores, **derived_scores(pair.source, pair.rewrite, scores)},
                     discrepancies=_merged(facts.discrepancies, report.discrepancies()),
+                    lacks=missing_form(pair.rewrite, pair.form),
                 )
             )
         return evidence
 
-    def escalate(self, evidence: Sequence[Evidence]) -> list[Evidence]:
-        """Run likelihood, then entailment, each on the pairs that are still undecided."""
+    def _read(self, evidence: Sequence[Evidence], foreign: bool) -> list[Evidence]:
+        chosen = [i for i, found in enumerate(evidence) if not found.failure]
+        if not chosen:
+            return list(evidence)
+        self._reader = self._reader or self._open_reader()
+        self.n_seen["reader"] += len(chosen)
         found = list(evidence)
-        chosen = [i for i in self.undecided(found) if self.uses("likelihood", found[i])]
-        if self._scorer is not None and chosen:
-            self.n_seen["likelihood"] += len(chosen)
-            pairs = [(found[i].pair.source, found[i].pair.rewrite) for i in chosen]
-            for i, scores in zip(chosen, score_likelihood(self._scorer, pairs), strict=True):
-                found[i] = found[i].with_tier("likelihood", scores)
-        return self.run_entailment(found)
-
-    def run_entailment(self, evidence: Sequence[Evidence]) -> list[Evidence]:
-        """Run entailment on the pairs that are still undecided."""
-        found = list(evidence)
-        chosen = [i for i in self.undecided(found) if self.uses("entailment", found[i])]
-        if self._entailment is not None and chosen:
-            self.n_seen["entailment"] += len(chosen)
-            answers = score_entailment(self._entailment, [found[i].sentences for i in chosen])
-            for i, (scores, discrepancies) in zip(chosen, answers, strict=True):
-                found[i] = found[i].with_tier("entailment", scores, discrepancies)
+        find_lost = [found[i].pair.keeps > ANY for i in chosen]
+        readings = self._reader.read([found[i].sentences for i in chosen], foreign=foreign, find_lost=find_lost)
+        for i, reading in zip(chosen, readings, strict=True):
+            found[i] = _with_reading(found[i], reading)
         return found
 
-    def uses(self, tier: str, evidence: Evidence) -> bool:
-        """Whether the calibration has a model for such pairs that uses this tier; if not, running it is useless."""
-        wanted = evidence.tiers | {tier}
-        return any(
-            m.kind == evidence.pair.kind and tier in m.tiers and wanted.issuperset(m.tiers)
-            for m in self.calibration.models
-        )
+    def probabilities(self, evidence: Evidence) -> dict[Question, float]:
+        """The probability that the answer to each question is yes."""
+        pair, calibration = evidence.pair, self.calibration
+        scores = {**evidence.scores, KEEPS: pair.keeps}
+        found: dict[Question, float] = {}
+        for question in QUESTIONS:
+            if question == "in_style":
+                fits = evidence.lacks is None if pair.form is not None else None
+                found[question] = calibration.in_style.probability(fits)
+            elif question == "complete" and pair.keeps <= ANY:
+                found[question] = 1.0
+            else:
+                found[question] = float(calibration.model(question, pair.kind).probabilities([scores])[0])
+        return found
 
-    def undecided(self, evidence: Sequence[Evidence]) -> list[int]:
-        return [
-            i
-            for i, found in enumerate(evidence)
-            if not found.failure and self.calibration.is_undecided(self.probability(found))
-        ]
-
-    def probability(self, evidence: Evidence) -> float:
-        model = self.calibration.model(evidence.pair.kind, evidence.tiers)
-        return float(model.probabilities([evidence.scores])[0])
+    def threshold(self, question: Question, kind: Kind) -> float:
+        if question == "in_style":
+            return self.calibration.in_style.threshold
+        return self.calibration.model(question, kind).threshold
 
     def decide(self, evidence: Evidence) -> Verdict:
         if evidence.failure:
             return Verdict(accepted=False, reason=CHECK_FAILED, detail=evidence.failure[:DETAIL_CHARACTERS])
-        probability = self.probability(evidence)
-        model = self.calibration.model(evidence.pair.kind, evidence.tiers)
-        threshold = model.threshold if self._min_probability is None else self._min_probability
-        accepted = probability >= threshold
+        probabilities = self.probabilities(evidence)
+        combined = 1.0
+        for value in probabilities.values():
+            combined *= value
+        thresholds = {question: self.threshold(question, evidence.pair.kind) for question in QUESTIONS}
+        if self._min_probability is None:
+            accepted = all(probabilities[question] >= thresholds[question] for question in QUESTIONS)
+        else:
+            accepted = combined >= self._min_probability
         reason, detail = None, ""
         if not accepted:
-            reason = reason_of(evidence.discrepancies)
-            first = evidence.discrepancies[0].detail if evidence.discrepancies else "no single discrepancy stands out"
-            detail = f"probability {probability:.2f} of being faithful is below {threshold:.2f}: {first}"
+            # The question that is farthest below its threshold, in odds.
+            worst = min(QUESTIONS, key=lambda question: _odds(probabilities[question]) / _odds(thresholds[question]))
+            reason, first = reason_of(worst, evidence)
+            if self._min_probability is None:
+                detail = f"probability {probabilities[worst]:.2f} of being {_NAMES[worst]} is below "
+                detail += f"{thresholds[worst]:.2f}: {first}"
+            else:
+                detail = f"probability {combined:.2f} is below {self._min_probability:.2f}, of being {_NAMES[worst]} "
+                detail += f"{probabilities[worst]:.2f}: {first}"
         return Verdict(
             accepted=accepted,
             reason=reason,
             detail=detail[:DETAIL_CHARACTERS],
             scores=evidence.scores,
-            probability=probability,
+            probability=combined,
+            probabilities={str(question): value for question, value in probabilities.items()},
             discrepancies=evidence.discrepancies,
         )
 
 
+_NAMES: dict[Question, str] = {
+    "faithful": "faithful",
+    "complete": "complete",
+    "fluent": "fluent",
+    "in_style": "in its style",
+}
+
+
+def _odds(probability: float) -> float:
+    return max(probability, 1e-9) / max(1 - probability, 1e-9)
+
+
 def derived_scores(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:
     """The scores listed in DERIVED_SCORES."""
-    weight = coverage_weight(source, rewrite)
     facts = min(scores[f"{kind}_coverage"] for kind in ("number", "date", "name", "formula"))
     return {
-        "coverage_lack": weight * (1 - scores["coverage_min"]),
-        "content_lack": weight * (1 - scores["content_coverage_min"]),
-        "sentence_lack": weight * scores["sentence_dropped"],
-        "fact_lack": weight * (1 - facts),
+        "fact_lack": 1 - facts,
         "fact_changed": max(min(1.0, scores[name]) for name in _CHANGES),
+        "length_lack": max(0.0, 1 - len(rewrite) / max(len(source), 1)),
     }
 
 
-def reason_of(discrepancies: Sequence[Discrepancy]) -> str:
-    """The reject reason for the most certain discrepancy: `number_changed`, `missing_sentence`, …"""
-    if not discrepancies:
-        return "unfaithful"
-    first = discrepancies[0]
+def reason_of(question: Question, evidence: Evidence) -> tuple[str, str]:
+    """The reject reason and what stands out most: `number_changed`, `missing_sentence`, `not_fluent`, …"""
+    if question == "in_style":
+        return "not_in_style", evidence.lacks or "the style asks for another form"
+    chosen = [found for found in evidence.discrepancies if _question_of(found) == question]
+    if not chosen:
+        return _UNPLACED[question], "no single place stands out"
+    first = chosen[0]
+    if question == "fluent":
+        return _UNPLACED[question], first.detail
     if first.kind == "sentence":
-        return "missing_sentence" if first.problem == "missing" else "unsupported_sentence"
-    return f"{first.kind}_{'missing' if first.problem == 'missing' else 'changed'}"
+        return ("missing_sentence" if question == "complete" else "unsupported_sentence"), first.detail
+    return f"{first.kind}_{'missing' if first.problem == 'missing' else 'changed'}", first.detail
+
+
+_UNPLACED: dict[Question, str] = {"faithful": "unfaithful", "complete": "incomplete", "fluent": "not_fluent"}
+
+
+def _question_of(found: Discrepancy) -> Question:
+    if found.kind == "language":
+        return "fluent"
+    return "complete" if found.problem == "missing" else "faithful"
+
+
+def _with_reading(evidence: Evidence, reading: Reading) -> Evidence:
+    scores = reader_scores(evidence.sentences, reading)
+    found = reader_discrepancies(evidence.sentences, reading)
+    if reading.added is None:
+        return dataclasses.replace(
+            evidence,
+            scores={**evidence.scores, **scores},
+            discrepancies=_merged(evidence.discrepancies, found),
+        )
+    # The reader has seen the sentences themselves: its places replace those that embeddings alone suggest.
+    facts = [entry for entry in evidence.discrepancies if entry.kind != "sentence"]
+    return dataclasses.replace(
+        evidence, scores={**evidence.scores, **scores}, discrepancies=_merged(tuple(facts), found)
+    )
 
 
 def _merged(first: Sequence[Discrepancy], second: Sequence[Discrepancy]) -> tuple[Discrepancy, ...]:

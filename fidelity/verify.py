@@ -1,9 +1,11 @@
 """Verdicts on pairs of texts from any origin: rows in, the same rows with scores out."""
 
 import contextlib
+import dataclasses
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +16,44 @@ from fsspec.implementations.local import LocalFileSystem
 from fidelity.calibration.calibration import Kind
 from fidelity.checks.finding import Finding
 from fidelity.checks.form import FORM_CHECKS
-from fidelity.judge import BASE_SCORES, TIER_SCORES, Judge, Pair
-from rephrase.dataset.schema import DISCREPANCIES, discrepancy_row
-from rephrase.records import Discrepancy, Verdict
-
-# All scores that a row may have; the scores of a tier that did not run are null.
-SCORE_NAMES = (*BASE_SCORES, *(name for names in TIER_SCORES.values() for name in names))
+from fidelity.judge import EVERYTHING, SCORES, Judge, Pair
+from rephrase.dataset.schema import DISCREPANCIES, PROBABILITIES, discrepancy_row, probability_row
+from rephrase.records import Verdict
 
 # Columns added to those of the input. An input column with the same name is replaced.
 VERDICT_COLUMNS: tuple[pa.Field, ...] = (
-    pa.field("probability", pa.float64()),  # of being faithful; null where the pair could not be compared
+    # Null where the pair could not be compared.
+    *(pa.field(name, kind) for name, kind in PROBABILITIES),
     pa.field("accepted", pa.bool_()),
     pa.field("reason", pa.string()),
     pa.field("detail", pa.string()),
-    pa.field("tiers", pa.list_(pa.string())),  # that ran besides embeddings and facts
     pa.field("discrepancies", DISCREPANCIES),
-    *(pa.field(f"score_{name}", pa.float64()) for name in SCORE_NAMES),
+    *(pa.field(f"score_{name}", pa.float64()) for name in SCORES),
 )
 
 
-def verdict_rows(
-    judge: Judge, pairs: Sequence[tuple[Any, Any]], kind: Kind | Sequence[Kind] = "knowledge"
-) -> list[dict[str, Any]]:
-    """The added columns for (source, rewrite) values as read from a file, whatever their types.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A pair as read from a file, whatever the types of its values, and what is required of it; see `Pair`."""
+
+    source: Any
+    rewrite: Any
+    kind: Kind = "knowledge"
+    keeps: float = EVERYTHING
+    form: str | None = None
+
+
+def verdict_rows(judge: Judge, pairs: Sequence[Asked]) -> list[dict[str, Any]]:
+    """The added columns for each pair.
 
     The form is checked too, except for truncation and copying from the source: a claim may do either.
     """
-    kinds = [kind] * len(pairs) if isinstance(kind, str) else list(kind)
-    rows: list[dict[str, Any]] = [_unjudged_row(source, rewrite) for source, rewrite in pairs]
+    rows: list[dict[str, Any]] = [_unjudged_row(pair.source, pair.rewrite) for pair in pairs]
     readable = [i for i, row in enumerate(rows) if row["reason"] is None]
-    judged = [Pair(source=pairs[i][0], rewrite=pairs[i][1], kind=kinds[i]) for i in readable]
+    judged = [
+        Pair(source=asked.source, rewrite=asked.rewrite, kind=asked.kind, keeps=asked.keeps, form=asked.form)
+        for asked in (pairs[i] for i in readable)
+    ]
     for i, pair, verdict in zip(readable, judged, judge.judge(judged), strict=True):
         rows[i] = _row(verdict, _form(pair))
     return rows
@@ -65,35 +75,23 @@ def _unjudged_row(source: Any, rewrite: Any) -> dict[str, Any]:
             reason, detail = f"empty_{name}", f"the {name} is empty"
         if reason:
             break
-    return _columns(None, False, reason, detail)
+    return _columns(Verdict(accepted=False, reason=reason, detail=detail))
 
 
 def _row(verdict: Verdict, form: Finding | None) -> dict[str, Any]:
-    accepted, reason, detail = verdict.accepted, verdict.reason, verdict.detail
     if form:
-        accepted, (reason, detail) = False, form
-    tiers = [tier for tier, names in TIER_SCORES.items() if names[0] in verdict.scores]
-    return _columns(verdict.probability, accepted, reason, detail, tiers, verdict.discrepancies, verdict.scores)
+        verdict = dataclasses.replace(verdict, accepted=False, reason=form[0], detail=form[1])
+    return _columns(verdict)
 
 
-def _columns(
-    probability: float | None,
-    accepted: bool,
-    reason: str | None,
-    detail: str,
-    tiers: Sequence[str] = (),
-    discrepancies: Iterable[Discrepancy] = (),
-    scores: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    scores = scores or {}
+def _columns(verdict: Verdict) -> dict[str, Any]:
     return {
-        "probability": probability,
-        "accepted": accepted,
-        "reason": reason,
-        "detail": detail,
-        "tiers": list(tiers),
-        "discrepancies": [discrepancy_row(found) for found in discrepancies],
-        **{f"score_{name}": scores.get(name) for name in SCORE_NAMES},
+        **probability_row(verdict),
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "detail": verdict.detail,
+        "discrepancies": [discrepancy_row(found) for found in verdict.discrepancies],
+        **{f"score_{name}": verdict.scores.get(name) for name in SCORES},
     }
 
 

@@ -52,7 +52,7 @@ class RephraseConfig(Settings):
         "rejects the whole document.",
     )
     n_retries: int = Field(2, ge=0, le=100, description="Further attempts for a rejected chunk.")
-    seed: int = Field(0, ge=0, description="Random seed; another one gives other rewrites.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Random seed; another one gives other rewrites.")
     target_tokens: int | None = Field(
         None, ge=1, description="Stop once this many tokens are accepted; a larger number, or none, continues."
     )

@@ -31,11 +31,11 @@ from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe, draw_variants
 from rephrase.prompting.routing import Route, route_document
 from rephrase.records import (
-    Check,
     Chunk,
     ChunkRewrite,
     Completion,
     Document,
+    Requirements,
     Rewrite,
     UnreadableRecord,
     Variant,
@@ -271,11 +271,11 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
 def _counting(check: Checker, progress: Progress) -> Checker:
     """`check`, wrapped so that it also counts the tokens of each completion."""
 
-    async def counting(chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:
+    async def counting(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:
         progress.n_prompt_tokens += completion.n_prompt_tokens
         progress.n_completion_tokens += completion.n_completion_tokens
         progress.n_cached_tokens += completion.n_cached_tokens
-        return await check(chunk, completion, checks)
+        return await check(chunk, completion, requirements)
 
     return counting
 

@@ -34,6 +34,19 @@ class Check(StrEnum):
     OBEDIENCE = "obedience"  # it does not follow instructions embedded in the document
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """What a recipe requires of a rewrite in one of its styles.
+
+    `keeps` is the share of the source that must be kept, from 0 (a summary) to 1 (everything). `form` is the form that
+    the style asks for, such as "questions"; None if it is only a matter of register.
+    """
+
+    checks: tuple[Check, ...]
+    keeps: float = 1.0
+    form: str | None = None
+
+
 def digest(*parts: object) -> str:
     """A stable id of 16 hex digits for a tuple of values; the separator distinguishes ("ab", "c") from ("a", "bc")."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -150,7 +163,8 @@ class Discrepancy:
 class Verdict:
     """Whether a rewrite may replace its source. `reason` names the check that rejected it; None when accepted.
 
-    `probability` is the calibrated probability that the rewrite is faithful; None where it was not computed.
+    `probability` is the calibrated probability that the rewrite is faithful, complete, fluent and in its style;
+    `probabilities` has that of each. None and empty where they were not computed.
     """
 
     accepted: bool
@@ -158,6 +172,7 @@ class Verdict:
     detail: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     probability: float | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
     discrepancies: tuple[Discrepancy, ...] = ()
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,13 +17,23 @@ from rephrase.prompting.hints import make_hint
 from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
 from rephrase.prompting.recipes import Recipe, delimiter
 from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
-from rephrase.records import Check, Chunk, ChunkRewrite, Completion, Document, Rewrite, Sampling, Variant, Verdict
+from rephrase.records import (
+    Chunk,
+    ChunkRewrite,
+    Completion,
+    Document,
+    Requirements,
+    Rewrite,
+    Sampling,
+    Variant,
+    Verdict,
+)
 
 
 class Checker(Protocol):
     """Decides whether a completion may replace its chunk."""
 
-    async def __call__(self, chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict: ...
+    async def __call__(self, chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict: ...
 
 
 # How to handle a chunk that is rejected after all attempts: leave it out ("reject"), keep its source in its place
@@ -95,6 +105,7 @@ async def rewrite_chunk(
 
     Returns the last attempt, accepted or not.
     """
+    requirements = recipe.requirements(variant.style)
     masked = mask(chunk.text.strip()) if recipe.mask_formulas else MaskedText(chunk.text.strip(), ())
     hint = ""
     usage = {"n_prompt_tokens": 0, "n_completion_tokens": 0, "n_cached_tokens": 0}
@@ -128,7 +139,7 @@ async def rewrite_chunk(
         except PlaceholderError as error:
             verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
         else:
-            verdict = await tools.check(chunk, dataclasses.replace(completion, text=text), recipe.checks)
+            verdict = await tools.check(chunk, dataclasses.replace(completion, text=text), requirements)
         completion = dataclasses.replace(completion, text=text)
         if verdict.accepted and (opening := find_restart(written, text)):
             verdict = dataclasses.replace(

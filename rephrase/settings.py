@@ -11,4 +11,9 @@ def form_title(name: str, _: object) -> str:
 class Settings(BaseModel):
     """A configuration. Each is defined next to the code it configures."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=form_title)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,  # "nan" passes every comparison with a bound
+        field_title_generator=form_title,
+    )

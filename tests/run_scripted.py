@@ -14,7 +14,7 @@ import re
 import sys
 from collections import deque
 
-from scripted import BagOfWords, ScriptedEngine, WordTokenizer, lenient, passage, reverse
+from scripted import BagOfWords, ScriptedEngine, SilentReader, WordTokenizer, lenient, passage, reverse
 
 import flows.running.run_setup
 from fidelity.checker import Checker
@@ -73,8 +73,8 @@ def fill_disk(n_writes: int) -> None:
 
 
 flows.running.run_setup.open_engine = open_engine
-flows.running.run_setup.open_checker = lambda config, logprobs: Checker(
-    BagOfWords(), config, calibration=lenient(), logprobs=logprobs
+flows.running.run_setup.open_checker = lambda config: Checker(
+    BagOfWords(), config, calibration=lenient(), open_reader=SilentReader
 )
 flows.running.run_setup.HubTokenizer = lambda model: WordTokenizer()
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fidelity.calibration.calibration import Calibration, Model
+from fidelity.calibration.calibration import Calibration, InStyle, Model
+from fidelity.checks.sentences import SentenceReport, Sentences
+from fidelity.reader.reader import Marks, Reading
 from rephrase.engines.engine import EngineInfo
-from rephrase.records import Check, Chunk, Completion, Prompt, Sampling, Verdict
+from rephrase.records import Chunk, Completion, Prompt, Requirements, Sampling, Verdict
 
 
 class WordTokenizer:
@@ -89,13 +91,34 @@ class BagOfWords:
 
 
 def lenient(path: str | None = None) -> Calibration:
-    """A calibration that accepts every rewrite as faithful, however it was scripted."""
+    """A calibration that accepts every rewrite, however it was scripted."""
     models = [
-        Model(kind=kind, tiers=(), features=(), intercept=5.0, trees=(), threshold=0.5)
+        Model(question=question, kind=kind, features=(), intercept=5.0, trees=(), threshold=0.5)
+        for question in ("faithful", "complete", "fluent")
         for kind in ("knowledge", "math", "translation")
     ]
-    return Calibration(format=1, fitted={}, undecided=(0.1, 0.9), models=tuple(models))
+    always = InStyle(form_found=1.0, form_missing=1.0, no_form=1.0, threshold=0.5)
+    return Calibration(format=2, fitted={}, models=tuple(models), in_style=always)
 
 
-async def accept(chunk: Chunk, completion: Completion, checks: Collection[Check]) -> Verdict:
+class SilentReader:
+    """In the place of `fidelity.reader.reader.Reader`: it has no marks."""
+
+    def read(
+        self, reports: Sequence[SentenceReport], *, foreign: bool = False, find_lost: object = None
+    ) -> list[Reading]:
+        def nothing(side: Sentences) -> Marks:
+            return Marks(spans=(), tokens=np.zeros(0), sentences=np.zeros(len(side.spans)))
+
+        return [
+            Reading(
+                garbled=nothing(report.rewrite),
+                added=None if foreign else nothing(report.rewrite),
+                lost=None if foreign else nothing(report.source),
+            )
+            for report in reports
+        ]
+
+
+async def accept(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:
     return Verdict(accepted=True, scores={"similarity": 1.0})

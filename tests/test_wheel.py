@@ -12,6 +12,9 @@ ROOT = Path(__file__).parent.parent
 
 DATA = {
     "fidelity/calibration/weights.json",
+    "fidelity/fitting/read_rewrites.jsonl",
+    "fidelity/fitting/written_pairs.jsonl",
+    "fidelity/reader/weights.safetensors",
     "fidelity/facts/reading/number_words.toml",
     "fidelity/facts/reading/polarity.toml",
     "flows/report/page/base.html.j2",

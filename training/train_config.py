@@ -44,7 +44,7 @@ class TrainConfig(Settings):
         "auto",
         description="Precision of matrix products; auto: bfloat16 if the hardware has units for it, else float32.",
     )
-    seed: int = Field(0, ge=0, description="Random seed of the weights and the document order.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Random seed of the weights and the document order.")
     evaluate_every: int = Field(0, ge=0, description="Steps between evaluations; 0: only at the end.")
     checkpoint_every: int = Field(0, ge=0, description="Steps between checkpoints; 0: only at the end.")
     align_every: int = Field(32, ge=0, description="Steps between measurements of gradient alignment; 0: none.")

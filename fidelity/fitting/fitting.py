@@ -4,7 +4,7 @@ import datetime
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,18 +21,18 @@ N_FOLDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """The scores and the label of a pair; cross-validation keeps each group in one fold."""
+    """The scores of a pair and the answer to the question; cross-validation keeps each group in one fold."""
 
     dataset: str
     group: str
-    faithful: bool
+    label: bool
     scores: Mapping[str, float]
 
 
 def fit_model(
     examples: Sequence[Example],
+    question: Literal["faithful", "complete", "fluent"],
     kind: Kind,
-    tiers: tuple[Any, ...],
     features: Sequence[str],
     *,
     max_false_rejects: float,
@@ -40,16 +40,15 @@ def fit_model(
 ) -> Model:
     """A model fitted to all examples; its probabilities and threshold are calibrated on out-of-fold predictions.
 
-    Every data set has the same weight, and so have its faithful and its unfaithful rows: a probability assumes a prior
-    of one half.
+    Every data set has the same weight, and so have its rows of either label: a probability assumes a prior of one half.
 
     Raises:
         ValueError: there are too few rows, or only one label.
     """
-    labels = np.array([example.faithful for example in examples])
+    labels = np.array([example.label for example in examples])
     if len(examples) < 2 * MIN_ROWS_IN_LEAF or labels.all() or not labels.any():
         raise ValueError(
-            f"{len(examples)} rows, {int(labels.sum())} of them faithful: fitting needs at least "
+            f"{len(examples)} rows, {int(labels.sum())} of them {question}: fitting needs at least "
             f"{2 * MIN_ROWS_IN_LEAF} rows and both labels"
         )
     weights = balanced_weights(examples)
@@ -59,8 +58,8 @@ def fit_model(
     probabilities = 1 / (1 + np.exp(-(scale * unseen + offset)))
     classifier = _boosted(features, seed).fit(rows, labels, sample_weight=weights)
     return Model(
+        question=question,
         kind=kind,
-        tiers=tiers,
         features=tuple(features),
         intercept=float(classifier._baseline_prediction.ravel()[0]),
         trees=tuple(_tree(stage[0].nodes) for stage in classifier._predictors),
@@ -74,7 +73,7 @@ def out_of_fold_odds(examples: Sequence[Example], features: Sequence[str], *, se
     """The log-odds of each example from a model fitted without its group."""
     from sklearn.model_selection import GroupKFold
 
-    labels = np.array([example.faithful for example in examples])
+    labels = np.array([example.label for example in examples])
     groups = [f"{example.dataset}/{example.group}" for example in examples]
     rows, weights = feature_matrix(examples, features), balanced_weights(examples)
     found = np.zeros(len(examples))
@@ -103,8 +102,8 @@ def feature_matrix(examples: Sequence[Example], features: Sequence[str]) -> np.n
 
 
 def balanced_weights(examples: Sequence[Example]) -> np.ndarray:
-    counts = Counter((example.dataset, example.faithful) for example in examples)
-    weights = np.array([1 / counts[example.dataset, example.faithful] for example in examples])
+    counts = Counter((example.dataset, example.label) for example in examples)
+    weights = np.array([1 / counts[example.dataset, example.label] for example in examples])
     return weights * len(examples) / weights.sum()
 
 
@@ -146,7 +145,7 @@ def _logistic(odds: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tupl
 def balanced_threshold(
     probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, max_false_rejects: float
 ) -> float:
-    """The threshold with the best balanced accuracy that rejects at most `max_false_rejects` of the faithful rows."""
+    """The threshold with the best balanced accuracy that rejects at most `max_false_rejects` of the good rows."""
     candidates = np.linspace(0.05, 0.95, 91)
     good, bad = weights * labels, weights * ~labels
 

@@ -21,10 +21,10 @@ EXCLUDED_SETS = {"HaluEval QA"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledPair:
-    """A pair with its label.
+    """A pair with the answers that are known; None where nobody has said.
 
-    `group` identifies what rows share (a document, a problem); cross-validation must keep it in one fold. `error` is
-    what is wrong with an unfaithful rewrite, where known.
+    `group` identifies what rows share (a document, a problem); cross-validation must keep it in one fold. `kept` is the
+    share of the source that is kept. `error` is what is wrong with a rewrite, where known.
     """
 
     dataset: str
@@ -32,7 +32,11 @@ class LabelledPair:
     group: str
     source: str
     rewrite: str
-    faithful: bool
+    faithful: bool | None = None
+    kept: float | None = None
+    fluent: bool | None = None
+    in_style: bool | None = None
+    form: str | None = None
     error: str = ""
     source_language: str = "en"
 
@@ -112,23 +116,28 @@ def labelled_pairs(data: Path) -> tuple[list[LabelledPair], list[str]]:
 
 
 TRANSLATIONS = "foreign_math/mgsm_parallel.jsonl"
+# Every tenth problem, each in ten languages and four versions, is as much as the few features of a translation need.
+TRANSLATIONS_EVERY = 10
 
 
 def translation_pairs(data: Path, seed: int = 0) -> list[LabelledPair]:
-    """Problems with their English translation, with that of another problem, and with one number changed."""
+    """Problems with their English translation: the true one, that of another, one wrong number, one sentence less."""
     path = data / TRANSLATIONS
     if not path.is_file():
         return []
-    rows, generator = read_rows(path), random.Random(seed)
+    rows, generator = read_rows(path)[::TRANSLATIONS_EVERY], random.Random(seed)
     found = []
     for number, row in enumerate(rows):
         for language in TRANSLATED_FROM:
             other = rows[(number + generator.randrange(1, len(rows))) % len(rows)]
             changed = plant(PlantedKind.NUMBER, row["en"], generator)
-            versions = [(row["en"], ""), (other["en"], "shuffled")]
+            shorter = plant(PlantedKind.DROPPED_SENTENCE, row["en"], generator)
+            versions: list[tuple[str, str, float | None]] = [(row["en"], "", 1.0), (other["en"], "shuffled", 0.0)]
             if changed is not None:
-                versions.append((changed.text, "number"))
-            for english, error in versions:
+                versions.append((changed.text, "number", None))
+            if shorter is not None:
+                versions.append((shorter.text, "dropped_sentence", len(shorter.text) / len(row["en"])))
+            for english, error, kept in versions:
                 found.append(
                     LabelledPair(
                         dataset="MGSM",
@@ -136,7 +145,8 @@ def translation_pairs(data: Path, seed: int = 0) -> list[LabelledPair]:
                         group=str(number),
                         source=row[language],
                         rewrite=english,
-                        faithful=not error,
+                        faithful=error in ("", "dropped_sentence"),
+                        kept=kept,
                         error=error,
                         source_language=language,
                     )

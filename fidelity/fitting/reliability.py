@@ -1,4 +1,4 @@
-"""Reliability diagrams: how many of the rewrites with a given probability are faithful?"""
+"""Reliability diagrams: how often is the answer yes where the probability says so?"""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ N_BINS = 10
 
 
 def reliability_bins(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[float, float, int]]:
-    """For each non-empty bin of width 0.1: mean probability, share of faithful rows, number of rows."""
+    """For each non-empty bin of width 0.1: mean probability, share of rows with the label, number of rows."""
     bins = np.minimum((probabilities * N_BINS).astype(int), N_BINS - 1)
     return [
         (float(probabilities[bins == b].mean()), float(labels[bins == b].mean()), int((bins == b).sum()))
@@ -46,8 +46,8 @@ def reliability_svg(probabilities: np.ndarray, labels: np.ndarray) -> str:
         parts.append(f'<text x="{x0 - 6}" y="{y + 4}" text-anchor="end">{value:g}</text>')
     error = expected_calibration_error(probabilities, labels)
     parts += [
-        f'<text x="{_SIZE / 2}" y="{_SIZE - 10}" text-anchor="middle">probability of being faithful</text>',
-        f'<text x="{_SIZE / 2}" y="20" text-anchor="middle">share faithful, {len(labels):,} rows; '
+        f'<text x="{_SIZE / 2}" y="{_SIZE - 10}" text-anchor="middle">probability</text>',
+        f'<text x="{_SIZE / 2}" y="20" text-anchor="middle">share of rows, {len(labels):,} in all; '
         f"expected calibration error {error:.3f}</text>",
         "</svg>",
     ]

@@ -13,6 +13,7 @@ from flows.cli.doctor import doctor
 from flows.cli.inspect import inspect
 from flows.cli.plan import plan
 from flows.cli.recipes import recipes_app
+from flows.cli.refilter import refilter
 from flows.cli.rephrase import rephrase
 from flows.cli.report import report
 from flows.cli.serve import serve
@@ -54,7 +55,7 @@ def settings(context: typer.Context) -> None:
     set_environment()
 
 
-for command in (rephrase, plan, inspect, check, report, verify, calibrate, doctor, demo, serve):
+for command in (rephrase, plan, inspect, check, report, verify, refilter, calibrate, doctor, demo, serve):
     app.command()(command)
 app.add_typer(recipes_app, name="recipes")
 app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)

@@ -6,37 +6,41 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import err, out, print_json, readable_errors
-from flows.cli.verify import EntailmentOption, KindOption, LikelihoodOption
+from flows.cli.verify import KindOption
 
 
 def calibrate(
     pairs: Annotated[str, typer.Argument(help="Parquet or JSON Lines file of labelled pairs.")],
-    label_field: Annotated[str, typer.Option(help="Field that says whether a rewrite is faithful: true or 1.")],
-    out_file: Annotated[str, typer.Option("--out", help="Weights file to write; a diagram is written beside it.")],
+    label_field: Annotated[
+        list[str],
+        typer.Option(
+            help="QUESTION=FIELD, repeatable: faithful and fluent (true or 1), complete (the share of the source kept, "
+            "0 to 1); FIELD alone is of faithful."
+        ),
+    ],
+    out_file: Annotated[str, typer.Option("--out", help="Weights file to write; diagrams are written beside it.")],
     source_field: Annotated[str, typer.Option(help="Field that holds the source.")] = "source",
     rewrite_field: Annotated[str, typer.Option(help="Field that holds the rewrite.")] = "rewrite",
     kind: KindOption = "knowledge",
-    likelihood: LikelihoodOption = None,
-    entailment: EntailmentOption = None,
     max_false_rejects: Annotated[
-        float, typer.Option(min=0, max=1, help="The threshold rejects at most this share of faithful rewrites.")
+        float, typer.Option(min=0, max=1, help="The thresholds reject at most this share of good rewrites.")
     ] = 0.2,
     plant: Annotated[
         bool, typer.Option("--plant", help="Also add pairs with planted errors, to cover errors that the labels lack.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Fit the probability to your own labels; the shipped models of other kinds are kept.
+    """Fit the probabilities to your own labels; the shipped models of other questions and kinds are kept.
 
     The figures are out-of-fold: five folds, split by source.
 
     Example:
 
-        palimpsest calibrate labelled.jsonl --label-field faithful --out weights.json
+        palimpsest calibrate labelled.jsonl --label-field faithful=true_to_source --out weights.json
 
         palimpsest rephrase corpus.jsonl out --calibration weights.json
     """
-    from flows.verification.calibrate_pairs import calibrate_pairs
+    from flows.verification.calibrate_pairs import calibrate_pairs, parse_label_fields
 
     with readable_errors():
         figures = calibrate_pairs(
@@ -44,10 +48,8 @@ def calibrate(
             Path(out_file),
             source_field=source_field,
             rewrite_field=rewrite_field,
-            label_field=label_field,
+            label_fields=parse_label_fields(label_field),
             kind=kind,
-            likelihood=likelihood,
-            entailment=entailment,
             max_false_rejects=max_false_rejects,
             plant=plant,
             log=lambda line: err.print(line, style="dim", markup=False, highlight=False),

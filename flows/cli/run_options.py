@@ -194,22 +194,12 @@ def run_options(
             rich_help_panel=CHECKING,
             min=0,
             max=1,
-            help="Minimum probability that a rewrite is faithful; by default the calibration's threshold.",
+            help="Minimum probability that a rewrite is faithful, complete, fluent and in its style; by default the "
+            "calibration's threshold for each.",
         ),
     ] = None,
     calibration: Annotated[
         str | None, typer.Option(rich_help_panel=CHECKING, help="Weights written by `palimpsest calibrate`.")
-    ] = None,
-    likelihood: Annotated[
-        bool,
-        typer.Option(
-            rich_help_panel=CHECKING,
-            help="Score undecided rewrites by their likelihood under the rewriting model, given the source.",
-        ),
-    ] = True,
-    entailment: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=CHECKING, help="Cross-encoder for undecided rewrites: hub id or folder."),
     ] = None,
     part_bytes: Annotated[
         int | None,
@@ -267,7 +257,5 @@ def run_options(
             "min_cross_lingual": min_cross_lingual,
             "min_probability": min_probability,
             "calibration": calibration,
-            "likelihood": likelihood,
-            "entailment": entailment,
         },
     }

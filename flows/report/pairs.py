@@ -8,6 +8,7 @@ from typing import Any
 from flows.report.sample import Location
 from flows.report.tally import last_recipe
 from rephrase.dataset.rows import Row
+from rephrase.dataset.schema import PROBABILITIES
 from rephrase.dataset.shards import read_part
 from rephrase.records import Discrepancy
 from rephrase.storage.storage import Storage
@@ -124,11 +125,9 @@ def _texts(source: str | None, rewrite: str) -> dict[str, Any]:
 
 
 def _scores(found: Row) -> dict[str, float]:
-    """The scores of a chunk or reject, with its probability, which older versions did not write."""
+    """The scores of a chunk or reject, with its probabilities, which older versions did not write."""
     scores = {score["name"]: score["value"] for score in found["scores"] or () if score["value"] is not None}
-    if found.get("probability") is not None:
-        scores["probability"] = found["probability"]
-    return scores
+    return scores | {name: found[name] for name, _ in PROBABILITIES if found.get(name) is not None}
 
 
 def _details(row: Row) -> dict[str, Any]:

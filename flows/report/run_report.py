@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fidelity.calibration.calibration import Kind, load_calibration
+from fidelity.calibration.calibration import QUESTIONS, Kind, Question, load_calibration
 from fidelity.checker import kind_of
 from fidelity.checks.encoder import PACKAGED_ENCODER, Encoder
 from fidelity.checks.form import MAX_COPIED
@@ -124,6 +124,9 @@ def run_report(
     return Page(html=html, n_shown=len(items), n_rows=counted.n_rows)
 
 
+_QUESTIONS: dict[str, Question] = {f"probability_{question}": question for question in QUESTIONS}
+
+
 class _Thresholds:
     """The score thresholds of a run, by recipe."""
 
@@ -137,17 +140,22 @@ class _Thresholds:
             return [(MAX_COPIED, f"rejected: > {MAX_COPIED:g}")] if Check.NEW_WORDING in checks else []
         if score == "similarity":
             limit = self._fidelity.get("min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity")
-        elif score == "probability" and Check.FACTS in checks:
-            given = self._fidelity.get("min_probability")
-            limit = self._calibrated(kind_of(checks)) if given is None else given
+        elif score == "probability":
+            limit = self._fidelity.get("min_probability") if Check.FACTS in checks else None
+        elif (question := _QUESTIONS.get(score)) and Check.FACTS in checks:
+            given = self._fidelity.get("min_probability") is not None
+            limit = None if given else self._calibrated(question, kind_of(checks))
         else:
             limit = None
         return [] if limit is None else [(limit, f"accepted: ≥ {limit:.2g}")]
 
-    def _calibrated(self, kind: Kind) -> float | None:
-        """The threshold without likelihood and entailment scores; None where the calibration file is gone."""
+    def _calibrated(self, question: Question, kind: Kind) -> float | None:
+        """The threshold of a question; None where the calibration file is gone or of another version."""
         try:
-            return load_calibration(self._fidelity.get("calibration")).model(kind, ()).threshold
+            calibration = load_calibration(self._fidelity.get("calibration"))
+            if question == "in_style":
+                return calibration.in_style.threshold
+            return calibration.model(question, kind).threshold
         except (OSError, ValueError, KeyError):
             return None
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from flows.report.histogram import Histogram
 from flows.report.sample import StratifiedSampler
 from rephrase.dataset.rows import Row
+from rephrase.dataset.schema import PROBABILITIES
 from rephrase.dataset.shards import committed_parts, read_part
 from rephrase.storage.storage import Storage
 
@@ -22,7 +23,7 @@ REWRITE_COLUMNS = [
 ]
 REJECT_COLUMNS = [
     *("stage", "reason", "recipe", "style", "perspective", "n_source_tokens", "n_tokens", "n_attempts", "scores"),
-    "probability",
+    *(name for name, _ in PROBABILITIES),
 ]
 UNCHANGED = "unchanged"
 ACCEPTED = ""  # in place of a reject reason
@@ -149,8 +150,9 @@ def _add_figures(
         if np.isfinite(attempt):
             found.attempts[accepted][int(attempt)] += count
     groups: dict[tuple[str, str], list[float]] = {}
-    for recipe, probability in zip(recipe_of, column("probability").tolist(), strict=True):
-        groups.setdefault(("probability", recipe), []).append(probability)
+    for name, _ in PROBABILITIES:
+        for recipe, probability in zip(recipe_of, column(name).tolist(), strict=True):
+            groups.setdefault((name, recipe), []).append(probability)
     owner = pc.list_parent_indices(scores).to_numpy()
     flat = scores.flatten()
     names = pc.struct_field(flat, "name").to_pylist()

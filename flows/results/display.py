@@ -102,13 +102,20 @@ REASONS = {
     "prompt_too_long": "the prompt exceeds the model's context length",
     "request_refused": "the server refused the request",
     "engine_killed": "the engine crashed on the prompt each time",
+    "incomplete": "something of the source is missing, in no single place",
+    "not_fluent": "a sentence that no person would write",
+    "not_in_style": "what the style asks for is not there, such as questions, speakers or notes",
     "check_failed": "a check failed with an error",
     "chunk_refused": "a chunk was rejected, and --on-reject is document",
 }
 
 # The scores shown to people, in display order; the verdict uses many more.
 SCORES = {
-    "probability": "calibrated probability that the rewrite is faithful to its source",
+    "probability": "calibrated probability that the rewrite is faithful, complete, fluent and in its style",
+    "probability_faithful": "that nothing in it is false or added",
+    "probability_complete": "that nothing of the source is lost that the recipe does not allow to lose",
+    "probability_fluent": "that a person would write such sentences",
+    "probability_in_style": "that what the style asks for is there",
     "similarity": "cosine similarity of the embeddings of chunk and rewrite",
     "support_min": "how well the source supports the least supported sentence of the rewrite",
     "coverage_min": "how well the rewrite covers the least covered sentence of the source",

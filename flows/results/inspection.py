@@ -15,6 +15,7 @@ from flows.results.display import ACCEPTED, COLOURS, REJECTED, SCORES, TO_DO, Ou
 from flows.results.diversity import measure_diversity
 from flows.results.summary import Summary
 from rephrase.dataset.rows import Row
+from rephrase.dataset.schema import PROBABILITIES
 from rephrase.dataset.shards import read_rejects, read_rewrites
 from rephrase.prompting.routing import PASS_THROUGH
 from rephrase.storage.storage import Storage
@@ -143,7 +144,7 @@ def accepted_examples(storage: Storage, n: int) -> list[Example]:
             # With several steps, chunks are spans of the text that the step before the last wrote.
             source=(row["steps"][-1]["text"] if row["steps"] else row["source_text"])[chunk["start"] : chunk["end"]],
             rewrite=row["text"][chunk["text_start"] : chunk["text_end"]],
-            scores=_scores(chunk["probability"], chunk["scores"]),
+            scores=_scores(chunk),
             style=ACCEPTED,
         )
         for _, row, chunk in sorted(best.values(), key=lambda found: -found[0])[:n]
@@ -199,7 +200,7 @@ def rejected_examples(storage: Storage, n: int) -> list[Example]:
             heading=f"{row['title'] or row['document_id']} · {plain(reason)}: {row['detail'] or meaning(reason)}",
             source=row["source_text"] or "(no document)",
             rewrite=row["text"] or "",
-            scores=_scores(row["probability"], row["scores"] or []),
+            scores=_scores(row),
             style=REJECTED,
         )
         for reason, row in by_reason.items()
@@ -251,9 +252,10 @@ def _rows(storage: Storage, read: Callable[[Storage], Iterator[pa.Table]]) -> It
             yield from batch.to_pylist()
 
 
-def _scores(probability: float | None, scores: list[Row]) -> str:
-    """The scores shown to people; the shards contain all of them."""
-    known = {score["name"]: score["value"] for score in scores} | {"probability": probability}
+def _scores(row: Row) -> str:
+    """The scores of a chunk or reject that are shown to people; the shards contain all of them."""
+    known = {score["name"]: score["value"] for score in row["scores"] or []}
+    known |= {name: row.get(name) for name, _ in PROBABILITIES}
     return " · ".join(f"{name} {known[name]:.2f}" for name in SCORES if known.get(name) is not None)
 
 

@@ -18,6 +18,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from flows.running.own_pages import OwnPagesOnly
+
 if TYPE_CHECKING:
     import uvicorn
 
@@ -98,7 +100,7 @@ async def serve(port: int, with_ui: bool) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    app = create_app(ephemeral=not with_ui)
+    app = OwnPagesOnly(create_app(ephemeral=not with_ui))
     for handler in {handler for name in ("", "prefect", "docket") for handler in logging.getLogger(name).handlers}:
         handler.addFilter(_is_no_lock_conflict)
     server = uvicorn.Server(

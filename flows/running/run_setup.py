@@ -11,7 +11,7 @@ from flows.config import RephraseConfig
 from rephrase.dataset.new_files import open_plan
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import Plan
-from rephrase.engines.engine import Engine, logprobs_of
+from rephrase.engines.engine import Engine
 from rephrase.engines.opening import open_engine
 from rephrase.engines.supervision import SupervisedEngine
 from rephrase.models.resolve import PACKAGED_MODEL, model_revision, n_parameters, resolve_model
@@ -103,7 +103,7 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             on_restart=count_restart,
         )
     try:
-        checker = await asyncio.to_thread(open_checker, config.fidelity, logprobs_of(engine))
+        checker = await asyncio.to_thread(open_checker, config.fidelity)
         try:
             yield RunContext(
                 storage=planned_run.storage,

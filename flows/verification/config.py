@@ -4,6 +4,7 @@ from pydantic import Field
 
 from fidelity.calibration.calibration import Kind
 from fidelity.checks.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL
+from rephrase.prompting.recipes import Keeps
 from rephrase.settings import Settings
 
 
@@ -18,10 +19,13 @@ class VerifyConfig(Settings):
     kind: Kind = Field("knowledge", description="Kind of the pairs; for a run, its recipes determine it.")
     encoder: str = Field(PACKAGED_ENCODER, description="Embedding model: packaged name, hub id or folder.")
     multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="Embedding model for translations.")
-    likelihood: str | None = Field(None, description="Language model for undecided pairs: hub id or folder; or none.")
-    entailment: str | None = Field(None, description="Cross-encoder for undecided pairs: hub id or folder; or none.")
+    keeps: Keeps = Field(
+        "everything",
+        description="What a rewrite must keep of its source: everything, a share such as 0.7, or any (a summary); for "
+        "a run, its recipes determine it.",
+    )
     calibration: str | None = Field(None, description="Weights written by `palimpsest calibrate`.")
     min_probability: float | None = Field(
-        None, ge=0, le=1, description="Minimum probability to accept; by default the calibration's threshold."
+        None, ge=0, le=1, description="Minimum probability to accept; by default the calibration's thresholds."
     )
     batch_rows: int = Field(256, ge=1, description="Rows per batch.")

@@ -8,7 +8,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase.corpus.reading import JSONL_SUFFIXES, PARQUET_SUFFIXES, InputFile, list_inputs, read_lines
+from rephrase.corpus.reading import InputFile, file_format, list_inputs, read_lines
 
 # The only column of an unreadable row; it holds the error.
 UNREADABLE = "unreadable"
@@ -20,7 +20,7 @@ def list_pair_files(path: str) -> list[InputFile]:
     Raises:
         FileNotFoundError, ValueError: there is nothing to read, or no file in a format with fields.
     """
-    files = [file for file in list_inputs(path)[0] if file.path.endswith((*JSONL_SUFFIXES, *PARQUET_SUFFIXES))]
+    files = [file for file in list_inputs(path)[0] if file_format(file.path) in ("jsonl", "parquet")]
     if not files:
         raise ValueError(f"{path!r} holds no Parquet or JSON Lines files: pairs need two fields")
     return files
@@ -33,7 +33,7 @@ def pair_columns(files: list[InputFile]) -> pa.Schema:
     """
     columns: dict[str, pa.DataType] = {}
     for file in files:
-        if file.path.endswith(PARQUET_SUFFIXES):
+        if file_format(file.path) == "parquet":
             with fsspec.open(file.path, "rb") as raw:
                 found = {field.name: field.type for field in pq.ParquetFile(raw).schema_arrow}
         else:
@@ -72,7 +72,7 @@ def count_pairs(files: list[InputFile]) -> int:
 def read_pairs(files: list[InputFile]) -> Iterator[dict[str, Any]]:
     """The rows; one that is not a JSON object has only UNREADABLE, with the reason."""
     for file in files:
-        if file.path.endswith(PARQUET_SUFFIXES):
+        if file_format(file.path) == "parquet":
             with fsspec.open(file.path, "rb") as raw:
                 for batch in pq.ParquetFile(raw).iter_batches(batch_size=256):
                     yield from batch.to_pylist()

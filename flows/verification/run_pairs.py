@@ -1,15 +1,14 @@
 """The accepted and rejected chunks of a finished run as pairs, so that they can be judged again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from fidelity.calibration.calibration import Kind
 from fidelity.checker import kind_of
 from rephrase.dataset.plan import PLAN_NAME
 from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
-from rephrase.prompting.recipes import load_recipes
+from rephrase.prompting.recipes import Recipe, load_recipes
 from rephrase.storage.storage import Storage
 
 RUN_COLUMNS = pa.schema(
@@ -21,6 +20,8 @@ RUN_COLUMNS = pa.schema(
         ("variant", pa.int32()),
         ("chunk_index", pa.int32()),
         ("kind", pa.string()),
+        ("keeps", pa.float64()),
+        ("form", pa.string()),
         ("source", pa.string()),
         ("rewrite", pa.string()),
         ("accepted_before", pa.bool_()),
@@ -41,7 +42,7 @@ def count_run_pairs(storage: Storage) -> int:
 
 def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
     """The accepted chunks, then the rejected ones. Documents passed through unchanged are skipped."""
-    kinds = {name: kind_of(recipe.checks) for name, recipe in load_recipes().items()}
+    recipes = load_recipes()
     for table in read_rewrites(storage):
         for row in _rows(table):
             if not row["recipe"]:
@@ -53,7 +54,7 @@ def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
                 yield {
                     **{name: row[name] for name in _SHARED},
                     "chunk_index": chunk["index"],
-                    "kind": _kind(row, kinds),
+                    **_required(row, recipes),
                     "source": source[chunk["start"] : chunk["end"]].strip(),
                     "rewrite": row["text"][chunk["text_start"] : chunk["text_end"]],
                     "accepted_before": True,
@@ -67,7 +68,7 @@ def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
             yield {
                 **{name: row[name] for name in _SHARED},
                 "chunk_index": row["chunk_index"],
-                "kind": _kind(row, kinds),
+                **_required(row, recipes),
                 "source": row["source_text"].strip(),
                 "rewrite": row["text"],
                 "accepted_before": False,
@@ -76,10 +77,13 @@ def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
             }
 
 
-def _kind(row: dict[str, Any], kinds: dict[str, Kind]) -> Kind:
-    """The kind by the recipe, or, for a custom recipe, by the domain."""
-    found = kinds.get(row["recipe"].rsplit("+", 1)[-1])
-    return found or ("math" if row["domain"] == "math" else "knowledge")
+def _required(row: dict[str, Any], recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+    """What the recipe requires; of a custom recipe only the domain is known here."""
+    recipe = recipes.get(row["recipe"].rsplit("+", 1)[-1])
+    if recipe is None:
+        return {"kind": "math" if row["domain"] == "math" else "knowledge", "keeps": 1.0, "form": None}
+    required = recipe.requirements(row["style"])
+    return {"kind": kind_of(required.checks), "keeps": required.keeps, "form": required.form}
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Verdicts on pairs of texts in files, or new ones on the chunks of a finished run, written to one Parquet file."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,16 +8,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fidelity.calibration.calibration import Kind, load_calibration
-from fidelity.checks.encoder import CrossEncoderEntailment, open_encoder
-from fidelity.checks.likelihood import CausalScorer
+from fidelity.calibration.calibration import load_calibration
+from fidelity.checks.encoder import open_encoder
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
-from fidelity.verify import atomic_write, batched, scored_schema, verdict_rows
+from fidelity.reader.reader import Reader
+from fidelity.verify import Asked, atomic_write, batched, scored_schema, verdict_rows
 from flows.verification.config import VerifyConfig
 from flows.verification.pair_reading import UNREADABLE, cast_row, count_pairs, list_pair_files, pair_columns, read_pairs
 from flows.verification.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
-from rephrase.models.resolve import resolve_model
+from rephrase.prompting.recipes import share_kept
 from rephrase.storage.storage import Storage
 
 SCORED = "scored.parquet"
@@ -47,9 +48,7 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
     reasons: dict[str, int] = {}
     with atomic_write(output) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in batched(rows, config.batch_rows):
-            pairs = [(row.get(config.source_field), row.get(config.rewrite_field)) for row in batch]
-            kinds: list[Kind] = [row.get("kind", config.kind) if config.is_run else config.kind for row in batch]
-            scored = verdict_rows(judge, pairs, kinds)
+            scored = verdict_rows(judge, [_asked(row, config) for row in batch])
             table = []
             for row, verdict in zip(batch, scored, strict=True):
                 if UNREADABLE in row and len(row) == 1:
@@ -72,6 +71,17 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
     )
 
 
+def _asked(row: dict[str, Any], config: VerifyConfig) -> Asked:
+    if config.is_run:
+        return Asked(**{name: row[name] for name in ("source", "rewrite", "kind", "keeps", "form")})
+    return Asked(
+        source=row.get(config.source_field),
+        rewrite=row.get(config.rewrite_field),
+        kind=config.kind,
+        keeps=share_kept(config.keeps),
+    )
+
+
 def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Schema, int, str]:
     if config.is_run:
         storage = Storage(config.source)
@@ -89,6 +99,8 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
             raise ValueError(f"there is no field {name!r} in {config.source}; there are {', '.join(columns.names)}")
     if not config.output:
         raise ValueError("give the file to write with --out")
+    if any(os.path.realpath(file.path) == os.path.realpath(config.output) for file in files):
+        raise ValueError(f"{config.output!r} is one of the files to read: name another file with --out")
     return read_pairs(files), columns, count_pairs(files), config.output
 
 
@@ -108,7 +120,6 @@ def open_judge(config: VerifyConfig) -> Judge:
         load_calibration(config.calibration),
         CachedEncoder(open_encoder(config.encoder)),
         open_multilingual,
-        entailment=CrossEncoderEntailment(config.entailment) if config.entailment else None,
-        scorer=CausalScorer(resolve_model(config.likelihood)) if config.likelihood else None,
+        open_reader=Reader,
         min_probability=config.min_probability,
     )

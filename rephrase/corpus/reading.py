@@ -4,13 +4,16 @@ Every record of a file comes out once and in order: as a Document, or as an Unre
 holds one record, or one small batch of Parquet rows, at a time.
 """
 
+import datetime
+import decimal
 import io
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import fsspec
 import jmespath
@@ -23,10 +26,19 @@ from rephrase.records import Document, Domain, UnreadableRecord, digest
 from rephrase.storage.storage import is_transient
 
 TEXT_SUFFIXES = (".txt", ".md", ".tex")
-JSONL_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst")
+# C4 and Dolma name compressed JSON Lines `.json.gz`.
+JSONL_SUFFIXES = (
+    *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst", ".json.gz", ".json.zst"),
+)
 PARQUET_SUFFIXES = (".parquet",)
 SUFFIXES = TEXT_SUFFIXES + JSONL_SUFFIXES + PARQUET_SUFFIXES
+# What lies beside the data at the top of a data set and is not part of it.
+_ABOUT_THE_DATA = re.compile(
+    r"(?:readme|licen[cs]e|copying|notice|changelog|contributing|authors)\b[^/]*", re.IGNORECASE
+)
 
+# Ids of Parquet columns with these types.
+_WRITTEN_AS_TEXT = (uuid.UUID, decimal.Decimal, datetime.date, datetime.time)
 # How much text of a rejected record is kept.
 KEPT_CHARACTERS = 100_000
 PARQUET_BATCH_ROWS = 16
@@ -94,6 +106,23 @@ class Position:
     byte: int = 0
 
 
+def file_format(path: str) -> Literal["text", "jsonl", "parquet"] | None:
+    """The format by the ending of the name, in capitals or not; None if it is none that is read."""
+    name = path.lower()
+    if name.endswith(TEXT_SUFFIXES):
+        return "text"
+    if name.endswith(PARQUET_SUFFIXES):
+        return "parquet"
+    return "jsonl" if name.endswith(JSONL_SUFFIXES) else None
+
+
+def _is_data(name: str) -> bool:
+    """Whether a file found in a folder is meant as data: not hidden, and no file about the data set at its top."""
+    if any(part.startswith(".") for part in name.split("/")):
+        return False
+    return file_format(name) is not None and not (file_format(name) == "text" and _ABOUT_THE_DATA.fullmatch(name))
+
+
 def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile], list[str]]:
     """The input files of a file, folder or glob, sorted by path, and the names of files in other formats.
 
@@ -120,7 +149,8 @@ def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile]
     files, skipped = [], []
     for path in sorted(paths):
         name = path.removeprefix(base).lstrip("/")
-        if not path.endswith(SUFFIXES):
+        # A file that the user names is read whatever it is called.
+        if not (_is_data(name) if len(paths) > 1 else file_format(path)):
             skipped.append(name)
             continue
         n_bytes, version = _state(fs, path)
@@ -159,12 +189,7 @@ def read_file(
 
     A file that is truncated, or not in the format of its name, ends in one UnreadableRecord.
     """
-    if file.path.endswith(TEXT_SUFFIXES):
-        read = _read_text
-    elif file.path.endswith(PARQUET_SUFFIXES):
-        read = _read_parquet
-    else:
-        read = _read_jsonl
+    read = {"text": _read_text, "parquet": _read_parquet}.get(file_format(file.path) or "", _read_jsonl)
     position = start
     try:
         for record, position in read(file, options, start):
@@ -180,9 +205,9 @@ def count_records(file: InputFile) -> int:
     Raises:
         UnreadableFileError: it is truncated, or not in the format of its name.
     """
-    if file.path.endswith(TEXT_SUFFIXES):
+    if file_format(file.path) == "text":
         return 1
-    if file.path.endswith(PARQUET_SUFFIXES):
+    if file_format(file.path) == "parquet":
         with _readable(file), fsspec.open(file.path, "rb") as raw:
             return int(pq.ParquetFile(raw).metadata.num_rows)
     return sum(1 for line, _ in _lines(file, Position()) if line.strip())
@@ -232,7 +257,7 @@ def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
 
     A compressed file is read from its beginning.
     """
-    codec = {"gz": "gzip", "zst": "zstd"}.get(file.path.rsplit(".", 1)[-1])
+    codec = {"gz": "gzip", "zst": "zstd"}.get(file.path.lower().rsplit(".", 1)[-1])
     compressed = codec is not None
     with _readable(file), fsspec.open(file.path, "rb") as raw:
         stream: IO[bytes] = raw
@@ -308,6 +333,8 @@ def _document(file: InputFile, index: int, record: object, options: ReadOptions)
     identifier = _search(fields.id, record)
     if isinstance(identifier, float):  # a column of integers with gaps is read as floats
         identifier = None if identifier != identifier else int(identifier) if identifier.is_integer() else identifier
+    if isinstance(identifier, _WRITTEN_AS_TEXT):
+        identifier = str(identifier)
     if isinstance(identifier, str | int) and not isinstance(identifier, bool):
         given_id = _printable(str(identifier).strip())
     elif identifier is not None:

@@ -16,7 +16,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase.corpus.reading import PARQUET_SUFFIXES, TEXT_SUFFIXES, InputFile, Position, ReadOptions, read_file
+from rephrase.corpus.reading import InputFile, Position, ReadOptions, file_format, read_file
 from rephrase.records import Document, UnreadableRecord
 
 # A corpus up to this size is read as a whole, which takes a few seconds.
@@ -62,11 +62,11 @@ def sample_corpus(
     generator = random.Random(seed)
     records: list[Record] = []
     weights: list[float] = []
-    texts = [file for file in files if file.path.endswith(TEXT_SUFFIXES)]
+    texts = [file for file in files if file_format(file.path) == "text"]
     for file in (chosen := generator.sample(texts, min(len(texts), N_PLACES))):
         records += [record for record, _ in read_file(file, options)]
         weights.append(len(texts) / len(chosen))
-    others = [file for file in files if not file.path.endswith(TEXT_SUFFIXES)]
+    others = [file for file in files if file_format(file.path) != "text"]
     n_bytes = sum(file.n_bytes for file in others)
     densities = []
     for number in range(N_PLACES if n_bytes else 0):
@@ -95,7 +95,7 @@ def _ends(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, float]]:
 
 def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list[Record], float]:
     """Some records at the relative position `where` in a file, and how many of its bytes they represent."""
-    if file.path.endswith(PARQUET_SUFFIXES):
+    if file_format(file.path) == "parquet":
         with fsspec.open(file.path, "rb") as raw:
             n_rows = pq.ParquetFile(raw).metadata.num_rows
         start = Position(record=int(where * n_rows))

@@ -128,9 +128,9 @@ def _read_commit(storage: Storage, name: str, plan: Plan, found: Audit) -> Row |
     if index >= len(plan.parts):
         wrong(f"the plan has {len(plan.parts)} parts and none with this number", f"remove {name} and its files")
         return None
-    if version != schema.VERSION:
+    if version not in schema.READABLE:
         wrong(
-            f"its schema has version {version}; this program checks version {schema.VERSION}",
+            f"its schema has version {version}; this program checks {', '.join(map(str, schema.READABLE))}",
             "check it with the version of the program that wrote it",
         )
         return None
@@ -157,7 +157,8 @@ def _check_part(storage: Storage, name: str, commit: Row, ids: SeenNames, record
     for file in sorted(commit["files"]):
         kind = file.split("/")[0]
         data = _read_file(storage, file, commit["files"][file], name, found)
-        batches = None if data is None or kind not in SCHEMAS else _batches(file, data, SCHEMAS[kind], name, found)
+        version = commit["schema_version"]
+        batches = None if data is None or kind not in SCHEMAS else _batches(file, data, kind, version, name, found)
         if batches is None:
             whole = False
             continue
@@ -218,15 +219,16 @@ def _read_file(storage: Storage, file: str, facts: Row, commit_file: str, found:
 
 
 def _batches(
-    file: str, data: bytes, expected: pa.Schema, commit_file: str, found: Audit
+    file: str, data: bytes, kind: str, version: int, commit_file: str, found: Audit
 ) -> list[Mapping[str, list]] | None:
     """All rows. Every column is decoded, but only those needed for counting are kept."""
-    wanted = ["source", "record", *(["id", "n_tokens"] if expected is schema.REWRITES else ["reason"])]
+    wanted = ["source", "record", *(["id", "n_tokens"] if kind == "rewrites" else ["reason"])]
+    expected = schema.of_version(SCHEMAS[kind], version)
     try:
         parquet = pq.ParquetFile(pa.BufferReader(data))
         if not parquet.schema_arrow.equals(expected):
             names = {*parquet.schema_arrow.names} ^ {*expected.names}
-            problem = f"its schema is not version {schema.VERSION}: {', '.join(sorted(names)) or 'a type differs'}"
+            problem = f"its schema is not version {version}: {', '.join(sorted(names)) or 'a type differs'}"
             found.problems.append(Finding(file=file, problem=problem, remedy=_again(commit_file)))
             return None
         return [batch.select(wanted).to_pydict() for batch in parquet.iter_batches(batch_size=BATCH_ROWS)]

@@ -291,6 +291,13 @@ def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[Inp
     Raises:
         PlanMismatchError: it does not; the message names the differences.
     """
+    weights = "weights of the verdict"
+    if plan.config.get(weights) != config.get(weights):
+        raise PlanMismatchError(
+            f"this output folder belongs to another run: its {weights} were {plan.config.get(weights)!r} and are now "
+            f"{config.get(weights)!r}, and one run has one verdict. Finish it with the version or --calibration that "
+            "began it, or choose another folder; `palimpsest refilter OUT NEW` judges its rewrites anew."
+        )
     differences = [
         f"{name} was {plan.config.get(name)!r} and is now {config.get(name)!r}"
         for name in sorted({*plan.config, *config})

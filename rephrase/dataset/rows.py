@@ -1,13 +1,14 @@
 """Convert records to rows of the two Parquet schemas. A row is a dict of JSON values, so the journal can store it."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rephrase.dataset import schema
 from rephrase.prompting.recipes import Recipe
-from rephrase.records import ChunkRewrite, Document, Rewrite, UnreadableRecord, Variant, digest
+from rephrase.records import ChunkRewrite, Document, Rewrite, UnreadableRecord, Variant, Verdict, digest
 
 Row = dict[str, Any]
 
@@ -76,12 +77,10 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
         "similarity": min(
             (p.verdict.scores["similarity"] for p in accepted if "similarity" in p.verdict.scores), default=None
         ),
-        "probability": min(
-            (p.verdict.probability for p in accepted if p.verdict.probability is not None), default=None
-        ),
+        **lowest_probabilities([part.verdict for part in accepted]),
         "chunks": chunks,
         "steps": [_step(step, step_recipe) for step, step_recipe in steps[:-1]],
-        "metadata": json.dumps(document.metadata, ensure_ascii=False, default=str) if document.metadata else None,
+        "metadata": metadata_json(document.metadata),
     }
 
 
@@ -99,7 +98,23 @@ def unchanged_row(document: Document, n_tokens: int, info: ModelInfo) -> Row:
         **dict.fromkeys(("n_chunks", "n_chunks_accepted"), 0),
         "chunks": [],
         "steps": [],
+        "metadata": metadata_json(document.metadata),
     }
+
+
+def metadata_json(metadata: Mapping[str, object]) -> str | None:
+    """JSON of the metadata, None if there is none; NaN and infinities, which JSON does not have, as null."""
+    if not metadata:
+        return None
+    return json.dumps(_finite(metadata), ensure_ascii=False, default=str, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(name): _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: ModelInfo) -> list[Row]:
@@ -125,7 +140,7 @@ def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: Mode
             "n_completion_tokens": part.n_completion_tokens,
             "n_cached_tokens": part.n_cached_tokens,
             "scores": _scores(part),
-            "probability": part.verdict.probability,
+            **schema.probability_row(part.verdict),
             "discrepancies": [schema.discrepancy_row(found) for found in part.verdict.discrepancies],
         }
         for part in rewrite.chunks
@@ -181,6 +196,13 @@ def _document_columns(document: Document) -> Row:
     }
 
 
+def lowest_probabilities(accepted: Sequence[Verdict]) -> Row:
+    """The lowest value of each column of PROBABILITIES over the accepted chunks."""
+    rows = [schema.probability_row(verdict) for verdict in accepted]
+    names = [name for name, _ in schema.PROBABILITIES]
+    return {name: min((value for row in rows if (value := row[name]) is not None), default=None) for name in names}
+
+
 def _chunk(part: ChunkRewrite, text_start: int | None) -> Row:
     return {
         "index": part.chunk.index,
@@ -190,7 +212,7 @@ def _chunk(part: ChunkRewrite, text_start: int | None) -> Row:
         "text_end": None if text_start is None else text_start + len(part.final_text or ""),
         "accepted": part.verdict.accepted,
         "source_kept": part.source_kept,
-        "probability": part.verdict.probability,
+        **schema.probability_row(part.verdict),
         "reason": part.verdict.reason,
         "n_source_tokens": part.chunk.n_tokens,
         "n_tokens": part.n_tokens,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from rephrase.records import Discrepancy
+from rephrase.records import Discrepancy, Verdict
 
-# 2: probability, discrepancies, the outcome of a rejected chunk.
-VERSION = 2
+# 2: probability, discrepancies, the outcome of a rejected chunk. 3: a probability for each question.
+VERSION = 3
 
 SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
@@ -29,6 +29,23 @@ DISCREPANCIES = pa.list_(
         ]
     )
 )
+
+
+# The probability that a rewrite is all of the four, and of each; null where they were not computed.
+PROBABILITIES = [
+    ("probability", pa.float64()),
+    ("probability_faithful", pa.float64()),  # nothing is false or added
+    ("probability_complete", pa.float64()),  # nothing is lost that the recipe does not allow to lose
+    ("probability_fluent", pa.float64()),  # a person would write such sentences
+    ("probability_in_style", pa.float64()),  # what the style asks for is there
+]
+
+
+def probability_row(verdict: Verdict) -> dict[str, float | None]:
+    """The columns of PROBABILITIES."""
+    questions = [name.removeprefix("probability_") for name, _ in PROBABILITIES[1:]]
+    of_each = {f"probability_{question}": verdict.probabilities.get(question) for question in questions}
+    return {"probability": verdict.probability, **of_each}
 
 
 def discrepancy_row(found: Discrepancy) -> dict[str, Any]:
@@ -55,7 +72,7 @@ CHUNK = pa.struct(
         ("text_end", pa.int64()),
         ("accepted", pa.bool_()),
         ("source_kept", pa.bool_()),  # rejected, and replaced by its source (--on-reject keep)
-        ("probability", pa.float64()),  # of being faithful; null where it was not computed
+        *PROBABILITIES,
         ("reason", pa.string()),
         ("n_source_tokens", pa.int32()),
         ("n_tokens", pa.int32()),
@@ -120,7 +137,7 @@ REWRITES = pa.schema(
         ("n_chunks", pa.int32()),
         ("n_chunks_accepted", pa.int32()),
         ("similarity", pa.float64()),  # of the least similar accepted chunk
-        ("probability", pa.float64()),  # of the accepted chunk that is least probably faithful
+        *PROBABILITIES,  # each of the accepted chunk where it is lowest
         ("chunks", pa.list_(CHUNK)),
         ("steps", pa.list_(STEP)),
         ("metadata", pa.string()),  # JSON of the fields named by --metadata-field
@@ -151,8 +168,31 @@ REJECTS = pa.schema(
         ("n_completion_tokens", pa.int64()),
         ("n_cached_tokens", pa.int64()),
         ("scores", SCORES),
-        ("probability", pa.float64()),
+        *PROBABILITIES,
         ("discrepancies", DISCREPANCIES),
     ],
     metadata={"palimpsest.schema": "rejects", "palimpsest.schema_version": str(VERSION)},
 )
+
+# The versions whose shards are read, checked and reported.
+READABLE = (2, 3)
+
+
+def of_version(current: pa.Schema, version: int) -> pa.Schema:
+    """REWRITES or REJECTS as an earlier version wrote it.
+
+    Raises:
+        ValueError: this program does not know the version.
+    """
+    if version not in READABLE:
+        raise ValueError(f"its schema has version {version}; this program reads {', '.join(map(str, READABLE))}")
+    if version == VERSION:
+        return current
+    added = {name for name, _ in PROBABILITIES[1:]}
+
+    def earlier(field: pa.Field) -> pa.Field:
+        if field.name != "chunks":
+            return field
+        return pa.field("chunks", pa.list_(pa.struct([part for part in CHUNK if part.name not in added])))
+
+    return pa.schema([earlier(field) for field in current if field.name not in added])

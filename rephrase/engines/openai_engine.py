@@ -1,8 +1,11 @@
 """One OpenAI-compatible server, or several that serve the same model."""
 
+import asyncio
+import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 import httpx
@@ -12,6 +15,7 @@ from openai import (
     APIError,
     APIStatusError,
     APITimeoutError,
+    AsyncAPIResponse,
     AsyncOpenAI,
     AuthenticationError,
     BadRequestError,
@@ -28,10 +32,19 @@ from rephrase.engines.engine import (
     PromptTooLongError,
     RequestRefusedError,
 )
+from rephrase.engines.openai_answer import (
+    MalformedAnswerError,
+    ServedModel,
+    read_completion,
+    read_echo,
+    read_models,
+)
 from rephrase.engines.server_load import ServerLoad
-from rephrase.records import Completion, FinishReason, Prompt, Sampling, TokenLogprobs
+from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
 
 Answer = TypeVar("Answer")
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_CONTEXT_TOKENS = 4096
 # A server does not state how many requests it runs at once: start low and double while throughput grows.
@@ -43,6 +56,8 @@ MAX_FIRST_REFUSALS = 20
 MAX_ATTEMPTS = 6
 # A longer Retry-After than this is cut to it.
 MAX_RETRY_AFTER_S = 300.0
+# The size of an answer around its text, and of the text of one token with escapes and log-probabilities.
+ANSWER_BYTES, BYTES_PER_TOKEN = 1_000_000, 256
 # How many characters beyond a token are searched for it: the tokens before may have been parts of a character.
 _LOOK_AHEAD = 8
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
@@ -73,7 +88,7 @@ class OpenAIEngine:
             endpoints: base URLs that end in `/v1`.
             model: the name under which the server knows the model; by default the only one it serves.
             tokenizer: hub id or folder of the tokenizer to count with; by default that of the model the server reports.
-            timeout_s: timeout of one request.
+            timeout_s: how long one request may take as a whole.
             give_up_after_s: how long a request is retried before the run stops.
 
         Raises:
@@ -83,6 +98,7 @@ class OpenAIEngine:
         if not endpoints:
             raise ValueError("the openai engine needs at least one --endpoint, such as http://localhost:8000/v1")
         self._give_up_after_s = give_up_after_s
+        self._timeout_s = timeout_s
         key = os.environ.get("OPENAI_API_KEY") or "none"
         self._clients = [
             AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
@@ -92,18 +108,18 @@ class OpenAIEngine:
         self._breakers = [Breaker() for _ in self._clients]
         self._loads = [ServerLoad(endpoint, key) for endpoint in endpoints]
         served = _served_models(endpoints, key, give_up_after_s)
-        names = list(dict.fromkeys(entry["id"] for entry in served))
+        names = list(dict.fromkeys(entry.id for entry in served))
         if model is None and len(names) > 1:
             raise ValueError(f"several models are served; choose one with --model: {', '.join(names)}")
-        entry = next((entry for entry in served if entry["id"] == (model or names[0])), None)
+        entry = next((entry for entry in served if entry.id == (model or names[0])), None)
         if entry is None:
             raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; there is {', '.join(names)}")
         self._info = EngineInfo(
             engine="openai",
-            model=entry["id"],
+            model=entry.id,
             model_revision="",
-            tokenizer=tokenizer or entry.get("root") or entry["id"],
-            max_context_tokens=int(entry.get("max_model_len") or DEFAULT_CONTEXT_TOKENS),
+            tokenizer=tokenizer or entry.root or entry.id,
+            max_context_tokens=entry.max_model_len or DEFAULT_CONTEXT_TOKENS,
             max_in_flight=max_in_flight or IN_FLIGHT_PER_ENDPOINT * len(self._clients),
             initial_in_flight=INITIAL_IN_FLIGHT_PER_ENDPOINT * len(self._clients),
         )
@@ -158,7 +174,7 @@ class OpenAIEngine:
             if _is_transient(error):
                 raise self._gave_up(error, n_own_faults) from error
             raise self._refused(error) from error
-        except (APIError, httpx.HTTPError, MalformedAnswerError, AllCoolingDownError) as error:
+        except (APIError, httpx.HTTPError, MalformedAnswerError, RequestTimeoutError, AllCoolingDownError) as error:
             raise self._gave_up(error, n_own_faults) from error
         raise AssertionError("the retry loop ends by returning or raising")
 
@@ -218,42 +234,24 @@ class OpenAIEngine:
             self._n_in_flight[number] -= 1
 
     async def _complete(self, client: AsyncOpenAI, prompt: Prompt, sampling: Sampling) -> Completion:
-        try:
-            answer = await client.chat.completions.create(
-                model=self._info.model,
-                messages=prompt.messages(),  # type: ignore[arg-type]
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=sampling.max_tokens,
-                seed=sampling.seed,
-            )
-        except ValueError as error:  # the body is truncated or not JSON
-            raise MalformedAnswerError(str(error)) from error
-        if not getattr(answer, "choices", None) or answer.choices[0].message is None:
-            raise MalformedAnswerError("the answer has no choices")
-        choice, usage = answer.choices[0], answer.usage
-        details = usage.prompt_tokens_details if usage else None
-        return Completion(
-            # A server may send a lone surrogate, which cannot be encoded as UTF-8.
-            text=_text(choice.message, cut_off=choice.finish_reason == "length").encode("utf-8", "replace").decode(),
-            finish_reason=_FINISH_REASONS.get(choice.finish_reason or "", "abort"),
-            n_prompt_tokens=usage.prompt_tokens if usage else 0,
-            n_completion_tokens=usage.completion_tokens if usage else 0,
-            n_cached_tokens=(details.cached_tokens or 0) if details else 0,
+        request = client.chat.completions.with_streaming_response.create(
+            model=self._info.model,
+            messages=prompt.messages(),  # type: ignore[arg-type]
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            seed=sampling.seed,
         )
+        return read_completion(await self._body(request, sampling.max_tokens))
 
     async def _score(self, client: AsyncOpenAI, context: str, text: str) -> TokenLogprobs:
-        try:
-            answer = await client.completions.create(
-                model=self._info.model, prompt=context + text, echo=True, logprobs=1, max_tokens=1, temperature=0
-            )
-        except ValueError as error:
-            raise MalformedAnswerError(str(error)) from error
-        found = answer.choices[0].logprobs if getattr(answer, "choices", None) else None
-        if found is None or not found.token_logprobs or not found.text_offset:
+        request = client.completions.with_streaming_response.create(
+            model=self._info.model, prompt=context + text, echo=True, logprobs=1, max_tokens=1, temperature=0
+        )
+        found, n_generated = read_echo(await self._body(request, len(context) + len(text)))
+        if found is None:
             raise RequestRefusedError("the server does not echo a prompt with its log-probabilities")
-        starts = _starts(found.tokens or (), found.text_offset, context + text)
-        n_generated = answer.usage.completion_tokens if answer.usage else 0
+        starts = _starts(found.tokens, found.text_offset, context + text)
         inside = [
             (start - len(context), value or 0.0)
             for start, value in list(zip(starts, found.token_logprobs, strict=True))[: len(starts) - n_generated]
@@ -261,11 +259,22 @@ class OpenAIEngine:
         ]
         return TokenLogprobs(tuple(start for start, _ in inside), tuple(value for _, value in inside))
 
+    async def _body(self, request: AbstractAsyncContextManager[AsyncAPIResponse[Any]], n_tokens: int) -> bytes:
+        """The body of the answer, within the time of a whole request and a size that fits so many tokens.
 
-def _text(message: Any, *, cut_off: bool) -> str:
-    """The answer; a thought that the server has set apart only where it left no tokens for one."""
-    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    return str(message.content or ("<think>" if thought and cut_off else ""))
+        The client's own limit is for each read: a server that sends a byte a second would be waited for for ever.
+        """
+        limit = ANSWER_BYTES + BYTES_PER_TOKEN * n_tokens
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._timeout_s), request as response:
+                async for piece in response.iter_bytes():
+                    body += piece
+                    if len(body) > limit:
+                        raise MalformedAnswerError(f"the answer is longer than {limit:,} bytes")
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"the answer was not complete after {self._timeout_s:g} s") from error
+        return bytes(body)
 
 
 def _starts(tokens: Sequence[str], offsets: Sequence[int], prompt: str) -> list[int]:
@@ -289,11 +298,8 @@ def _starts(tokens: Sequence[str], offsets: Sequence[int], prompt: str) -> list[
     return starts if n_found > len(tokens) / 2 else list(offsets)
 
 
-_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
-
-
-class MalformedAnswerError(RuntimeError):
-    """The answer of the server is not a completion."""
+class RequestTimeoutError(RuntimeError):
+    """A request took longer than it may as a whole."""
 
 
 def _own_fault(n_faults: int, error: Exception) -> PoisonError:
@@ -330,37 +336,85 @@ def _retry_after_s(error: Exception) -> float:
 def _is_transient(error: Exception) -> bool:
     if isinstance(error, APIStatusError):
         return error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
-    return isinstance(error, APIConnectionError | APITimeoutError | MalformedAnswerError | httpx.TransportError)
+    return isinstance(
+        error, APIConnectionError | APITimeoutError | RequestTimeoutError | MalformedAnswerError | httpx.TransportError
+    )
 
 
 def _is_overload(error: Exception) -> bool:
-    return isinstance(error, APITimeoutError) or (isinstance(error, APIStatusError) and error.status_code in (429, 503))
+    return isinstance(error, APITimeoutError | RequestTimeoutError) or (
+        isinstance(error, APIStatusError) and error.status_code in (429, 503)
+    )
 
 
-def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -> list[dict[str, Any]]:
-    """The models that the endpoints serve. Waits until one answers; others are used once they come up."""
-    found: list[dict[str, Any]] = []
+def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -> list[ServedModel]:
+    """The models that the endpoints serve. Waits until one answers; others are used once they come up.
+
+    Raises:
+        ValueError: an endpoint is not an address of a server.
+        EngineError: what an endpoint answers will not get better by waiting, or none answers in time.
+    """
+    for endpoint in endpoints:
+        _require_address(endpoint)
+    found: list[ServedModel] = []
     failures: list[str] = []
+    said = False
     try:
         for attempt in stamina.retry_context(
-            on=EngineError, attempts=None, timeout=give_up_after_s, wait_initial=0.5, wait_max=5.0
+            on=_NotYetError, attempts=None, timeout=give_up_after_s, wait_initial=0.5, wait_max=5.0
         ):
             with attempt:
                 failures.clear()
                 for endpoint in endpoints:
                     try:
-                        answer = httpx.get(
-                            f"{endpoint.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=30.0
-                        )
-                        answer.raise_for_status()
-                        found += answer.json()["data"]
-                    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+                        found += _models_of(endpoint, key)
+                    except _NotYetError as error:
                         failures.append(f"{endpoint}: {error}")
                 if not found:
-                    raise EngineError("no endpoint answers")
-    except EngineError:
+                    if not said:
+                        logger.warning("waiting for %s, at most %g s", "; ".join(failures), give_up_after_s)
+                        said = True
+                    raise _NotYetError
+    except _NotYetError:
         raise EngineError(
-            "no endpoint answers as an OpenAI-compatible server with a model: "
-            + ("; ".join(failures) or "no model is served")
+            f"no endpoint answered with a model within {give_up_after_s:g} s: {'; '.join(failures)}"
         ) from None
     return found
+
+
+class _NotYetError(Exception):
+    """What time may cure: nothing listens yet, or the server is still loading."""
+
+
+def _models_of(endpoint: str, key: str) -> list[ServedModel]:
+    address = f"{endpoint.rstrip('/')}/models"
+    try:
+        answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=30.0)
+    except httpx.HTTPError as error:
+        raise _NotYetError(f"{type(error).__name__}: {error}") from error
+    status = answer.status_code
+    if status in (401, 403):
+        raise EngineError(f"{endpoint} refuses the key in OPENAI_API_KEY ({status})")
+    if status in (404, 405) or answer.is_redirect:
+        raise EngineError(
+            f"{address} answers {status}: an endpoint is the base of an OpenAI-compatible server and mostly ends in /v1"
+        )
+    if not answer.is_success:
+        raise _NotYetError(f"status {status}")
+    try:
+        models = read_models(answer.content)
+    except MalformedAnswerError as error:
+        raise EngineError(f"{address} is not a list of models, {error}: is it an OpenAI-compatible server?") from error
+    if not models:
+        raise _NotYetError("no model is served")
+    return models
+
+
+def _require_address(endpoint: str) -> None:
+    try:
+        url = httpx.URL(endpoint)
+        valid = url.scheme in ("http", "https") and bool(url.host) and (url.port is None or 0 < url.port < 65536)
+    except (httpx.InvalidURL, ValueError):
+        valid = False
+    if not valid:
+        raise ValueError(f"{endpoint!r} is not an address of a server, such as http://localhost:8000/v1")

@@ -1,5 +1,6 @@
 """The context carried from chunk to chunk of a document, so that the rewrite reads as one text."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,15 +9,19 @@ from rephrase.corpus.sentences import sentence_spans
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk
 
+# These run over whole documents: what a pattern may look at is one line, or bounded, and no place is tried twice.
 _HEADING = re.compile(
-    r"^(?:(#{1,6})\s+(.+?)\s*#*|\\(chapter|section|subsection|subsubsection)\*?(?:\[[^\]]*\])?\{([^{}]+)\})\s*$",
+    r"^(?:(#{1,6})[^\S\n]++([^\n]++)"
+    r"|\\(chapter|section|subsection|subsubsection)\*?(?:\[[^\]\n]{0,200}+\])?\{([^{}\n]{1,300}+)\}[^\S\n]*+)$",
     re.MULTILINE,
 )
 _LATEX_LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4}
 # "mixture of experts (MoE)": the capitals in parentheses, and the words before them that they may abbreviate.
-_ABBREVIATION = re.compile(r"((?:[\w-]+\s+){1,6})\(([A-Z][A-Za-z]*[A-Z][A-Za-z]*|[A-Z]{2,8})\)")
-_NUMBERED = re.compile(r"^\s*(?:\*\*)?(?:Q|Question |Step )?(\d{1,3})[.):]", re.MULTILINE)
+_ABBREVIATION = re.compile(r"(?<![\w-])((?:[\w-]++\s++){1,6}+)\(([A-Z][A-Za-z]{1,15}+)\)")
+_NUMBERED = re.compile(r"^[^\S\n]*+(?:\*\*)?(?:Q|Question |Step )?(\d{1,3})[.):]", re.MULTILINE)
 MAX_ABBREVIATIONS = 12
+# How far back abbreviations are looked for: with all that was written, each chunk would cost more than the one before.
+ABBREVIATION_CHARACTERS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +53,11 @@ def make_context(
     numbers = _NUMBERED.findall(end)
     return Context(
         written=end,
-        outline=tuple(outline(source[: chunk.start])),
+        outline=tuple(outline(source, chunk.start)),
         # Those in the tail are in the prompt anyway.
-        abbreviations=tuple(a for a in abbreviations(written) if a not in end)[-MAX_ABBREVIATIONS:],
+        abbreviations=tuple(a for a in abbreviations(written[-ABBREVIATION_CHARACTERS:]) if a not in end)[
+            -MAX_ABBREVIATIONS:
+        ],
         last_number=int(numbers[-1]) if numbers else None,
         glossary={term: english for term, english in glossary.items() if term in chunk.text},
     )
@@ -70,15 +77,29 @@ def tail(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
     return text[next((end for end in ends if earliest <= end < len(text)), earliest) :].strip()
 
 
-def outline(text: str) -> Sequence[str]:
-    """The headings in force at the end of `text`, outermost first."""
+def outline(text: str, end: int | None = None) -> Sequence[str]:
+    """The headings in force at `end`, by default the end of the text, outermost first."""
     stack: list[tuple[int, str]] = []
-    for hashes, title, command, latex_title in _HEADING.findall(text):
-        level = len(hashes) or _LATEX_LEVELS[command]
+    for start, level, title in _headings(text):
+        if end is not None and start >= end:
+            break
         while stack and stack[-1][0] >= level:
             stack.pop()
-        stack.append((level, (title or latex_title).strip()))
+        stack.append((level, title))
     return [title for _, title in stack]
+
+
+@functools.lru_cache(maxsize=16)
+def _headings(text: str) -> list[tuple[int, int, str]]:
+    """(start, level, title) of each heading: found once for a document, not once for each of its chunks."""
+    return [
+        (
+            match.start(),
+            len(match.group(1)) if match.group(1) else _LATEX_LEVELS[match.group(3)],
+            (match.group(2) or match.group(4)).rstrip().rstrip("#").strip(),
+        )
+        for match in _HEADING.finditer(text)
+    ]
 
 
 def abbreviations(text: str) -> list[str]:
@@ -86,6 +107,8 @@ def abbreviations(text: str) -> list[str]:
     found = []
     for before, short in _ABBREVIATION.findall(text):
         letters = [letter.lower() for letter in short if letter.isupper()]
+        if len(letters) < 2:
+            continue
         words = before.split()
         # Go back to the word that starts with the first letter: "a mixture of experts (MoE)" begins with m.
         starts = [i for i, word in enumerate(words) if word[0].lower() == letters[0]]

@@ -9,8 +9,10 @@ from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
 from rephrase.records import ChunkRewrite, Sampling
 
 MAX_TOKENS = 160
-_PAIR = re.compile(r"^\W*(.+?)\s*(?:=|->|→|：|:)\s*(.+?)[\s.;,]*$", re.MULTILINE)
+_PAIR = re.compile(r"\W*(.+?)\s*(?:=|->|→|：|:)\s*(.+?)[\s.;,]*")
 _MAX_CHARACTERS = 60
+# A longer line is no pair of terms, and would take the pattern long.
+_MAX_LINE = 200
 
 
 async def request_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -> tuple[dict[str, str], ChunkRewrite]:
@@ -43,7 +45,9 @@ def parse_glossary(answer: str, source: str, rewrite: str) -> dict[str, str]:
     """The lines "term = translation" whose sides occur in the two texts; what the model makes up is left out."""
     return {
         term: english
-        for term, english in _PAIR.findall(answer)
+        for line in answer.splitlines()
+        if len(line) <= _MAX_LINE and (pair := _PAIR.fullmatch(line))
+        for term, english in [pair.groups()]
         if term != english
         and max(len(term), len(english)) <= _MAX_CHARACTERS
         and term in source

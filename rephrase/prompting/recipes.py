@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from importlib import resources
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rephrase.prompting.context import Context
-from rephrase.records import Check, Chunk, Document, Domain, Prompt, Variant, digest
+from rephrase.records import Check, Chunk, Document, Domain, Prompt, Requirements, Variant, digest
 from rephrase.settings import Settings
 
 # The passage is a value, never part of a template, so a document cannot inject template code.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "style": "s",
     "perspective": "p",
     "title": "t",
@@ -34,13 +34,23 @@ _EXAMPLE = {
     "last_number": 1,
     "glossary": {"Satz": "theorem"},
     "written": "w",
-    "passage": "x",
+    "passage": "(the passage)",
     "fence": "f",
     "hint": "h",
 }
+_NOTHING = {name: type(value)() for name, value in _EXAMPLE.items()} | {"last_number": None, "passage": "x"}
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Instruction = Annotated[str, Field(min_length=1)]
+# What a rewrite may not lose of its source; "any" is for a summary.
+Keeps = Literal["everything", "any"] | Annotated[float, Field(gt=0, le=1)]
+# See `fidelity.checks.style`, which looks for them.
+Form = Literal["questions", "speakers", "letter", "notes", "listeners", "steps"]
+
+
+def share_kept(keeps: Keeps) -> float:
+    """The share of the source that must be kept, from 0 to 1."""
+    return {"everything": 1.0, "any": 0.0}[keeps] if isinstance(keeps, str) else keeps
 
 
 class SamplingDefaults(Settings):
@@ -60,11 +70,22 @@ class PromptTemplates(Settings):
     @field_validator("system", "user")
     @classmethod
     def _renders(cls, template: str) -> str:
-        try:
-            _TEMPLATES.from_string(template).render(_EXAMPLE)
-        except TemplateError as error:
-            raise ValueError(f"the template does not render: {error}; it may use {', '.join(_EXAMPLE)}") from error
+        # With everything that a prompt may hold, and with nothing: the first chunk of a document has hardly any of it.
+        for values in (_EXAMPLE, _NOTHING):
+            try:
+                _TEMPLATES.from_string(template).render(values)
+            except Exception as error:  # a template may divide by zero, or loop until it is stopped
+                raise ValueError(
+                    f"the template does not render: {type(error).__name__}: {error}; it may use {', '.join(_EXAMPLE)}"
+                ) from error
         return template
+
+    @model_validator(mode="after")
+    def _holds_the_passage(self) -> Self:
+        texts = [_TEMPLATES.from_string(text).render(_EXAMPLE) for text in (self.system, self.user)]
+        if not any(_EXAMPLE["passage"] in text for text in texts):
+            raise ValueError("no template has {{ passage }}: the model would not see the text")
+        return self
 
 
 class Recipe(Settings):
@@ -78,15 +99,25 @@ class Recipe(Settings):
     languages: tuple[str, ...] = Field(min_length=1)
     smallest_model: str = Field(pattern=r"^\d+(\.\d+)?[MB]$")
     checks: tuple[Check, ...]
+    # What a rewrite may not lose: everything, or a share of its source; "any" for a summary.
+    keeps: Keeps = "everything"
     mask_formulas: bool = False
     chunk_tokens: int = Field(ge=16)
     context_tokens: int = Field(ge=0)
-    max_growth: float = Field(gt=0)
+    max_growth: float = Field(gt=0, le=100)
     sampling: SamplingDefaults
     prompt: PromptTemplates
     glossary: PromptTemplates | None = None
     styles: dict[Name, Instruction] = Field(min_length=1)
     perspectives: dict[Name, Instruction] = Field(default_factory=dict)
+    # What must be visible in a style, such as question_answer = "questions"; styles of mere register have no form.
+    forms: dict[Name, Form] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _forms_have_styles(self) -> Self:
+        if unknown := sorted(self.forms.keys() - self.styles.keys()):
+            raise ValueError(f"forms has {unknown[0]!r}, which is not a style; there are {', '.join(self.styles)}")
+        return self
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -100,7 +131,12 @@ class Recipe(Settings):
     @property
     def prompt_hash(self) -> str:
         """A hash of everything that shapes a prompt, except the document."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        shaping = self.model_dump_json(exclude={"keeps", "forms"})
+        return hashlib.sha256(shaping.encode()).hexdigest()[:16]
+
+    def requirements(self, style: str) -> Requirements:
+        """What a rewrite in this style must satisfy."""
+        return Requirements(checks=self.checks, keeps=share_kept(self.keeps), form=self.forms.get(style))
 
     def max_output_tokens(self, chunk: Chunk) -> int:
         # Short chunks grow more: a lone heading may become a sentence.

@@ -1,37 +1,36 @@
-"""How well does the verdict separate faithful from unfaithful rewrites? On public labelled sets and planted errors.
+"""How well does the verdict separate good rewrites from others? On public labelled and rated sets and planted faults.
 
-    python tests/benchmarks/bench_fidelity.py DATA [--cache FILE] [--entailment MODEL] [--likelihood MODEL]
+    python tests/benchmarks/bench_fidelity.py DATA [--cache FILE]
 
-DATA contains fidelity/, math/, documents/ and foreign_math/ as JSON Lines. Scores are computed once and cached. All
-figures are on held-out rows: "cv" is five-fold cross-validation grouped by document, "other sets" is a model fitted
-without the evaluated set. Thresholds, too, are chosen without the evaluated set.
+DATA contains fidelity/, math/, documents/ and foreign_math/ as JSON Lines. Scores are computed once and cached. "Folds"
+is five-fold cross-validation grouped by document, "left out" a model fitted without the whole set; the reader never saw
+any of these rows. Rated sets are judged by the shipped weights, which were fitted to none of them.
 """
 
 import argparse
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from fidelity.checks.packaged_entailment import PACKAGED_ENTAILMENT
-from fidelity.checks.sentences import SENTENCE_SCORES
+from fidelity.calibration.calibration import KEEPS, KINDS, load_calibration
 from fidelity.fitting.fitting import (
     Example,
-    balanced_threshold,
     balanced_weights,
     feature_matrix,
     held_out_odds,
     out_of_fold_odds,
 )
-from fidelity.fitting.labelled_sets import EXCLUDED_SETS, LabelledPair, labelled_pairs, translation_pairs
-from fidelity.fitting.planted_pairs import planted_pairs
+from fidelity.fitting.labelled_sets import EXCLUDED_SETS, LabelledPair, read_rows
 from fidelity.fitting.score_cache import ScoreCache
-from fidelity.fitting.train_calibration import FEATURES, MAX_FALSE_REJECTS, features_of
-from fidelity.judge import TIER_SCORES
-from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+from fidelity.fitting.train_calibration import FEATURES, FITTED, all_pairs, examples_of, of_kind
+from fidelity.judge import EVERYTHING, Judge, Pair
 
 N_RESAMPLES = 1000
 
@@ -48,128 +47,196 @@ def interval(labels: np.ndarray, odds: np.ndarray) -> str:
     return f"{roc_auc_score(labels, odds):.3f} [{low:.3f}, {high:.3f}]"
 
 
-def recall_at(labels: np.ndarray, odds: np.ndarray, max_false_rejects: float) -> float:
-    """The share of unfaithful rows rejected at the threshold that rejects this share of the faithful rows."""
-    cut = np.sort(odds[labels])[int(np.floor(max_false_rejects * labels.sum()))]
-    return float((odds[~labels] < cut).mean())
-
-
-def rows_of(pairs: list[LabelledPair], cache: ScoreCache, tiers: tuple[str, ...]) -> tuple[list[LabelledPair], list]:
-    kept, examples = [], []
-    for pair in pairs:
-        scores = cache.get(pair)
-        if scores is not None and all(TIER_SCORES[tier][0] in scores for tier in tiers):
-            kept.append(pair)
-            examples.append(Example(dataset=pair.dataset, group=pair.group, faithful=pair.faithful, scores=scores))
-    return kept, examples
-
-
-def sets_table(pairs: list[LabelledPair], cache: ScoreCache, all_tiers: list[tuple[str, ...]]) -> None:
-    """Every set by every tier; planted rows are fitted with the others but shown in their own table."""
-    print(
-        "| set | rows | tier | AUROC cv [95 %] | AUROC other sets | balanced accuracy | recall at 5 % false rejects |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for kind in ("knowledge", "math", "translation"):
-        of_kind = [pair for pair in pairs if pair.kind == kind]
-        for tiers in all_tiers if kind == "knowledge" else [()]:
-            _, examples = rows_of(of_kind, cache, tiers)
-            if len({e.faithful for e in examples}) < 2:
-                continue
-            combined = features_of(kind, tiers)
-            parts = {"+".join(("facts and embedding", *tiers)): combined}
-            if not tiers:
-                embedding = [name for name in ("similarity", *SENTENCE_SCORES) if kind != "math"]
-                parts = {
-                    "cosine of the whole text": ("similarity",),
-                    **({"embedding": embedding} if embedding else {}),
-                    "facts": [name for name in FEATURES[kind] if name not in ("similarity", *SENTENCE_SCORES)],
-                    **parts,
-                }
-            for name, features in parts.items():
-                _sets_rows(examples, features, name)
-
-
-def _sets_rows(examples: list[Example], features: tuple[str, ...] | list[str], tier: str) -> None:
-    labels = np.array([e.faithful for e in examples])
-    datasets = np.array([e.dataset for e in examples])
-    fitted = ~np.isin(datasets, sorted(EXCLUDED_SETS))
-    used = [e for e, keep in zip(examples, fitted, strict=True) if keep]
-    unseen = np.full(len(examples), np.nan)
-    unseen[fitted] = out_of_fold_odds(used, features)
-    rows, weights = feature_matrix(examples, features), np.zeros(len(examples))
-    weights[fitted] = balanced_weights(used)
-    for dataset in sorted(set(datasets)):
-        if dataset.startswith("planted"):
+def sets_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
+    """Every set and question; planted rows are fitted with the others but shown in their own table."""
+    print("| question | set | rows | yes | AUROC, folds [95 %] | left out | cosine |\n|---|---|---|---|---|---|---|")
+    for (question, kind), features in FEATURES.items():
+        if question == "fluent" and kind == "translation":
             continue
-        here, others = np.flatnonzero(datasets == dataset), np.flatnonzero((datasets != dataset) & fitted)
-        alone = len(set(labels[others])) < 2
-        away = unseen[here] if alone else held_out_odds(others, here, rows, labels, weights, features)
-        near = away if dataset in EXCLUDED_SETS else unseen[here]
-        if alone:
-            threshold = np.nan
-        else:
-            threshold = balanced_threshold(
-                1 / (1 + np.exp(-unseen[others])), labels[others], weights[others], MAX_FALSE_REJECTS
+        examples = examples_of(of_kind(pairs, question, kind), cache, question)
+        labels = np.array([e.label for e in examples])
+        datasets = np.array([e.dataset for e in examples])
+        rows, weights = feature_matrix(examples, features), balanced_weights(examples)
+        unseen = out_of_fold_odds(examples, features)
+        cosine = np.array([e.scores["similarity"] for e in examples])
+        for dataset in sorted(set(datasets)):
+            here, others = np.flatnonzero(datasets == dataset), np.flatnonzero(datasets != dataset)
+            if len(set(labels[here])) < 2:
+                continue
+            away = "-"
+            if len(set(labels[others])) == 2:
+                odds = held_out_odds(others, here, rows, labels, weights, features)
+                away = f"{roc_auc_score(labels[here], odds):.3f}"
+            print(
+                f"| {question}, {kind} | {dataset} | {len(here):,} | {int(labels[here].sum()):,} "
+                f"| {interval(labels[here], unseen[here])} | {away} "
+                f"| {roc_auc_score(labels[here], cosine[here]):.3f} |",
+                flush=True,
             )
-        right = (1 / (1 + np.exp(-near)) >= threshold) == labels[here]
-        balanced = np.mean([right[labels[here]].mean(), right[~labels[here]].mean()])
-        print(
-            f"| {dataset} | {len(here):,} | {tier} | {interval(labels[here], near)} "
-            f"| {'-' if alone else format(roc_auc_score(labels[here], away), '.3f')} "
-            f"| {'-' if alone else format(balanced, '.3f')} | {recall_at(labels[here], near, 0.05):.2f} |",
-            flush=True,
-        )
 
 
-def planted_table(pairs: list[LabelledPair], cache: ScoreCache, tiers: tuple[str, ...]) -> None:
-    """Recall of each planted error at 3 % false rejects among the faithful edits of the same corpus."""
+def combined_odds(pairs: list[LabelledPair], cache: ScoreCache, kind: str) -> dict[int, float]:
+    """For each pair with scores, the probability by folds that it is faithful, complete and fluent."""
+    found: dict[int, float] = {}
+    scored = [i for i, pair in enumerate(pairs) if cache.get(pair) is not None]
+    for question in FITTED:
+        features = FEATURES[question, kind]  # type: ignore[index]
+        labelled = examples_of(pairs, cache, question)
+        whole = [
+            Example(
+                dataset=pairs[i].dataset,
+                group=pairs[i].group,
+                label=True,
+                scores={**(cache.get(pairs[i]) or {}), KEEPS: EVERYTHING},
+            )
+            for i in scored
+        ]
+        odds = _by_folds(labelled, whole, features)
+        for i, value in zip(scored, odds, strict=True):
+            found[i] = found.get(i, 1.0) / (1 + np.exp(-value))
+    return found
+
+
+def _by_folds(labelled: list[Example], asked: list[Example], features: tuple[str, ...]) -> np.ndarray:
+    """The odds of `asked` from models fitted to the labelled rows of other documents."""
+    groups = sorted({f"{e.dataset}/{e.group}" for e in [*labelled, *asked]})
+    fold_of = {group: i % 5 for i, group in enumerate(np.random.default_rng(0).permutation(groups))}
+    every = [*labelled, *asked]
+    rows = feature_matrix(every, features)
+    labels = np.array([e.label for e in every])
+    weights = np.concatenate([balanced_weights(labelled), np.zeros(len(asked))])
+    folds = np.array([fold_of[f"{e.dataset}/{e.group}"] for e in every])
+    is_asked = np.arange(len(every)) >= len(labelled)
+    odds = np.zeros(len(every))
+    for fold in range(5):
+        train, test = np.flatnonzero(~is_asked & (folds != fold)), np.flatnonzero(is_asked & (folds == fold))
+        if len(test):
+            odds[test] = held_out_odds(train, test, rows, labels, weights, features)
+    return odds[is_asked]
+
+
+def planted_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
+    """Recall of each planted fault at 3 % false rejects among the faithful edits of the same corpus."""
     recalls: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
     columns: list[str] = []
-    for kind in ("knowledge", "math", "translation"):
-        kept, examples = rows_of([p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS], cache, tiers)
-        if not examples:
-            continue
-        odds = out_of_fold_odds(examples, features_of(kind, tiers))
-        datasets = sorted({p.dataset for p in kept if p.dataset.startswith("planted") or kind == "translation"})
-        for dataset in datasets:
-            here = np.array([p.dataset == dataset for p in kept])
-            good = np.sort(odds[here & np.array([p.faithful for p in kept])])
-            cut = good[int(np.floor(0.03 * len(good)))]
+    for kind in KINDS:
+        chosen = [p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS]
+        combined = combined_odds(chosen, cache, kind)
+        for dataset in sorted({p.dataset for p in chosen if p.dataset.startswith(("planted", "MGSM", "written"))}):
+            here = [i for i in combined if chosen[i].dataset == dataset]
+            good = sorted(combined[i] for i in here if not chosen[i].error)
+            cut = good[int(0.03 * len(good))]
             columns.append(dataset)
-            for error in sorted({p.error for p in kept if p.dataset == dataset and p.error}):
-                chosen = here & np.array([p.error == error for p in kept])
-                recalls[error][dataset] = (float((odds[chosen] < cut).mean()), int(chosen.sum()))
-    print(f"\n| error | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+            by_error: dict[str, list[float]] = defaultdict(list)
+            for i in here:
+                if chosen[i].error:
+                    by_error[chosen[i].error].append(combined[i])
+            for error, values in by_error.items():
+                recalls[error][dataset] = (float(np.mean(np.array(values) < cut)), len(values))
+    print(f"\n| fault | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for error, found in sorted(recalls.items()):
         cells = [f"{found[c][0]:.2f} of {found[c][1]}" if c in found else "-" for c in columns]
         print(f"| {error} | {' | '.join(cells)} |")
+
+
+Rows = list[dict[str, Any]]
+
+
+def rated_table(data: Path, judge: Judge) -> None:
+    """The rated sets by the shipped weights."""
+
+    def verdicts(rows: Rows, keeps: float = 1.0, source: str = "source", rewrite: str = "rewrite") -> list[Any]:
+        return judge.judge([Pair(source=row[source], rewrite=row[rewrite], keeps=keeps) for row in rows])
+
+    def of(found: list[Any], question: str | None = None) -> np.ndarray:
+        return np.array([v.probabilities[question] if question else v.probability for v in found])
+
+    def show(name: str, value: float | str) -> None:
+        print(f"| {name} | {value if isinstance(value, str) else format(value, '.2f')} |", flush=True)
+
+    def accepted(found: list[Any], rows: Rows, which: Callable[[dict[str, Any]], bool]) -> str:
+        chosen = [v.accepted for v, row in zip(found, rows, strict=True) if which(row)]
+        return f"{sum(chosen)} of {len(chosen)}"
+
+    print("\n| rated sets, shipped weights | |\n|---|---|")
+    path = data / "fidelity/simplicity_da_dev.jsonl"
+    if path.is_file():
+        rows = read_rows(path)
+        found = verdicts(rows)
+        meaning, fluency = (np.array([row[name] for row in rows]) for name in ("meaning", "fluency"))
+        show("Simplicity-DA: rank correlation of probability with meaning", spearmanr(of(found), meaning)[0])
+        for question in FITTED:
+            show(f"  of {question} with meaning", spearmanr(of(found, question), meaning)[0])
+        cosine = [v.scores["similarity"] for v in found]
+        show("  of the cosine with meaning", spearmanr(cosine, meaning)[0])
+        show("  of fluent with fluency", spearmanr(of(found, "fluent"), fluency)[0])
+        show("  accepted of those rated below 40 in meaning", accepted(found, rows, lambda row: row["meaning"] < 40))
+        show("  accepted of those rated above 80 in meaning", accepted(found, rows, lambda row: row["meaning"] > 80))
+    path = data / "fidelity/simplikert_2022_dev.jsonl"
+    if path.is_file():
+        rows = read_rows(path)
+        found = verdicts(rows)
+        adequacy, fluency = (np.array([row[name] for row in rows]) for name in ("adequacy", "fluency"))
+        show("SimpEval 2022: rank correlation of probability with adequacy", spearmanr(of(found), adequacy)[0])
+        show("  of fluent with fluency", spearmanr(of(found, "fluent"), fluency)[0])
+        lenient = verdicts(rows, 0.5)
+        for system in sorted({row["system"] for row in rows}):
+            show(f"  --keeps 0.5: accepted of {system}", accepted(lenient, rows, lambda r, s=system: r["system"] == s))
+    path = data / "fidelity/simpeval_past_dev.jsonl"
+    if path.is_file():
+        rows = read_rows(path)
+        lenient = verdicts(rows, 0.5)
+        quality = np.array([row["quality"] for row in rows])
+        show("SimpEval past: rank correlation of probability with quality", spearmanr(of(lenient), quality)[0])
+        for system in sorted({row["system"] for row in rows}):
+            show(f"  --keeps 0.5: accepted of {system}", accepted(lenient, rows, lambda r, s=system: r["system"] == s))
+    path = data / "fidelity/qags_dev.jsonl"
+    if path.is_file():
+        rows = read_rows(path)
+        found = verdicts(rows, 0.0, "article", "sentence")
+        labels = np.array([row["votes_yes"] * 2 > row["votes"] for row in rows])
+        show("QAGS: AUROC of faithful", interval(labels, of(found, "faithful")))
+
+
+def real_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
+    """The labelled rewrites of real models, by folds."""
+    from fidelity.fitting.read_rewrites import DATASET
+
+    print("\n| real rewrites, by folds | |\n|---|---|")
+    for kind in ("knowledge", "math"):
+        chosen = [p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS]
+        combined = combined_odds(chosen, cache, kind)
+        here = [i for i in combined if chosen[i].dataset == DATASET]
+        if not here:
+            continue
+        good = [bool(chosen[i].faithful and chosen[i].fluent and (chosen[i].kept or 0) >= 0.75) for i in here]
+        print(f"| {kind}: read, of these good | {len(here)}, {sum(good)} |")
+        if len(set(good)) == 2:
+            values = np.array([combined[i] for i in here])
+            print(f"| AUROC of the combined probability | {interval(np.array(good), values)} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "bench-fidelity-scores.jsonl")
-    parser.add_argument("--likelihood", help=f"language model for the likelihood tier, such as {PACKAGED_MODEL}")
-    parser.add_argument("--entailment", help=f"cross-encoder for the entailment tier, such as {PACKAGED_ENTAILMENT}")
-    parser.add_argument("--only-cached", action="store_true", help="use only pairs whose scores are in the cache")
     arguments = parser.parse_args()
-    pairs, missing = labelled_pairs(arguments.data)
-    pairs += [*translation_pairs(arguments.data), *planted_pairs(arguments.data)]
+    pairs, missing = all_pairs(arguments.data)
     if not pairs:
         parser.error(f"{arguments.data} contains none of the data sets: pass the folder with fidelity/ and math/")
     if missing:
         print(f"missing, skipped: {', '.join(missing)}\n")
     began = time.monotonic()
     cache = ScoreCache(arguments.cache)
-    if not arguments.only_cached:
-        model = resolve_model(arguments.likelihood) if arguments.likelihood else None
-        cache.fill(pairs, likelihood_model=model, entailment_model=arguments.entailment, on_progress=print)
-    tiers: list[tuple[str, ...]] = [()]
-    tiers += [("likelihood",)] if arguments.likelihood else []
-    tiers += [("entailment",)] if arguments.entailment else []
-    sets_table(pairs, cache, tiers)
-    planted_table(pairs, cache, ())
+    cache.fill(pairs, on_progress=print)
+    sets_table(pairs, cache)
+    planted_table(pairs, cache)
+    real_table(pairs, cache)
+    from fidelity.checks.encoder import SentenceEncoder
+    from fidelity.checks.vector_cache import CachedEncoder
+
+    encoder = CachedEncoder(SentenceEncoder())
+    rated_table(arguments.data, Judge(load_calibration(), encoder, lambda: encoder))
     print(f"\n{time.monotonic() - began:.0f} s, scores in {arguments.cache}")
 
 

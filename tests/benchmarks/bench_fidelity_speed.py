@@ -1,6 +1,6 @@
 """Cost of the tiers of the verdict: seconds per 1,000 chunks, and their share of generation time.
 
-    python tests/benchmarks/bench_fidelity_speed.py DATA [--chunks 96] [--generate 16] [--entailment MODEL]
+    python tests/benchmarks/bench_fidelity_speed.py DATA [--chunks 96] [--generate 16]
 
 DATA contains documents/ as JSON Lines. Chunks are real text and rewrites are faithful edits of it, so that every tier
 has a realistic load. Generation is measured with the packaged model on the same chunks; for larger models on the same
@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from fidelity.checker import check_form
-from fidelity.checks.encoder import CrossEncoderEntailment, SentenceEncoder
-from fidelity.checks.entailment import score_entailment
+from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.sentences import compare_sentences, split_sentences
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import compare_facts
 from fidelity.facts.reading.parsed import parse
 from fidelity.fitting.planted_pairs import chunk_of
 from fidelity.planting.planted import faithful_edit
+from fidelity.reader.reader import Reader
 from rephrase.records import Completion, Prompt, Sampling
 
 N_ROUNDS = 3
@@ -80,7 +80,6 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--chunks", type=int, default=96)
     parser.add_argument("--generate", type=int, default=16, help="chunks to generate for the comparison; 0: none")
-    parser.add_argument("--entailment", help="cross-encoder to time as well")
     arguments = parser.parse_args()
     file = arguments.data / "documents" / "openstax_us_history.jsonl"
     if not file.is_file():
@@ -111,31 +110,33 @@ def main() -> None:
         for chunk, rewrite in pairs:
             compare_facts(chunk, rewrite)
 
+    reports = compare_sentences(pairs, CachedEncoder(encoder))
+    reader = Reader()
+    reader.read(reports[:2])
     tiers: dict[str, Callable[[], Any]] = {
         "form": lambda: [check_form(c, d, ()) for c, d in zip(chunks, done, strict=True)],
         "embedding": embed,
         "facts": read_facts,
+        "reader": lambda: reader.read(reports),
     }
-    if arguments.entailment:
-        model = CrossEncoderEntailment(arguments.entailment)
-        reports = compare_sentences(pairs, CachedEncoder(encoder))
-        tiers["entailment"] = lambda: score_entailment(model, reports)
     took = {
         name: statistics.median(seconds(work) for _ in range(N_ROUNDS)) / len(pairs) for name, work in tiers.items()
     }
     print("| tier | s per 1,000 chunks |\n|---|---|")
     for name, value in took.items():
         print(f"| {name} | {1000 * value:.1f} |")
-    cheap = took["form"] + took["embedding"] + took["facts"]
+    all_tiers = sum(took.values())
     if arguments.generate:
         speed, n_tokens = generation_tokens_per_s(chunks[: arguments.generate])
         generation = n_tokens / speed
         print(f"\ngeneration: {speed:.0f} tokens/s, {n_tokens:.0f} tokens per chunk, {generation:.2f} s per chunk")
-        print(f"form, embedding and facts: {cheap:.3f} s per chunk, {cheap / generation:.1%} of generation")
+        print(f"all tiers: {all_tiers:.3f} s per chunk, {all_tiers / generation:.1%} of generation")
+        print(f"the reader alone: {took['reader']:.3f} s per chunk, {took['reader'] / generation:.1%} of generation")
         print("\nFor a larger model on the same cores, generation time is scaled by the number of parameters:")
         for parameters in (1.7e9, 4e9, 8e9):
-            share = cheap / (generation * parameters / 135e6)
-            print(f"  {parameters / 1e9:g}B: {cheap:.3f} / ({generation:.2f} × {parameters / 135e6:.0f}) = {share:.2%}")
+            share = all_tiers / (generation * parameters / 135e6)
+            longer = parameters / 135e6
+            print(f"  {parameters / 1e9:g}B: {all_tiers:.3f} / ({generation:.2f} × {longer:.0f}) = {share:.2%}")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ async def main() -> None:
         )
         prompt = recipe.render(document, chunk, variant, context, chunk.text.strip(), hint)
         completion = await engine.complete(prompt, sampling)
-        return await check(chunk, dataclasses.replace(completion, text=completion.text.strip()), recipe.checks)
+        return await check(
+            chunk, dataclasses.replace(completion, text=completion.text.strip()), recipe.requirements(variant.style)
+        )
 
     async def one(number: int, text: str) -> tuple[bool, bool, bool] | None:
         """Whether the first attempt, the second with the hint, and the second without it were accepted."""

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import random
+from collections.abc import Collection
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
@@ -23,7 +24,7 @@ from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.models.resolve import PACKAGED_MODEL
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.prompting.recipes import draw_variants, load_recipes
-from rephrase.records import Check, Chunk, Completion, Document, Prompt, Sampling
+from rephrase.records import Check, Chunk, Completion, Document, Prompt, Requirements, Sampling
 from rephrase.rewriting import RewriteTools, rewrite_document
 
 RECIPE = load_recipes()["rephrase"]
@@ -72,9 +73,9 @@ async def main() -> None:
         planted.append("".join([*sentences[:middle], f" {instruction} ", *sentences[middle:]]))
     results = await asyncio.gather(*[rewrite(f"planted{i}", text) for i, text in enumerate(planted)])
 
-    async def passes(source: str, output: str, checks: set[Check]) -> bool:
+    async def passes(source: str, output: str, checks: Collection[Check]) -> bool:
         completion = Completion(text=output, finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
-        return (await checker(chunk(source), completion, checks)).accepted
+        return (await checker(chunk(source), completion, Requirements(checks=tuple(checks)))).accepted
 
     finished = [" ".join(sentence_texts(text)[:-1]) or text for text in answers]  # drop the truncated sentence
     generator = random.Random(0)

@@ -271,7 +271,7 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
 
     flows.running.run_setup.open_engine = opened
     if checked:
-        watch.time_calls(fidelity.checker.Checker, "_process", "fidelity: embeddings and facts")
+        watch.time_calls(fidelity.checker.Checker, "_process", "fidelity: embeddings, facts and reader")
         watch.time_calls(fidelity.checker, "check_form", "fidelity: form")
     else:
         flows.running.run_setup.open_checker = AcceptAll

@@ -5,16 +5,17 @@ import threading
 
 import numpy as np
 import pytest
-from scripted import BagOfWords, lenient
+from scripted import BagOfWords, SilentReader, lenient
 
 from fidelity.checker import Checker, FidelityConfig, similarities
 from fidelity.checks.encoder import SentenceEncoder
 from fidelity.facts.comparing.compare import compare_facts
-from rephrase.records import Check, Chunk, Completion
+from rephrase.records import Check, Chunk, Completion, Requirements
 
 SOURCE = "The treaty was signed in Paris in 1783 and ended the war between Britain and its colonies."
 REWRITE = "In 1783 a treaty signed in Paris ended the war of the colonies with Britain."
-SIMILAR = {Check.SIMILARITY}
+SIMILAR = Requirements(checks=(Check.SIMILARITY,))
+FACTS = Requirements(checks=(Check.FACTS,))
 OTHER = "Photosynthesis turns light into sugar inside the leaves of green plants."
 
 
@@ -27,7 +28,7 @@ def completion(text):
 
 
 async def test_a_close_rewrite_is_accepted_and_a_distant_one_rejected_with_its_score():
-    checker = Checker(BagOfWords(), FidelityConfig(min_similarity=0.6), calibration=lenient())
+    checker = Checker(BagOfWords(), FidelityConfig(min_similarity=0.6), calibration=lenient(), open_reader=SilentReader)
     good, bad = await asyncio.gather(
         checker(chunk(SOURCE), completion(REWRITE), SIMILAR), checker(chunk(SOURCE), completion(OTHER), SIMILAR)
     )
@@ -44,7 +45,9 @@ async def test_bad_form_is_rejected_without_calling_the_encoder():
         def encode(self, texts):
             raise AssertionError("called")
 
-    verdict = await Checker(Never(), FidelityConfig(), calibration=lenient())(chunk(SOURCE), completion(""), SIMILAR)
+    verdict = await Checker(Never(), FidelityConfig(), calibration=lenient(), open_reader=SilentReader)(
+        chunk(SOURCE), completion(""), SIMILAR
+    )
     assert verdict.reason == "empty"
 
 
@@ -57,7 +60,7 @@ async def test_waiting_requests_are_checked_in_one_batch():
             sizes.append(len(texts))
             return super().encode(texts)
 
-    checker = Checker(Slow(), FidelityConfig(min_similarity=0.1), calibration=lenient())
+    checker = Checker(Slow(), FidelityConfig(min_similarity=0.1), calibration=lenient(), open_reader=SilentReader)
     tasks = [asyncio.create_task(checker(chunk(SOURCE), completion(f"{REWRITE} {i}."), SIMILAR)) for i in range(20)]
     await asyncio.sleep(0.05)
     gate.set()
@@ -76,7 +79,7 @@ async def test_an_encoder_error_is_raised_and_the_next_batch_works():
             return super().encode(texts)
 
     encoder = Fails()
-    checker = Checker(encoder, FidelityConfig(min_similarity=0.1), calibration=lenient())
+    checker = Checker(encoder, FidelityConfig(min_similarity=0.1), calibration=lenient(), open_reader=SilentReader)
     with pytest.raises(RuntimeError, match="out of memory"):
         await checker(chunk(SOURCE), completion(REWRITE), SIMILAR)
     encoder.broken = False
@@ -90,10 +93,10 @@ async def test_a_text_on_which_fact_extraction_fails_is_rejected_and_its_batch_c
         return compare_facts(source, rewrite, **options)
 
     monkeypatch.setattr("fidelity.judge.compare_facts", fails)
-    checker = Checker(BagOfWords(), FidelityConfig(), calibration=lenient())
+    checker = Checker(BagOfWords(), FidelityConfig(), calibration=lenient(), open_reader=SilentReader)
     good, bad = await asyncio.gather(
-        checker(chunk(SOURCE), completion(REWRITE), {Check.FACTS}),
-        checker(chunk(SOURCE), completion("The war of the colonies ended in 1783."), {Check.FACTS}),
+        checker(chunk(SOURCE), completion(REWRITE), FACTS),
+        checker(chunk(SOURCE), completion("The war of the colonies ended in 1783."), FACTS),
     )
     assert good.accepted
     assert (bad.accepted, bad.reason, bad.probability) == (False, "check_failed", None)

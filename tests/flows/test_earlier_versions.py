@@ -1,4 +1,4 @@
-"""Runs written by version 0.1.0 can still be read and resumed.
+"""Runs written by version 0.1.0 can still be read and judged anew, and its training runs resumed.
 
 `tests/fixtures/v0.1.0` contains a killed run (two parts committed, one with a journal, one not started) and a training
 run on its shards that was stopped after the checkpoint of step 4. Scripted models wrote both.
@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 from chaos import Command
+from scripted import BagOfWords, SilentReader, lenient
 
+from fidelity.checker import Checker, FidelityConfig
 from flows.report.writing import write_report
 from flows.results.summary import summarize
+from flows.verification.refilter import refilter
 from rephrase.dataset.audit import audit
 from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.prompting.recipes import load_recipes
 from rephrase.storage.storage import Storage
 from training.export import load_model
 from training.loop.run import RunOptions, train
@@ -55,24 +59,35 @@ def test_a_killed_run_is_read_checked_and_reported(old: Path) -> None:
 
 
 @pytest.mark.usefixtures("commands")
-def test_a_killed_run_resumes(old: Path, tmp_path: Path) -> None:
-    before = {name: (old / "run" / name).read_bytes() for name in ("rewrites/part-00000.parquet", "plan.json")}
+def test_a_killed_run_of_another_verdict_is_refused_with_what_to_do(old: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in (old / "run").rglob("*") if path.is_file()}
+    (old / "weights.json").unlink()  # fitted to scores that are no longer computed
     command = Command(
         *("rephrase", "corpus.jsonl", "run", "--model", "model", "--recipes", "plain.toml", "--recipe", "plain"),
-        *("--calibration", "weights.json", "--part-bytes", 4500, "--json"),
+        *("--part-bytes", 4500, "--json"),
         folder=tmp_path,
         working_directory=old,
-        environment={"SCRIPTED_LOG": tmp_path / "requests"},
     )
-    code, out, error = command.wait()
-    assert code == 0, error
-    summary = json.loads(out)
-    assert (summary["n_accepted"], summary["n_rejected"], summary["n_to_do"]) == (12, 2, 0)
-    assert summary["n_tokens_resumed"] > 0  # the chunk of the document that was in progress
-    requested = {line.split("\t")[0] for line in (tmp_path / "requests").read_text().splitlines()}
-    assert requested == {"5", "7", "8", "9", "10"}, "what was committed or in the journal is not generated again"
-    assert audit(Storage(old / "run")).problems == []
-    assert before == {name: (old / "run" / name).read_bytes() for name in before}
+    code, _, error = command.wait()
+    assert code == 1
+    assert "belongs to another run: its weights of the verdict were" in error
+    assert "palimpsest refilter OUT NEW" in error
+    assert "Traceback" not in error
+    assert before == {path: path.read_bytes() for path in before if path.exists()}
+
+
+def test_its_rewrites_are_judged_anew(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "flows.verification.refilter.open_checker",
+        lambda config: Checker(BagOfWords(), config, calibration=lenient(), open_reader=SilentReader),
+    )
+    new = Storage(tmp_path / "new")
+    recipes = load_recipes([old / "plain.toml"])
+    found = refilter(Storage("run"), new, recipes, FidelityConfig(min_similarity=-1))
+    assert found.n_accepted_before > 0
+    assert found.n_rewrites > 0
+    assert audit(new).problems == []
+    assert {row["reason"] for table in read_rejects(new) for row in table.to_pylist()} >= {"duplicate_id", "empty_text"}
 
 
 def test_a_stopped_training_run_resumes(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

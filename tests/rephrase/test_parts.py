@@ -114,10 +114,10 @@ async def test_the_longest_chain_starts_first(tmp_path):
 
 
 async def test_rejected_chunks_are_among_the_rejects(tmp_path):
-    async def check(chunk, completion, checks):
+    async def check(chunk, completion, requirements):
         if chunk.document_id == "d1":
             return Verdict(accepted=False, reason="dissimilar")
-        return await accept(chunk, completion, checks)
+        return await accept(chunk, completion, requirements)
 
     context = run_context(tmp_path, ScriptedEngine(), texts=TEXTS, check=check)
     commit = await run(context)
@@ -245,7 +245,7 @@ async def test_foreign_mathematics_is_translated_and_then_made_into_a_note(tmp_p
 
 
 async def test_a_rejected_translation_ends_the_route(tmp_path):
-    async def check(chunk, completion, checks):
+    async def check(chunk, completion, requirements):
         return Verdict(accepted=False, reason="wrong_language")
 
     context = run_context(

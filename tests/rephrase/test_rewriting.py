@@ -6,7 +6,7 @@ from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
 from rephrase.dataset.rows import ModelInfo, reject_rows, rewrite_row
 from rephrase.engines.engine import EngineError, PromptTooLongError, RequestRefusedError
 from rephrase.prompting.recipes import load_recipes
-from rephrase.records import Chunk, Completion, Discrepancy, Document, Variant, Verdict
+from rephrase.records import Chunk, Completion, Discrepancy, Document, Requirements, Variant, Verdict
 from rephrase.rewriting import RewriteTools, rewrite_document
 
 RECIPE = load_recipes()["rephrase"]
@@ -40,7 +40,7 @@ async def test_each_prompt_shows_the_end_of_the_text_so_far():
     assert engine.prompts[2].system.endswith("Text before: FIRST ONE.\n\nSECOND ONE.")
 
 
-async def refuse_second(chunk: Chunk, completion: Completion, checks) -> Verdict:
+async def refuse_second(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:
     if chunk.index == 1:
         return Verdict(accepted=False, reason="dissimilar", detail="why")
     return Verdict(accepted=True, scores={"similarity": 0.9})
@@ -90,7 +90,7 @@ async def test_a_rejected_chunk_may_end_its_document():
 
 
 async def test_the_next_prompt_names_what_the_last_attempt_lost():
-    async def misses_the_year(chunk: Chunk, completion: Completion, checks) -> Verdict:
+    async def misses_the_year(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:
         if "1783" in completion.text:
             return Verdict(accepted=True)
         start = chunk.text.index("1783")

@@ -1,6 +1,7 @@
 """A complete run from its options (tokenise, build, train), as called by the command line and the flow."""
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -67,6 +68,38 @@ class RunOptions:
     n_checkpoints_kept: int = 3
     log_every: int = 1
     align_every: int = 32
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: an option is out of range; the message names it.
+        """
+        for name in (
+            "n_steps",
+            "rows_per_step",
+            "micro_batch_rows",
+            "max_eval_rows",
+            "n_checkpoints_kept",
+            "log_every",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.row_length is not None and self.row_length < 2:
+            raise ValueError(f"row_length is {self.row_length}; it must be 2 or more")
+        for name in ("n_warmup", "evaluate_every", "checkpoint_every", "align_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        for name in ("lr", "clip_threshold"):
+            if not 0 < getattr(self, name) < math.inf:  # false for nan too
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
+        for name in ("weight_decay", "bias_speed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, 0 or more")
+        for name in ("momentum", "held_out_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}; it must be at least 0 and below 2^63")
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "mixture": self.mixture.to_json()}

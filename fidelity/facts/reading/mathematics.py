@@ -18,6 +18,9 @@ from fidelity.facts.reading.numbers import MAX_DIGITS
 from rephrase.corpus.protected import formula_spans
 
 MAX_SYMBOLIC_CHARACTERS = 60
+MAX_STEP_CHARACTERS = 200
+# A longer "the answer is …" is a sentence, not an answer.
+MAX_SAID_CHARACTERS = 60
 # Comparisons by SymPy for one pair of texts; each takes 20 to 160 ms.
 MAX_SYMBOLIC_CALLS = 3
 
@@ -34,11 +37,13 @@ _DISPLAY_END = re.compile(
 )
 _DOUBLE_ALIGNMENT = re.compile(r"&\s*(=|<|>|\\le|\\ge|\\approx|\\equiv|\\sim|\\to)\s*&")
 _NOT_MATHEMATICS = re.compile(r"\\(?:label|ref|tag|nonumber|notag)\*?(?:\{[^{}]*\})?|\\[,;:! ]|~|\s+|[.,;]+$")
+# Each alternative ends where its line does, or sees no more than a short answer may have: the patterns of this file run
+# over whole documents, so none may try a place twice.
 _ANSWER = re.compile(
-    r"####\s*(?P<hashes>.+?)\s*$"
-    r"|\\boxed\s*\{(?P<boxed>(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
-    r"|^\s*(?:\*\*)?(?:A|Answer|Final answer)(?:\*\*)?\s*[:=]\s*(?:\*\*)?(?P<label>.+?)\s*$"
-    r"|\b(?:final\s+)?answer\s+is\s*:?\s*(?P<said>\S.*?)\s*(?:[.!]?\s*$|\.\s)",
+    r"####\s*+(?P<hashes>[^\n]++)"
+    r"|\\boxed\s*+\{(?P<boxed>(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+)\}"
+    r"|^[^\S\n]*+(?:\*\*)?(?:A|Answer|Final answer)(?:\*\*)?[^\S\n]*+[:=]\s*+(?:\*\*)?(?P<label>[^\n]++)"
+    r"|\banswer\s++is\s*+:?\s*+(?=(?P<said>[^\n]{1,80}+))",
     re.MULTILINE | re.IGNORECASE,
 )
 _SAME = [
@@ -56,10 +61,13 @@ _SAME = [
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\\$"), ""),
 ]
-# The left side of a step and its claimed value; GSM8K's <<…>> are blanked before.
+# A chain of numbers and signs, read once from its first number to its last, and the value claimed after it, if there is
+# one; GSM8K's <<…>> are blanked before.
 _STEP = re.compile(
-    r"(?<![\w.^_])(?P<left>[($€£]*\d[\d.,]*%?(?:(?:\s[a-z]{2,})?\s*[)]*\s*(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*[($€£]*\d[\d.,]*%?)+\)*)"
-    r"(?:\s[a-z]{2,})?\s*=(?=\s*[$€£]?\s*(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*[-+*/×÷x]\s*[\d($]))"
+    r"(?<![\w.^_])(?P<left>[($€£]{0,8}+\d[\d.,]*+%?+"
+    r"(?:(?:\s[a-z]{2,}+)?+\s*+[)]*+\s*+(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*+[($€£]*+\d[\d.,]*+%?+)++\)*+)"
+    r"(?:(?:\s[a-z]{2,}+)?+\s*+="
+    r"(?=\s*+[$€£]?\s*+(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*+[-+*/×÷x]\s*+[\d($])))?+"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 # Towers of exponents and factorials, long numbers, and operators that SymPy would evaluate.
@@ -162,6 +170,8 @@ def steps(text: str) -> list[Step]:
     plain = _CALCULATOR.sub(lambda match: " " * len(match.group()), text)
     found = []
     for match in _STEP.finditer(plain):
+        if match.group("right") is None or len(match.group("left")) > MAX_STEP_CHARACTERS:
+            continue
         left = _expression(match.group("left"))
         value = arithmetic(left)
         if value is None:
@@ -184,7 +194,7 @@ def _expression(written: str) -> str:
 @lru_cache(maxsize=4096)
 def arithmetic(expression: str) -> float | None:
     """The value of an expression of numbers, + - * / and parentheses; None if it is not one or is too long."""
-    if len(expression) > 200:
+    if len(expression) > MAX_STEP_CHARACTERS:
         return None
     try:
         return _value(ast.parse(expression, mode="eval").body)
@@ -229,10 +239,15 @@ def final_answer(text: str) -> Answer | None:
     found = None
     for match in _ANSWER.finditer(text):
         name = match.lastgroup or ""
-        # "The answer is not known" does not count.
-        if name == "said" and (len(match.group(name)) > 60 or not re.search(r"[\d$\\]", match.group(name))):
-            continue
-        found = Answer(match.group(name), match.start(name), match.end(name))
+        answer = match.group(name)
+        if name == "said":
+            answer = re.sub(r"[.!]$", "", re.split(r"\.\s", answer, maxsplit=1)[0].rstrip())
+            # "The answer is not known" does not count.
+            if len(answer) > MAX_SAID_CHARACTERS or not re.search(r"[\d$\\]", answer):
+                continue
+        answer = answer.rstrip()
+        if answer:
+            found = Answer(answer, match.start(name), match.start(name) + len(answer))
     return found
 
 

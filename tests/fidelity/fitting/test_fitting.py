@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from fidelity.calibration.calibration import (
+    KEEPS,
     Calibration,
+    InStyle,
     higher_is_better,
     load_calibration,
     parse_calibration,
@@ -15,6 +17,7 @@ from fidelity.calibration.calibration import (
 )
 from fidelity.fitting.fitting import Example, _boosted, balanced_weights, feature_matrix, fit_model, out_of_fold_odds
 
+STYLE = InStyle(form_found=0.9, form_missing=0.1, no_form=0.8, threshold=0.5)
 FEATURES = ("support_min", "number_unsupported", "content_novel")
 
 
@@ -26,19 +29,19 @@ def examples(n=400, seed=0):
         support, wrong, noise = rng.random(), rng.choice([0, 0, 0, 1, 2]), rng.random()
         odds = 6 * (support - 0.5) - 2 * wrong + rng.gauss(0, 0.5)
         scores = {"support_min": support, "number_unsupported": float(wrong), "content_novel": noise}
-        found.append(Example(dataset="made", group=str(i // 4), faithful=odds > -0.5, scores=scores))
+        found.append(Example(dataset="made", group=str(i // 4), label=odds > -0.5, scores=scores))
     return found
 
 
 @pytest.fixture(scope="module")
 def model():
-    return fit_model(examples(), "knowledge", (), FEATURES, max_false_rejects=0.3)
+    return fit_model(examples(), "faithful", "knowledge", FEATURES, max_false_rejects=0.3)
 
 
 def test_a_fitted_model_separates_new_rows(model):
     new = examples(300, seed=1)
     probabilities = model.probabilities([example.scores for example in new])
-    labels = np.array([example.faithful for example in new])
+    labels = np.array([example.label for example in new])
     assert ((probabilities > model.threshold) == labels).mean() > 0.85
     assert 0 < probabilities.min() < 0.2 < 0.8 < probabilities.max() < 1
 
@@ -53,14 +56,14 @@ def test_better_scores_never_lower_the_probability(model):
 
 def test_numpy_over_json_reproduces_scikit_learn(tmp_path):
     rows = examples()
-    fitted = fit_model(rows, "knowledge", (), FEATURES, max_false_rejects=0.3)
+    fitted = fit_model(rows, "faithful", "knowledge", FEATURES, max_false_rejects=0.3)
     save_calibration(
-        Calibration(format=1, fitted={"rows": {}}, undecided=(0.1, 0.9), models=(fitted,)), tmp_path / "weights.json"
+        Calibration(format=2, fitted={"rows": {}}, models=(fitted,), in_style=STYLE), tmp_path / "weights.json"
     )
     json.loads((tmp_path / "weights.json").read_text())
     loaded = load_calibration(str(tmp_path / "weights.json")).models[0]
     assert loaded == fitted
-    labels = np.array([example.faithful for example in rows])
+    labels = np.array([example.label for example in rows])
     reference = _boosted(FEATURES, 0).fit(feature_matrix(rows, FEATURES), labels, sample_weight=balanced_weights(rows))
     new = examples(200, seed=2)
     odds = loaded.scale * reference.decision_function(feature_matrix(new, FEATURES)) + loaded.offset
@@ -72,47 +75,62 @@ def test_no_row_is_scored_by_a_model_fitted_to_its_group():
     rng = random.Random(0)
     rows = [
         Example(
-            dataset="d", group=str(g), faithful=g % 2 == 0, scores={"support_min": g / 100, "x": 0.0, "similarity": 0.0}
+            dataset="d", group=str(g), label=g % 2 == 0, scores={"support_min": g / 100, "x": 0.0, "similarity": 0.0}
         )
         for g in range(60)
         for _ in range(4)
     ]
     rng.shuffle(rows)
     odds = out_of_fold_odds(rows, ("support_min", "x", "similarity"))
-    right = (odds > 0) == np.array([row.faithful for row in rows])
+    right = (odds > 0) == np.array([row.label for row in rows])
     assert right.mean() < 0.65
 
 
 def test_too_few_rows_or_one_label_raise_with_the_count():
     with pytest.raises(ValueError, match="10 rows, "):
-        fit_model(examples(10), "math", (), FEATURES, max_false_rejects=0.3)
-    one = [Example(dataset="d", group=str(i), faithful=True, scores=e.scores) for i, e in enumerate(examples(100))]
-    with pytest.raises(ValueError, match="100 rows, 100 of them faithful"):
-        fit_model(one, "math", (), FEATURES, max_false_rejects=0.3)
+        fit_model(examples(10), "complete", "math", FEATURES, max_false_rejects=0.3)
+    one = [Example(dataset="d", group=str(i), label=True, scores=e.scores) for i, e in enumerate(examples(100))]
+    with pytest.raises(ValueError, match="100 rows, 100 of them complete"):
+        fit_model(one, "complete", "math", FEATURES, max_false_rejects=0.3)
 
 
 def test_a_file_that_is_not_a_calibration_is_named_in_the_error():
     with pytest.raises(ValueError, match=r"'mine.json'.*models"):
-        parse_calibration('{"format": 1, "fitted": {}, "undecided": [0, 1]}', "mine.json")
+        parse_calibration('{"format": 2, "fitted": {}}', "mine.json")
+    with pytest.raises(ValueError, match=r"'mine.json' is not a calibration"):
+        parse_calibration("[1]", "mine.json")
 
 
-def test_the_shipped_weights_cover_every_kind_and_use_only_existing_scores():
-    from fidelity.judge import BASE_SCORES, TIER_SCORES
+def test_weights_of_an_earlier_version_are_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"'mine.json' was fitted by an earlier version.*palimpsest calibrate"):
+        parse_calibration('{"format": 1, "fitted": {}, "undecided": [0, 1], "models": []}', "mine.json")
+
+
+def test_the_shipped_weights_answer_every_question_and_use_only_existing_scores():
+    from fidelity.judge import SCORES
 
     calibration = load_calibration()
-    known = {*BASE_SCORES, *(name for names in TIER_SCORES.values() for name in names)}
-    for kind in ("knowledge", "math", "translation"):
-        for tiers in ((), ("likelihood",), ("entailment",), ("likelihood", "entailment")):
-            assert set(calibration.model(kind, tiers).features) <= known
+    for question in ("faithful", "complete", "fluent"):
+        for kind in ("knowledge", "math", "translation"):
+            assert set(calibration.model(question, kind).features) <= {*SCORES, KEEPS}
     assert calibration.fitted["rows"]
     with pytest.raises(ValueError, match="'poetry'"):
-        calibration.model("poetry")
+        calibration.model("faithful", "poetry")
+
+
+def test_the_more_must_be_kept_the_less_probable_it_is():
+    model = load_calibration().model("complete", "knowledge")
+    scores = dict.fromkeys(model.features, 0.3)
+    probabilities = model.probabilities([scores | {KEEPS: share} for share in (0.25, 0.5, 0.75, 1.0)])
+    assert (np.diff(probabilities) <= 0).all()
+
+
+def test_a_style_is_judged_by_whether_its_form_is_there():
+    assert [STYLE.probability(fits) for fits in (True, False, None)] == [0.9, 0.1, 0.8]
 
 
 def test_the_direction_of_scores():
-    assert all(
-        map(higher_is_better, ("support_min", "number_support", "content_coverage_min", "similarity", "entailment_min"))
-    )
+    assert all(map(higher_is_better, ("support_min", "number_support", "content_coverage_min", "similarity")))
     assert not any(
-        map(higher_is_better, ("number_unsupported", "coverage_lack", "content_novel", "negation_mismatch", "swap"))
+        map(higher_is_better, ("number_unsupported", "fact_lack", KEEPS, "reader_added_max", "content_novel", "swap"))
     )

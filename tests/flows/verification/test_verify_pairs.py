@@ -6,13 +6,13 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scripted import BagOfWords, lenient
+from scripted import BagOfWords, SilentReader, lenient
 from synthetic_run import documents, write_run
 
 import flows.verification.verify_pairs
-from fidelity.calibration.calibration import load_calibration
-from fidelity.verify import SCORE_NAMES
-from flows.verification.calibrate_pairs import calibrate_pairs
+from fidelity.calibration.calibration import QUESTIONS, load_calibration
+from fidelity.judge import SCORES
+from flows.verification.calibrate_pairs import calibrate_pairs, parse_label_fields
 from flows.verification.config import VerifyConfig
 from flows.verification.verify_pairs import verify_pairs
 
@@ -30,6 +30,7 @@ ROWS = [
 def _scripted(monkeypatch):
     monkeypatch.setattr(flows.verification.verify_pairs, "open_encoder", lambda model: BagOfWords())
     monkeypatch.setattr(flows.verification.verify_pairs, "load_calibration", lenient)
+    monkeypatch.setattr(flows.verification.verify_pairs, "Reader", SilentReader)
 
 
 def config(source, out, **changes):
@@ -59,9 +60,9 @@ def test_rows_come_out_in_order_with_their_columns_and_verdicts(tmp_path):
     ]
     assert [row["accepted"] for row in rows] == [True, True, *[False] * 5]
     assert all((row["probability"] is None) == (index > 1) for index, row in enumerate(rows))
-    assert {f"score_{name}" for name in SCORE_NAMES} <= set(table.column_names)
+    assert {f"score_{name}" for name in SCORES} <= set(table.column_names)
+    assert {f"probability_{question}" for question in QUESTIONS} <= set(table.column_names)
     assert rows[0]["score_support_min"] > 0.9 > rows[1]["score_support_min"]
-    assert rows[0]["score_entailment_min"] is None
     assert (found.n_pairs, found.n_accepted, found.n_unreadable) == (7, 2, 5)
     assert counts[-1] == (7, 7)
 
@@ -111,6 +112,9 @@ def test_an_invalid_configuration_is_reported(tmp_path):
         verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet", source_field="text"))
     with pytest.raises(FileNotFoundError, match=r"plan\.json"):
         verify_pairs(config(tmp_path, None, is_run=True))
+    with pytest.raises(ValueError, match="is one of the files to read"):
+        verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "x" / ".." / "pairs.jsonl"))
+    assert (tmp_path / "pairs.jsonl").read_text() == lines(ROWS)
 
 
 def test_a_finished_run_is_judged_again_chunk_by_chunk(tmp_path):
@@ -137,6 +141,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, monkeypatch):
     monkeypatch.setattr("fidelity.fitting.score_cache.SentenceEncoder", BagOfWords)
+    monkeypatch.setattr("fidelity.fitting.score_cache.Reader", lambda weights: SilentReader())
     rows = []
     for i in range(60):
         source = f"The bridge of town {i} was built in {1800 + i} by {i + 3} masons. It still stands."
@@ -152,31 +157,43 @@ def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, mon
         "source_field": "source",
         "rewrite_field": "rewrite",
         "kind": "knowledge",
-        "likelihood": None,
-        "entailment": None,
         "max_false_rejects": 0.2,
         "plant": False,
         "log": logged.append,
     }
     out = tmp_path / "weights.json"
-    figures = calibrate_pairs(str(tmp_path / "labelled.jsonl"), out, label_field="ok", **options)
-    assert (figures["rows"], figures["faithful"]) == (120, 60)
-    assert figures["auroc"] > 0.95
-    assert (tmp_path / "weights.svg").read_text().startswith("<svg")
+    figures = calibrate_pairs(str(tmp_path / "labelled.jsonl"), out, label_fields={"faithful": "ok"}, **options)
+    assert (figures["faithful_rows"], figures["faithful_yes"]) == (120, 60)
+    assert figures["faithful_auroc"] > 0.95
+    assert (tmp_path / "weights-faithful.svg").read_text().startswith("<svg")
     assert any("row 120" in line and "left out" in line for line in logged)
     fitted = load_calibration(str(out))
-    assert {model.kind for model in fitted.models} == {"knowledge", "math", "translation"}
-    assert [model.tiers for model in fitted.models if model.kind == "knowledge"] == [()]
+    shipped = load_calibration()
+    for question in ("faithful", "complete", "fluent"):
+        for kind in ("knowledge", "math", "translation"):
+            kept = fitted.model(question, kind) == shipped.model(question, kind)
+            assert kept == ((question, kind) != ("faithful", "knowledge"))
 
     monkeypatch.setattr(flows.verification.verify_pairs, "load_calibration", load_calibration)
     (tmp_path / "new.jsonl").write_text(lines([{"article": r["source"], "summary": r["rewrite"]} for r in rows[:20]]))
-    verify_pairs(config(tmp_path / "new.jsonl", tmp_path / "s.parquet", calibration=str(out)))
+    verify_pairs(config(tmp_path / "new.jsonl", tmp_path / "s.parquet", calibration=str(out), keeps="any"))
     accepted = pq.read_table(tmp_path / "s.parquet")["accepted"].to_pylist()
     assert sum(accepted[0::2]) >= 9
     assert sum(accepted[1::2]) <= 1
 
     (tmp_path / "bad.jsonl").write_text(lines([rows[0] | {"ok": "maybe"}]))
     with pytest.raises(ValueError, match="row 0: 'ok' is 'maybe'"):
-        calibrate_pairs(str(tmp_path / "bad.jsonl"), out, label_field="ok", **options)
-    with pytest.raises(ValueError, match=r"--likelihood only scores prose .* not math"):
-        calibrate_pairs("labelled.jsonl", out, label_field="ok", **options | {"kind": "math", "likelihood": "model"})
+        calibrate_pairs(str(tmp_path / "bad.jsonl"), out, label_fields={"faithful": "ok"}, **options)
+
+
+def test_a_label_field_names_its_question():
+    assert parse_label_fields(["ok"]) == {"faithful": "ok"}
+    assert parse_label_fields(["faithful=a", "complete=b", "fluent=c"]) == {
+        "faithful": "a",
+        "complete": "b",
+        "fluent": "c",
+    }
+    with pytest.raises(ValueError, match=r"'true=a'.*'true' is not one of faithful, complete, fluent"):
+        parse_label_fields(["true=a"])
+    with pytest.raises(ValueError, match="one column for 'fluent'"):
+        parse_label_fields(["fluent=a", "fluent=b"])

@@ -1,7 +1,10 @@
 """Every record of every file comes out once: as a document, or with the reason why it is not usable."""
 
+import datetime
+import decimal
 import gzip
 import json
+import uuid
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,12 +28,14 @@ ROWS = [{"id": f"d{i}", "text": f"Text {i} ä 中 🎈.", "title": f"T{i}"} for 
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
 
 
-@pytest.fixture(params=["docs.jsonl", "docs.jsonl.gz", "docs.jsonl.zst", "docs.parquet"])
+@pytest.fixture(
+    params=["docs.jsonl", "docs.jsonl.gz", "docs.jsonl.zst", "docs.parquet", "c4.json.gz", "DOCS.JSONL.ZST"]
+)
 def rows_file(request, tmp_path):
     path = tmp_path / request.param
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(LINES))
-    elif path.suffix == ".zst":
+    elif path.suffix.lower() == ".zst":
         path.write_bytes(zstandard.compress(LINES))
     elif path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=7)
@@ -206,3 +211,26 @@ def test_a_glob_matches_folders_too_and_names_are_relative_to_it(tmp_path):
     records = read(tmp_path / "*.parquet")
     assert [record.text for record in records] == ["x.parquet", "y.parquet"]
     assert records[0].source == "x.parquet/part-0.parquet"
+
+
+def test_files_about_the_data_and_hidden_ones_are_not_data(tmp_path):
+    names = ["a.txt", "B.TXT", "README.md", "LICENSE.txt", "._a.txt", ".cache/b.txt", ".ipynb_checkpoints/c.md"]
+    names += ["chapters/README.md", "authorship.md"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"Text of {name}.")
+    files, skipped = list_inputs(str(tmp_path))
+    assert [file.name for file in files] == ["B.TXT", "a.txt", "authorship.md", "chapters/README.md"]
+    assert sorted(skipped) == sorted(set(names) - {file.name for file in files})
+    assert [d.text for d in read(tmp_path / "README.md")] == ["Text of README.md."]
+
+
+def test_ids_of_any_scalar_column_are_written_as_text(tmp_path):
+    day, number = datetime.date(2024, 5, 1), decimal.Decimal("12.50")
+    for name, column in {"day": pa.array([day]), "number": pa.array([number])}.items():
+        pq.write_table(pa.table({"id": column, "text": ["It rained."]}), tmp_path / f"{name}.parquet")
+    pq.write_table(
+        pa.table({"id": pa.array([uuid.UUID(int=7).bytes], pa.uuid()), "text": ["It rained."]}), tmp_path / "u.parquet"
+    )
+    ids = [d.id for d in read(tmp_path)]
+    assert ids == ["2024-05-01", "12.50", "00000000-0000-0000-0000-000000000007"]

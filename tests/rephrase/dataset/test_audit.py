@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rephrase.corpus.reading import ReadOptions
+from rephrase.dataset import schema
 from rephrase.dataset.audit import audit
 from rephrase.dataset.journal import Entry, Journal
 from rephrase.dataset.plan import make_plan, save_plan
@@ -236,3 +237,14 @@ def test_a_plan_that_is_torn_or_missing(storage, tmp_path):
     shutil.rmtree(storage_path(storage))
     with pytest.raises(FileNotFoundError, match="holds no run"):
         audit(storage)
+
+
+def test_shards_of_an_earlier_schema_are_checked_by_it(storage):
+    earlier = schema.of_version(schema.REWRITES, 2)
+    assert "probability_faithful" not in earlier.names
+    assert {field.name for field in earlier.field("chunks").type.value_type} == {
+        field.name for field in schema.CHUNK
+    } - {"probability_faithful", "probability_complete", "probability_fluent", "probability_in_style"}
+    assert schema.of_version(schema.REJECTS, schema.VERSION) is schema.REJECTS
+    with pytest.raises(ValueError, match="version 9; this program reads 2, 3"):
+        schema.of_version(schema.REWRITES, 9)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -134,7 +135,7 @@ async def test_a_transient_fault_is_retried(serve, bad):
 async def test_a_server_that_hangs_is_abandoned(serve):
     server = serve(GOOD, delay_s=5)
     engine = await asyncio.to_thread(OpenAIEngine, [server.url], timeout_s=0.2, give_up_after_s=1)
-    with pytest.raises(EngineError, match=r"no answer within 1 s from any endpoint: http://127.*APITimeoutError"):
+    with pytest.raises(EngineError, match=r"no answer within 1 s from any endpoint: http://127.*TimeoutError"):
         await asyncio.wait_for(engine.complete(PROMPT, SAMPLING), timeout=4)
 
 
@@ -202,7 +203,7 @@ def test_a_model_that_is_not_served_is_an_error_that_lists_those_that_are(serve)
 
 
 def test_an_endpoint_that_does_not_exist_is_an_error():
-    with pytest.raises(EngineError, match="no endpoint answers as"):
+    with pytest.raises(EngineError, match="no endpoint answered with a model"):
         OpenAIEngine(["http://127.0.0.1:9/v1"], give_up_after_s=0.5)
 
 
@@ -340,3 +341,100 @@ async def test_a_thought_that_the_server_sets_apart_is_seen_only_where_it_was_cu
     }
     engine = await asyncio.to_thread(OpenAIEngine, [serve((200, json.dumps(answer))).url])
     assert (await engine.complete(PROMPT, SAMPLING)).text == text
+
+
+class Raw:
+    """A server that answers every GET with this status, body and header, and every POST with `post(handler)`."""
+
+    def __init__(self, status=200, body=b"", headers=(), post=None):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(status)
+                for header in headers:
+                    self.send_header(*header)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    post(self)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "message"),
+    [
+        (401, b"", (), "refuses the key in OPENAI_API_KEY"),
+        (403, b"{}", (), "refuses the key in OPENAI_API_KEY"),
+        (404, b"", (), "mostly ends in /v1"),
+        (302, b"", [("Location", "/login")], "mostly ends in /v1"),
+        (200, b"<html>Welcome</html>", (), "is it an OpenAI-compatible server"),
+        (200, b'{"data": [{}]}', (), r"data\.0\.id: .*is it an OpenAI-compatible server"),
+    ],
+)
+def test_what_waiting_cannot_cure_ends_at_once(status, body, headers, message):
+    server = Raw(status, body, headers)
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=message):
+        OpenAIEngine([server.url], give_up_after_s=60)
+    assert time.monotonic() - began < 20
+    server.close()
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:8000", "localhost", "http://", "http://h:99999/v1", "ftp://h/v1", ""])
+def test_what_is_not_an_address_is_named(endpoint):
+    with pytest.raises(ValueError, match="is not an address of a server"):
+        OpenAIEngine([endpoint], give_up_after_s=60)
+
+
+def test_what_may_come_up_is_waited_for_and_said(caplog):
+    with pytest.raises(EngineError, match=r"within 0\.5 s"):
+        OpenAIEngine(["http://127.0.0.1:9/v1"], give_up_after_s=0.5)
+    assert [r.message for r in caplog.records if "waiting for http://127.0.0.1:9/v1" in r.message]
+
+
+MODELS = json.dumps({"data": [{"id": "m"}]}).encode()
+
+
+async def test_an_answer_that_trickles_is_given_up_after_the_time_of_a_request():
+    def trickle(handler):
+        for _ in range(200):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+    server = Raw(body=MODELS, post=trickle)
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url], timeout_s=0.4, give_up_after_s=1)
+    with pytest.raises(EngineError, match=r"not complete after 0\.4 s"):
+        await engine.complete(PROMPT, SAMPLING)
+    await engine.close()
+    server.close()
+
+
+async def test_an_answer_without_end_is_given_up_at_a_size():
+    def flood(handler):
+        while True:
+            handler.wfile.write(b" " * 100_000)
+
+    server = Raw(body=MODELS, post=flood)
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url], timeout_s=30, give_up_after_s=1)
+    with pytest.raises(EngineError, match=r"longer than 1,004,096 bytes"):
+        await engine.complete(PROMPT, SAMPLING)
+    await engine.close()
+    server.close()

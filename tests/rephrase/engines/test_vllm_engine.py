@@ -106,7 +106,7 @@ async def test_it_scores_a_text_while_it_generates_others(engine):
 
 
 async def test_transformers_and_vllm_agree_about_a_text(engine):
-    from fidelity.checks.likelihood import CausalScorer
+    from fidelity.checks.causal_scorer import CausalScorer
 
     context, text = "Text:\nRain fell.\n\nThe same in other words:\n", "It rained in the town of Ulm."
     (expected,) = CausalScorer(resolve_model(PACKAGED_MODEL)).score([(context, text)])

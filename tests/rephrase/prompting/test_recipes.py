@@ -1,5 +1,6 @@
 """Recipes are data: errors in one are reported, and variants are drawn evenly and reproducibly."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -142,3 +143,65 @@ def test_a_recipe_hash_changes_with_the_prompt_only_if_the_prompt_does():
     recipe = parse_recipe(TEXT, "a")
     assert recipe.prompt_hash == parse_recipe("# comment\n" + TEXT, "b").prompt_hash
     assert recipe.prompt_hash != parse_recipe(TEXT.replace('"A"', '"B"'), "c").prompt_hash
+
+
+def test_a_recipe_says_what_may_be_lost_and_what_a_style_must_show(tmp_path):
+    (tmp_path / "mine.toml").write_text(f'{TEXT}\nkeeps = 0.6\nforms = {{ a = "questions" }}\n')
+    recipe = load_recipes([tmp_path / "mine.toml"])["mine"]
+    required = recipe.requirements("a")
+    assert (required.keeps, required.form) == (0.6, "questions")
+    assert RECIPE.requirements("encyclopedia").keeps == 1.0
+    assert RECIPE.requirements("encyclopedia").form is None
+    assert RECIPE.requirements("dialogue").form == "speakers"
+    (tmp_path / "summary.toml").write_text(TEXT.replace('"mine"', '"summary"') + 'keeps = "any"\n')
+    assert load_recipes([tmp_path / "summary.toml"])["summary"].requirements("a").keeps == 0.0
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("keeps = 1.5", "keeps"),
+        ('keeps = "most"', "keeps"),
+        ('forms = { b = "questions" }', "not a style"),
+        ('forms = { a = "poem" }', "forms"),
+    ],
+)
+def test_an_impossible_requirement_is_named(tmp_path, line, error):
+    (tmp_path / "mine.toml").write_text(f"{TEXT}\n{line}\n")
+    with pytest.raises(ValueError, match=error):
+        load_recipes([tmp_path / "mine.toml"])
+
+
+def test_what_a_rewrite_must_keep_does_not_change_the_prompt(tmp_path):
+    (tmp_path / "mine.toml").write_text(TEXT)
+    (tmp_path / "strict.toml").write_text(f"{TEXT}\nkeeps = 0.5\n")
+    plain, strict = (load_recipes([tmp_path / name])["mine"] for name in ("mine.toml", "strict.toml"))
+    assert plain.prompt_hash == strict.prompt_hash
+
+
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("{{ 1 / 0 }} {{ passage }}", "ZeroDivisionError"),
+        ("{% for i in range(10 ** 9) %}{{ passage }}{% endfor %}", "OverflowError"),
+        ("{% include 'x' %} {{ passage }}", "does not render"),
+        ("{{ outline[0] }} {{ passage }}", "does not render"),
+        ("{{ nothing }} {{ passage }}", "does not render"),
+        ("Rewrite the text.", "no template has {{ passage }}"),
+    ],
+)
+def test_a_template_that_fails_is_refused_before_anything_is_generated(tmp_path, template, error):
+    (tmp_path / "mine.toml").write_text(TEXT.replace('user = "{{ passage }}"', f'user = "{template}"'))
+    with pytest.raises(ValueError, match=re.escape(error)):
+        load_recipes([tmp_path / "mine.toml"])
+
+
+@pytest.mark.parametrize(
+    "line", ["max_growth = inf", "max_growth = nan", "sampling = { temperature = nan, top_p = 0.9 }"]
+)
+def test_numbers_that_are_none_are_refused(tmp_path, line):
+    name = line.split(" = ")[0]
+    text = "\n".join(line if old.startswith(f"{name} =") else old for old in TEXT.splitlines())
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ValueError, match=name):
+        load_recipes([tmp_path / "mine.toml"])

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,27 @@ def test_the_command_reports_errors_without_a_traceback(
     assert "no part is committed" in capsys.readouterr().err
     assert main([*arguments, "--mixture", str(tmp_path / "none.json")]) == 2
     assert "none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lr", math.nan),
+        ("lr", math.inf),
+        ("lr", 0.0),
+        ("weight_decay", math.nan),
+        ("weight_decay", -1.0),
+        ("momentum", 1.0),
+        ("clip_threshold", math.nan),
+        ("held_out_share", math.nan),
+        ("row_length", 0),
+        ("n_steps", 0),
+        ("seed", 2**63),
+        ("seed", -1),
+        ("max_eval_rows", 0),
+        ("checkpoint_every", -1),
+    ],
+)
+def test_an_impossible_option_is_named(options: RunOptions, name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is "):
+        dataclasses.replace(options, **{name: value})

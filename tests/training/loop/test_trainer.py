@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from rephrase.storage.storage import Storage
+from training.__main__ import main
 from training.data.held_out import held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture, MixtureRule
@@ -138,33 +140,47 @@ def command(shards: Storage, run: Path, tokenizer: Path) -> list[str]:
     arguments = [str(run), "--tokenizer", str(tokenizer), "--n-steps", "12", "--rows-per-step", "4"]
     arguments += ["--micro-batch-rows", "2", "--row-length", "48", "--precision", "float32", "--lr", "0.01"]
     arguments += ["--held-out-share", "0.2", "--checkpoint-every", "4", "--evaluate-every", "6", "--align-every", "4"]
-    return ["-m", "training", shards.url, *arguments]
+    return [shards.url, *arguments]
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in the processes that are started: sums of two threads are rounded otherwise."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_kill_9_and_resume_gives_the_same_losses(shards: Storage, tokenizer_folder: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    subprocess.run([sys.executable, *command(shards, straight, tokenizer_folder)], env=environment(), check=True)
-    process = subprocess.Popen([sys.executable, *command(shards, killed, tokenizer_folder)], env=environment())
+    # Only the killed run needs a process of its own: starting one takes ten seconds of imports.
+    assert main(command(shards, straight, tokenizer_folder)) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", *command(shards, killed, tokenizer_folder)], env=environment()
+    )
     while process.poll() is None and max(losses(killed), default=0) < 6:
         time.sleep(0.01)
     assert process.poll() is None, "it ended before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    subprocess.run([sys.executable, *command(shards, killed, tokenizer_folder)], env=environment(), check=True)
+    assert main(command(shards, killed, tokenizer_folder)) == 0
     assert losses(killed) == losses(straight)
     assert (killed / "utility.parquet").read_bytes() == (straight / "utility.parquet").read_bytes()
     assert json.loads((killed / "mixture.json").read_text()) == json.loads((straight / "mixture.json").read_text())
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_train_like_one(shards: Storage, tokenizer_folder: Path, tmp_path: Path) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]
     clip = ["--clip-threshold", "0.2", "--n-steps", "6"]
-    subprocess.run([sys.executable, *command(shards, alone, tokenizer_folder), *clip], env=environment(), check=True)
+    assert main([*command(shards, alone, tokenizer_folder), *clip]) == 0
     subprocess.run(
         [sys.executable, *launcher, *command(shards, together, tokenizer_folder), *clip], env=environment(), check=True
     )

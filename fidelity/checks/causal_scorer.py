@@ -1,40 +1,11 @@
-"""The likelihood of a rewrite under the rewriting model: each token's probability with and without the source.
-
-The source makes a name or number that it contains far more probable, and a changed one less so. Only a prefill is
-needed, and all rewrites of a source share the prefix.
-"""
+"""The log-probabilities of a text under a causal language model in this process; a context is prefilled only once."""
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
 from rephrase.records import TokenLogprobs
-
-# The text around the source; without a source, the same two pieces with nothing between them.
-BEFORE = "Text:\n"
-BETWEEN = "\n\nThe same in other words:\n"
-
-LIKELIHOOD_SCORES = (
-    "likelihood_mean",
-    "likelihood_gain_mean",
-    "likelihood_gain_min",
-    "likelihood_gain_p10",
-    "likelihood_fact_min",
-    "likelihood_fact_p10",
-)
-
-_WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")
-# Function words of English: they alone never carry a fact.
-_SMALL = re.compile(
-    r"""(?:a|an|the|and|or|but|if|of|to|in|on|at|by|for|with|from|as|is|are|was|were|be|been|being|it|its|this|that|these
-    |those|he|she|they|him|his|her|their|we|you|i|who|which|what|when|where|how|than|then|so|also|there|has|have|had
-    |do|does|did|will|would|can|could|may|might|should|must|into|over|under|about|after|before|between|through)""",
-    re.VERBOSE,
-)
 
 
 class TokenScorer(Protocol):
@@ -43,60 +14,6 @@ class TokenScorer(Protocol):
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[TokenLogprobs]:
         """For (context, text) pairs, the log-probabilities of the text's tokens."""
         ...
-
-
-def contexts(source: str) -> tuple[str, str]:
-    """The prefix of a rewrite with the source, and without it."""
-    return f"{BEFORE}{source}{BETWEEN}", f"{BEFORE}{BETWEEN}"
-
-
-def likelihood_scores(rewrite: str, given: TokenLogprobs, alone: TokenLogprobs) -> dict[str, float]:
-    """Scores listed in LIKELIHOOD_SCORES, from the rewrite's log-probabilities with and without the source.
-
-    Tokens are summed to words, since tokenizers split names and numbers; every word that is not a function word counts
-    as carrying a fact.
-    """
-    words = list(_WORD.finditer(rewrite))
-    if not words or not given.logprobs or not alone.logprobs:
-        return {}
-    with_source, without = _by_word(words, given), _by_word(words, alone)
-    gains = with_source - without
-    facts = [i for i, word in enumerate(words) if not _SMALL.fullmatch(word.group())] or list(range(len(words)))
-    # A word that is certain either way cannot gain. The signal is a word that stays improbable even given the source,
-    # so the fact scores use the log-probability itself, and the gains measure what the source adds.
-    return {
-        "likelihood_mean": float(with_source.mean()),
-        "likelihood_gain_mean": float(gains.mean()),
-        "likelihood_gain_min": float(gains[facts].min()),
-        "likelihood_gain_p10": float(np.quantile(gains[facts], 0.1)),
-        "likelihood_fact_min": float(with_source[facts].min()),
-        "likelihood_fact_p10": float(np.quantile(with_source[facts], 0.1)),
-    }
-
-
-def _by_word(words: Sequence[re.Match[str]], tokens: TokenLogprobs) -> np.ndarray:
-    starts = np.array([word.start() for word in words])
-    sums = np.zeros(len(words))
-    # A token that begins with the space before a word belongs to the word.
-    owners = np.searchsorted(starts, np.asarray(tokens.starts) + 1, side="right") - 1
-    for owner, value in zip(owners, tokens.logprobs, strict=True):
-        if owner >= 0:
-            sums[owner] += value
-    return sums
-
-
-def score_likelihood(scorer: TokenScorer, pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
-    """The likelihood scores of (source, rewrite) pairs; equal rewrites are scored without a source only once."""
-    inputs: dict[tuple[str, str], None] = {}
-    for source, rewrite in pairs:
-        for context in contexts(source):
-            inputs[context, rewrite] = None
-    found = dict(zip(inputs, scorer.score(list(inputs)), strict=True))
-    scores = []
-    for source, rewrite in pairs:
-        given, alone = contexts(source)
-        scores.append(likelihood_scores(rewrite, found[given, rewrite], found[alone, rewrite]))
-    return scores
 
 
 class CausalScorer:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from fidelity.checks.likelihood import CausalScorer, likelihood_scores
+from fidelity.checks.causal_scorer import CausalScorer
 from rephrase.models.resolve import packaged_model
-from rephrase.records import TokenLogprobs
 
 CONTEXT, TEXT = "Text:\nRain fell.\n\nThe same in other words:\n", "It rained in the town of Ulm."
 
@@ -41,12 +40,3 @@ def test_a_start_token_shifts_neither_starts_nor_scores(is_stubborn):
     assert started.starts == plain.starts
     assert started.logprobs != plain.logprobs
     assert started.logprobs == pytest.approx(plain.logprobs, abs=4)
-
-
-def test_a_token_with_the_space_before_a_word_belongs_to_the_word():
-    given = TokenLogprobs((0, 4, 7), (-1.0, -2.0, -4.0))
-    alone = TokenLogprobs((0, 4, 7), (-2.0, -3.0, -8.0))
-    scores = likelihood_scores("Lima is big", given, alone)
-    assert scores["likelihood_mean"] == pytest.approx(-7 / 3)
-    assert scores["likelihood_gain_mean"] == pytest.approx(2)
-    assert scores["likelihood_fact_min"] == -4.0

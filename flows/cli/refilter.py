@@ -1,0 +1,66 @@
+"""`palimpsest refilter`: the shards of a finished run anew, by today's verdict."""
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from flows.cli.console import err, out, print_json, readable_errors
+
+
+def refilter(
+    run: Annotated[str, typer.Argument(help="Folder of a finished run.")],
+    new: Annotated[str, typer.Argument(help="Folder to write the new shards to.")],
+    recipes: Annotated[list[str] | None, typer.Option(help="Recipe file that the run used; repeatable.")] = None,
+    calibration: Annotated[str | None, typer.Option(help="Weights written by `palimpsest calibrate`.")] = None,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Minimum probability to accept; by default the calibration's thresholds."),
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="Embedding model: hub id or folder.")] = "all-MiniLM-L6-v2",
+    multilingual_encoder: Annotated[
+        str, typer.Option(help="Embedding model for translations.")
+    ] = "multilingual-e5-small",
+    json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Write the shards of a finished run anew by today's verdict; nothing is generated.
+
+    Chunks that the run rejected may come back, and accepted ones may go; the old run stays as it is. A second call goes
+    on where the first was stopped.
+
+    Example:
+
+        palimpsest refilter out out-strict --min-probability 0.8
+    """
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from fidelity.checker import FidelityConfig
+    from flows.verification.refilter import refilter as refilter_run
+    from rephrase.prompting.recipes import load_recipes
+    from rephrase.storage.storage import Storage
+
+    with readable_errors():
+        config = FidelityConfig(
+            encoder=encoder,
+            multilingual_encoder=multilingual_encoder,
+            calibration=calibration,
+            min_probability=min_probability,
+        )
+        with Progress(console=err, transient=True) as progress:
+            bar = progress.add_task("chunks", total=None)
+            found = refilter_run(
+                Storage(run),
+                Storage(new),
+                load_recipes(recipes or ()),
+                config,
+                lambda done, total: progress.update(bar, completed=done, total=total),
+            )
+        if json_output:
+            print_json(dataclasses.asdict(found))
+            return
+        table = Table("chunks", "accepted before", "accepted now", "recovered", "dropped", "rewrites", "tokens")
+        values = (found.n_chunks, found.n_accepted_before, found.n_accepted, found.n_recovered, found.n_dropped)
+        table.add_row(*(f"{value:,}" for value in (*values, found.n_rewrites, found.n_tokens)))
+        out.print(table)
+        out.print(f"written: {found.output}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,159 @@
+"""What a server answers, checked once where it comes in: what is not a completion never gets any farther."""
+
+import json
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rephrase.records import Completion, FinishReason
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# No text of a document or model has so many tokens; a larger count could not be written to a shard.
+MAX_TOKENS = 2**31 - 1
+
+
+class MalformedAnswerError(RuntimeError):
+    """The answer of the server is not what was asked for."""
+
+
+class _Lenient(BaseModel):
+    """Unknown fields are ignored; known ones must have their type."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+_Count = Annotated[int, Field(ge=0, le=MAX_TOKENS)]
+
+
+class _PromptDetails(_Lenient):
+    cached_tokens: _Count | None = None
+
+
+class _Usage(_Lenient):
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+
+
+class _Part(_Lenient):
+    type: str = "text"
+    text: str | None = None
+
+
+class _Message(_Lenient):
+    content: str | list[_Part] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class _Choice(_Lenient):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Chat(_Lenient):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
+
+
+class EchoedLogprobs(_Lenient):
+    """Tokens of an echoed prompt, where each starts, and its log-probability; the first has none."""
+
+    tokens: list[str] = Field(default_factory=list)
+    text_offset: list[_Count] = Field(default_factory=list)
+    token_logprobs: list[Annotated[float, Field(strict=False, allow_inf_nan=False)] | None] = Field(
+        default_factory=list
+    )
+
+
+class _EchoChoice(_Lenient):
+    logprobs: EchoedLogprobs | None = None
+
+
+class _Echo(_Lenient):
+    choices: list[_EchoChoice] = Field(min_length=1)
+    usage: _Usage | None = None
+
+
+class ServedModel(_Lenient):
+    """A model that a server lists."""
+
+    id: str = Field(min_length=1)
+    root: str | None = None
+    max_model_len: _Count | None = None
+
+
+class _Models(_Lenient):
+    data: list[ServedModel]
+
+
+_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+
+
+def read_completion(body: bytes) -> Completion:
+    """
+    Raises:
+        MalformedAnswerError: the body is not a chat completion; the message names the field.
+    """
+    answer = _read(_Chat, body)
+    choice, usage = answer.choices[0], answer.usage or _Usage()
+    details = usage.prompt_tokens_details or _PromptDetails()
+    return Completion(
+        # A server may send a lone surrogate, which cannot be encoded as UTF-8.
+        text=_text(choice.message, cut_off=choice.finish_reason == "length").encode("utf-8", "replace").decode(),
+        finish_reason=_FINISH_REASONS.get(choice.finish_reason or "", "abort"),
+        n_prompt_tokens=usage.prompt_tokens or 0,
+        n_completion_tokens=usage.completion_tokens or 0,
+        n_cached_tokens=details.cached_tokens or 0,
+    )
+
+
+def read_echo(body: bytes) -> tuple[EchoedLogprobs | None, int]:
+    """The echoed tokens with their log-probabilities, None if there are none, and the number of generated tokens.
+
+    Raises:
+        MalformedAnswerError: the body is not a completion.
+    """
+    answer = _read(_Echo, body)
+    found = answer.choices[0].logprobs
+    n_generated = (answer.usage.completion_tokens if answer.usage else None) or 0
+    if found is None or not found.token_logprobs or not found.text_offset:
+        return None, n_generated
+    if not len(found.tokens) == len(found.text_offset) == len(found.token_logprobs):
+        raise MalformedAnswerError("the lists of tokens, offsets and log-probabilities differ in length")
+    return found, n_generated
+
+
+def read_models(body: bytes) -> list[ServedModel]:
+    """
+    Raises:
+        MalformedAnswerError: the body is not a list of models.
+    """
+    return _read(_Models, body).data
+
+
+def _read(model: type[Model], body: bytes) -> Model:
+    try:
+        return model.model_validate(json.loads(body))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise MalformedAnswerError(f"{where}: {first['msg']}, got {_shown(first['input'])}") from error
+    except (ValueError, RecursionError) as error:
+        shown = body[:80].decode("utf-8", "replace")
+        raise MalformedAnswerError(f"not JSON ({type(error).__name__}): {shown!r}") from error
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
+    return text[:80]
+
+
+def _text(message: _Message, *, cut_off: bool) -> str:
+    """The answer; a thought that the server has set apart only where it left no tokens for one."""
+    content = message.content
+    if isinstance(content, list):
+        content = "".join(part.text or "" for part in content if part.type == "text")
+    thought = message.reasoning_content or message.reasoning
+    return content or ("<think>" if thought and cut_off else "")

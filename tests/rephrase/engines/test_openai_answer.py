@@ -1,0 +1,128 @@
+"""What a server sends is a completion, or a malformed answer with the field that is wrong: never anything else."""
+
+import contextlib
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rephrase.engines.openai_answer import MAX_TOKENS, MalformedAnswerError, read_completion, read_echo, read_models
+
+CHAT = {
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "It rained."}}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}},
+}
+ECHO = {
+    "choices": [{"logprobs": {"tokens": ["a", "b"], "text_offset": [0, 1], "token_logprobs": [None, -1]}}],
+    "usage": {"completion_tokens": 1},
+}
+
+
+def changed(answer, path, value):
+    found = copy.deepcopy(answer)
+    *parents, last = path
+    place = found
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return json.dumps(found).encode()
+
+
+def test_a_completion_is_read():
+    found = read_completion(json.dumps(CHAT).encode())
+    assert (found.text, found.finish_reason) == ("It rained.", "stop")
+    assert (found.n_prompt_tokens, found.n_completion_tokens, found.n_cached_tokens) == (9, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        (("usage",), None, "It rained."),
+        (("usage",), {}, "It rained."),
+        (("usage",), {"prompt_tokens": None, "completion_tokens": None, "prompt_tokens_details": None}, "It rained."),
+        (("usage", "prompt_tokens_details"), {"cached_tokens": None, "audio": 1}, "It rained."),
+        (("choices", 0, "finish_reason"), None, "It rained."),
+        (("choices", 0, "message", "content"), None, ""),
+        (("choices", 0, "message", "content"), "", ""),
+        (
+            ("choices", 0, "message", "content"),
+            [{"type": "text", "text": "It "}, {"type": "text", "text": "fell."}],
+            "It fell.",
+        ),
+        (("choices", 0, "message", "content"), [{"type": "image_url"}, {"type": "text", "text": "Yes."}], "Yes."),
+        (("choices", 0, "message", "content"), "half \ud800", "half ?"),
+        (("system_fingerprint",), {"x": [1]}, "It rained."),
+    ],
+)
+def test_what_servers_leave_out_or_add_is_allowed(path, value, text):
+    assert read_completion(changed(CHAT, path, value)).text == text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        (("choices",), [], "choices"),
+        (("choices",), None, "choices"),
+        (("choices",), [None], r"choices\.0"),
+        (("choices",), [{}], r"choices\.0\.message"),
+        (("choices", 0, "message"), "text", "message"),
+        (("choices", 0, "message", "content"), {"text": "x"}, "content"),
+        (("choices", 0, "message", "content"), 7, "content"),
+        (("choices", 0, "finish_reason"), {"reason": "stop"}, "finish_reason"),
+        (("usage",), "many", "usage"),
+        (("usage", "prompt_tokens"), "9", "prompt_tokens"),
+        (("usage", "prompt_tokens"), -1, "prompt_tokens"),
+        (("usage", "completion_tokens"), 2**63, "completion_tokens"),
+        (("usage", "completion_tokens"), MAX_TOKENS + 1, "completion_tokens"),
+        (("usage", "completion_tokens"), 1.5, "completion_tokens"),
+    ],
+)
+def test_what_cannot_be_read_is_malformed_and_named(path, value, where):
+    with pytest.raises(MalformedAnswerError, match=where):
+        read_completion(changed(CHAT, path, value))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"7", b'{"choices"', b"[" * 100_000, b"\xff\xfe"])
+def test_what_is_not_json_is_malformed(body):
+    for read in (read_completion, read_echo, read_models):
+        with pytest.raises(MalformedAnswerError):
+            read(body)
+
+
+NAMES = st.sampled_from(["choices", "message", "content", "usage", "logprobs", "tokens", "data", "id", "x"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.sampled_from([CHAT, ECHO]), st.integers(0, 5))
+def test_any_json_is_read_or_malformed(value, answer, depth):
+    paths = [("choices",), ("choices", 0), ("usage",), ("choices", 0, "message"), ("choices", 0, "logprobs"), ("x",)]
+    try:
+        body = changed(answer, paths[depth], value)
+    except (KeyError, TypeError):
+        return
+    for read in (read_completion, read_echo, read_models):
+        with contextlib.suppress(MalformedAnswerError):
+            read(body)
+
+
+def test_an_echo_has_lists_of_one_length():
+    found, n_generated = read_echo(json.dumps(ECHO).encode())
+    assert found.token_logprobs == [None, -1]
+    assert n_generated == 1
+    assert read_echo(changed(ECHO, ("choices", 0, "logprobs"), None))[0] is None
+    with pytest.raises(MalformedAnswerError, match="differ in length"):
+        read_echo(changed(ECHO, ("choices", 0, "logprobs", "tokens"), ["a"]))
+
+
+def test_a_list_of_models_needs_their_names():
+    (model,) = read_models(b'{"data": [{"id": "m", "root": null, "max_model_len": 999}]}')
+    assert (model.id, model.root, model.max_model_len) == ("m", None, 999)
+    for body in (b'{"data": [{}]}', b'{"data": {"id": "m"}}', b'{"data": [{"id": ""}]}', b'{"models": []}'):
+        with pytest.raises(MalformedAnswerError):
+            read_models(body)
