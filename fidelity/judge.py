@@ -5,6 +5,7 @@ question. A rewrite is accepted if each probability reaches its threshold.
 """
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,9 +186,7 @@ class Judge:
         if evidence.failure:
             return Verdict(accepted=False, reason=CHECK_FAILED, detail=evidence.failure[:DETAIL_CHARACTERS])
         probabilities = self.probabilities(evidence)
-        combined = 1.0
-        for value in probabilities.values():
-            combined *= value
+        combined = math.prod(probabilities.values())
         thresholds = {question: self.threshold(question, evidence.pair.kind) for question in QUESTIONS}
         if self._min_probability is None:
             accepted = all(probabilities[question] >= thresholds[question] for question in QUESTIONS)

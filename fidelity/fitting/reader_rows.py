@@ -17,7 +17,7 @@ from typing import Any
 
 from fidelity.checks.sentences import split_sentences
 from fidelity.fitting.labelled_sets import read_rows
-from fidelity.planting.edits import Edit
+from fidelity.planting.edits import applied, touched
 from fidelity.planting.faithful import faithful_edit
 from fidelity.planting.garbled import garble
 from fidelity.planting.neighbours import WordNeighbours
@@ -60,21 +60,6 @@ def is_held_out(dataset: str, group: str) -> bool:
     return value / 0xFFFFFFFF < HELD_OUT
 
 
-def applied(text: str, edit: Edit) -> tuple[str, Span]:
-    """The text after the edit, and what of it the edit touches: where words are gone, their neighbours."""
-    result = text[: edit.start] + edit.new + text[edit.end :]
-    return result, _touched(result, (edit.start, edit.start + len(edit.new)))
-
-
-def _touched(text: str, span: Span) -> Span:
-    start, end = span
-    if text[start:end].strip():
-        return span
-    before = re.search(r"\w+\W*$", text[:start])
-    after = re.match(r"\W*\w+", text[end:])
-    return (before.start() if before else start), (end + after.end() if after else end)
-
-
 def with_error(sentence: str, other: str, near: WordNeighbours, rng: random.Random) -> tuple[str, Span, Span] | None:
     """The sentence with one error, the error's characters, and the characters of the original that it replaced."""
     for _ in range(3):
@@ -86,7 +71,7 @@ def with_error(sentence: str, other: str, near: WordNeighbours, rng: random.Rand
         else:
             planted = plant(rng.choice(_SENTENCE_ERRORS), sentence, rng)
             if planted is not None:
-                span = _touched(planted.text, planted.span)
+                span = touched(planted.text, planted.span)
                 return planted.text, span, planted.original_span
             continue
         if edit is not None:

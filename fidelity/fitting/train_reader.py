@@ -30,7 +30,7 @@ from fidelity.fitting.reader_rows import (
 )
 from fidelity.fitting.written_pairs import written_pairs, written_rows
 from fidelity.planting.neighbours import WordNeighbours, frequent_words
-from fidelity.reader.inputs import Encoding, ReaderInput, batch_tensors
+from fidelity.reader.inputs import REWRITE_FIRST, Encoding, ReaderInput, batch_tensors
 from fidelity.reader.network import (
     ADDED,
     GARBLED,
@@ -111,8 +111,8 @@ def example(row: ReaderRow, encoding: Encoding) -> Example:
     tokens = torch.full((len(found.ids), len(MARKS)), UNKNOWN)
     sentences = torch.full((len(found.sentences), len(MARKS)), UNKNOWN)
     for mark, spans, first, places, of in (
-        (ADDED, row.added, 1, found.rewrite_spans, range(len(ours))),
-        (GARBLED, row.garbled, 1, found.rewrite_spans, range(len(ours))),
+        (ADDED, row.added, REWRITE_FIRST, found.rewrite_spans, range(len(ours))),
+        (GARBLED, row.garbled, REWRITE_FIRST, found.rewrite_spans, range(len(ours))),
         (LOST, row.lost, found.source_first, found.source_spans, range(len(ours), len(found.sentences))),
     ):
         if spans is None:

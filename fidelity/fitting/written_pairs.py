@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fidelity.fitting.labelled_sets import LabelledPair, read_rows
-from fidelity.fitting.reader_rows import ReaderRow, Span, applied, is_held_out
-from fidelity.planting.edits import Edit, apply_edits
+from fidelity.fitting.reader_rows import ReaderRow, Span, is_held_out
+from fidelity.planting.edits import Edit, applied, apply_edits
 
 WRITTEN = "written_pairs.jsonl"
 

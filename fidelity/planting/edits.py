@@ -34,6 +34,22 @@ def prose(text: str) -> str:
     return "".join(characters)
 
 
+def applied(text: str, edit: Edit) -> tuple[str, tuple[int, int]]:
+    """The text after the edit, and what of it the edit touches: where words are gone, their neighbours."""
+    result = text[: edit.start] + edit.new + text[edit.end :]
+    return result, touched(result, (edit.start, edit.start + len(edit.new)))
+
+
+def touched(text: str, span: tuple[int, int]) -> tuple[int, int]:
+    """The span itself, or if it is empty, the words on both sides, which are the ones that do not fit."""
+    start, end = span
+    if text[start:end].strip():
+        return span
+    before = re.search(r"\w+\W*$", text[:start])
+    after = re.match(r"\W*\w+", text[end:])
+    return (before.start() if before else start), (end + after.end() if after else end)
+
+
 def apply_edits(text: str, edits: Sequence[Edit]) -> str:
     """Apply all edits that do not overlap an earlier one."""
     parts, end = [], 0

@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
-from fidelity.planting.edits import Edit, prose
+from fidelity.planting.edits import Edit, applied, prose
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _FUNCTION = frozenset(
@@ -31,21 +31,11 @@ def garble(sentence: str, rng: random.Random, others: Sequence[str] = ()) -> tup
     for _ in range(4):
         edit = rng.choice(_FAULTS)(sentence, words, rng, others)
         if edit is not None and sentence[edit.start : edit.end] != edit.new:
-            text = sentence[: edit.start] + edit.new + sentence[edit.end :]
-            # Where words are missing, the words on both sides are the ones that do not fit.
-            if not edit.new.strip():
-                return text, _widened(text, edit.start, edit.start)
-            return text, (edit.start, edit.start + len(edit.new))
+            return applied(sentence, edit)
     return None
 
 
 _Words = Sequence[re.Match[str]]
-
-
-def _widened(text: str, start: int, end: int) -> tuple[int, int]:
-    before = re.search(r"\w+\W*$", text[:start])
-    after = re.match(r"\W*\w+", text[end:])
-    return (before.start() if before else start), (end + after.end() if after else end)
 
 
 def _shuffled(sentence: str, words: _Words, rng: random.Random, others: Sequence[str]) -> Edit | None:

@@ -9,13 +9,15 @@ import torch
 from fidelity.reader.network import MAX_TOKENS
 
 Span = tuple[int, int]
+# After the start token.
+REWRITE_FIRST = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderInput:
     """Tokens `[CLS] rewrite [SEP] source [SEP]`, or without the last two for the rewrite alone.
 
-    `rewrite_spans` and `source_spans` are the characters of each token, the first of them at `rewrite_first` and
+    `rewrite_spans` and `source_spans` are the characters of each token, the first of them at REWRITE_FIRST and
     `source_first`. `sentences` are (first token, last token + 1).
     """
 
@@ -24,8 +26,6 @@ class ReaderInput:
     source_first: int
     source_spans: tuple[Span, ...]
     sentences: tuple[Span, ...]
-
-    rewrite_first: int = 1
 
 
 class Encoding:
@@ -50,7 +50,7 @@ class Encoding:
         ids = [self._start, *rewrite_ids, self._end]
         source_first = len(ids)
         source_spans: list[Span] = []
-        sentences = _token_spans(rewrite_sentences, rewrite_spans, 1)
+        sentences = _token_spans(rewrite_sentences, rewrite_spans, REWRITE_FIRST)
         if source is not None:
             source_ids, source_spans = self._tokens(source, MAX_TOKENS - len(ids) - 1)
             ids += [*source_ids, self._end]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fidelity.checks.sentences import Match, SentenceReport, Sentences
-from fidelity.reader.inputs import Encoding, ReaderInput, batch_tensors
+from fidelity.reader.inputs import REWRITE_FIRST, Encoding, ReaderInput, batch_tensors
 from fidelity.reader.network import ADDED, GARBLED, LOST, MAX_TOKENS, load_network, tokenizer
 
 Span = tuple[int, int]
@@ -203,7 +203,7 @@ def _joined(side: Sentences, parts: Sequence[tuple[_Job, np.ndarray, np.ndarray]
         entry = job.entry
         in_source = mark == LOST
         places = entry.source_spans if in_source else entry.rewrite_spans
-        first = entry.source_first if in_source else entry.rewrite_first
+        first = entry.source_first if in_source else REWRITE_FIRST
         for i, (start, end) in enumerate(places):
             spans.append((job.offset + start, job.offset + end))
             values.append(float(tokens[first + i, mark]))

@@ -14,7 +14,7 @@ from fidelity.calibration.calibration import calibration_hash
 from fidelity.checker import Checker, FidelityConfig, open_checker
 from rephrase.dataset import schema
 from rephrase.dataset.plan import PLAN_NAME, Plan, load_plan, save_plan
-from rephrase.dataset.rows import CHUNK_SEPARATOR, Row, lowest_probabilities
+from rephrase.dataset.rows import CHUNK_SEPARATOR, Row, lowest_probabilities, score_rows
 from rephrase.dataset.shards import commit_part, part_name, read_commit, read_commits, read_part
 from rephrase.prompting.recipes import Recipe
 from rephrase.records import Chunk, Completion, Verdict, digest
@@ -242,7 +242,7 @@ def _rebuilt(
             "text": chunk.text,
             "source_text": chunk.source,
             "chunk_index": chunk.figures["index"],
-            "scores": _scores(verdict),
+            "scores": score_rows(verdict),
             **schema.probability_row(verdict),
             "discrepancies": [schema.discrepancy_row(found) for found in verdict.discrepancies],
         }
@@ -267,7 +267,7 @@ def _rebuilt(
                 "accepted": verdict.accepted,
                 "source_kept": text is not None and not verdict.accepted,
                 "reason": verdict.reason,
-                "scores": _scores(verdict),
+                "scores": score_rows(verdict),
                 **schema.probability_row(verdict),
             }
         )
@@ -294,10 +294,6 @@ _CARRIED = (
     *("start", "end", "finish_reason", "n_attempts", "max_tokens", "n_source_tokens", "n_tokens"),
     *("n_prompt_tokens", "n_completion_tokens", "n_cached_tokens", "seed"),
 )
-
-
-def _scores(verdict: Verdict) -> list[Row]:
-    return [{"name": name, "value": value} for name, value in verdict.scores.items()]
 
 
 def _assembled(chunks: Sequence[_Written]) -> Row:

@@ -139,7 +139,7 @@ def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: Mode
             "n_prompt_tokens": part.n_prompt_tokens,
             "n_completion_tokens": part.n_completion_tokens,
             "n_cached_tokens": part.n_cached_tokens,
-            "scores": _scores(part),
+            "scores": score_rows(part.verdict),
             **schema.probability_row(part.verdict),
             "discrepancies": [schema.discrepancy_row(found) for found in part.verdict.discrepancies],
         }
@@ -221,7 +221,7 @@ def _chunk(part: ChunkRewrite, text_start: int | None) -> Row:
         "n_sentences_removed": part.n_sentences_removed,
         "max_tokens": part.max_tokens,
         "seed": part.seed,
-        "scores": _scores(part),
+        "scores": score_rows(part.verdict),
     }
 
 
@@ -239,5 +239,6 @@ def _step(rewrite: Rewrite, recipe: Recipe) -> Row:
     }
 
 
-def _scores(part: ChunkRewrite) -> list[Row]:
-    return [{"name": name, "value": float(value)} for name, value in sorted(part.verdict.scores.items())]
+def score_rows(verdict: Verdict) -> list[Row]:
+    """The scores of a verdict as rows of `schema.SCORES`."""
+    return [{"name": name, "value": float(value)} for name, value in sorted(verdict.scores.items())]

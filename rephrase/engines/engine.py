@@ -1,6 +1,5 @@
 """The interface to a language model: one completion per prompt, many requests at a time."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -96,20 +95,3 @@ class LogprobEngine(Protocol):
             EngineError: no text can.
         """
         ...
-
-
-def logprobs_of(engine: Engine) -> Callable[[str, str], Awaitable[TokenLogprobs | None]] | None:
-    """A function (context, text) -> log-probabilities, which returns None for a text that the engine cannot score.
-
-    Returns None instead of a function when the engine cannot score texts at all.
-    """
-    if not isinstance(engine, LogprobEngine):
-        return None
-
-    async def logprobs(context: str, text: str) -> TokenLogprobs | None:
-        try:
-            return await engine.logprobs(context, text)
-        except (PromptTooLongError, RequestRefusedError, PoisonError):
-            return None
-
-    return logprobs

@@ -6,7 +6,7 @@ from importlib import resources
 import pytest
 
 from fidelity.fitting.read_rewrites import READ, rows_of_file
-from fidelity.fitting.reader_rows import ReaderRow, applied, changed_words, is_held_out, nearest_part
+from fidelity.fitting.reader_rows import ReaderRow, changed_words, is_held_out, nearest_part
 from fidelity.fitting.written_pairs import (
     WRITTEN,
     WrittenPair,
@@ -16,7 +16,7 @@ from fidelity.fitting.written_pairs import (
     written_pairs,
     written_rows,
 )
-from fidelity.planting.edits import Edit
+from fidelity.planting.edits import Edit, applied
 
 SHARES = {0, 0.25, 0.5, 0.75, 1}
 
