@@ -126,6 +126,13 @@ def run_options(
             help="Hub id or folder; by default the small packaged model, or the model that the server serves.",
         ),
     ] = None,
+    lora: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=ENGINE,
+            help="LoRA adapter: folder or hub id; for --engine openai, the name that the server gives it.",
+        ),
+    ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(rich_help_panel=ENGINE, help="Base URL such as http://localhost:8000/v1; may be repeated."),
@@ -244,6 +251,7 @@ def run_options(
         "engine": {
             "kind": engine,
             "model": model,
+            "lora": lora,
             "tokenizer": tokenizer,
             "endpoints": endpoint or (),
             "max_context_tokens": max_context_tokens,

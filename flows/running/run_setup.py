@@ -14,7 +14,7 @@ from rephrase.dataset.plan import Plan
 from rephrase.engines.engine import Engine
 from rephrase.engines.opening import open_engine
 from rephrase.engines.supervision import SupervisedEngine
-from rephrase.models.resolve import PACKAGED_MODEL, model_revision, n_parameters, resolve_model
+from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe
@@ -77,10 +77,9 @@ async def plan_run(config: RephraseConfig, storage: Storage) -> PlannedRun:
             await engine.close()
             raise
         return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=engine)
-    model = config.engine.model or PACKAGED_MODEL
-    folder = await asyncio.to_thread(resolve_model, model)
-    plan = await open_plan_for(model, model_revision(folder))
-    notices = model_size_notices(n_parameters(folder), model, recipes, plan.routes)
+    model = await asyncio.to_thread(resolve, config.engine.model or PACKAGED_MODEL, config.engine.lora)
+    plan = await open_plan_for(model.name, model.revision)
+    notices = model_size_notices(n_parameters(model.folder), model.name, recipes, plan.routes)
     return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notices=tuple(notices))
 
 

@@ -77,10 +77,11 @@ class _Echo(_Lenient):
 
 
 class ServedModel(_Lenient):
-    """A model that a server lists."""
+    """A model that a server lists; `parent` is the base model of an adapter, whose `root` is the adapter's folder."""
 
     id: str = Field(min_length=1)
     root: str | None = None
+    parent: str | None = None
     max_model_len: _Count | None = None
 
 

@@ -108,18 +108,21 @@ class OpenAIEngine:
         self._breakers = [Breaker() for _ in self._clients]
         self._loads = [ServerLoad(endpoint, key) for endpoint in endpoints]
         served = _served_models(endpoints, key, give_up_after_s)
+        by_name = {entry.id: entry for entry in reversed(served)}
         names = list(dict.fromkeys(entry.id for entry in served))
         if model is None and len(names) > 1:
             raise ValueError(f"several models are served; choose one with --model: {', '.join(names)}")
-        entry = next((entry for entry in served if entry.id == (model or names[0])), None)
+        entry = by_name.get(model or names[0])
         if entry is None:
             raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; there is {', '.join(names)}")
+        # Tokenizer and context of an adapter are those of its base model.
+        base = by_name.get(entry.parent or "", entry)
         self._info = EngineInfo(
             engine="openai",
             model=entry.id,
             model_revision="",
-            tokenizer=tokenizer or entry.root or entry.id,
-            max_context_tokens=entry.max_model_len or DEFAULT_CONTEXT_TOKENS,
+            tokenizer=tokenizer or base.root or base.id,
+            max_context_tokens=base.max_model_len or DEFAULT_CONTEXT_TOKENS,
             max_in_flight=max_in_flight or IN_FLIGHT_PER_ENDPOINT * len(self._clients),
             initial_in_flight=INITIAL_IN_FLIGHT_PER_ENDPOINT * len(self._clients),
         )

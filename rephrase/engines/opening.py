@@ -19,6 +19,10 @@ class EngineConfig(Settings):
         None,
         description=f"Hub id or folder. vllm: {PACKAGED_MODEL} by default; openai: by default what the server serves.",
     )
+    lora: str | None = Field(
+        None,
+        description="LoRA adapter. vllm: folder or hub id; openai: the name under which the server serves the adapter.",
+    )
     tokenizer: str | None = Field(None, description="openai: tokenizer to count with, if not the model's.")
     endpoints: tuple[str, ...] = Field((), description="openai: base URLs such as http://localhost:8000/v1.")
     max_context_tokens: int = Field(4096, ge=256, description="vllm: context length, prompt and completion together.")
@@ -46,7 +50,7 @@ def open_engine(config: EngineConfig) -> Engine:
 
         return OpenAIEngine(
             config.endpoints,
-            model=config.model,
+            model=config.lora or config.model,
             tokenizer=config.tokenizer,
             timeout_s=config.timeout_s,
             max_in_flight=config.max_in_flight,
@@ -55,6 +59,7 @@ def open_engine(config: EngineConfig) -> Engine:
 
     return VLLMEngine(
         config.model or PACKAGED_MODEL,
+        lora=config.lora,
         max_context_tokens=config.max_context_tokens,
         max_num_seqs=config.max_in_flight,
     )

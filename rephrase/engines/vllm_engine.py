@@ -17,12 +17,13 @@ import threading
 import traceback
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from rephrase.engines.concurrency_limit import max_in_flight_for
 from rephrase.engines.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
+from rephrase.models.adapter import Adapter
 from rephrase.models.precision import fast_precision
-from rephrase.models.resolve import PACKAGED_MODEL, model_revision, resolve_model
+from rephrase.models.resolve import PACKAGED_MODEL, resolve
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
 
@@ -63,12 +64,20 @@ class VLLMEngine:
     """A model in this process. The constructor loads it, which takes seconds to minutes: call it in a thread."""
 
     def __init__(
-        self, model: str = PACKAGED_MODEL, *, max_context_tokens: int = 4096, max_num_seqs: int | None = None
+        self,
+        model: str = PACKAGED_MODEL,
+        *,
+        lora: str | None = None,
+        max_context_tokens: int = 4096,
+        max_num_seqs: int | None = None,
     ) -> None:
         """
+        Args:
+            lora: folder or hub id of a LoRA adapter, used for every request.
+
         Raises:
-            ValueError: vLLM is not installed, or the model does not exist.
-            EngineError: the model does not load.
+            ValueError: vLLM is not installed, or the model or adapter does not exist.
+            EngineError: the model or adapter does not load.
         """
         set_environment()
         # vLLM warns that a CPU is not a GPU; errors still come through.
@@ -99,8 +108,8 @@ class VLLMEngine:
                 engine._keep_load(scheduler_stats, iteration_stats)
 
         self._load = EngineLoad()
-        folder = resolve_model(model)
-        self._tokenizer = HubTokenizer(folder)
+        found = resolve(model, lora)
+        self._tokenizer = HubTokenizer(found.folder)
         cpu = current_platform.is_cpu()
         max_num_seqs = max_num_seqs or (MAX_NUM_SEQS_CPU if cpu else MAX_NUM_SEQS_GPU)
         arguments: dict[str, Any] = {}
@@ -117,10 +126,12 @@ class VLLMEngine:
                 "enable_chunked_prefill": False,
                 "max_num_batched_tokens": max(max_context_tokens, 4096),
             }
+        if found.adapter:
+            arguments |= {"enable_lora": True, "max_lora_rank": _allowed_rank(found.adapter)}
         try:
             self._engine = LLMEngine.from_engine_args(
                 AsyncEngineArgs(
-                    model=folder,
+                    model=found.folder,
                     max_model_len=max_context_tokens,
                     max_num_seqs=max_num_seqs,
                     use_tqdm_on_load=False,
@@ -128,13 +139,16 @@ class VLLMEngine:
                 ),
                 stat_loggers=[LoadLogger],
             )
+            self._lora = _lora_request(found.adapter)
+            if self._lora:  # now, so that an adapter that does not fit fails here and not with the first request
+                self._engine.add_lora(self._lora)
         except Exception as error:
-            raise EngineError(f"vLLM could not load {model!r}: {error}") from error
+            raise EngineError(f"vLLM could not load {found.name!r}: {error}") from error
         self._info = EngineInfo(
             engine="vllm",
-            model=model,
-            model_revision=model_revision(folder),
-            tokenizer=folder,
+            model=found.name,
+            model_revision=found.revision,
+            tokenizer=found.folder,
             max_context_tokens=max_context_tokens,
             max_in_flight=max_in_flight_for(max_num_seqs),
         )
@@ -237,7 +251,8 @@ class VLLMEngine:
             self._n_requests += 1
             name = str(self._n_requests)
             try:
-                self._engine.add_request(name, {"prompt_token_ids": item.token_ids}, _sampling_params(item.sampling))
+                prompt = {"prompt_token_ids": item.token_ids}
+                self._engine.add_request(name, prompt, _sampling_params(item.sampling), lora_request=self._lora)
             except ValueError as error:  # one invalid request must not stop the others
                 item.answer(RequestRefusedError(str(error)))
             else:
@@ -264,6 +279,26 @@ def set_environment() -> None:
         "TOKENIZERS_PARALLELISM": "false",
     }.items():
         os.environ.setdefault(name, value)
+
+
+def _allowed_rank(adapter: Adapter) -> int:
+    """The smallest `max_lora_rank` of vLLM that holds the adapter.
+
+    Raises:
+        ValueError: none does.
+    """
+    from vllm.config.lora import MaxLoRARanks
+
+    allowed = sorted(get_args(MaxLoRARanks))
+    if adapter.rank > allowed[-1]:
+        raise ValueError(f"{adapter.name!r} has rank {adapter.rank}; vLLM takes adapters of at most {allowed[-1]}")
+    return next(rank for rank in allowed if rank >= adapter.rank)
+
+
+def _lora_request(adapter: Adapter | None) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(adapter.name, 1, adapter.folder) if adapter else None
 
 
 def _free_memory() -> None:

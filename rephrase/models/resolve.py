@@ -2,11 +2,44 @@
 
 import hashlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 
+from rephrase.models.adapter import Adapter, find_adapter
 from rephrase.models.unpacking import unpacked_once
 
 PACKAGED_MODEL = "SmolLM2-135M-Instruct"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedModel:
+    """A model to run in this process: what transformers and vLLM load, and its name and version in the provenance.
+
+    With an adapter, name and revision are those of both, joined by a plus sign.
+    """
+
+    name: str
+    revision: str
+    folder: str
+    adapter: Adapter | None = None
+
+
+def resolve(model: str, lora: str | None = None) -> ResolvedModel:
+    """
+    Args:
+        lora: folder or hub id of a LoRA adapter.
+
+    Raises:
+        ValueError: the packaged model is requested but not installed, or there is no such adapter.
+    """
+    folder = resolve_model(model)
+    revision = model_revision(folder)
+    if lora is None:
+        return ResolvedModel(name=model, revision=revision, folder=folder)
+    adapter = find_adapter(lora)
+    return ResolvedModel(
+        name=f"{model}+{lora}", revision=f"{revision}+{adapter.revision}", folder=folder, adapter=adapter
+    )
 
 
 def resolve_model(model: str) -> str:

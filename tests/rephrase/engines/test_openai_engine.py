@@ -11,6 +11,7 @@ import pytest
 
 from rephrase.engines.engine import EngineError, PoisonError, PromptTooLongError, RequestRefusedError
 from rephrase.engines.openai_engine import OpenAIEngine
+from rephrase.engines.opening import EngineConfig, open_engine
 from rephrase.records import Prompt, Sampling
 
 PROMPT = Prompt(system="s", user="hello")
@@ -44,7 +45,8 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                served = {"data": [{"id": m, "root": "r", "max_model_len": 999} for m in models]}
+                entries = [{"id": m, "root": "r", "max_model_len": 999} if isinstance(m, str) else m for m in models]
+                served = {"data": entries}
                 self.reply(200, metrics if self.path == "/metrics" else json.dumps(served))
 
             def do_POST(self):
@@ -94,6 +96,16 @@ def serve():
 
 
 GOOD = (200, json.dumps(ANSWER))
+
+
+async def test_an_adapter_is_asked_for_by_name_and_counted_with_its_base_model(serve):
+    adapter = {"id": "mine", "root": "/adapters/mine", "parent": "m"}  # as `vllm serve --lora-modules` lists it
+    server = serve(GOOD, models=("m", adapter))
+    engine = await asyncio.to_thread(open_engine, EngineConfig(kind="openai", endpoints=[server.url], lora="mine"))
+    assert (engine.info.model, engine.info.tokenizer, engine.info.max_context_tokens) == ("mine", "r", 999)
+    await engine.complete(PROMPT, SAMPLING)
+    assert server.requests[0][0]["model"] == "mine"
+    await engine.close()
 
 
 async def test_the_request_carries_the_sampling_and_the_answer_is_kept(serve, monkeypatch):
