@@ -37,6 +37,7 @@ async def test_an_adapter_changes_the_model_as_its_merged_weights_would(tmp_path
     assert len(revision) == 25
 
 
+@pytest.mark.slow
 def test_an_adapter_of_another_model_does_not_load(tmp_path):
     from safetensors.torch import load_file, save_file
 

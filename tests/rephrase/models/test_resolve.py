@@ -1,0 +1,17 @@
+import json
+
+from rephrase.models.resolve import resolve
+
+
+def test_a_model_with_an_adapter_is_named_and_versioned_by_both(tmp_path):
+    model, adapter = tmp_path / "model", tmp_path / "adapter"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"r": 4}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
+    plain, adapted = resolve(str(model)), resolve(str(model), str(adapter))
+    assert (plain.name, plain.adapter) == (str(model), None)
+    assert adapted.name == f"{model}+{adapter}"
+    assert adapted.revision == f"{plain.revision}+{adapted.adapter.revision}"
+    assert adapted.folder == plain.folder == str(model)
