@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from fidelity.checks.form import FORM_CHECKS
 from fidelity.judge import EVERYTHING, SCORES, Judge, Pair
 from rephrase.dataset.schema import DISCREPANCIES, PROBABILITIES, discrepancy_row, probability_row
 from rephrase.records import Verdict
+
+_UNWRITABLE = re.compile("[\ud800-\udfff]")  # JSON can encode a lone surrogate, which UTF-8 cannot
 
 # Columns added to those of the input. An input column with the same name is replaced.
 VERDICT_COLUMNS: tuple[pa.Field, ...] = (
@@ -71,6 +74,8 @@ def _unjudged_row(source: Any, rewrite: Any) -> dict[str, Any]:
             reason, detail = f"missing_{name}", f"the {name} is missing"
         elif not isinstance(value, str):
             reason, detail = f"{name}_not_text", f"the {name} is a {type(value).__name__}"
+        elif not value.isascii() and _UNWRITABLE.search(value):
+            reason, detail = "invalid_unicode", f"the {name} contains a lone surrogate"
         elif not value.strip():
             reason, detail = f"empty_{name}", f"the {name} is empty"
         if reason:

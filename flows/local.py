@@ -9,7 +9,7 @@ from rich.console import Console
 from flows.config import RephraseConfig
 from flows.results.progress import show_progress
 from flows.results.summary import Summary
-from rephrase.corpus.reading import list_inputs
+from rephrase.corpus.inputs import list_inputs
 from rephrase.progress import Progress
 from rephrase.prompting.routing import open_recipes
 

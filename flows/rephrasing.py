@@ -21,6 +21,7 @@ from flows.running.run_artifacts import publish_artifacts
 from flows.running.run_setup import current_progress, current_run, open_run, plan_run
 from flows.running.secret_blocks import load_secrets
 from rephrase.dataset.journal import remove_leftovers
+from rephrase.dataset.new_files import split_changed
 from rephrase.dataset.plan import Part, Plan
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import part_name, read_commits
@@ -70,6 +71,13 @@ async def rephrase(config: RephraseConfig) -> Summary:
         await asyncio.to_thread(
             remove_leftovers, storage, {*range(len(planned_run.plan.parts))} - {p.index for p in todo}
         )
+        if config.new_files:
+            todo, changed = await asyncio.to_thread(split_changed, planned_run.plan, todo)
+            for name in changed:
+                notify(
+                    f"{name} has changed or gone since it was planned: its parts wait until it is restored; under "
+                    "another name it is taken as a new file"
+                )
         target = Target(config.target_tokens)
         _count_committed(progress, target, planned_run.plan, config.n_variants, committed)
         async with publish_artifacts(storage, progress, planned_run.plan):
@@ -125,7 +133,7 @@ async def _rewrite(todo: Sequence[Part], run: RunContext) -> None:
         committed = await asyncio.to_thread(read_commits, run.storage)
         for index, commit in committed.items():
             target.set_part(index, commit["n_tokens"])
-        todo = _todo(run.plan, committed)
+        todo = [part for part in _todo(run.plan, committed) if part in todo]
 
 
 def _todo(plan: Plan, committed: Mapping[int, Row]) -> list[Part]:
@@ -147,18 +155,14 @@ def task_name(label: str) -> str:
 def part_label(plan: Plan, part: Part) -> str:
     """Which records a part holds: `part-00003: a.jsonl 1,201 to 1,600`, counted from 1."""
     first = part.start.record + 1
-    label = f"{part_name(part.index)}: {plan.inputs[part.file].name}"
-    after = plan.parts[part.index + 1] if part.index + 1 < len(plan.parts) else None
-    # The part ends in the file in which the next one starts, or in the one before when that starts a file.
-    last_file = len(plan.inputs) - 1 if after is None else after.file - (after.start.record == 0)
-    if last_file <= part.file:
+    files = plan.files_of(part)
+    label = f"{part_name(part.index)}: {files[0].name}"
+    if len(files) == 1:
         last = first + part.n_records - 1
         return f"{label} {first:,} to {last:,}" if part.n_records > 1 else f"{label} {first:,}"
-    n_more = last_file - part.file
-    last_name = plan.inputs[last_file].name
     return (
-        f"{label} {first:,} to {last_name}"
-        + (f", {n_more + 1} files" if n_more > 1 else "")
+        f"{label} {first:,} to {files[-1].name}"
+        + (f", {len(files)} files" if len(files) > 2 else "")
         + (f", {part.n_records:,} records")
     )
 

@@ -90,7 +90,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         ValueError, FileNotFoundError: an option is invalid, there is nothing to read, or there is no run at `like`.
     """
     from flows.config import RephraseConfig
-    from rephrase.corpus.reading import list_inputs
+    from rephrase.corpus.inputs import list_inputs
     from rephrase.corpus.sampling import N_PLACES, sample_corpus
     from rephrase.dataset.shards import read_commits
     from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model

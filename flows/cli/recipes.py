@@ -101,7 +101,8 @@ def first_document(source: str, options: "ReadOptions") -> "Document":
     Raises:
         FileNotFoundError, ValueError: there is none.
     """
-    from rephrase.corpus.reading import list_inputs, read_file
+    from rephrase.corpus.inputs import list_inputs
+    from rephrase.corpus.reading import read_file
     from rephrase.records import UnreadableRecord
 
     reasons = []

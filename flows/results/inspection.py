@@ -47,7 +47,7 @@ def summary_figures(summary: Summary) -> list[Figure]:
     ]
     if summary.skipped_files:
         shown = ", ".join(summary.skipped_files[:3])
-        figures.append(Figure("files skipped", f"{len(summary.skipped_files):,}", f"in an unsupported format: {shown}"))
+        figures.append(Figure("files skipped", f"{len(summary.skipped_files):,}", f"not taken for documents: {shown}"))
     for route, count in summary.routes.items():
         how = "left as they are" if route == PASS_THROUGH else route.replace("+", " → ")
         figures.append(Figure("route", f"{count:,}", how))

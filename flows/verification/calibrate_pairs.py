@@ -57,9 +57,17 @@ def calibrate_pairs(
     Models of other questions and kinds are the shipped ones.
 
     Raises:
-        ValueError: a label cannot be read, or there are too few rows.
+        ValueError: there are too few rows with readable labels.
     """
-    pairs = list(_labelled(path, source_field, rewrite_field, label_fields, kind, log))
+    left_out: list[str] = []
+
+    def leave_out(why: str) -> None:
+        left_out.append(why)
+        log(why)
+
+    pairs = list(_labelled(path, source_field, rewrite_field, label_fields, kind, leave_out))
+    if not pairs:
+        raise ValueError(f"no row of {path!r} can be used: {'; '.join(left_out[:3]) or 'it is empty'}")
     if plant:
         texts = list(dict.fromkeys(pair.source for pair in pairs))
         pairs += plant_in(texts, "own", kind, random.Random(0))
@@ -100,34 +108,42 @@ def _labelled(
         if not isinstance(source, str) or not isinstance(rewrite, str) or not source.strip() or not rewrite.strip():
             log(f"row {number} lacks {source_field!r} or {rewrite_field!r} and is left out")
             continue
-        labels = {question: row.get(column) for question, column in label_fields.items()}
+        try:
+            labels = {question: _LABELS[question](row.get(column), column) for question, column in label_fields.items()}
+        except ValueError as error:
+            log(f"row {number}: {error}; it is left out")
+            continue
         yield LabelledPair(
             dataset="own",
             kind=kind,
             group=source,
             source=source,
             rewrite=rewrite,
-            faithful=_truth(labels["faithful"], number, label_fields["faithful"]) if "faithful" in labels else None,
-            kept=_share(labels["complete"], number, label_fields["complete"]) if "complete" in labels else None,
-            fluent=_truth(labels["fluent"], number, label_fields["fluent"]) if "fluent" in labels else None,
+            faithful=labels.get("faithful"),
+            kept=labels.get("complete"),
+            fluent=labels.get("fluent"),
         )
 
 
-def _truth(value: Any, number: int, column: str) -> bool:
+def _truth(value: Any, column: str) -> bool:
     text = str(value).strip().lower().removesuffix(".0")
     if text not in _YES | _NO:
-        raise ValueError(f"row {number}: {column!r} is {value!r}; a label must be true or false, 1 or 0, yes or no")
+        raise ValueError(f"{column!r} is {value!r:.100}; a label must be true or false, 1 or 0, yes or no")
     return text in _YES
 
 
-def _share(value: Any, number: int, column: str) -> float:
+def _share(value: Any, column: str) -> float:
     try:
         share = float(value)
     except (TypeError, ValueError):
-        share = float(_truth(value, number, column))
+        share = float(_truth(value, column))
     if not 0 <= share <= 1:
-        raise ValueError(f"row {number}: {column!r} is {value!r}; the share of the source that is kept is from 0 to 1")
+        raise ValueError(f"{column!r} is {value!r:.100}; the share of the source that is kept is from 0 to 1")
     return share
+
+
+# How the label of each question is read.
+_LABELS: Mapping[Fitted, Callable[[Any, str], Any]] = {"faithful": _truth, "complete": _share, "fluent": _truth}
 
 
 def _figures(rows: list[Example], model: Model, diagram: Path) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Stream pairs from Parquet and JSON Lines with all their columns, in order."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rephrase.corpus.reading import InputFile, file_format, list_inputs, read_lines
+from rephrase.corpus.inputs import InputFile, file_format, list_inputs
+from rephrase.corpus.reading import UnreadableFileError, count_records, read_lines
+from rephrase.storage.filesystem import open_file
 
 # The only column of an unreadable row; it holds the error.
 UNREADABLE = "unreadable"
+# What a value may raise that its column declares and Python, or Arrow, does not have: a date of the year 10,000.
+_BAD_CELL = (ValueError, OverflowError, TypeError, RecursionError, pa.ArrowException)
 _TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -34,7 +38,7 @@ def pair_columns(files: list[InputFile]) -> pa.Schema:
     columns: dict[str, pa.DataType] = {}
     for file in files:
         if file_format(file.path) == "parquet":
-            with fsspec.open(file.path, "rb") as raw:
+            with open_file(file.path) as raw:
                 found = {field.name: field.type for field in pq.ParquetFile(raw).schema_arrow}
         else:
             found = _json_columns(file)
@@ -64,39 +68,87 @@ def _json_columns(file: InputFile) -> dict[str, pa.DataType]:
 
 
 def count_pairs(files: list[InputFile]) -> int:
-    from rephrase.corpus.reading import count_records
-
-    return sum(count_records(file) for file in files)
+    """How many rows `read_pairs` gives, about: of a file that cannot be read to its end, none."""
+    total = 0
+    for file in files:
+        with contextlib.suppress(UnreadableFileError):
+            total += count_records(file)
+    return total
 
 
 def read_pairs(files: list[InputFile]) -> Iterator[dict[str, Any]]:
-    """The rows; one that is not a JSON object has only UNREADABLE, with the reason."""
+    """The rows; one that cannot be read has only UNREADABLE, with the reason, as has the damaged end of a file."""
     for file in files:
-        if file_format(file.path) == "parquet":
-            with fsspec.open(file.path, "rb") as raw:
-                for batch in pq.ParquetFile(raw).iter_batches(batch_size=256):
-                    yield from batch.to_pylist()
-        else:
-            yield from _json_rows(file)
+        yield from _parquet_rows(file) if file_format(file.path) == "parquet" else _json_rows(file)
+
+
+def _parquet_rows(file: InputFile) -> Iterator[dict[str, Any]]:
+    with open_file(file.path) as raw:
+        batches = pq.ParquetFile(raw).iter_batches(batch_size=256)
+        while True:
+            try:
+                batch = next(batches, None)
+            except (OSError, pa.ArrowException) as error:
+                yield {UNREADABLE: f"{file.name} cannot be read further: {error}"}
+                return
+            if batch is None:
+                return
+            try:
+                rows = batch.to_pylist()
+            except _BAD_CELL:
+                rows = [_parquet_row(batch, row) for row in range(batch.num_rows)]
+            yield from rows
+
+
+def _parquet_row(batch: pa.RecordBatch, row: int) -> dict[str, Any]:
+    values = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            values[name] = column[row].as_py()
+        except _BAD_CELL as error:
+            return {UNREADABLE: f"{name!r} cannot be read: {error}"}
+    return values
 
 
 def _json_rows(file: InputFile) -> Iterator[dict[str, Any]]:
-    for line in read_lines(file):
+    lines = read_lines(file)
+    while True:
+        try:
+            line = next(lines, None)
+        except UnreadableFileError as error:
+            yield {UNREADABLE: str(error)}
+            return
+        if line is None:
+            return
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             yield {UNREADABLE: f"invalid JSON: {error}"}
             continue
-        yield row if isinstance(row, dict) else {UNREADABLE: f"expected an object, found {type(row).__name__}"}
+        if isinstance(row, dict):
+            yield {_as_utf8(name): value for name, value in row.items()}
+        else:
+            yield {UNREADABLE: f"expected an object, found {type(row).__name__}"}
 
 
 def cast_row(row: Mapping[str, Any], columns: pa.Schema) -> dict[str, Any]:
-    """The row's values, cast to the types of the columns."""
+    """The row's values, cast to the types of the columns; None for one that its column cannot hold."""
     return {field.name: _cast(row.get(field.name), field.type) for field in columns}
 
 
 def _cast(value: Any, kind: pa.DataType) -> Any:
-    if value is None or not pa.types.is_string(kind):
-        return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if value is None:
+        return None
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _as_utf8(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    try:
+        value = float(value) if pa.types.is_floating(kind) and isinstance(value, int) else value
+        pa.scalar(value, kind)
+    except _BAD_CELL:
+        return None
+    return value
+
+
+def _as_utf8(text: str) -> str:
+    """JSON can encode a lone surrogate, which UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()

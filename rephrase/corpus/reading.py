@@ -13,29 +13,19 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from pathlib import Path
+from typing import IO, Any
 
-import fsspec
 import jmespath
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.spec import AbstractBufferedFile
 from jmespath.parser import ParsedResult
 
+from rephrase.corpus.decompression import CODECS, decompressed
+from rephrase.corpus.inputs import InputFile, file_format, is_transient_store_error
 from rephrase.records import Document, Domain, UnreadableRecord, digest
-from rephrase.storage.storage import is_transient
-
-TEXT_SUFFIXES = (".txt", ".md", ".tex")
-# C4 and Dolma name compressed JSON Lines `.json.gz`.
-JSONL_SUFFIXES = (
-    *(".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst", ".json.gz", ".json.zst"),
-)
-PARQUET_SUFFIXES = (".parquet",)
-SUFFIXES = TEXT_SUFFIXES + JSONL_SUFFIXES + PARQUET_SUFFIXES
-# What lies beside the data at the top of a data set and is not part of it.
-_ABOUT_THE_DATA = re.compile(
-    r"(?:readme|licen[cs]e|copying|notice|changelog|contributing|authors)\b[^/]*", re.IGNORECASE
-)
+from rephrase.storage.filesystem import open_file
 
 # Ids of Parquet columns with these types.
 _WRITTEN_AS_TEXT = (uuid.UUID, decimal.Decimal, datetime.date, datetime.time)
@@ -89,97 +79,11 @@ class ReadOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputFile:
-    """A file of the corpus. `name` is its path below SOURCE; `version` is a value that changes with its content."""
-
-    path: str
-    name: str
-    n_bytes: int
-    version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """Where in a file to start: the record, and for plain JSON Lines the byte at which it begins."""
 
     record: int = 0
     byte: int = 0
-
-
-def file_format(path: str) -> Literal["text", "jsonl", "parquet"] | None:
-    """The format by the ending of the name, in capitals or not; None if it is none that is read."""
-    name = path.lower()
-    if name.endswith(TEXT_SUFFIXES):
-        return "text"
-    if name.endswith(PARQUET_SUFFIXES):
-        return "parquet"
-    return "jsonl" if name.endswith(JSONL_SUFFIXES) else None
-
-
-def _is_data(name: str) -> bool:
-    """Whether a file found in a folder is meant as data: not hidden, and no file about the data set at its top."""
-    if any(part.startswith(".") for part in name.split("/")):
-        return False
-    return file_format(name) is not None and not (file_format(name) == "text" and _ABOUT_THE_DATA.fullmatch(name))
-
-
-def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile], list[str]]:
-    """The input files of a file, folder or glob, sorted by path, and the names of files in other formats.
-
-    Files in the folder `output` are not part of the corpus.
-
-    Raises:
-        FileNotFoundError: there is nothing at `source`.
-        ValueError: there are files, but none in a supported format.
-    """
-    fs, root = fsspec.core.url_to_fs(source)
-    if fs.isdir(root):
-        base, paths = root.rstrip("/"), fs.find(root)
-    elif any(sign in root for sign in "*?[") and not fs.exists(root):
-        base = re.split(r"[^/]*[*?\[]", root)[0].rstrip("/")
-        # A glob may match folders, as Spark names them.
-        paths = [inner for path in fs.glob(root) for inner in (fs.find(path) if fs.isdir(path) else [path])]
-    else:
-        base, paths = root.rsplit("/", 1)[0], [root] if fs.exists(root) else []
-    if output is not None and type(fs) is type(fsspec.core.url_to_fs(output)[0]):
-        inside = fsspec.core.url_to_fs(output)[1].rstrip("/") + "/"
-        paths = [path for path in paths if not path.startswith(inside)]
-    if not paths:
-        raise FileNotFoundError(f"nothing to read at {source!r}")
-    files, skipped = [], []
-    for path in sorted(paths):
-        name = path.removeprefix(base).lstrip("/")
-        # A file that the user names is read whatever it is called.
-        if not (_is_data(name) if len(paths) > 1 else file_format(path)):
-            skipped.append(name)
-            continue
-        n_bytes, version = _state(fs, path)
-        url = fs.unstrip_protocol(path) if source.find("://") > 0 else path
-        files.append(InputFile(path=url, name=name, n_bytes=n_bytes, version=version))
-    if not files:
-        raise ValueError(f"no file at {source!r} ends in {', '.join(SUFFIXES)}; found {', '.join(skipped[:5])}")
-    return files, skipped
-
-
-def has_changed(file: InputFile) -> bool:
-    """Whether the file has changed since it was listed."""
-    fs, path = fsspec.core.url_to_fs(file.path)
-    fs.invalidate_cache()
-    return _state(fs, path) != (file.n_bytes, file.version)
-
-
-def _state(fs: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
-    """Size and version of a file; 0 and "" if it does not exist, such as a broken link."""
-    try:
-        info = fs.info(path)
-    except OSError as error:
-        if _is_transient_store_error(fs.unstrip_protocol(path), error):
-            raise
-        return 0, ""
-    version = next(
-        (str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified", "md5Hash") if info.get(key)), ""
-    )
-    return int(info["size"] or 0), version
 
 
 def read_file(
@@ -208,7 +112,7 @@ def count_records(file: InputFile) -> int:
     if file_format(file.path) == "text":
         return 1
     if file_format(file.path) == "parquet":
-        with _readable(file), fsspec.open(file.path, "rb") as raw:
+        with _readable(file), open_file(file.path) as raw:
             return int(pq.ParquetFile(raw).metadata.num_rows)
     return sum(1 for line, _ in _lines(file, Position()) if line.strip())
 
@@ -218,8 +122,14 @@ def _read_text(
 ) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
     if start.record > 0:
         return
-    with _readable(file), fsspec.open(file.path, "rb") as raw:
-        data = raw.read()
+    # A character has at most four bytes: whatever is longer need not be read as a whole.
+    limit = 4 * options.max_document_chars
+    with _readable(file), open_file(file.path) as raw:
+        data = raw.read(limit if file.n_bytes <= limit else 4 * KEPT_CHARACTERS)
+    if file.n_bytes > limit:
+        detail = f"{file.n_bytes:,} bytes exceed --max-document-chars {options.max_document_chars:,}"
+        yield _unreadable(file, 0, "document_too_long", detail, data), Position(record=1)
+        return
     try:
         record: Mapping[str, object] = {"text": data.decode("utf-8-sig")}
     except UnicodeDecodeError as error:
@@ -257,18 +167,16 @@ def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
 
     A compressed file is read from its beginning.
     """
-    codec = {"gz": "gzip", "zst": "zstd"}.get(file.path.lower().rsplit(".", 1)[-1])
-    compressed = codec is not None
-    with _readable(file), fsspec.open(file.path, "rb") as raw:
+    codec = CODECS.get(Path(file.path.lower()).suffix)
+    with _readable(file), open_file(file.path) as raw:
         stream: IO[bytes] = raw
-        if compressed:
-            # Arrow's stream, unlike others, raises an error for a truncated file.
-            stream = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(raw), codec))
+        if codec:
+            stream = decompressed(raw, codec)
         else:
             raw.seek(start.byte)
             if isinstance(raw, AbstractBufferedFile):  # on an object store, whose readline takes no limit
                 stream = io.BufferedReader(raw)
-        position, skip = (0, start.record) if compressed else (start.byte, 0)
+        position, skip = (0, start.record) if codec else (start.byte, 0)
         while line := stream.readline(MAX_LINE_BYTES):
             position += len(line)
             head = line
@@ -286,7 +194,7 @@ def _read_parquet(
     file: InputFile, options: ReadOptions, start: Position
 ) -> Iterator[tuple[Document | UnreadableRecord, Position]]:
     fields = options.fields
-    with _readable(file), fsspec.open(file.path, "rb") as raw:
+    with _readable(file), open_file(file.path) as raw:
         parquet = pq.ParquetFile(raw)
         columns = parquet.schema_arrow.names
         wanted = {fields.text, fields.id, fields.title, fields.language, *fields.metadata}
@@ -329,7 +237,8 @@ def _document(file: InputFile, index: int, record: object, options: ReadOptions)
 
     given_id = ""
     if not isinstance(record, Mapping):
-        return reject("not_an_object", f"expected an object with fields, got a {type(record).__name__}")
+        hint = ": of a JSON array, `jq -c '.[]'` makes JSON Lines" if isinstance(record, list) else ""
+        return reject("not_an_object", f"expected an object with fields, got a {type(record).__name__}{hint}")
     identifier = _search(fields.id, record)
     if isinstance(identifier, float):  # a column of integers with gaps is read as floats
         identifier = None if identifier != identifier else int(identifier) if identifier.is_integer() else identifier
@@ -424,15 +333,9 @@ def _readable(file: InputFile) -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, pa.ArrowException) as error:
-        if _is_transient_store_error(file.path, error):
+        if is_transient_store_error(file.path, error):
             raise
-        raise UnreadableFileError(f"{file.path} cannot be read further: {error}") from error
-
-
-def _is_transient_store_error(url: str, error: Exception) -> bool:
-    """Whether the object store failed, not the file; Arrow's own errors, which concern the file, have no errno."""
-    remote = "://" in url and not url.startswith(("file://", "local://"))
-    return remote and is_transient(error) and not (type(error) is OSError and error.errno is None)
+        raise UnreadableFileError(f"{file.name} cannot be read further: {error}") from error
 
 
 def read_lines(file: InputFile) -> Iterator[bytes]:

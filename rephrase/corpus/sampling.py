@@ -5,19 +5,20 @@ represents more of them, so each record has a weight (Horvitz and Thompson 1952)
 standard error of the sum.
 """
 
+import contextlib
 import math
 import random
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
-import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from rephrase.corpus.reading import InputFile, Position, ReadOptions, file_format, read_file
+from rephrase.corpus.decompression import CODECS, decompressed
+from rephrase.corpus.inputs import InputFile, file_format
+from rephrase.corpus.reading import Position, ReadOptions, UnreadableFileError, count_records, read_file
 from rephrase.records import Document, UnreadableRecord
+from rephrase.storage.filesystem import open_file
 
 # A corpus up to this size is read as a whole, which takes a few seconds.
 WHOLE_BYTES = 1 << 20
@@ -96,12 +97,14 @@ def _ends(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, float]]:
 def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list[Record], float]:
     """Some records at the relative position `where` in a file, and how many of its bytes they represent."""
     if file_format(file.path) == "parquet":
-        with fsspec.open(file.path, "rb") as raw:
-            n_rows = pq.ParquetFile(raw).metadata.num_rows
+        try:
+            n_rows = count_records(file)
+        except UnreadableFileError:
+            n_rows = 1
         start = Position(record=int(where * n_rows))
         found = [record for record, _ in islice(read_file(file, options, start), RECORDS_PER_PLACE)]
         return found, len(found) * file.n_bytes / max(1, n_rows)
-    if file.path.endswith((".gz", ".zst")):
+    if file.path.lower().endswith(tuple(CODECS)):
         # It cannot be opened in the middle: its head represents it.
         n_lines, n_bytes = _head(file)
         skipped = islice(read_file(file, options), int(where * n_lines), int(where * n_lines) + RECORDS_PER_PLACE)
@@ -117,21 +120,22 @@ def _at_place(file: InputFile, options: ReadOptions, where: float) -> tuple[list
 
 def _head(file: InputFile) -> tuple[int, int]:
     """The number of lines in the head of a compressed file, and its number of compressed bytes."""
-    codec = {"gz": "gzip", "zst": "zstd"}[file.path.rsplit(".", 1)[-1]]
+    codec = CODECS[Path(file.path.lower()).suffix]
     n_lines = 0
-    with fsspec.open(file.path, "rb") as raw:
-        stream = pa.CompressedInputStream(pa.PythonFile(raw), codec)
-        while raw.tell() < min(HEAD_BYTES, file.n_bytes) and (data := stream.read(1 << 16)):
-            n_lines += data.count(b"\n")
-        if raw.tell() >= file.n_bytes:  # all bytes are read, but some are still to be decompressed
-            while data := stream.read(1 << 20):
+    with open_file(file.path) as raw:
+        stream = decompressed(raw, codec)
+        with contextlib.suppress(EOFError, OSError):  # it is damaged: the records before count
+            while raw.tell() < min(HEAD_BYTES, file.n_bytes) and (data := stream.read(1 << 16)):
                 n_lines += data.count(b"\n")
+            if raw.tell() >= file.n_bytes:  # all bytes are read, but some are still to be decompressed
+                while data := stream.read(1 << 20):
+                    n_lines += data.count(b"\n")
         return n_lines, min(file.n_bytes, raw.tell())
 
 
 def _line_start(file: InputFile, at: int) -> int:
     """Where the first line after byte `at` begins; 0 if none does."""
-    with fsspec.open(file.path, "rb") as raw:
+    with open_file(file.path) as raw:
         raw.seek(at)
         raw.readline()
         return int(raw.tell()) if raw.tell() < file.n_bytes else 0

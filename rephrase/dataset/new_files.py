@@ -11,10 +11,12 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from rephrase.corpus.reading import InputFile, ReadOptions, list_inputs
+from rephrase.corpus.inputs import InputFile, has_changed, list_finished, list_inputs
+from rephrase.corpus.reading import ReadOptions
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import (
     LATER_PLAN_NAME,
+    Part,
     Plan,
     later_plans,
     load_plan,
@@ -47,7 +49,8 @@ def open_plan(
 
     Args:
         config: the settings that a resumed run must share with the previous one.
-        new_files: plan files added since as further parts.
+        new_files: plan files added since as further parts. A file that has changed or gone since it was planned does
+            not stop such a run: see `split_changed`.
 
     Raises:
         PlanMismatchError: the folder belongs to another run.
@@ -63,13 +66,17 @@ def open_plan(
             limit=limit,
             part_bytes=part_bytes,
             recipe_choice=recipe_choice,
+            new_files=new_files,
         )
         save_plan(storage, plan)
         return plan
-    found, skipped = list_inputs(source, storage.url)
-    old, new = split_new(plan, found)
-    require_same_run(plan, config, old if new_files else found)
-    if new_files and new:
+    if not new_files:
+        require_same_run(plan, config, list_inputs(source, storage.url)[0])
+        return plan
+    require_same_run(plan, config, plan.inputs)
+    found, skipped = list_finished(source, storage.url)
+    _, new = split_new(plan, found)
+    if new:
         plan = extend_plan(
             storage, plan, new, skipped, options, config, part_bytes=part_bytes, recipe_choice=recipe_choice
         )
@@ -81,6 +88,20 @@ def split_new(plan: Plan, found: Sequence[InputFile]) -> tuple[list[InputFile], 
     known = {file.name for file in plan.inputs}
     old = [file for file in found if file.name in known]
     return old, [file for file in found if file.name not in known]
+
+
+def split_changed(plan: Plan, parts: Sequence[Part]) -> tuple[list[Part], list[str]]:
+    """The parts whose files are as they were planned, and the names of the other files.
+
+    A file that was still being copied when it was planned must not stop the scheduled runs that take the files after
+    it: its own parts wait until it is restored.
+    """
+    changed = {
+        file.name
+        for file in {file.name: file for part in parts for file in plan.files_of(part)}.values()
+        if has_changed(file)
+    }
+    return [part for part in parts if changed.isdisjoint(file.name for file in plan.files_of(part))], sorted(changed)
 
 
 def extend_plan(
@@ -97,9 +118,6 @@ def extend_plan(
     """Plan the new files, save their plan, and return the whole plan.
 
     A document whose id occurs in an earlier file is rejected as a duplicate, as within one plan.
-
-    Raises:
-        InputChangedError: a file of a part still to do has changed.
     """
     with SeenNames() as seen:
         for document_id in earlier_ids(storage, plan, options):
@@ -120,7 +138,7 @@ def extend_plan(
 
 
 def earlier_ids(storage: Storage, plan: Plan, options: ReadOptions) -> Iterator[str]:
-    """The ids of the documents in the plan: from the shards for committed parts, else from the source.
+    """The ids of the documents in the plan: from the shards for committed parts, else from the source, if unchanged.
 
     A column of ids is small, so a large corpus need not be read again for one new file.
     """
@@ -132,8 +150,7 @@ def earlier_ids(storage: Storage, plan: Plan, options: ReadOptions) -> Iterator[
     # A part that a target cut short is committed with its finished documents only.
     committed = {index for index, commit in read_commits(storage).items() if not commit.get("n_records_left")}
     reader = PartReader(plan, options)
-    for part in plan.parts:
-        if part.index not in committed:
-            for record in reader.read(part):
-                if isinstance(record, Document):
-                    yield record.id
+    for part in split_changed(plan, [part for part in plan.parts if part.index not in committed])[0]:
+        for record in reader.read(part):
+            if isinstance(record, Document):
+                yield record.id

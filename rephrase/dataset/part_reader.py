@@ -7,7 +7,8 @@ again for each of its n parts would read it n / 2 times.
 import threading
 from collections.abc import Iterator
 
-from rephrase.corpus.reading import Position, ReadOptions, has_changed, read_file
+from rephrase.corpus.inputs import has_changed
+from rephrase.corpus.reading import Position, ReadOptions, read_file
 from rephrase.dataset.plan import InputChangedError, Part, Plan
 from rephrase.records import Document, UnreadableRecord
 
@@ -77,4 +78,4 @@ class PartReader:
     def _require_unchanged(self, number: int) -> None:
         file = self._plan.inputs[number]
         if has_changed(file):
-            raise InputChangedError(f"{file.path} has changed since the run was planned; restore it and run again")
+            raise InputChangedError(f"{file.name} has changed since the run was planned; restore it and run again")

@@ -12,22 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from rephrase.corpus.inputs import PLAN_NAME, InputFile, list_finished, list_inputs
 from rephrase.corpus.language import detect_language
-from rephrase.corpus.reading import (
-    InputFile,
-    Position,
-    ReadOptions,
-    UnreadableFileError,
-    count_records,
-    list_inputs,
-    read_file,
-)
+from rephrase.corpus.reading import Position, ReadOptions, UnreadableFileError, count_records, read_file
 from rephrase.dataset.seen import SeenNames
 from rephrase.prompting.routing import AUTOMATIC, PASS_THROUGH, Route, route_document
 from rephrase.records import Document, Domain, UnreadableRecord
 from rephrase.storage.storage import Storage
 
-PLAN_NAME = "plan.json"
 LATER_PLAN_NAME = "plan-{:04d}.json"  # next to it, for files added later
 PLAN_VERSION = 1
 
@@ -73,6 +65,13 @@ class Plan:
     n_not_selected: int
     routes: Mapping[str, int]  # number of documents per route
 
+    def files_of(self, part: Part) -> Sequence[InputFile]:
+        """The files that hold the records of a part."""
+        after = self.parts[part.index + 1] if part.index + 1 < len(self.parts) else None
+        # The part ends in the file in which the next one starts, or in the one before when that starts a file.
+        last = len(self.inputs) - 1 if after is None else after.file - (after.start.record == 0)
+        return self.inputs[part.file : max(part.file, last) + 1]
+
 
 def make_plan(
     source: str,
@@ -83,17 +82,19 @@ def make_plan(
     limit: int | None = None,
     part_bytes: int | None = None,
     recipe_choice: str = AUTOMATIC,
+    new_files: bool = False,
 ) -> Plan:
     """Read the corpus once and split it into parts.
 
     Args:
+        new_files: files that are still being written are left to a later plan.
         limit: number of records to take; the rest is counted as not selected.
         part_bytes: size of a part in bytes of text; by default, a large corpus makes about a thousand parts.
 
     Raises:
         FileNotFoundError, ValueError: there is nothing to read, or no record is a usable document.
     """
-    inputs, skipped = list_inputs(source, output)
+    inputs, skipped = list_finished(source, output) if new_files else list_inputs(source, output)
     with SeenNames() as seen:
         cut = split_into_parts(inputs, options, seen, limit=limit, part_bytes=part_bytes, recipe_choice=recipe_choice)
     if cut.n_records == cut.reasons.total():

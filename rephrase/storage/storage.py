@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import fsspec
 import stamina
 from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
+
+from rephrase.storage.filesystem import filesystem_of
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class Storage:
     def __init__(self, url: str | Path, *, give_up_after_s: float = GIVE_UP_AFTER_S) -> None:
         self.url = str(url).rstrip("/")
         self._give_up_after_s = give_up_after_s
-        self.fs, root = fsspec.core.url_to_fs(self.url)
+        self.fs, root = filesystem_of(self.url)
         self.root = root.rstrip("/")
         self.is_local = isinstance(self.fs, LocalFileSystem)
         # Called before each write while the folder is locked; raises if the lock is lost.
@@ -95,7 +96,8 @@ class Storage:
         flush_folder(target.parent)
 
     def write_json(self, name: str, value: object) -> None:
-        self.write(name, json.dumps(value, ensure_ascii=False, indent=1).encode())
+        # Lone surrogates, from a file name that is not UTF-8, become JSON's escapes.
+        self.write(name, json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace"))
 
     def create(self, name: str, data: bytes) -> None:
         """Write a file that does not exist yet, atomically where the filesystem supports it.

@@ -197,3 +197,46 @@ def test_a_label_field_names_its_question():
         parse_label_fields(["true=a"])
     with pytest.raises(ValueError, match="one column for 'fluent'"):
         parse_label_fields(["fluent=a", "fluent=b"])
+
+
+def test_one_cell_that_cannot_be_read_costs_its_row_only(tmp_path):
+    texts = pa.array([SOURCE.encode(), b"\xff\xfe", SOURCE.encode()]).view(pa.string())
+    dates = pa.array([0, 0, 10**9], pa.int32()).view(pa.date32())  # the last is after the year 9999
+    table = pa.table({"id": [1, 2, 3], "article": texts, "summary": [SOURCE] * 3, "day": dates})
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    verify_pairs(config(tmp_path / "pairs.parquet", tmp_path / "scored.parquet"))
+    rows = pq.read_table(tmp_path / "scored.parquet").to_pylist()
+    assert [row["reason"] for row in rows] == [None, "invalid_row", "invalid_row"]
+    assert "'article' cannot be read" in rows[1]["detail"]
+    assert "'day' cannot be read" in rows[2]["detail"]
+
+
+def test_odd_values_of_json_and_a_cut_file_keep_the_other_rows(tmp_path):
+    odd = [
+        '{"n": 0.5}',
+        '{"n": 9007199254740993}',
+        '{"n": NaN, "\\ud800": 1}',
+        '{"article": "\\ud800", "summary": "x"}',
+    ]
+    pair = json.dumps({"article": SOURCE, "summary": SOURCE})
+    data = gzip.compress(("\n".join([*odd, pair]) + "\n").encode())
+    (tmp_path / "pairs.jsonl.gz").write_bytes(data[:-3])
+    verify_pairs(config(tmp_path / "pairs.jsonl.gz", tmp_path / "scored.parquet"))
+    rows = pq.read_table(tmp_path / "scored.parquet").to_pylist()
+    assert rows[1]["n"] == 9007199254740992.0
+    assert rows[4]["accepted"]
+    assert "cannot be read further" in rows[5]["detail"]
+    assert rows[3]["reason"] == "invalid_unicode"
+
+
+def test_a_label_that_cannot_be_read_is_left_out_and_said(tmp_path):
+    from flows.verification.calibrate_pairs import _labelled
+
+    rows = [{"source": SOURCE, "rewrite": SOURCE, "good": value} for value in (1, "perhaps", None, "no", 2)]
+    (tmp_path / "pairs.jsonl").write_text(lines(rows))
+    said = []
+    pairs = list(
+        _labelled(str(tmp_path / "pairs.jsonl"), "source", "rewrite", {"faithful": "good"}, "knowledge", said.append)
+    )
+    assert [pair.faithful for pair in pairs] == [True, False]
+    assert [line.split(":")[0] for line in said] == ["row 1", "row 2", "row 4"]

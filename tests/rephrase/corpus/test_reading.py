@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from rephrase.corpus.reading import Fields, Position, ReadOptions, count_records, list_inputs, read_file
+from rephrase.corpus.inputs import list_inputs
+from rephrase.corpus.reading import Fields, Position, ReadOptions, count_records, read_file
 from rephrase.records import Document, UnreadableRecord
 
 
@@ -234,3 +235,23 @@ def test_ids_of_any_scalar_column_are_written_as_text(tmp_path):
     )
     ids = [d.id for d in read(tmp_path)]
     assert ids == ["2024-05-01", "12.50", "00000000-0000-0000-0000-000000000007"]
+
+
+def test_a_text_file_that_is_too_long_is_not_read_as_a_whole(tmp_path):
+    with (tmp_path / "a.txt").open("wb") as file:
+        file.write("ä".encode() * 10)
+        file.truncate(1 << 40)  # no machine of ours has such a memory
+    (record,) = read(tmp_path / "a.txt")
+    assert record.reason == "document_too_long"
+    assert record.text.startswith("ää")
+    assert len(record.text) <= 100_000
+
+
+def test_the_records_before_the_damage_of_a_compressed_file_are_kept(tmp_path):
+    rows = [{"id": f"d{i}", "text": f"{i} {uuid.uuid4()}"} for i in range(2000)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(lines)[:-1])
+    (tmp_path / "padded.jsonl.gz").write_bytes(gzip.compress(lines) + b"\0" * 512)
+    cut, padded = read(tmp_path / "cut.jsonl.gz"), read(tmp_path / "padded.jsonl.gz")
+    assert reasons(padded) == ["document"] * 2000
+    assert reasons(cut) == ["document"] * 2000 + ["unreadable_file"]

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rephrase.corpus import sampling as corpus_sample
-from rephrase.corpus.reading import ReadOptions, list_inputs
+from rephrase.corpus.inputs import list_inputs
+from rephrase.corpus.reading import ReadOptions
 from rephrase.corpus.sampling import sample_corpus
 from rephrase.records import UnreadableRecord
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.corpus.reading import ReadOptions, list_inputs
-from rephrase.dataset.new_files import earlier_ids, extend_plan, split_new
+from rephrase.corpus.inputs import list_inputs
+from rephrase.corpus.reading import ReadOptions
+from rephrase.dataset.new_files import earlier_ids, extend_plan, open_plan, split_changed, split_new
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import (
-    InputChangedError,
     PlanMismatchError,
     load_plan,
     make_plan,
@@ -145,11 +145,37 @@ def test_new_files_without_any_document_are_added_and_counted(folder, tmp_path):
     assert extend(storage, plan, folder) is plan
 
 
-def test_a_changed_document_of_a_part_still_to_do_stops_the_planning(folder, tmp_path):
+def test_a_file_that_changed_after_it_was_planned_does_not_keep_others_from_being_taken(folder, tmp_path):
     storage = Storage(tmp_path / "out")
     write(folder / "a.jsonl", ["a"])
-    plan = make_plan(str(folder), ReadOptions(), {})
-    save_plan(storage, plan)
-    write(folder / "a.jsonl", ["a", "b"])
-    with pytest.raises(InputChangedError):
-        list(earlier_ids(storage, plan, ReadOptions()))
+    write(folder / "b.jsonl", ["b"])
+    plan = open_plan(storage, str(folder), ReadOptions(), {}, new_files=True, part_bytes=1)
+    write(folder / "a.jsonl", ["a", "more"])
+    write(folder / "c.jsonl", ["c"])
+    plan = open_plan(storage, str(folder), ReadOptions(), {}, new_files=True, part_bytes=1)
+    assert [file.name for file in plan.inputs] == ["a.jsonl", "b.jsonl", "c.jsonl"]
+    left, changed = split_changed(plan, plan.parts)
+    assert changed == ["a.jsonl"]
+    assert [record.id for record in records(plan, left)] == ["b", "c"]
+    (folder / "b.jsonl").unlink()
+    assert split_changed(plan, plan.parts) == ([plan.parts[2]], ["a.jsonl", "b.jsonl"])
+
+
+def test_a_file_that_is_being_copied_is_left_to_the_next_plan(folder, tmp_path, monkeypatch):
+    storage = Storage(tmp_path / "out")
+    write(folder / "a.jsonl", ["a"])
+    growing = (folder / "b.jsonl").open("w")
+    growing.write('{"id": "b", "te')
+    growing.flush()
+
+    def write_on(seconds):
+        growing.write('xt": "b"}')
+        growing.close()
+
+    monkeypatch.setattr("rephrase.corpus.inputs.time.sleep", write_on)
+    plan = open_plan(storage, str(folder), ReadOptions(), {}, new_files=True)
+    assert [file.name for file in plan.inputs] == ["a.jsonl"]
+    assert plan.skipped == ("b.jsonl (still being written)",)
+    monkeypatch.setattr("rephrase.corpus.inputs.time.sleep", lambda seconds: None)
+    plan = open_plan(storage, str(folder), ReadOptions(), {}, new_files=True)
+    assert [record.id for record in records(plan)] == ["a", "b"]

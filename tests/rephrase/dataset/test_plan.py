@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.corpus.reading import ReadOptions, UnreadableFileError, list_inputs
+from rephrase.corpus.inputs import list_inputs
+from rephrase.corpus.reading import ReadOptions, UnreadableFileError
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import (
     InputChangedError,

@@ -6,7 +6,8 @@ import json
 import pytest
 from scripted import ScriptedEngine, WordTokenizer, accept
 
-from rephrase.corpus.reading import ReadOptions, list_inputs
+from rephrase.corpus.inputs import list_inputs
+from rephrase.corpus.reading import ReadOptions
 from rephrase.corpus.sampling import sample_corpus
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import make_plan

@@ -14,7 +14,8 @@ import pytest
 import zstandard
 from s3_server import BUCKET, s3_server
 
-from rephrase.corpus.reading import ReadOptions, has_changed, list_inputs, read_file
+from rephrase.corpus.inputs import has_changed, list_inputs
+from rephrase.corpus.reading import ReadOptions, read_file
 from rephrase.dataset.journal import Entry, Journal
 from rephrase.storage.lease import Lease, OutputInUseError
 from rephrase.storage.lock import locked
