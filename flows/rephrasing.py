@@ -22,7 +22,7 @@ from flows.running.run_setup import current_progress, current_run, open_run, pla
 from flows.running.secret_blocks import load_secrets
 from rephrase.dataset.journal import remove_leftovers
 from rephrase.dataset.new_files import split_changed
-from rephrase.dataset.plan import Part, Plan
+from rephrase.dataset.plan import Part, Plan, require_own_commits
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import part_name, read_commits
 from rephrase.parts import run_part
@@ -66,6 +66,7 @@ async def rephrase(config: RephraseConfig) -> Summary:
         await asyncio.to_thread(stack.enter_context, locked(storage, notify))
         planned_run = await plan_run(config, storage)
         committed = await asyncio.to_thread(read_commits, storage)
+        require_own_commits(planned_run.plan, committed)
         todo = _todo(planned_run.plan, committed)
         log.info(describe_plan(config, planned_run.plan, len(todo)))
         await asyncio.to_thread(

@@ -40,6 +40,7 @@ from rephrase.records import (
     UnreadableRecord,
     Variant,
     Verdict,
+    digest,
 )
 from rephrase.rewriting import Checker, rewrite_document
 from rephrase.run_context import RunContext
@@ -72,11 +73,12 @@ async def run_part(part: Part, run: RunContext) -> Row | None:
     """
     started_at = time.time()
     journal = Journal(run.storage, part.index)
-    entries = await asyncio.to_thread(journal.read)
     committed = await asyncio.to_thread(
         read_commit, run.storage, part.index
     )  # exists if a target was reached within it
-    records, chains = await asyncio.to_thread(_open, part, entries, run)
+    records = await asyncio.to_thread(_read, part, run)
+    entries = await asyncio.to_thread(journal.read_own, records)
+    chains = await asyncio.to_thread(_open_chains, records, entries, run)
     n_open = Counter(chain.key[0] for chain in chains)
     _count_opened(part, records, chains, entries, n_open, run, committed)
     scheduler = run.scheduler
@@ -106,22 +108,20 @@ def _n_chunks(chain: Chain) -> int:
     return len(chain.chunks) * len(chain.route)
 
 
-def _open(
-    part: Part, entries: Mapping[Key, Entry], run: RunContext
-) -> tuple[list[Document | UnreadableRecord], list[Chain]]:
-    """Read and chunk a part. Call it in a thread: it takes as long as several engine steps."""
-    records = [
+def _read(part: Part, run: RunContext) -> list[Document | UnreadableRecord]:
+    """Read a part. Call it in a thread: it takes as long as several engine steps."""
+    return [
         record
         if isinstance(record, UnreadableRecord)
         else dataclasses.replace(record, detected_language=detect_language(record.text))
         for record in run.reader.read(part)
     ]
-    return records, _open_chains(records, entries, run)
 
 
 def _open_chains(
     records: Sequence[Document | UnreadableRecord], entries: Mapping[Key, Entry], run: RunContext
 ) -> list[Chain]:
+    """What is not in the journal, chunked. Call it in a thread, too."""
     chains = []
     for position, document in enumerate(records):
         if isinstance(document, UnreadableRecord):
@@ -261,6 +261,8 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         n_completion_tokens=n_completion_tokens,
         n_cached_tokens=sum(part.n_cached_tokens for part in written),
         route="+".join(chain.route),
+        document_id=chain.document.id,
+        text=digest(chain.document.text),
         engine_s=slot.engine_s,
         cost=run.prices.cost(
             engine_s=slot.engine_s, n_prompt_tokens=n_prompt_tokens, n_completion_tokens=n_completion_tokens
@@ -335,6 +337,8 @@ def _commit(
         usage=usage_by_route,
         n_tokens_resumed=n_tokens_resumed,
         n_engine_restarts=run.progress.take_engine_restarts(),
+        ids=part.ids,
+        texts=part.texts,
         started_at=started_at,
         ended_at=time.time(),
     )

@@ -13,7 +13,7 @@ from typing import Any
 from fidelity.calibration.calibration import calibration_hash
 from fidelity.checker import Checker, FidelityConfig, open_checker
 from rephrase.dataset import schema
-from rephrase.dataset.plan import PLAN_NAME, Plan, load_plan, save_plan
+from rephrase.dataset.plan import PLAN_NAME, Plan, load_plan, require_unused, save_plan
 from rephrase.dataset.rows import CHUNK_SEPARATOR, Row, lowest_probabilities, score_rows
 from rephrase.dataset.shards import commit_part, part_name, read_commit, read_commits, read_part
 from rephrase.prompting.recipes import Recipe
@@ -97,6 +97,7 @@ def _begin(plan: Plan, source: Storage, target: Storage, config: FidelityConfig)
     }
     known = load_plan(target)
     if known is None:
+        require_unused(target)
         plan = replace(plan, config=changed)
         save_plan(target, plan)
         return plan

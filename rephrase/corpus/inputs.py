@@ -1,5 +1,6 @@
 """Which files of a file, folder or glob are the corpus, on any fsspec filesystem."""
 
+import hashlib
 import os
 import re
 import time
@@ -27,6 +28,7 @@ _ABOUT_THE_DATA = re.compile(
 )
 # A folder with such a file is one that a run wrote: see `rephrase.dataset.plan`.
 PLAN_NAME = "plan.json"
+PLACE_BYTES = 1 << 16  # read at each of the places of a fingerprint
 # A file that was modified in the last YOUNG_S may still be being written; it is watched for WATCHED_S.
 YOUNG_S, WATCHED_S = 60.0, 1.0
 _PLAN_KEY = b'"plan_version"'
@@ -36,6 +38,7 @@ _PLAN_KEY = b'"plan_version"'
 class InputFile:
     """A file of the corpus. `name` is its path below SOURCE; `version` is a value that changes with its content.
 
+    `content` is its fingerprint, once it is planned: size and time alone may be those of another file.
     Bytes of a name that are not UTF-8 are written `\\xff` in `name`, and are lone surrogates in `path`.
     """
 
@@ -43,6 +46,7 @@ class InputFile:
     name: str
     n_bytes: int
     version: str
+    content: str = ""
 
 
 def file_format(path: str) -> Literal["text", "jsonl", "parquet"] | None:
@@ -121,10 +125,31 @@ def list_finished(source: str, output: str | None) -> tuple[list[InputFile], lis
 
 
 def has_changed(file: InputFile) -> bool:
-    """Whether the file has changed since it was listed."""
+    """Whether the file has changed since it was listed, or planned."""
     fs, path = filesystem_of(file.path)
     fs.invalidate_cache()
-    return _state(fs, path) != (file.n_bytes, file.version)
+    if _state(fs, path) != (file.n_bytes, file.version):
+        return True
+    return bool(file.content) and fingerprint(file) != file.content
+
+
+def fingerprint(file: InputFile) -> str:
+    """A digest of eight places of a file on this machine, which is all of a small one; "" if it cannot be read.
+
+    The version that an object store gives is of the content already.
+    """
+    if "://" in file.path:
+        return ""
+    found = hashlib.sha256()
+    n_places = 8
+    try:
+        with open(file.path, "rb") as raw:  # noqa: PTH123  a path may hold bytes that are not UTF-8
+            for place in range(n_places):
+                raw.seek(max(0, file.n_bytes - PLACE_BYTES) * place // (n_places - 1))
+                found.update(raw.read(PLACE_BYTES))
+    except OSError:
+        return ""
+    return found.hexdigest()[:16]
 
 
 def is_transient_store_error(url: str, error: Exception) -> bool:

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rephrase.dataset import schema
+from rephrase.dataset.identity import ids_digest
 from rephrase.dataset.journal import Entry
-from rephrase.dataset.plan import PLAN_NAME, Plan, load_plan
+from rephrase.dataset.plan import PLAN_NAME, Plan, foreign, load_plan
 from rephrase.dataset.rows import Row
 from rephrase.dataset.seen import SeenNames
 from rephrase.dataset.shards import part_name
@@ -89,7 +90,7 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
             on_part(n_done, len(names))
             if (commit := _read_commit(storage, name, plan, found)) is not None:
                 commits[commit["part"]] = commit
-                _check_part(storage, name, commit, ids, records, found)
+                _check_part(storage, name, commit, plan, ids, records, found)
     _check_files(storage, files, plan, commits, found)
     found.n_parts_committed = sum(not commit.get("n_records_left") for commit in commits.values())
     # A part in which a target was reached is committed with its finished documents only.
@@ -146,12 +147,16 @@ def _read_commit(storage: Storage, name: str, plan: Plan, found: Audit) -> Row |
     return dict(commit)
 
 
-def _check_part(storage: Storage, name: str, commit: Row, ids: SeenNames, records: SeenNames, found: Audit) -> None:
-    """Check the two files of a part against its commit, and its ids against those of the parts before."""
+def _check_part(
+    storage: Storage, name: str, commit: Row, plan: Plan, ids: SeenNames, records: SeenNames, found: Audit
+) -> None:
+    """Check the two files of a part against its commit and the plan, and its ids against those of the parts before."""
+    n_problems = len(found.problems)
     counts = Counter[str]()
     reasons = Counter[str]()
     accepted: set[tuple[str, int]] = set()
     all_records: set[tuple[str, int]] = set()
+    members: set[tuple[str, int, str]] = set()
     twice: list[str] = []
     whole = True
     for file in sorted(commit["files"]):
@@ -166,6 +171,7 @@ def _check_part(storage: Storage, name: str, commit: Row, ids: SeenNames, record
             counts[kind] += len(columns["source"])
             places = set(zip(columns["source"], columns["record"], strict=True))
             all_records |= places
+            members.update(zip(columns["source"], columns["record"], columns["document_id"], strict=True))
             if kind == "rewrites":
                 accepted |= places
                 counts["n_tokens"] += sum(columns["n_tokens"])
@@ -193,8 +199,26 @@ def _check_part(storage: Storage, name: str, commit: Row, ids: SeenNames, record
         if said != seen:
             problem = f"it counts {said} {what}, but its files contain {seen}"
             found.problems.append(Finding(file=name, problem=problem, remedy=_again(name)))
+    if len(found.problems) == n_problems and (misplaced := _not_of_the_plan(plan, commit, members)) is not None:
+        remedy = f"restore {PLAN_NAME} or the part from a copy; to have the part rewritten, remove {name} and run again"
+        found.problems.append(Finding(file=name, problem=misplaced, remedy=remedy))
     found.n_rewrites += counts["rewrites"]
     found.n_rejects += counts["rejects"]
+
+
+def _not_of_the_plan(plan: Plan, commit: Row, members: set[tuple[str, int, str]]) -> str | None:
+    """Why the rows cannot be those of the plan's part, or None: other documents, or places outside the part."""
+    if (problem := foreign(plan, commit["part"], commit)) is not None:
+        return problem
+    part = plan.parts[commit["part"]]
+    if commit.get("ids") and not commit.get("n_records_left") and ids_digest(members) != part.ids:
+        return "its rows are not of the documents of its part of the plan"
+    first, last = plan.bounds(part)
+    names = {file.name: number for number, file in enumerate(plan.inputs)}
+    for source, record in sorted({(source, record) for source, record, _ in members}):
+        if not first <= (names.get(source, -1), record) < last:
+            return f"it holds record {record} of {source}, which is not in its part of the plan"
+    return None
 
 
 def _read_file(storage: Storage, file: str, facts: Row, commit_file: str, found: Audit) -> bytes | None:
@@ -222,7 +246,7 @@ def _batches(
     file: str, data: bytes, kind: str, version: int, commit_file: str, found: Audit
 ) -> list[Mapping[str, list]] | None:
     """All rows. Every column is decoded, but only those needed for counting are kept."""
-    wanted = ["source", "record", *(["id", "n_tokens"] if kind == "rewrites" else ["reason"])]
+    wanted = ["source", "record", "document_id", *(["id", "n_tokens"] if kind == "rewrites" else ["reason"])]
     expected = schema.of_version(SCHEMAS[kind], version)
     try:
         parquet = pq.ParquetFile(pa.BufferReader(data))

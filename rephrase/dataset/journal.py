@@ -10,11 +10,12 @@ committed.
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import part_name
+from rephrase.records import Document, UnreadableRecord, digest
 from rephrase.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ class Entry:
     """The outcome of one variant of one document: its row, if there is one, and its rejected chunks, over all steps.
 
     `route` names the recipes, joined with +; `engine_s` is its share of the engine time (see
-    `rephrase.scheduling.scheduler`).
+    `rephrase.scheduling.scheduler`). `document_id` and `text` (a digest) tell the document; entries of earlier versions
+    have neither.
     """
 
     rewrite: Row | None
@@ -40,6 +42,20 @@ class Entry:
     route: str = ""
     engine_s: float = 0.0
     cost: float = 0.0
+    document_id: str = ""
+    text: str = ""
+
+    def is_of(self, document: Document | UnreadableRecord) -> bool:
+        """Whether this is the outcome of this document, as far as an entry of an earlier version tells."""
+        if isinstance(document, UnreadableRecord):
+            return False
+        if self.document_id:
+            return (self.document_id, self.text) == (document.id, digest(document.text))
+        if self.rewrite:
+            return bool((self.rewrite["document_id"], self.rewrite["source_text"]) == (document.id, document.text))
+        return bool(self.rejects) and all(
+            row["document_id"] == document.id and row["source_text"] in document.text for row in self.rejects
+        )
 
     @property
     def n_tokens(self) -> int:
@@ -66,8 +82,18 @@ class Journal:
                 entries[int(document), int(variant)] = Entry(**json.loads(data))
             except (ValueError, TypeError) as error:
                 logger.warning("journal entry %s cannot be read; its document is rewritten: %s", name, error)
-        self.n_tokens_resumed = sum(entry.n_completion_tokens for entry in entries.values())
         return entries
+
+    def read_own(self, records: Sequence[Document | UnreadableRecord]) -> dict[Key, Entry]:
+        """The finished entries of these records of the part; one of another document is left out and replaced."""
+        entries = self.read()
+        own = {key: entry for key, entry in entries.items() if key[0] < len(records) and entry.is_of(records[key[0]])}
+        if len(own) < len(entries):
+            logger.warning(
+                "%s: %d entries are of other documents; these are rewritten", self._folder, len(entries) - len(own)
+            )
+        self.n_tokens_resumed = sum(entry.n_completion_tokens for entry in own.values())
+        return own
 
     def write(self, key: Key, entry: Entry) -> None:
         data = json.dumps(dataclasses.asdict(entry), ensure_ascii=False)

@@ -22,6 +22,7 @@ from rephrase.dataset.plan import (
     load_plan,
     make_plan,
     require_same_run,
+    require_unused,
     save_plan,
     split_into_parts,
 )
@@ -58,6 +59,7 @@ def open_plan(
     """
     plan = load_plan(storage)
     if plan is None:
+        require_unused(storage)
         plan = make_plan(
             source,
             options,
@@ -73,7 +75,7 @@ def open_plan(
     if not new_files:
         require_same_run(plan, config, list_inputs(source, storage.url)[0])
         return plan
-    require_same_run(plan, config, plan.inputs)
+    require_same_run(plan, config)
     found, skipped = list_finished(source, storage.url)
     _, new = split_new(plan, found)
     if new:

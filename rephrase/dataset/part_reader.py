@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from rephrase.corpus.inputs import has_changed
 from rephrase.corpus.reading import Position, ReadOptions, read_file
+from rephrase.dataset.identity import PartDigests
 from rephrase.dataset.plan import InputChangedError, Part, Plan
 from rephrase.records import Document, UnreadableRecord
 
@@ -39,6 +40,7 @@ class PartReader:
                 self._open = self._read_on(part.file, part.start)
             self._where = None  # set again once the part is read
             records: list[Document | UnreadableRecord] = []
+            digests = PartDigests()
             where = (part.file, part.start)
             while len(records) < part.n_records:
                 found = next(self._open, None)
@@ -47,7 +49,13 @@ class PartReader:
                         f"part {part.index} was planned with {part.n_records} records and now has {len(records)}"
                     )
                 records.append(found[0])
+                digests.add(found[0])
                 where = found[1]
+            if part.texts and (digests.ids, digests.texts) != (part.ids, part.texts):
+                raise InputChangedError(
+                    f"{self._plan.inputs[part.file].name} holds other documents than when the run was planned, in part "
+                    f"{part.index}; restore it and run again"
+                )
             self._where = where
         for position in part.duplicates:
             record = records[position]

@@ -12,16 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rephrase.corpus.inputs import PLAN_NAME, InputFile, list_finished, list_inputs
+from rephrase.corpus.inputs import PLAN_NAME, InputFile, fingerprint, list_finished, list_inputs
 from rephrase.corpus.language import detect_language
 from rephrase.corpus.reading import Position, ReadOptions, UnreadableFileError, count_records, read_file
+from rephrase.dataset.identity import PartDigests
 from rephrase.dataset.seen import SeenNames
 from rephrase.prompting.routing import AUTOMATIC, PASS_THROUGH, Route, route_document
 from rephrase.records import Document, Domain, UnreadableRecord
 from rephrase.storage.storage import Storage
 
 LATER_PLAN_NAME = "plan-{:04d}.json"  # next to it, for files added later
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 
 # By default, split a corpus into about a thousand parts, with these bounds on the size of a part.
 N_PARTS = 1000
@@ -42,7 +44,8 @@ class Part:
     """`n_records` records from `start` in file number `file`, continuing into the next files.
 
     `duplicates` are the positions within the part of documents whose id occurs earlier in the corpus; `longest_bytes`
-    is the size of its longest document.
+    is the size of its longest document. `ids` and `texts` are the digests of its records (`identity.PartDigests`); a
+    plan of version 1 has none.
     """
 
     index: int
@@ -52,6 +55,8 @@ class Part:
     n_bytes: int
     longest_bytes: int = 0
     duplicates: tuple[int, ...] = ()
+    ids: str = ""
+    texts: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,12 @@ class Plan:
         # The part ends in the file in which the next one starts, or in the one before when that starts a file.
         last = len(self.inputs) - 1 if after is None else after.file - (after.start.record == 0)
         return self.inputs[part.file : max(part.file, last) + 1]
+
+    def bounds(self, part: Part) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The (file, record) at which a part begins, and the one at which the next begins."""
+        following = self.parts[part.index + 1 :][:1]
+        end = (following[0].file, following[0].start.record) if following else (len(self.inputs), 0)
+        return (part.file, part.start.record), end
 
 
 def make_plan(
@@ -163,10 +174,11 @@ def split_into_parts(
     first_reject = ""
     n_records = n_not_selected = 0
     opened: tuple[int, Position] | None = None
+    digests = PartDigests()
     n_part, n_part_bytes, longest, duplicates = 0, 0, 0, list[int]()
 
     def close() -> None:
-        nonlocal opened, n_part, n_part_bytes, longest, duplicates
+        nonlocal opened, digests, n_part, n_part_bytes, longest, duplicates
         if opened:
             file, start = opened
             parts.append(
@@ -178,8 +190,11 @@ def split_into_parts(
                     n_bytes=n_part_bytes,
                     longest_bytes=longest,
                     duplicates=tuple(duplicates),
+                    ids=digests.ids,
+                    texts=digests.texts,
                 )
             )
+        digests = PartDigests()
         opened, n_part, n_part_bytes, longest, duplicates = None, 0, 0, 0, []
 
     for number, file in enumerate(inputs, n_files_before):
@@ -195,6 +210,7 @@ def split_into_parts(
             if opened and n_part_bytes + size > part_bytes:
                 close()
             opened = opened or (number, position)
+            digests.add(record)
             if isinstance(record, UnreadableRecord):
                 reasons[record.reason] += 1
                 if record.reason == "unreadable_file":
@@ -209,7 +225,7 @@ def split_into_parts(
             position = after
     close()
     return PartitionedFiles(
-        inputs=inputs,
+        inputs=[replace(file, content=fingerprint(file)) for file in inputs],
         parts=parts,
         unreadable=unreadable,
         n_records=n_records,
@@ -259,6 +275,45 @@ def load_plan(storage: Storage) -> Plan | None:
     )
 
 
+def require_unused(storage: Storage) -> None:
+    """Check that a folder without a plan holds nothing of a run: positions alone do not tell which documents it is of.
+
+    Raises:
+        PlanMismatchError: it does.
+    """
+    for folder in ("commits", "journal", "rewrites", "rejects"):
+        if names := storage.names(folder):
+            raise PlanMismatchError(
+                f"{storage.url} holds {folder}/{names[0]} of a run, but no {PLAN_NAME}, which says of which documents: "
+                f"restore {PLAN_NAME} from a copy, or choose another folder"
+            )
+
+
+def require_own_commits(plan: Plan, commits: Mapping[int, Mapping[str, Any]]) -> None:
+    """Check that the committed parts hold the documents of the plan.
+
+    Raises:
+        PlanMismatchError: one does not.
+    """
+    for index, commit in commits.items():
+        if (problem := foreign(plan, index, commit)) is not None:
+            raise PlanMismatchError(
+                f"commits/part-{index:05d}.json {problem}: {PLAN_NAME} and the commits are not of the same run; "
+                "restore the one that does not belong here, or choose another folder"
+            )
+
+
+def foreign(plan: Plan, index: int, commit: Mapping[str, Any]) -> str | None:
+    """Why a commit cannot be of this plan, or None; a commit of an earlier version has no digests."""
+    if index >= len(plan.parts):
+        return f"is of a part that the plan does not have: it has {len(plan.parts)}"
+    part = plan.parts[index]
+    for name, planned in (("ids", part.ids), ("texts", part.texts)):
+        if planned and commit.get(name, planned) != planned:
+            return f"has documents with other {name} than its part of the plan"
+    return None
+
+
 def later_plans(storage: Storage) -> list[str]:
     """The names of the plans for files added later, in order."""
     return [name for name in storage.names("", ".json") if re.fullmatch(r"plan-\d{4,}\.json", name)]
@@ -267,9 +322,10 @@ def later_plans(storage: Storage) -> list[str]:
 def _read_plan(storage: Storage, name: str) -> Plan:
     data = storage.read_json(name)
     version = data.pop("plan_version", None)
-    if version != PLAN_VERSION:
+    if version not in READABLE_VERSIONS:
         raise PlanMismatchError(
-            f"{storage.url}/{name} has version {version}; this program reads version {PLAN_VERSION}"
+            f"{storage.url}/{name} has version {version}; this program reads versions "
+            f"{', '.join(map(str, READABLE_VERSIONS))}"
         )
     return Plan(
         config=data["config"],
@@ -286,8 +342,8 @@ def _read_plan(storage: Storage, name: str) -> Plan:
     )
 
 
-def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFile]) -> None:
-    """Check that a resumed run has the configuration and the inputs of the original run.
+def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFile] | None = None) -> None:
+    """Check that a resumed run has the configuration and, if given, the inputs of the original run.
 
     Raises:
         PlanMismatchError: it does not; the message names the differences.
@@ -304,14 +360,16 @@ def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[Inp
         for name in sorted({*plan.config, *config})
         if plan.config.get(name) != config.get(name)
     ]
-    before, now = ({file.name: file for file in files} for files in (plan.inputs, inputs))
-    for name in sorted({*before, *now}):
+    before, now = ({file.name: file for file in files} for files in (plan.inputs, inputs or ()))
+    for name in sorted({*before, *now} if inputs is not None else ()):
         if name not in now:
             differences.append(f"input {name} is missing")
         elif name not in before:
             differences.append(f"input {name} is new (--new-files adds it)")
         elif (before[name].n_bytes, before[name].version) != (now[name].n_bytes, now[name].version):
             differences.append(f"input {name} has changed since")
+        elif before[name].content and fingerprint(now[name]) != before[name].content:
+            differences.append(f"input {name} has other content, with the same size and time")
     if differences:
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise PlanMismatchError(

@@ -275,7 +275,8 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
         watch.time_calls(fidelity.checker, "check_form", "fidelity: form")
     else:
         flows.running.run_setup.open_checker = AcceptAll
-    watch.time_calls(rephrase.parts, "_open", "reading and chunking, ahead")
+    watch.time_calls(rephrase.parts, "_read", "reading, ahead")
+    watch.time_calls(rephrase.parts, "_open_chains", "chunking, ahead")
     watch.time_calls(rephrase.parts, "_commit", "commit")
     watch.time_calls(Journal, "write", "journal")
 

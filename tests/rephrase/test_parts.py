@@ -19,7 +19,7 @@ from rephrase.engines.engine import EngineError
 from rephrase.parts import run_part
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import load_recipes
-from rephrase.records import Domain, Verdict
+from rephrase.records import Domain, Verdict, digest
 from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import Prices
@@ -171,7 +171,7 @@ async def test_work_finished_before_a_stop_is_not_repeated(tmp_path_factory, dat
 
 async def test_a_finished_document_is_not_generated_again(tmp_path):
     context = run_context(tmp_path, ScriptedEngine(), texts=["One.", "Two."])
-    Journal(context.storage, 0).write((0, 0), EMPTY)
+    Journal(context.storage, 0).write((0, 0), dataclasses.replace(EMPTY, document_id="d0", text=digest("One.")))
     await run(context)
     assert [passage(prompt) for prompt in context.tools.engine.prompts] == ["Two."]
 
