@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import fsspec
-
 from fidelity.checks.encoder import Encoder, open_encoder
 from flows.report.run_report import run_report
 from flows.report.training_report import RUN_NAME, training_report
 from flows.results.data_card import write_data_card
 from flows.results.summary import summarize
-from rephrase.dataset.plan import PLAN_NAME, load_plan
+from rephrase.dataset.plan import load_plan
+from rephrase.storage.filesystem import filesystem_of
+from rephrase.storage.run_folder import PLAN_NAME, require_no_data_of_a_run
 from rephrase.storage.storage import Storage
 
 REPORT_NAME = "report.html"
@@ -88,7 +88,8 @@ def _save(html: bytes, out: str | None, run: Storage) -> str:
     if out is None:
         storage, name = run, REPORT_NAME
     else:
-        fs, path = fsspec.core.url_to_fs(out)
+        require_no_data_of_a_run(out)
+        fs, path = filesystem_of(out)
         parent, _, name = out.rstrip("/").rpartition("/")
         storage, name = (Storage(out), REPORT_NAME) if fs.isdir(path) else (Storage(parent or "."), name)
     storage.write(name, html)

@@ -16,6 +16,8 @@ from fidelity.fitting.reliability import reliability_svg
 from fidelity.fitting.score_cache import ScoreCache
 from fidelity.fitting.train_calibration import FEATURES, FITTED, Fitted, examples_of
 from flows.verification.pair_reading import list_pair_files, read_pairs
+from rephrase.storage.filesystem import is_same_file
+from rephrase.storage.run_folder import require_no_data_of_a_run
 
 _YES, _NO = {"true", "1", "yes"}, {"false", "0", "no"}
 
@@ -59,6 +61,9 @@ def calibrate_pairs(
     Raises:
         ValueError: there are too few rows with readable labels.
     """
+    if any(is_same_file(file.path, str(out)) for file in list_pair_files(path)):
+        raise ValueError(f"{str(out)!r} is one of the files to read: name another file with --out")
+    require_no_data_of_a_run(str(out))
     left_out: list[str] = []
 
     def leave_out(why: str) -> None:

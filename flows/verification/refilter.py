@@ -13,11 +13,14 @@ from typing import Any
 from fidelity.calibration.calibration import calibration_hash
 from fidelity.checker import Checker, FidelityConfig, open_checker
 from rephrase.dataset import schema
-from rephrase.dataset.plan import PLAN_NAME, Plan, load_plan, require_unused, save_plan
+from rephrase.dataset.plan import Plan, load_plan, require_unused, save_plan
 from rephrase.dataset.rows import CHUNK_SEPARATOR, Row, lowest_probabilities, score_rows
 from rephrase.dataset.shards import commit_part, part_name, read_commit, read_commits, read_part
 from rephrase.prompting.recipes import Recipe
 from rephrase.records import Chunk, Completion, Verdict, digest
+from rephrase.storage.filesystem import is_same_file
+from rephrase.storage.lock import locked
+from rephrase.storage.run_folder import PLAN_NAME
 from rephrase.storage.storage import Storage
 
 _STEP = "rewrite"  # the stage of the rejects that hold a chunk
@@ -66,8 +69,20 @@ def refilter(
     plan = load_plan(source)
     if plan is None:
         raise FileNotFoundError(f"{source.url!r} holds no run: it has no {PLAN_NAME}")
-    if source.url == target.url:
+    if is_same_file(source.url, target.url):
         raise ValueError(f"{source.url!r} cannot be replaced by itself: name another folder")
+    with locked(target):
+        return _refilter(source, target, plan, recipes, config, on_chunks)
+
+
+def _refilter(
+    source: Storage,
+    target: Storage,
+    plan: Plan,
+    recipes: Mapping[str, Recipe],
+    config: FidelityConfig,
+    on_chunks: Callable[[int, int], None],
+) -> Refiltered:
     plan = _begin(plan, source, target, config)
     commits = read_commits(source)
     found = Refiltered(output=target.url)

@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 
 from fidelity.checker import kind_of
-from rephrase.dataset.plan import PLAN_NAME
 from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
 from rephrase.prompting.recipes import Recipe, load_recipes
+from rephrase.storage.run_folder import PLAN_NAME
 from rephrase.storage.storage import Storage
 
 RUN_COLUMNS = pa.schema(

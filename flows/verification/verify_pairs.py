@@ -1,6 +1,5 @@
 """Verdicts on pairs of texts in files, or new ones on the chunks of a finished run, written to one Parquet file."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,8 @@ from flows.verification.config import VerifyConfig
 from flows.verification.pair_reading import UNREADABLE, cast_row, count_pairs, list_pair_files, pair_columns, read_pairs
 from flows.verification.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
 from rephrase.prompting.recipes import share_kept
+from rephrase.storage.filesystem import is_same_file
+from rephrase.storage.run_folder import require_no_data_of_a_run
 from rephrase.storage.storage import Storage
 
 SCORED = "scored.parquet"
@@ -91,6 +92,7 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
                 "--source-field and --rewrite-field"
             )
         output = config.output or storage.path(SCORED)
+        require_no_data_of_a_run(output)
         return read_run_pairs(storage), RUN_COLUMNS, count_run_pairs(storage), output
     files = list_pair_files(config.source)
     columns = pair_columns(files)
@@ -99,7 +101,8 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
             raise ValueError(f"there is no field {name!r} in {config.source}; there are {', '.join(columns.names)}")
     if not config.output:
         raise ValueError("give the file to write with --out")
-    if any(os.path.realpath(file.path) == os.path.realpath(config.output) for file in files):
+    require_no_data_of_a_run(config.output)
+    if any(is_same_file(file.path, config.output) for file in files):
         raise ValueError(f"{config.output!r} is one of the files to read: name another file with --out")
     return read_pairs(files), columns, count_pairs(files), config.output
 

@@ -13,6 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from rephrase.storage.filesystem import filesystem_of, real_path
+from rephrase.storage.run_folder import HEAD_BYTES, PLAN_NAME, is_plan
 from rephrase.storage.storage import is_transient
 
 TEXT_SUFFIXES = (".txt", ".md", ".tex")
@@ -26,12 +27,9 @@ SUFFIXES = TEXT_SUFFIXES + JSONL_SUFFIXES + PARQUET_SUFFIXES
 _ABOUT_THE_DATA = re.compile(
     r"(?:readme|licen[cs]e|copying|notice|changelog|contributing|authors)\b[^/]*", re.IGNORECASE
 )
-# A folder with such a file is one that a run wrote: see `rephrase.dataset.plan`.
-PLAN_NAME = "plan.json"
 PLACE_BYTES = 1 << 16  # read at each of the places of a fingerprint
 # A file that was modified in the last YOUNG_S may still be being written; it is watched for WATCHED_S.
 YOUNG_S, WATCHED_S = 60.0, 1.0
-_PLAN_KEY = b'"plan_version"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +196,7 @@ def _without_runs(fs: fsspec.AbstractFileSystem, paths: list[str], base: str, ou
         return os.path.realpath(path) if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
 
     plans = [path for path in paths if path.rsplit("/", 1)[-1] == PLAN_NAME and path.startswith(base + "/")]
-    runs = {real(path).rsplit("/", 1)[0] for path in plans if _PLAN_KEY in fs.cat_file(path, 0, 100)}
+    runs = {real(path).rsplit("/", 1)[0] for path in plans if is_plan(fs.cat_file(path, 0, HEAD_BYTES))}
     if output is not None:
         runs.add(real_path(output))
     inside = tuple(folder.rstrip("/") + "/" for folder in runs)

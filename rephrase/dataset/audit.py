@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 from rephrase.dataset import schema
 from rephrase.dataset.identity import ids_digest
 from rephrase.dataset.journal import Entry
-from rephrase.dataset.plan import PLAN_NAME, Plan, foreign, load_plan
+from rephrase.dataset.plan import Plan, foreign, load_plan
 from rephrase.dataset.rows import Row
 from rephrase.dataset.seen import SeenNames
 from rephrase.dataset.shards import part_name
-from rephrase.storage.storage import Storage
+from rephrase.storage.run_folder import PLAN_NAME
+from rephrase.storage.storage import Storage, is_temporary
 
 SCHEMAS = {"rewrites": schema.REWRITES, "rejects": schema.REJECTS}
 BATCH_ROWS = 256
@@ -269,7 +270,7 @@ def _check_files(storage: Storage, files: list[str], plan: Plan, commits: Mappin
     entries: list[str] = []
     for file in files:
         folder, base = file.split("/", 1)
-        if base.split("/")[-1].startswith(".") and base.endswith(".tmp"):
+        if is_temporary(base.split("/")[-1]):
             remedy = "the next run removes it"
             found.notes.append(Finding(file=file, problem="an interrupted write", remedy=remedy))
         elif folder == "journal":

@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rephrase.corpus.inputs import PLAN_NAME, InputFile, fingerprint, list_finished, list_inputs
+from rephrase.corpus.inputs import InputFile, fingerprint, list_finished, list_inputs
 from rephrase.corpus.language import detect_language
 from rephrase.corpus.reading import Position, ReadOptions, UnreadableFileError, count_records, read_file
 from rephrase.dataset.identity import PartDigests
 from rephrase.dataset.seen import SeenNames
 from rephrase.prompting.routing import AUTOMATIC, PASS_THROUGH, Route, route_document
 from rephrase.records import Document, Domain, UnreadableRecord
+from rephrase.storage.run_folder import FOLDERS, PLAN_NAME, run_around
 from rephrase.storage.storage import Storage
 
 LATER_PLAN_NAME = "plan-{:04d}.json"  # next to it, for files added later
@@ -276,12 +277,14 @@ def load_plan(storage: Storage) -> Plan | None:
 
 
 def require_unused(storage: Storage) -> None:
-    """Check that a folder without a plan holds nothing of a run: positions alone do not tell which documents it is of.
+    """Check that a folder without a plan holds nothing of a run, and does not lie in the folder of another one.
 
     Raises:
         PlanMismatchError: it does.
     """
-    for folder in ("commits", "journal", "rewrites", "rejects"):
+    if (outer := run_around(storage.url)) is not None:
+        raise PlanMismatchError(f"{storage.url} lies in the folder of the run {str(outer)!r}: choose another folder")
+    for folder in FOLDERS:
         if names := storage.names(folder):
             raise PlanMismatchError(
                 f"{storage.url} holds {folder}/{names[0]} of a run, but no {PLAN_NAME}, which says of which documents: "

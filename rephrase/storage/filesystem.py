@@ -37,12 +37,6 @@ def is_same_file(one: str, other: str) -> bool:
     return real_path(one) == real_path(other)
 
 
-def is_inside(path: str, folder: str) -> bool:
-    """Whether a path or URL is in a folder or is the folder itself, by whatever links."""
-    inner, outer = real_path(path), real_path(folder)
-    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
-
-
 def real_path(url: str) -> str:
     """The URL with links followed, so that two names of the same place are equal."""
     fs, path = filesystem_of(url)

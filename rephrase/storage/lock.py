@@ -19,6 +19,7 @@ def locked(storage: Storage, on_wait: Callable[[str], None] = lambda message: No
     a lease: see `rephrase.storage.lease`. `on_wait` is called with a message on what this waits for, and for how long.
 
     Raises:
+        ValueError: it is no folder.
         OutputInUseError: another process holds it.
     """
     if not storage.is_local:
@@ -34,7 +35,10 @@ def locked(storage: Storage, on_wait: Callable[[str], None] = lambda message: No
     import fcntl
 
     folder = Path(storage.root)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"the output {storage.url!r} is no folder, or lies in none: choose another") from error
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
 
 from rephrase.storage.filesystem import filesystem_of
+from rephrase.storage.run_folder import FOLDERS
 
 T = TypeVar("T")
 
@@ -131,9 +133,13 @@ class Storage:
 
     def remove_temporary_files(self) -> None:
         """Remove what interrupted writes left behind. Call it only while holding the lock of the folder."""
-        if self.is_local:
-            for path in Path(self.root).rglob(".*.tmp"):
-                path.unlink(missing_ok=True)
+        if not self.is_local:
+            return
+        root = Path(self.root)
+        for folder in (root, *(root / name for name in FOLDERS), *(root / "journal").glob("part-*")):
+            for path in folder.glob(".*.tmp"):
+                if is_temporary(path.name):
+                    path.unlink(missing_ok=True)
 
     def _with_retries(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
         if self.is_local:
@@ -144,6 +150,11 @@ class Storage:
             with attempt:
                 return call(*arguments, **options)
         raise AssertionError("the retry loop ends by returning or raising")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that `Storage.write` was interrupted in: temporary files of others are not ours."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{32}\.tmp", name) is not None
 
 
 def is_transient(error: Exception) -> bool:

@@ -218,7 +218,7 @@ def test_a_file_that_belongs_to_nothing_is_named(storage, name, problem):
     "name",
     [
         "rewrites/part-00002.parquet",
-        "rewrites/.part-00002.parquet.0123.tmp",
+        "rewrites/.part-00002.parquet.0123456789abcdef0123456789abcdef.tmp",
         "journal/part-00000/00000000-0.json",
         "journal/part-00002/00000000-0.json",
     ],
