@@ -23,7 +23,7 @@ def run(tmp_path):
 @pytest.mark.parametrize("inside", ["out/new", "out/rewrites", "link/new"])
 def test_a_run_in_the_folder_of_another_is_refused(run, tmp_path, inside):
     (tmp_path / "link").symlink_to(tmp_path / "out")
-    with pytest.raises(PlanMismatchError, match="lies in the folder of the run .*out': choose another"):
+    with pytest.raises(PlanMismatchError, match=r"lies in the folder of the run .*out': choose another"):
         open_plan(Storage(tmp_path / inside), str(tmp_path / "a.jsonl"), ReadOptions(), {})
 
 
