@@ -120,12 +120,10 @@ class RephraseConfig(Settings):
         elsewhere = {"engine", "source", "output", "recipe_files", "new_files", "runner", "ray"}
         changeable = {"target_tokens", "price_per_hour", "price_in", "price_out", "license", "source_description"}
         pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)
-        engine = {"engine": self.engine.kind, "max_context_tokens": self.engine.max_context_tokens}
         hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}
         return {
             **pinned,
-            **engine,
-            "tokenizer": self.engine.tokenizer,
+            **self.engine.pinned,
             "model": model,
             "model_revision": model_revision,
             "weights of the verdict": calibration_hash(self.fidelity.calibration),

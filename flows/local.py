@@ -45,6 +45,7 @@ async def _run(config: RephraseConfig, console: Console) -> Summary:
     from flows.running.run_setup import current_progress
 
     progress = Progress()
+    progress.begin("starting")
     current_progress.set(progress)
     async with show_progress(progress, console):
         return await rephrase(config)

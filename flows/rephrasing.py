@@ -64,7 +64,8 @@ async def rephrase(config: RephraseConfig) -> Summary:
         progress = _progress()
         # In a thread: on an object store this may take a minute.
         await asyncio.to_thread(stack.enter_context, locked(storage, notify))
-        planned_run = await plan_run(config, storage)
+        planned_run = await plan_run(config, storage, progress)
+        progress.begin(None)
         committed = await asyncio.to_thread(read_commits, storage)
         require_own_commits(planned_run.plan, committed)
         todo = _todo(planned_run.plan, committed)

@@ -1,5 +1,6 @@
 """The live counts of a run, shown by the progress line, a page of Prefect's UI and Prometheus."""
 
+import time
 from dataclasses import dataclass, field
 
 from rephrase.dataset.plan import Part
@@ -8,8 +9,9 @@ from rephrase.dataset.rows import Row
 
 @dataclass(slots=True)
 class Progress:
-    """Live counts of a run, and notices to the user."""
+    """Live counts of a run, and notices to the user. `phase` is what is done before writing, and since when."""
 
+    phase: tuple[str, float] | None = None
     n_records: int = 0
     n_records_done: int = 0
     n_documents_accepted: int = 0
@@ -29,6 +31,10 @@ class Progress:
     n_engine_restarts: int = 0
     n_restarts_committed: int = 0
     notices: list[str] = field(default_factory=list)
+
+    def begin(self, phase: str | None) -> None:
+        """From now on, the run is in this phase; None: it writes."""
+        self.phase = (phase, time.monotonic()) if phase else None
 
     def take_engine_restarts(self) -> int:
         """The restarts since the last call, so that each is counted in one commit only."""

@@ -48,7 +48,7 @@ class LoggedEngine(ScriptedEngine):
 real_open_engine = flows.running.run_setup.open_engine
 
 
-def open_engine(config: EngineConfig) -> Engine:
+def open_engine(config: EngineConfig, on_phase=None) -> Engine:
     if config.kind == "openai":
         return real_open_engine(config)
     if os.environ.get("SCRIPTED_MODELS") == "none":
@@ -76,7 +76,7 @@ flows.running.run_setup.open_engine = open_engine
 flows.running.run_setup.open_checker = lambda config: Checker(
     BagOfWords(), config, calibration=lenient(), open_reader=SilentReader
 )
-flows.running.run_setup.HubTokenizer = lambda model: WordTokenizer()
+flows.running.run_setup.HubTokenizer = lambda model, **_: WordTokenizer()
 
 
 def import_me() -> None:

@@ -1,12 +1,17 @@
-"""The options of a run, shared by `rephrase` and `plan`."""
+"""The options of a run, shared by `rephrase` and `plan`, and the file that may hold them."""
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+import json
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from flows.cli.console import readable_errors
+from rephrase.engines.engine_options import parse_option
 from rephrase.records import Domain
 
 # The groups in which --help shows the options.
@@ -19,6 +24,14 @@ WRITING = "Writing"
 
 Source = Annotated[str, typer.Argument(help="File, folder or glob: Parquet, JSON Lines (.gz, .zst), .txt, .md, .tex.")]
 Output = Annotated[str, typer.Argument(help="Folder for the shards; local, s3://…, gs://…")]
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML or JSON file with options, as for `serve`; options on the command line win."),
+]
+# Stands for an option that was not given, so that the file or the default of `RephraseConfig` decides.
+_NOT_GIVEN: Any = object()
 
 
 def with_run_options(
@@ -37,20 +50,87 @@ def _with_run_options(
     command: Callable[..., None], *, without: Collection[str], own_first: bool
 ) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
-    shared = [p for p in inspect.signature(run_options).parameters.values() if p.name not in without]
+    every = list(inspect.signature(run_options).parameters.values())
+    shared = [p for p in every if p.name not in without]
 
-    def wrapped(**options: Any) -> None:
+    def wrapped(context: typer.Context, config: Path | None, **options: Any) -> None:
         mine = {parameter.name: options.pop(parameter.name) for parameter in own}
-        command(run_options(**{"output": "", **options}), **mine)
+        given = {name: value for name, value in options.items() if _is_given(context, name)}
+        with readable_errors():
+            values = read_config(config) if config else {}
+            values = merged(values, _without_gaps(run_options(**{p.name: _NOT_GIVEN for p in every} | given)))
+        for argument in arguments:
+            if argument.name not in values:
+                raise typer.BadParameter(f"give {argument.name.upper()}, or a --config that sets it")
+        command({"output": "", **values}, **mine)
 
-    arguments = [p for p in shared if p.default is inspect.Parameter.empty]
+    arguments = [p.replace(default=None) for p in shared if p.default is inspect.Parameter.empty]
     options = [p for p in shared if p.default is not inspect.Parameter.empty]
-    ordered = [*arguments, *own, *options] if own_first else [*arguments, *options, *own]
+    at_first = [
+        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        *arguments,
+        inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, annotation=ConfigFile, default=None),
+    ]
+    ordered = [*at_first, *own, *options] if own_first else [*at_first, *options, *own]
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in ordered]
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
+
+
+def _without_gaps(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that were given, without the groups of which nothing was."""
+    nested = {name: _without_gaps(value) if isinstance(value, dict) else value for name, value in values.items()}
+    return {name: value for name, value in nested.items() if value is not _NOT_GIVEN and value != {}}
+
+
+def merged(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `others` over them, group by group."""
+    both = dict(values)
+    for name, other in others.items():
+        value = both.get(name)
+        both[name] = merged(value, other) if isinstance(value, Mapping) and isinstance(other, Mapping) else other
+    return both
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """
+    Raises:
+        ValueError: the file is neither TOML nor JSON.
+        OSError: it cannot be read.
+    """
+    text = path.read_text("utf-8")
+    try:
+        return dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
+    except ValueError as error:
+        raise ValueError(f"--config {path}: {error}") from error
+
+
+def _options(given: list[str] | None) -> dict[str, Any]:
+    if given is None or given is _NOT_GIVEN:
+        return {}
+    try:
+        return dict(parse_option(text) for text in given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _json_object(given: str | None) -> dict[str, Any]:
+    if given is None or given is _NOT_GIVEN:
+        return {}
+    try:
+        value = json.loads(given)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f"{given!r} is not a JSON object, such as '{{\"enable_thinking\": false}}'")
+    return value
 
 
 def run_options(
@@ -147,6 +227,48 @@ def run_options(
     in_flight: Annotated[
         int | None,
         typer.Option(rich_help_panel=ENGINE, min=1, help="Concurrent requests; by default what the engine takes."),
+    ] = None,
+    chat_template_kwargs: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=ENGINE,
+            help="Arguments of the chat template as JSON; '{\"enable_thinking\": false}' turns Qwen3's thinking off.",
+        ),
+    ] = None,
+    dtype: Annotated[
+        Literal["bfloat16", "float16", "float32"] | None,
+        typer.Option(
+            rich_help_panel=ENGINE,
+            help="For --engine vllm: numeric format; by default the model's, or float32 where a CPU emulates it.",
+        ),
+    ] = None,
+    quantization: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=ENGINE, help="For --engine vllm: method such as fp8; by default what the model states."
+        ),
+    ] = None,
+    tensor_parallel_size: Annotated[
+        int | None, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine vllm: GPUs that share the model.")
+    ] = None,
+    gpu_memory_utilization: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=ENGINE, min=0.01, max=1, help="For --engine vllm: share of the GPU's memory."),
+    ] = None,
+    max_num_seqs: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=ENGINE,
+            min=1,
+            help="For --engine vllm: requests in one batch; by default 32 on CPUs, 256 on GPUs.",
+        ),
+    ] = None,
+    engine_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=ENGINE,
+            help="For --engine vllm: any other engine argument of vLLM, as name=value; may be repeated.",
+        ),
     ] = None,
     timeout_s: Annotated[
         float, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine openai: timeout of one request.")
@@ -257,6 +379,13 @@ def run_options(
             "max_context_tokens": max_context_tokens,
             "max_in_flight": in_flight,
             "timeout_s": timeout_s,
+            "chat_template_kwargs": _json_object(chat_template_kwargs),
+            "dtype": dtype,
+            "quantization": quantization,
+            "tensor_parallel_size": tensor_parallel_size,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "max_num_seqs": max_num_seqs,
+            "options": _options(engine_option),
         },
         "fidelity": {
             "encoder": encoder,

@@ -1,8 +1,6 @@
 """`palimpsest serve`."""
 
-import json
 import os
-import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +9,7 @@ import typer
 from rich.console import Console
 
 from flows.cli.console import readable_errors
+from flows.cli.run_options import read_config
 
 RUNNING = "Running"
 SCHEDULE = "Schedule of rephrase"
@@ -88,19 +87,6 @@ def serve(
             n_runs_at_once=at_once,
             console=Console(stderr=True),
         )
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """
-    Raises:
-        ValueError: the file is neither TOML nor JSON.
-        OSError: it cannot be read.
-    """
-    text = path.read_text("utf-8")
-    try:
-        return dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
-    except ValueError as error:
-        raise ValueError(f"--config {path}: {error}") from error
 
 
 def validated(values: dict[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,9 @@ class ProgressLine:
 
     def text(self) -> str:
         p = self._progress
-        if not p.n_records:
-            return "loading models and planning …"
         now = time.monotonic()
+        if phase := p.phase:
+            return f"{phase[0]} … {now - phase[1]:.0f} s"
         # The clock starts with the first token, so that loading a model does not lower the speed.
         if self._first is None and p.n_completion_tokens:
             self._first = (now, p.n_bytes_done)

@@ -1,20 +1,23 @@
 """Set up a run from its configuration: the plan first, then the models."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from fidelity.checker import open_checker
 from flows.config import RephraseConfig
+from rephrase.dataset.engines import record_engine
 from rephrase.dataset.new_files import open_plan
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import Plan
-from rephrase.engines.engine import Engine
-from rephrase.engines.opening import open_engine
+from rephrase.engines.engine import Engine, EngineInfo
+from rephrase.engines.opening import EngineConfig, open_engine
 from rephrase.engines.supervision import SupervisedEngine
-from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve
+from rephrase.engines.vllm_engine import check_options
+from rephrase.models.precision import fast_precision
+from rephrase.models.resolve import PACKAGED_MODEL, ResolvedModel, n_parameters, resolve
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe
@@ -46,7 +49,7 @@ class PlannedRun:
             await self.engine.close()
 
 
-async def plan_run(config: RephraseConfig, storage: Storage) -> PlannedRun:
+async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress) -> PlannedRun:
     """Plan the run, or load its existing plan. Errors in the corpus show before a model is on the GPU.
 
     Raises:
@@ -57,6 +60,7 @@ async def plan_run(config: RephraseConfig, storage: Storage) -> PlannedRun:
     recipes = open_recipes(config.recipe, config.recipe_files)
 
     async def open_plan_for(model: str, revision: str) -> Plan:
+        progress.begin("planning")
         return await asyncio.to_thread(
             open_plan,
             storage,
@@ -70,17 +74,24 @@ async def plan_run(config: RephraseConfig, storage: Storage) -> PlannedRun:
         )
 
     if config.engine.kind == "openai":
-        engine = await asyncio.to_thread(open_engine, config.engine)
+        engine = await asyncio.to_thread(open_engine, config.engine, progress.begin)
         try:
             plan = await open_plan_for(engine.info.model, engine.info.model_revision)
         except BaseException:
             await engine.close()
             raise
         return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=engine)
-    model = await asyncio.to_thread(resolve, config.engine.model or PACKAGED_MODEL, config.engine.lora)
+    model = await asyncio.to_thread(_find_model, config.engine, progress.begin)
     plan = await open_plan_for(model.name, model.revision)
     notices = model_size_notices(n_parameters(model.folder), model.name, recipes, plan.routes)
     return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notices=tuple(notices))
+
+
+def _find_model(config: EngineConfig, on_phase: Callable[[str], None]) -> ResolvedModel:
+    options = config.vllm_options
+    if options:
+        check_options(options)
+    return resolve(config.model or PACKAGED_MODEL, config.lora, revision=options.get("revision"), on_phase=on_phase)
 
 
 @asynccontextmanager
@@ -95,14 +106,23 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             progress.n_engine_restarts += 1
             progress.notices.append(message)
 
+        def opened() -> Engine:
+            try:
+                return open_engine(config.engine, progress.begin)
+            finally:
+                progress.begin(None)
+
         engine = await asyncio.to_thread(
             SupervisedEngine,
-            lambda: open_engine(config.engine),
+            opened,
             stall_s=config.engine.stall_s,
             on_restart=count_restart,
         )
     try:
+        progress.begin("loading the models of the verdict")
         checker = await asyncio.to_thread(open_checker, config.fidelity)
+        progress.notices += _how_it_runs(engine.info)
+        progress.begin(None)
         try:
             yield RunContext(
                 storage=planned_run.storage,
@@ -113,7 +133,7 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
                 n_variants=config.n_variants,
                 tools=RewriteTools(
                     engine=engine,
-                    tokenizer=HubTokenizer(engine.info.tokenizer),
+                    tokenizer=HubTokenizer(engine.info.tokenizer, trust_remote_code=config.engine.trust_remote_code),
                     check=checker,
                     n_retries=config.n_retries,
                     seed=config.seed,
@@ -128,4 +148,16 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
         finally:
             checker.close()
     finally:
+        # At the end: a server's ways are learnt from its answers.
+        await asyncio.to_thread(record_engine, planned_run.storage, engine.info)
         await engine.close()
+
+
+def _how_it_runs(info: EngineInfo) -> list[str]:
+    """What was chosen for this machine and this model."""
+    found = []
+    if "dtype" not in info.settings.get("options", ()) and info.settings.get("dtype") == fast_precision() == "float32":
+        found.append(f"{info.model} runs in float32: this processor has no units for bfloat16")
+    if info.settings.get("system_role") is False:
+        found.append(f"{info.model} has no system role: the user's turn begins with the system's text")
+    return found

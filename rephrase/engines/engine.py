@@ -1,7 +1,8 @@
 """The interface to a language model: one completion per prompt, many requests at a time."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
 
@@ -33,7 +34,8 @@ class EngineInfo:
     """Which model answers, for the provenance of every row. `max_context_tokens` covers prompt and completion.
 
     At most `max_in_flight` requests are sent at once. An engine of unknown capacity sets `initial_in_flight`; the
-    number then grows as long as throughput does.
+    number then grows as long as throughput does. `settings` is how the model runs: what is worth knowing beside a row's
+    own columns, as JSON values.
     """
 
     engine: str
@@ -43,6 +45,7 @@ class EngineInfo:
     max_context_tokens: int
     max_in_flight: int
     initial_in_flight: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,12 @@ class _Models(_Lenient):
     data: list[ServedModel]
 
 
-_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+# As OpenAI names them, and others: Hugging Face's servers (eos_token), Together (eos), Anthropic (the rest).
+_FINISH_REASONS: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
+    **dict.fromkeys(("length", "max_tokens"), "length"),
+    "content_filter": "content_filter",
+}
 
 
 def read_completion(body: bytes) -> Completion:
@@ -100,10 +105,11 @@ def read_completion(body: bytes) -> Completion:
     answer = _read(_Chat, body)
     choice, usage = answer.choices[0], answer.usage or _Usage()
     details = usage.prompt_tokens_details or _PromptDetails()
+    finish_reason = _FINISH_REASONS.get(choice.finish_reason or "", "abort")
     return Completion(
         # A server may send a lone surrogate, which cannot be encoded as UTF-8.
-        text=_text(choice.message, cut_off=choice.finish_reason == "length").encode("utf-8", "replace").decode(),
-        finish_reason=_FINISH_REASONS.get(choice.finish_reason or "", "abort"),
+        text=_text(choice.message, cut_off=finish_reason == "length").encode("utf-8", "replace").decode(),
+        finish_reason=finish_reason,
         n_prompt_tokens=usage.prompt_tokens or 0,
         n_completion_tokens=usage.completion_tokens or 0,
         n_cached_tokens=details.cached_tokens or 0,

@@ -1,10 +1,11 @@
 """One OpenAI-compatible server, or several that serve the same model."""
 
 import asyncio
+import dataclasses
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -21,9 +22,11 @@ from openai import (
     BadRequestError,
     PermissionDeniedError,
     RateLimitError,
+    UnprocessableEntityError,
 )
 
 from rephrase.engines.breaker import Breaker
+from rephrase.engines.dialect import Dialect, is_about_the_form, sentence
 from rephrase.engines.engine import (
     EngineError,
     EngineInfo,
@@ -79,6 +82,7 @@ class OpenAIEngine:
         max_in_flight: int | None = None,
         timeout_s: float = 300.0,
         give_up_after_s: float = 600.0,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         """Ask the endpoints what they serve, waiting until one is up.
 
@@ -90,6 +94,7 @@ class OpenAIEngine:
             tokenizer: hub id or folder of the tokenizer to count with; by default that of the model the server reports.
             timeout_s: how long one request may take as a whole.
             give_up_after_s: how long a request is retried before the run stops.
+            chat_template_kwargs: for the chat template, as `vllm serve` and SGLang take them in a request.
 
         Raises:
             ValueError: no endpoint, or the model is not served there.
@@ -99,6 +104,8 @@ class OpenAIEngine:
             raise ValueError("the openai engine needs at least one --endpoint, such as http://localhost:8000/v1")
         self._give_up_after_s = give_up_after_s
         self._timeout_s = timeout_s
+        self._chat_template_kwargs = dict(chat_template_kwargs or {})
+        self._dialect = Dialect()
         key = os.environ.get("OPENAI_API_KEY") or "none"
         self._clients = [
             AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
@@ -129,7 +136,8 @@ class OpenAIEngine:
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        settings = {"chat_template_kwargs": self._chat_template_kwargs, "dialect": self._dialect.changes}
+        return dataclasses.replace(self._info, settings=settings)
 
     def load(self) -> EngineLoad:
         """The number of overloads, and the running and waiting requests if all endpoints report them."""
@@ -168,7 +176,7 @@ class OpenAIEngine:
                             raise _own_fault(n_own_faults, error) from error
                         raise
         except BadRequestError as error:
-            if "context" in str(error).lower() and "token" in str(error).lower():
+            if _is_too_long(error):
                 raise PromptTooLongError(str(error)) from error
             raise self._refused(error) from error
         except (AuthenticationError, PermissionDeniedError) as error:
@@ -189,9 +197,13 @@ class OpenAIEngine:
 
     def _refused(self, error: APIStatusError) -> RequestRefusedError | EngineError:
         self._n_first_refusals += self._n_answers == 0
+        if self._n_answers == 0 and is_about_the_form(error):
+            return EngineError(f"the server refuses every request: {sentence(error)}")
         if self._n_first_refusals >= MAX_FIRST_REFUSALS:
-            return EngineError(f"the server refused each of the first {self._n_first_refusals} requests: {error}")
-        return RequestRefusedError(str(error))
+            return EngineError(
+                f"the server refused each of the first {self._n_first_refusals} requests: {sentence(error)}"
+            )
+        return RequestRefusedError(sentence(error))
 
     def _gave_up(self, error: Exception, n_own_faults: int) -> EngineError | PoisonError:
         if n_own_faults > 1:
@@ -237,15 +249,25 @@ class OpenAIEngine:
             self._n_in_flight[number] -= 1
 
     async def _complete(self, client: AsyncOpenAI, prompt: Prompt, sampling: Sampling) -> Completion:
-        request = client.chat.completions.with_streaming_response.create(
-            model=self._info.model,
-            messages=prompt.messages(),  # type: ignore[arg-type]
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            max_tokens=sampling.max_tokens,
-            seed=sampling.seed,
-        )
-        return read_completion(await self._body(request, sampling.max_tokens))
+        template = {"chat_template_kwargs": self._chat_template_kwargs} if self._chat_template_kwargs else None
+        while True:
+            dialect = self._dialect
+            request = client.chat.completions.with_streaming_response.create(
+                model=self._info.model, **dialect.request(prompt, sampling), extra_body=template
+            )
+            try:
+                return read_completion(await self._body(request, sampling.max_tokens))
+            except (BadRequestError, UnprocessableEntityError) as refusal:
+                if self._dialect == dialect and not self._learn(refusal):
+                    raise
+
+    def _learn(self, refusal: APIStatusError) -> bool:
+        """Whether a refusal taught another dialect. A server that has answered is understood."""
+        learnt = None if self._n_answers or _is_too_long(refusal) else self._dialect.after(refusal)
+        if learnt:
+            self._dialect = learnt
+            logger.warning("the server is asked differently from now on (%s): %s", learnt, sentence(refusal))
+        return learnt is not None
 
     async def _score(self, client: AsyncOpenAI, context: str, text: str) -> TokenLogprobs:
         request = client.completions.with_streaming_response.create(
@@ -303,6 +325,11 @@ def _starts(tokens: Sequence[str], offsets: Sequence[int], prompt: str) -> list[
 
 class RequestTimeoutError(RuntimeError):
     """A request took longer than it may as a whole."""
+
+
+def _is_too_long(refusal: APIStatusError) -> bool:
+    said = str(refusal).lower()
+    return "context" in said and "token" in said
 
 
 def _own_fault(n_faults: int, error: Exception) -> PoisonError:

@@ -1,12 +1,17 @@
 """Open the configured engine."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from rephrase.engines.engine import Engine
+from rephrase.engines.engine_options import shaping_text
 from rephrase.models.resolve import PACKAGED_MODEL
 from rephrase.settings import Settings
+
+# Arguments of vLLM that are fields of their own.
+_VLLM_FIELDS = ("tensor_parallel_size", "dtype", "quantization", "gpu_memory_utilization", "max_num_seqs")
 
 
 class EngineConfig(Settings):
@@ -29,6 +34,21 @@ class EngineConfig(Settings):
     max_in_flight: int | None = Field(None, ge=1, description="Concurrent requests; by default what the engine takes.")
     timeout_s: float = Field(300, gt=0, description="openai: timeout of one request.")
     stall_s: float = Field(900, gt=0, description="vllm: stop the run when the engine answers nothing for this long.")
+    chat_template_kwargs: dict[str, Any] = Field(
+        {}, description='Arguments of the chat template, such as {"enable_thinking": false}.'
+    )
+    dtype: Literal["bfloat16", "float16", "float32"] | None = Field(
+        None, description="vllm: numeric format; by default the model's own, or float32 where the CPU emulates it."
+    )
+    quantization: str | None = Field(
+        None, description="vllm: quantization method; by default the one that the model's configuration states."
+    )
+    tensor_parallel_size: int | None = Field(None, ge=1, description="vllm: number of GPUs that share the model.")
+    gpu_memory_utilization: float | None = Field(None, gt=0, le=1, description="vllm: share of the GPU's memory.")
+    max_num_seqs: int | None = Field(
+        None, ge=1, description="vllm: requests in one batch; by default 32 on CPUs and 256 on GPUs."
+    )
+    options: dict[str, Any] = Field({}, description="vllm: any other of its engine arguments, by name.")
 
     @model_validator(mode="after")
     def _endpoints_fit_the_kind(self) -> "EngineConfig":
@@ -38,9 +58,44 @@ class EngineConfig(Settings):
             raise ValueError("endpoints are for the openai engine; the vllm engine runs in this process")
         return self
 
+    @model_validator(mode="after")
+    def _vllm_options_fit_the_kind(self) -> "EngineConfig":
+        if self.kind == "openai" and self.vllm_options:
+            names = ", ".join(self.vllm_options)
+            raise ValueError(f"{names}: only for the vllm engine; a server is given its options when it is started")
+        if twice := [name for name in _VLLM_FIELDS if name in self.options and getattr(self, name) is not None]:
+            raise ValueError(f"{', '.join(twice)}: given twice, also among the engine's options")
+        return self
 
-def open_engine(config: EngineConfig) -> Engine:
+    @property
+    def vllm_options(self) -> dict[str, Any]:
+        """The engine arguments of vLLM that the user has chosen, by vLLM's names."""
+        chosen = {name: getattr(self, name) for name in _VLLM_FIELDS if getattr(self, name) is not None}
+        return {**chosen, **self.options}
+
+    @property
+    def trust_remote_code(self) -> bool:
+        return bool(self.options.get("trust_remote_code"))
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """The options that a resumed run must share with the first: those that shape the text."""
+        options = shaping_text(self.vllm_options)
+        if self.chat_template_kwargs:
+            options["chat_template_kwargs"] = self.chat_template_kwargs
+        return {
+            "engine": self.kind,
+            "max_context_tokens": self.max_context_tokens,
+            "tokenizer": self.tokenizer,
+            **{f"engine option {name}": value for name, value in options.items()},
+        }
+
+
+def open_engine(config: EngineConfig, on_phase: Callable[[str], None] = lambda phase: None) -> Engine:
     """
+    Args:
+        on_phase: called with what is being done, such as "loading the model"; from another thread than the event loop.
+
     Raises:
         ValueError: the configuration is invalid.
         EngineError: the model does not load, or the server does not answer.
@@ -48,12 +103,14 @@ def open_engine(config: EngineConfig) -> Engine:
     if config.kind == "openai":
         from rephrase.engines.openai_engine import OpenAIEngine
 
+        on_phase("waiting for the server")
         return OpenAIEngine(
             config.endpoints,
             model=config.lora or config.model,
             tokenizer=config.tokenizer,
             timeout_s=config.timeout_s,
             max_in_flight=config.max_in_flight,
+            chat_template_kwargs=config.chat_template_kwargs,
         )
     from rephrase.engines.vllm_engine import VLLMEngine
 
@@ -61,5 +118,8 @@ def open_engine(config: EngineConfig) -> Engine:
         config.model or PACKAGED_MODEL,
         lora=config.lora,
         max_context_tokens=config.max_context_tokens,
-        max_num_seqs=config.max_in_flight,
+        max_in_flight=config.max_in_flight,
+        chat_template_kwargs=config.chat_template_kwargs,
+        options=config.vllm_options,
+        on_phase=on_phase,
     )

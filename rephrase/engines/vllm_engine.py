@@ -16,11 +16,14 @@ import queue
 import threading
 import traceback
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from rephrase.engines.concurrency_limit import max_in_flight_for
 from rephrase.engines.engine import EngineError, EngineInfo, EngineLoad, PromptTooLongError, RequestRefusedError
+from rephrase.engines.engine_options import require_known
 from rephrase.models.adapter import Adapter
 from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL, resolve
@@ -69,75 +72,53 @@ class VLLMEngine:
         *,
         lora: str | None = None,
         max_context_tokens: int = 4096,
-        max_num_seqs: int | None = None,
+        max_in_flight: int | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        on_phase: Callable[[str], None] = lambda phase: None,
     ) -> None:
         """
         Args:
             lora: folder or hub id of a LoRA adapter, used for every request.
+            max_context_tokens: of prompt and completion; a model that has fewer keeps its own.
+            max_in_flight: by default what fills the batch.
+            options: vLLM's engine arguments, in place of the defaults chosen here.
+            on_phase: called with what is being done.
 
         Raises:
-            ValueError: vLLM is not installed, or the model or adapter does not exist.
+            ValueError: vLLM is not installed, it has no such option, or the model or adapter does not exist.
             EngineError: the model or adapter does not load.
         """
-        set_environment()
-        # vLLM warns that a CPU is not a GPU; errors still come through.
-        logging.getLogger("vllm").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
-        try:
-            from vllm import AsyncEngineArgs
-            from vllm.platforms import current_platform
-            from vllm.v1.engine.llm_engine import LLMEngine
-            from vllm.v1.metrics.loggers import StatLoggerBase
-        except ImportError as error:
-            raise ValueError(
-                "vLLM is not installed: in a clone of the project, run `pip install -e '.[gpu]'` or, for CPUs, "
-                "`make install`; "
-                "or use a server with --engine openai --endpoint URL"
-            ) from error
-
-        engine = self
-
-        class LoadLogger(StatLoggerBase):
-            """Keeps vLLM's statistics of each step for `load`."""
-
-            def __init__(self, vllm_config: Any, engine_index: int = 0) -> None: ...
-
-            def log_engine_initialized(self) -> None: ...
-
-            def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
-                engine._keep_load(scheduler_stats, iteration_stats)
+        check_options(options or {})
+        from vllm import AsyncEngineArgs, __version__
+        from vllm.v1.engine.llm_engine import LLMEngine
 
         self._load = EngineLoad()
-        found = resolve(model, lora)
-        self._tokenizer = HubTokenizer(found.folder)
-        cpu = current_platform.is_cpu()
-        max_num_seqs = max_num_seqs or (MAX_NUM_SEQS_CPU if cpu else MAX_NUM_SEQS_GPU)
-        arguments: dict[str, Any] = {}
-        if cpu:
-            # Compiling takes over a minute and gains a tenth. Chunked prefill kills the engine as soon as a request has
-            # its own seed ("CPU Generator does not use offset"); without it, a batch must hold a whole prompt. Prompts
-            # share only whole blocks of the prefix cache: hardly ever with 128 tokens, vLLM's default on CPUs; for a
-            # sixth of all prompt tokens with 32, the minimum of its fast kernel.
-            arguments = {
-                "enforce_eager": True,
-                # A model's own bfloat16 is emulated where the processor has no units for it.
-                "dtype": "auto" if fast_precision() == "bfloat16" else "float32",
-                "block_size": CPU_BLOCK_TOKENS,
-                "enable_chunked_prefill": False,
-                "max_num_batched_tokens": max(max_context_tokens, 4096),
-            }
-        if found.adapter:
-            arguments |= {"enable_lora": True, "max_lora_rank": _allowed_rank(found.adapter)}
+        given = dict(options or {})
+        found = resolve(model, lora, revision=given.get("revision"), on_phase=on_phase)
+        self._tokenizer = HubTokenizer(
+            found.folder,
+            trust_remote_code=bool(given.get("trust_remote_code")),
+            chat_template_kwargs=chat_template_kwargs,
+        )
+        on_phase(f"loading {found.name}")
         try:
-            self._engine = LLMEngine.from_engine_args(
-                AsyncEngineArgs(
-                    model=found.folder,
-                    max_model_len=max_context_tokens,
-                    max_num_seqs=max_num_seqs,
-                    use_tqdm_on_load=False,
-                    **arguments,
-                ),
-                stat_loggers=[LoadLogger],
+            own_context = AsyncEngineArgs(**{"model": found.folder, **given}).create_model_config().max_model_len
+            max_context_tokens = min(max_context_tokens, own_context)
+            arguments = {
+                "model": found.folder,
+                "max_model_len": max_context_tokens,
+                "use_tqdm_on_load": False,
+                **_defaults(max_context_tokens, max_in_flight),
+                **({"enable_lora": True, "max_lora_rank": _allowed_rank(found.adapter)} if found.adapter else {}),
+                **given,
+            }
+            config = AsyncEngineArgs(**arguments).create_engine_config()
+            self._engine = LLMEngine(
+                config,
+                _executor(config, lambda phase: on_phase(f"{phase} {found.name}")),
+                log_stats=True,
+                stat_loggers=[_load_logger(self._keep_load)],
             )
             self._lora = _lora_request(found.adapter)
             if self._lora:  # now, so that an adapter that does not fit fails here and not with the first request
@@ -150,7 +131,15 @@ class VLLMEngine:
             model_revision=found.revision,
             tokenizer=found.folder,
             max_context_tokens=max_context_tokens,
-            max_in_flight=max_in_flight_for(max_num_seqs),
+            max_in_flight=max_in_flight or max_in_flight_for(arguments["max_num_seqs"]),
+            settings={
+                "version": __version__,
+                "dtype": str(self._engine.model_config.dtype).removeprefix("torch."),
+                "options": given,
+                "chat_template_kwargs": dict(chat_template_kwargs or {}),
+                "system_role": self._tokenizer.has_system_role,
+                "license": found.license,
+            },
         )
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
@@ -263,6 +252,96 @@ class VLLMEngine:
             for name in abandoned:
                 del self._requests[name]
         return True
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        ValueError: vLLM is not installed, has no such engine argument, or needs more devices than this machine has.
+    """
+    set_environment()
+    # vLLM warns that a CPU is not a GPU; errors still come through.
+    logging.getLogger("vllm").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
+    try:
+        from vllm import AsyncEngineArgs
+    except ImportError as error:
+        raise ValueError(
+            "vLLM is not installed: in a clone of the project, run `pip install -e '.[gpu]'` or, for CPUs, "
+            "`make install`; "
+            "or use a server with --engine openai --endpoint URL"
+        ) from error
+    require_known(options, {field.name for field in dataclasses.fields(AsyncEngineArgs)})
+    _require_devices(int(options.get("tensor_parallel_size", 1)) * int(options.get("pipeline_parallel_size", 1)))
+
+
+def _require_devices(n_needed: int) -> None:
+    import torch
+
+    n_gpus = torch.cuda.device_count()
+    # vLLM puts each part of a model on a GPU or, without one, on the memory node of a CPU.
+    n_cpus = len([*Path("/sys/devices/system/node").glob("node[0-9]*")]) or 1
+    if n_needed > (n_gpus or n_cpus):
+        has = f"GPUs: {n_gpus}" if n_gpus else f"GPUs: none, CPUs: {n_cpus}"
+        raise ValueError(
+            f"--tensor-parallel-size (with pipeline_parallel_size) asks for {n_needed} devices; this machine has {has}"
+        )
+
+
+def _defaults(max_context_tokens: int, max_in_flight: int | None) -> dict[str, Any]:
+    """The engine arguments for this machine, unless the user chooses others."""
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return {"max_num_seqs": max(MAX_NUM_SEQS_GPU, max_in_flight or 0)}
+    # Compiling takes over a minute and gains a tenth. Chunked prefill kills the engine as soon as a request has its own
+    # seed ("CPU Generator does not use offset"); without it, a batch must hold a whole prompt. Prompts share only whole
+    # blocks of the prefix cache: hardly ever with 128 tokens, vLLM's default on CPUs; for a sixth of all prompt tokens
+    # with 32, the minimum of its fast kernel.
+    return {
+        "max_num_seqs": max(MAX_NUM_SEQS_CPU, max_in_flight or 0),
+        "enforce_eager": True,
+        # A model's own bfloat16 is emulated where the processor has no units for it.
+        "dtype": "auto" if fast_precision() == "bfloat16" else "float32",
+        "block_size": CPU_BLOCK_TOKENS,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(max_context_tokens, 4096),
+    }
+
+
+def _executor(config: Any, on_phase: Callable[[str], None]) -> type:
+    """vLLM's executor for this configuration, which says what it does once the weights are loaded."""
+    from vllm.config import CompilationMode
+    from vllm.v1.executor import Executor
+
+    compiles = config.compilation_config.mode != CompilationMode.NONE
+
+    class PhasedExecutor(Executor.get_class(config)):  # type: ignore[misc]
+        def determine_available_memory(self) -> Any:
+            if compiles:
+                on_phase("compiling")
+            return super().determine_available_memory()
+
+        def compile_or_warm_up_model(self) -> Any:
+            on_phase("compiling and warming up" if compiles else "warming up")
+            return super().compile_or_warm_up_model()
+
+    return PhasedExecutor
+
+
+def _load_logger(keep: Callable[[Any, Any], None]) -> type:
+    """A logger of vLLM's that passes on the statistics of each step."""
+    from vllm.v1.metrics.loggers import StatLoggerBase
+
+    class LoadLogger(StatLoggerBase):
+        def __init__(self, vllm_config: Any, engine_index: int = 0) -> None: ...
+
+        def log_engine_initialized(self) -> None: ...
+
+        def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+            keep(scheduler_stats, iteration_stats)
+
+    return LoadLogger
 
 
 def set_environment() -> None:

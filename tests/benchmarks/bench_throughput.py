@@ -36,8 +36,9 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
+from common.generation import RECIPE, first_chunks, read_documents
+from common.turns import clock, take_turns
 from rich.console import Console
-from turns import clock, take_turns
 
 import fidelity.checker
 import flows.rephrasing
@@ -50,33 +51,16 @@ from rephrase.engines.engine import EngineInfo
 from rephrase.engines.vllm_engine import CPU_BLOCK_TOKENS, MAX_NUM_SEQS_CPU, VLLMEngine
 from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
 from rephrase.models.tokenizer import HubTokenizer
-from rephrase.prompting.context import make_context
-from rephrase.prompting.recipes import draw_variants, load_recipes
+from rephrase.prompting.recipes import draw_variants
 from rephrase.records import Completion, Document, Prompt, Sampling, Verdict
 from rephrase.rewriting import RewriteTools, rewrite_document
 
 LEGS = ("bare", "flow", "checked", "server", "datatrove")
-RECIPE = load_recipes()["rephrase"]
 CONTEXT_TOKENS = 2048
 SPEED_S = 8.0  # for each number of concurrent requests
 DATATROVE = "datatrove==0.10.1"
 # Further packages that its checkpoints need.
 DATATROVE_EXTRAS = ("aiofiles", "aiosqlite")
-
-
-def read_documents(data: Path, n: int, n_characters: int) -> list[Document]:
-    """Sections of US history cut to between one and five times `n_characters`, paragraphs of Wikipedia in between."""
-    history = [json.loads(line) for line in (data / "documents/openstax_us_history.jsonl").open(encoding="utf-8")]
-    wikipedia = [json.loads(line) for line in (data / "documents/xquad_en.jsonl").open(encoding="utf-8")]
-    documents = []
-    for i in range(n):
-        if i % 4 == 3:
-            title, text = wikipedia[i // 4]["title"], wikipedia[i // 4]["context"]
-        else:
-            record = history[(i - i // 4) % len(history)]
-            title, text = record["title"], record["text"][: n_characters * (1 + i % 5)]
-        documents.append(Document(id=f"d{i}", title=title, text=text, source="corpus.jsonl", record=i))
-    return documents
 
 
 @dataclass
@@ -175,29 +159,6 @@ def children_cpu_s() -> float:
     return sum(used.user + used.system for used in times)
 
 
-def first_prompts(documents: list[Document], n: int) -> list[tuple[Prompt, Sampling]]:
-    tokenizer = HubTokenizer(resolve_model(PACKAGED_MODEL))
-    found = []
-    for document in documents[:n]:
-        chunk = chunk_document(document, tokenizer, RECIPE.chunk_tokens)[0]
-        (variant,) = draw_variants(RECIPE, document.id, 1, 0)
-        context = make_context(document.text, chunk, "", {}, tokenizer, RECIPE.context_tokens)
-        prompt = RECIPE.render(document, chunk, variant, context, chunk.text.strip())
-        sampling = RECIPE.sampling
-        found.append(
-            (
-                prompt,
-                Sampling(
-                    temperature=sampling.temperature,
-                    top_p=sampling.top_p,
-                    max_tokens=RECIPE.max_output_tokens(chunk),
-                    seed=len(found),
-                ),
-            )
-        )
-    return found
-
-
 def count_chunks(documents: list[Document]) -> int:
     tokenizer = HubTokenizer(resolve_model(PACKAGED_MODEL))
     return sum(len(chunk_document(document, tokenizer, RECIPE.chunk_tokens)) for document in documents)
@@ -205,7 +166,7 @@ def count_chunks(documents: list[Document]) -> int:
 
 def bare(data: Path, documents: list[Document], n_characters: int) -> Measured:
     n_prompts = count_chunks(documents)
-    prompts = first_prompts(read_documents(data, n_prompts, n_characters), n_prompts)
+    prompts = [chunk[2:] for chunk in first_chunks(read_documents(data, n_prompts, n_characters))]
     engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
     watch = Watch()
     watch.watch_engine(engine)
@@ -222,7 +183,7 @@ def bare(data: Path, documents: list[Document], n_characters: int) -> Measured:
 def speeds(data: Path, n_characters: int) -> None:
     """The engine's speed by the number of concurrent requests, on real first-chunk prompts, for bench_scheduler."""
     engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
-    prompts = first_prompts(read_documents(data, 64, n_characters), 64)
+    prompts = [chunk[2:] for chunk in first_chunks(read_documents(data, 64, n_characters))]
 
     async def keep_full(n_at_once: int) -> float:
         """Tokens a second while `n_at_once` requests run."""
@@ -264,8 +225,8 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
     open_engine, run_part = flows.running.run_setup.open_engine, rephrase.parts.run_part
     spans: dict[str, float] = {}
 
-    def opened(config: Any) -> Any:
-        engine = open_engine(config)
+    def opened(config: Any, *on_phase: Any) -> Any:
+        engine = open_engine(config, *on_phase)
         watch.watch_engine(engine)
         return engine
 

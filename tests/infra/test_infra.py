@@ -14,7 +14,7 @@ from prefect.workers.base import BaseJobConfiguration
 from scripted import ScriptedEngine
 
 from flows.cli.app import app
-from flows.cli.serve import read_config
+from flows.cli.run_options import read_config
 from flows.config import RephraseConfig
 from flows.running.metrics import RunCollector
 from flows.running.secret_blocks import SECRETS

@@ -450,3 +450,73 @@ async def test_an_answer_without_end_is_given_up_at_a_size():
         await engine.complete(PROMPT, SAMPLING)
     await engine.close()
     server.close()
+
+
+def refusal(message: str, status: int = 400, **error) -> tuple[int, str]:
+    return status, json.dumps({"error": {"message": message, **error}})
+
+
+UNKNOWN = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+FIXED = "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) is."
+
+
+async def test_the_dialect_of_a_server_is_learnt_from_its_first_refusals(serve):
+    def picky(body):
+        asked = json.loads(body)
+        if "max_tokens" in asked:
+            return refusal(UNKNOWN, param="max_tokens", code="unsupported_parameter")
+        if "temperature" in asked:
+            return refusal(FIXED, param="temperature", code="unsupported_value")
+        if "seed" in asked:
+            return 422, json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]})
+        if asked["messages"][0]["role"] == "system":
+            return refusal("System role not supported")
+        return GOOD
+
+    server = serve(picky)
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url])
+    assert engine.info.settings["dialect"] == {}
+    answers = await asyncio.gather(*[engine.complete(PROMPT, SAMPLING) for _ in range(8)])
+    assert len(answers) == 8
+    accepted = server.requests[-1][0]
+    assert accepted["max_completion_tokens"] == 16
+    assert accepted["top_p"] == 0.9
+    assert accepted["messages"] == [{"role": "user", "content": "s\n\nhello"}]
+    assert engine.info.settings["dialect"] == {"left_out": ["temperature", "seed"], "system_role": False}
+    n_before = len(server.requests)
+    await engine.complete(PROMPT, SAMPLING)
+    assert len(server.requests) == n_before + 1
+    await engine.close()
+
+
+async def test_where_two_parameters_exclude_each_other_the_temperature_stays(serve):
+    both = refusal("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+    server = serve(both, GOOD)
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url])
+    await engine.complete(PROMPT, SAMPLING)
+    accepted = server.requests[-1][0]
+    assert accepted["temperature"] == 0.5
+    assert "top_p" not in accepted
+    await engine.close()
+
+
+async def test_a_refusal_after_an_answer_teaches_nothing(serve):
+    server = serve(GOOD, refusal("the document names an unsupported seed"))
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url])
+    await engine.complete(PROMPT, SAMPLING)
+    with pytest.raises(RequestRefusedError, match="unsupported seed"):
+        await engine.complete(PROMPT, SAMPLING)
+    assert engine.info.settings["dialect"] == {}
+    await engine.close()
+
+
+async def test_a_refusal_that_no_dialect_cures_ends_the_run_with_the_servers_sentence(serve):
+    server = serve(refusal("Unrecognized request argument supplied: chat_template_kwargs"))
+    engine = await asyncio.to_thread(
+        OpenAIEngine, [server.url], chat_template_kwargs={"enable_thinking": False}, give_up_after_s=5
+    )
+    with pytest.raises(EngineError, match="Unrecognized request argument supplied: chat_template_kwargs"):
+        await engine.complete(PROMPT, SAMPLING)
+    assert server.requests[0][0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert len(server.requests) == 1
+    await engine.close()

@@ -1,11 +1,15 @@
 """The real model in the real vLLM, in this process."""
 
 import asyncio
+import dataclasses
 
 import pytest
+from vllm import AsyncEngineArgs
 
 from rephrase.engines.engine import PromptTooLongError
-from rephrase.engines.vllm_engine import VLLMEngine
+from rephrase.engines.engine_options import _SHAPES_TEXT, require_known
+from rephrase.engines.vllm_engine import VLLMEngine, check_options
+from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import Prompt, Sampling
@@ -15,7 +19,9 @@ pytestmark = pytest.mark.model
 
 @pytest.fixture(scope="module")
 def engine():
-    engine = VLLMEngine(max_context_tokens=1024, max_num_seqs=8)
+    phases = []
+    engine = VLLMEngine(max_context_tokens=1024, options={"max_num_seqs": 8}, on_phase=phases.append)
+    assert phases == [f"loading {PACKAGED_MODEL}", f"warming up {PACKAGED_MODEL}"]
     yield engine
     asyncio.run(engine.close())
 
@@ -74,9 +80,13 @@ async def test_a_cancelled_request_leaves_the_engine_working(engine):
     assert (await engine.complete(prompt(2), sampling())).text
 
 
-def test_info_names_model_and_revision(engine):
+def test_info_names_model_and_revision_and_how_it_runs(engine):
     assert engine.info.model == PACKAGED_MODEL
     assert len(engine.info.model_revision) == 12
+    assert engine.info.settings["dtype"] == fast_precision()
+    assert engine.info.settings["options"] == {"max_num_seqs": 8}
+    assert engine.info.settings["license"] == "apache-2.0"
+    assert engine.info.settings["system_role"] is True
     tokenizer = HubTokenizer(engine.info.tokenizer)
     text = "Ein Satz, 中文, $x^2$."
     starts = tokenizer.token_starts(text)
@@ -87,6 +97,18 @@ def test_info_names_model_and_revision(engine):
 def test_a_model_that_does_not_exist_is_an_error():
     with pytest.raises(ValueError, match="'/no/such/model'"):
         VLLMEngine("/no/such/model")
+
+
+def test_options_are_checked_against_those_of_the_installed_version():
+    check_options({"kv_cache_dtype": "auto", "max_num_seqs": 8})
+    with pytest.raises(ValueError, match="no engine argument 'kv_cache_dtyp'; did you mean 'kv_cache_dtype'"):
+        check_options({"kv_cache_dtyp": "fp8"})
+    with pytest.raises(ValueError, match=r"--tensor-parallel-size .* asks for 99 devices; this machine has GPUs"):
+        check_options({"tensor_parallel_size": 99})
+
+
+def test_every_option_that_is_pinned_exists_in_the_installed_version():
+    require_known(dict.fromkeys(_SHAPES_TEXT), {field.name for field in dataclasses.fields(AsyncEngineArgs)})
 
 
 async def test_it_scores_a_text_while_it_generates_others(engine):

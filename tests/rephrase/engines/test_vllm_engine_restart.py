@@ -34,7 +34,9 @@ async def test_a_model_that_dies_is_reloaded_and_a_request_that_kills_it_is_refu
         return step(engine)
 
     monkeypatch.setattr(LLMEngine, "step", mortal)
-    engine = await asyncio.to_thread(SupervisedEngine, lambda: VLLMEngine(max_context_tokens=1024, max_num_seqs=8))
+    engine = await asyncio.to_thread(
+        SupervisedEngine, lambda: VLLMEngine(max_context_tokens=1024, options={"max_num_seqs": 8})
+    )
     try:
         prompts = [prompt(n) for n in range(6)] + [Prompt(system="s", user="word " * 300)]
         answers = await asyncio.gather(

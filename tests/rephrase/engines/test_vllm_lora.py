@@ -20,7 +20,7 @@ async def test_an_adapter_changes_the_model_as_its_merged_weights_would(tmp_path
     (base,) = scorer.score([(context, text)])
     merge(scorer._model, adapter)
     (expected,) = scorer.score([(context, text)])
-    engine = VLLMEngine(lora=str(adapter), max_context_tokens=1024, max_num_seqs=4)
+    engine = VLLMEngine(lora=str(adapter), max_context_tokens=1024, options={"max_num_seqs": 4})
     try:
         found = await engine.logprobs(context, text)
         answer = await engine.complete(
@@ -45,4 +45,4 @@ def test_an_adapter_of_another_model_does_not_load(tmp_path):
     weights = load_file(adapter / "adapter_model.safetensors")
     save_file({name: weight.repeat(2, 2) for name, weight in weights.items()}, adapter / "adapter_model.safetensors")
     with pytest.raises(EngineError, match="could not load"):
-        VLLMEngine(lora=str(adapter), max_context_tokens=1024, max_num_seqs=4)
+        VLLMEngine(lora=str(adapter), max_context_tokens=1024, options={"max_num_seqs": 4})

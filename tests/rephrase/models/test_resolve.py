@@ -15,3 +15,14 @@ def test_a_model_with_an_adapter_is_named_and_versioned_by_both(tmp_path):
     assert adapted.name == f"{model}+{adapter}"
     assert adapted.revision == f"{plain.revision}+{adapted.adapter.revision}"
     assert adapted.folder == plain.folder == str(model)
+
+
+def test_the_licence_is_what_the_model_card_states(tmp_path):
+    assert resolve(str(tmp_path)).license is None
+    for card, expected in [
+        ("---\nlanguage: en\nlicense: apache-2.0\n---\n# Model", "apache-2.0"),
+        ("---\nlanguage: en\n---\nlicense: mit", None),
+        ("# A card without front matter", None),
+    ]:
+        (tmp_path / "README.md").write_text(card)
+        assert resolve(str(tmp_path)).license == expected
