@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights bench-injection bench-hints bench-train bench-muon bench-utility bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights bench-injection bench-hints bench-train bench-muon bench-utility bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -93,8 +93,11 @@ bench-muon: install ## Muon against AdamW, and the effect of QK-Clip; DATA=folde
 bench-utility: install ## whether token utility ranks planted text correctly; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)
 
-bench-throughput: install ## the flow against bare vLLM and datatrove; DATA=folder
-	$(BIN)/python tests/benchmarks/bench_throughput.py $(DATA)
+bench-engine: install ## dtype, 8-bit weights and speculation side by side; DATA=folder
+	$(BIN)/python tests/benchmarks/bench_engine.py $(DATA) $(ARGS)
+
+bench-throughput: install ## the flow against bare vLLM and datatrove; DATA=folder ARGS=--quick for ten minutes
+	$(BIN)/python tests/benchmarks/bench_throughput.py $(DATA) $(ARGS)
 
 bench-scheduler: install ## the scheduler on a simulated engine, against a lower bound; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_scheduler.py $(DATA)

@@ -2,7 +2,8 @@
 
 The speed of a shared machine changes by a quarter from one minute to the next, so sequential runs cannot be compared.
 Here one command runs for TURN_S while the others are stopped (SIGSTOP, with all their child processes), and so on until
-all have ended. The `clock` of a stopped command pauses. However this process ends, no command is left behind.
+all have ended. The `clock` of a stopped command pauses. When this process is told to end, it kills all commands and
+their children.
 """
 
 import ctypes
