@@ -15,7 +15,7 @@ import re
 import unicodedata
 from itertools import pairwise
 
-from rephrase.corpus.protected import Span, protected_spans
+from rephrase.corpus.protected import Span, code_blocks, protected_spans
 from rephrase.corpus.sentences import sentence_spans
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk, Document
@@ -85,7 +85,7 @@ class _Cutter:
         self.token_starts = tokenizer.token_starts(text)
         self.whole = [span for span in protected_spans(text) if self.n_tokens(*span) <= budget]
         self._find = (
-            lambda: [match.end() for match in _HEADING.finditer(text)],
+            lambda: _heading_starts(text),
             lambda: [match.end() for match in _PARAGRAPH.finditer(text)],
             lambda: _sentence_ends(text, language),
             lambda: [match.end() for match in _CLAUSE.finditer(text)],
@@ -141,6 +141,11 @@ class _Cutter:
     def _is_heading(self, start: int, end: int) -> bool:
         text = self.text[start:end].strip()
         return text.startswith(("#", "\\")) and "\n" not in text
+
+
+def _heading_starts(text: str) -> list[int]:
+    """Not the comments of code, which look like headings."""
+    return _outside(code_blocks(text), [match.end() for match in _HEADING.finditer(text)])
 
 
 def _outside(spans: list[Span], positions: list[int]) -> list[int]:

@@ -23,6 +23,13 @@ _FORMULA_GROUPS = {"display", "inline"}
 _BRACKET = re.compile(r"(?<!\\)\\([\[\]()])")
 # Escaped Markdown brackets, as in "[he \\[the king\\] said": only words, one of them too long for a product of letters.
 _WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s,.;:'’-]+[^\W\d_]+)*[.,;]?", re.DOTALL)
+# Where a block of code begins or ends: Markdown's fences, LaTeX's verbatim environments, HTML's <pre>.
+_CODE_MARK = re.compile(
+    r"""^[ \t]*+(?:(?P<fence>`{3,}+|~{3,}+)(?P<info>[^\n]*+)
+    | \\(?P<begins>begin|end)\{(?P<name>verbatim\*?|Verbatim|lstlisting|minted|alltt)\}
+    | <(?P<closes>/?)pre\b)""",
+    re.VERBOSE | re.MULTILINE,
+)
 _TABLE_ROW = re.compile(r"^(?:[ \t]*\|[^\n]*\|[ \t]*|[^\n|]*\|[^\n|]*\|[^\n]*)$", re.MULTILINE)
 
 
@@ -113,6 +120,28 @@ def formula_spans(text: str) -> list[Span]:
 def code_spans(text: str) -> list[Span]:
     """Fenced and inline code."""
     return [match.span() for match in _CONSTRUCT.finditer(text) if match.lastgroup not in _FORMULA_GROUPS]
+
+
+def code_blocks(text: str) -> list[Span]:
+    """Blocks of code, from their opening line on; one that is never closed ends with the text, as in CommonMark."""
+    found: list[Span] = []
+    opened: re.Match[str] | None = None
+    for mark in _CODE_MARK.finditer(text):
+        if opened is None:
+            inline = "`" in (mark["fence"] or "") and "`" in mark["info"]
+            opened = None if inline or mark["begins"] == "end" or mark["closes"] == "/" else mark
+        elif _closes(mark, opened):
+            found.append((opened.start(), mark.end()))
+            opened = None
+    return [*found, (opened.start(), len(text))] if opened else found
+
+
+def _closes(mark: re.Match[str], opened: re.Match[str]) -> bool:
+    if opened["fence"]:
+        return bool(mark["fence"] and mark["fence"].startswith(opened["fence"]) and not mark["info"].strip())
+    if opened["name"]:
+        return bool(mark["begins"] == "end" and mark["name"] == opened["name"])
+    return bool(mark["closes"])
 
 
 def without_protected(text: str) -> str:

@@ -1,10 +1,15 @@
 """The context carried from chunk to chunk of a document, so that the rewrite reads as one text."""
 
+import bisect
 import functools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
+from rephrase.corpus.latex import Span
+from rephrase.corpus.protected import code_blocks
 from rephrase.corpus.sentences import sentence_spans
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.records import Chunk
@@ -20,6 +25,7 @@ _LATEX_LEVELS = {"chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4
 _ABBREVIATION = re.compile(r"(?<![\w-])((?:[\w-]++\s++){1,6}+)\(([A-Z][A-Za-z]{1,15}+)\)")
 _NUMBERED = re.compile(r"^[^\S\n]*+(?:\*\*)?(?:Q|Question |Step )?(\d{1,3})[.):]", re.MULTILINE)
 MAX_ABBREVIATIONS = 12
+MAX_COLUMNS, MAX_HEADER_CHARACTERS = 30, 300
 # How far back abbreviations are looked for: with all that was written, each chunk would cost more than the one before.
 ABBREVIATION_CHARACTERS = 50_000
 
@@ -28,7 +34,8 @@ ABBREVIATION_CHARACTERS = 50_000
 class Context:
     """What a prompt may contain besides its passage.
 
-    `written` is the end of the text so far, `outline` the headings above the chunk, `abbreviations` those defined so
+    `written` is the end of the text so far, `outline` the headings above the chunk and, if it begins within a table,
+    the table's header; `abbreviations` those defined so
     far ("mixture of experts (MoE)"), `last_number` the number of the last list item, `glossary` earlier translations
     of terms in the chunk.
     """
@@ -53,7 +60,7 @@ def make_context(
     numbers = _NUMBERED.findall(end)
     return Context(
         written=end,
-        outline=tuple(outline(source, chunk.start)),
+        outline=(*outline(source, chunk.start), *table_header(source, chunk.start)),
         # Those in the tail are in the prompt anyway.
         abbreviations=tuple(a for a in abbreviations(written[-ABBREVIATION_CHARACTERS:]) if a not in end)[
             -MAX_ABBREVIATIONS:
@@ -92,6 +99,7 @@ def outline(text: str, end: int | None = None) -> Sequence[str]:
 @functools.lru_cache(maxsize=16)
 def _headings(text: str) -> list[tuple[int, int, str]]:
     """(start, level, title) of each heading: found once for a document, not once for each of its chunks."""
+    blocks = code_blocks(text)  # a comment in code is no heading
     return [
         (
             match.start(),
@@ -99,7 +107,44 @@ def _headings(text: str) -> list[tuple[int, int, str]]:
             (match.group(2) or match.group(4)).rstrip().rstrip("#").strip(),
         )
         for match in _HEADING.finditer(text)
+        if not _is_inside(match.start(), blocks)
     ]
+
+
+def _is_inside(position: int, spans: Sequence[Span]) -> bool:
+    at = bisect.bisect_right(spans, (position, math.inf)) - 1
+    return at >= 0 and position < spans[at][1]
+
+
+def table_header(text: str, start: int) -> Sequence[str]:
+    """The header row of the Markdown table whose rows go on at `start`; none if there is none."""
+    tables = _tables(text)
+    at = bisect.bisect_left(tables, (start,)) - 1
+    return [tables[at][2]] if at >= 0 and start < tables[at][1] else []
+
+
+@functools.lru_cache(maxsize=16)
+def _tables(text: str) -> list[tuple[int, int, str]]:
+    """(start of the header, end, header) of each Markdown table: a row, one of dashes, and further rows."""
+    found: list[tuple[int, int, str]] = []
+    lines = text.splitlines(keepends=True)
+    starts = list(accumulate(map(len, lines), initial=0))
+    number = 0
+    while number < len(lines) - 1:
+        if "|" not in lines[number] or not _is_dashes(lines[number + 1]):
+            number += 1
+            continue
+        end = number + 2
+        while end < len(lines) and "|" in lines[end]:
+            end += 1
+        header = " | ".join(lines[number].strip().strip("|").split("|", MAX_COLUMNS)[:MAX_COLUMNS])
+        found.append((starts[number], starts[end], " ".join(header.split())[:MAX_HEADER_CHARACTERS]))
+        number = end
+    return found
+
+
+def _is_dashes(line: str) -> bool:
+    return "|" in line and "-" in line and not line.strip(" \t\r\n|:-")
 
 
 def abbreviations(text: str) -> list[str]:

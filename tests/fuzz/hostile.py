@@ -20,6 +20,7 @@ UNITS = (
     *("May ", "1999 ", "1990s ", "5 km ", "km/", "€5 ", "°C ", "%", "½", "−", "三", "百", "，", "。", "ก", "क "),
     *("あ", "é", "e\u0301", "\u200b", "\u202e", "\U0001f600", "<think>", "</think>", "<text id=", "</text>"),
     *("Dear ", "Yours ", "term = x\n", "term -> ", ": ", "; ", "Sure! ", "Here is ", "The text ", "I cannot "),
+    *("| a |\n", "|-|\n", "```\n", "~~~", "<pre>", "\\begin{verbatim}\n"),
     *("\ufeff", "\x00", "&amp;", "<b>", "---", "—"),
 )  # fmt: skip
 STARTS = ("", "# x", "word (", "1 - 2", "$", "**", "The answer is ", "a = ", "\\begin{equation} ", "Q: ")
@@ -81,10 +82,10 @@ def text_functions() -> dict[str, Callable[[str], object]]:
     from rephrase.corpus.chunking import chunk_document
     from rephrase.corpus.language import detect_language
     from rephrase.corpus.latex import macros
-    from rephrase.corpus.protected import code_spans, formula_spans, protected_spans, without_protected
+    from rephrase.corpus.protected import code_blocks, code_spans, formula_spans, protected_spans, without_protected
     from rephrase.corpus.sentences import sentence_spans
     from rephrase.prompting.boundaries import find_restart, remove_overlap
-    from rephrase.prompting.context import abbreviations, make_context, outline, tail
+    from rephrase.prompting.context import abbreviations, make_context, outline, table_header, tail
     from rephrase.prompting.glossary import parse_glossary
     from rephrase.prompting.masking import mask
     from rephrase.prompting.thoughts import without_thought
@@ -125,6 +126,7 @@ def text_functions() -> dict[str, Callable[[str], object]]:
         "chunk_document": lambda t: chunk_document(Document(id="d", text=t, source="s"), tokens, 64),
         "detect_language": detect_language,
         "macros": macros,
+        "code_blocks": code_blocks,
         "code_spans": code_spans,
         "formula_spans": formula_spans,
         "protected_spans": protected_spans,
@@ -135,6 +137,7 @@ def text_functions() -> dict[str, Callable[[str], object]]:
         "abbreviations": abbreviations,
         "make_context": context,
         "outline": outline,
+        "table_header": lambda t: table_header(t, len(t) // 2),
         "tail": lambda t: tail(t, tokens, 48),
         "parse_glossary": lambda t: parse_glossary(t, t, t),
         "mask": lambda t: mask(t).restore(mask(t).text),

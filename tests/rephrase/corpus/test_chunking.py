@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rephrase.corpus.chunking import chunk_document
+from rephrase.corpus.chunking import _heading_starts, chunk_document
 from rephrase.corpus.protected import protected_spans
 from rephrase.records import Document
 
@@ -160,3 +160,8 @@ def test_unclosed_delimiters_cost_no_search_to_the_end():
     began = time.monotonic()
     protected_spans("\\[ x " * 60_000)
     assert time.monotonic() - began < 5  # it took a minute
+
+
+def test_a_comment_in_code_is_no_boundary_of_headings():
+    text = "# Head\n\n```python\n# a comment\nx = 1\n```\n\n# Next\n\ntext"
+    assert [text[start:][:6] for start in _heading_starts(text)] == ["# Head", "# Next"]

@@ -3,7 +3,7 @@
 import pytest
 from scripted import WordTokenizer
 
-from rephrase.prompting.context import abbreviations, make_context, outline, tail
+from rephrase.prompting.context import abbreviations, make_context, outline, table_header, tail
 from rephrase.records import Chunk
 
 
@@ -54,3 +54,42 @@ def test_the_context_is_what_the_prompt_does_not_contain_otherwise():
     assert context.abbreviations == ("mixture of experts (MoE)",)
     assert context.last_number == 2
     assert context.glossary == {"Satz": "theorem"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```python\n# a comment\nx = 1\n```",
+        "~~~~\n# a comment\n```\n# another\n~~~~~",
+        "  ```\n# a comment\n  ```",
+        "\\begin{lstlisting}\n# a comment\n\\end{lstlisting}",
+        "<pre>\n# a comment\n</pre>",
+    ],
+)
+def test_a_comment_in_code_is_no_heading(code):
+    assert outline(f"# Head\n\n{code}\n\ntext") == ["Head"]
+    assert outline(f"# Head\n\n{code}\n\n## Section\n\ntext") == ["Head", "Section"]
+
+
+def test_a_block_of_code_that_is_not_closed_ends_with_the_text_and_inline_code_is_none():
+    assert outline("# Head\n\n```\n# a comment\n") == ["Head"]
+    assert outline("```inline``` code\n\n# Head\n") == ["Head"]
+
+
+TABLE = "| Name | Year |\n|:---|---:|\n" + "".join(f"| town {i} | {1800 + i} |\n" for i in range(9))
+
+
+def test_the_rows_of_a_long_table_keep_its_header():
+    text = f"# Towns\n\nBefore | after.\n\n{TABLE}\nAfter.\n"
+    row = text.index("| town 5")
+    chunk = Chunk(document_id="d", index=1, start=row, end=len(text), text=text[row:], n_tokens=9)
+    context = make_context(text, chunk, "", {}, WordTokenizer(), 48)
+    assert context.outline == ("Towns", "Name | Year")
+    for start in (0, text.index("| Name"), text.index("After.")):
+        assert table_header(text, start) == []
+
+
+def test_tables_without_outer_bars_have_a_header_and_a_rule_is_no_table():
+    text = "a | b\n--|--\n1 | 2\n3 | 4\n"
+    assert table_header(text, text.index("3 | 4")) == ["a | b"]
+    assert table_header("a\n---\nb\nc | d\n", 8) == []
