@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
 from flows.results.data_card import write_data_card
+from flows.results.display import visible
 from flows.results.summary import Summary, summarize
 from flows.running.engine_slot import engine_slot
 from flows.running.metrics import serve_metrics
@@ -69,7 +70,7 @@ async def rephrase(config: RephraseConfig) -> Summary:
         committed = await asyncio.to_thread(read_commits, storage)
         require_own_commits(planned_run.plan, committed)
         todo = _todo(planned_run.plan, committed)
-        log.info(describe_plan(config, planned_run.plan, len(todo)))
+        log.info(visible(describe_plan(config, planned_run.plan, len(todo))))
         await asyncio.to_thread(
             remove_leftovers, storage, {*range(len(planned_run.plan.parts))} - {p.index for p in todo}
         )
@@ -150,8 +151,8 @@ async def _run_task(part: Part, plan: Plan) -> None:
 
 
 def task_name(label: str) -> str:
-    """Escape braces: Prefect substitutes parameters for them, and a file name may contain them."""
-    return label.replace("{", "{{").replace("}", "}}")
+    """Escape braces, for which Prefect substitutes parameters, and hidden characters: a file name may contain both."""
+    return visible(label).replace("{", "{{").replace("}", "}}")
 
 
 def part_label(plan: Plan, part: Part) -> str:

@@ -9,17 +9,21 @@ from collections.abc import Sequence
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
-out = Console()
-err = Console(stderr=True)
+from flows.results.display import HIDDEN
+from flows.results.terminal import safe_console
+
+out = safe_console()
+err = safe_console(stderr=True)
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
 def print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    # In JSON, a hidden character stands in a string, where its escape is the same.
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write(HIDDEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text) + "\n")
 
 
 class readable_errors:  # noqa: N801  reads as a statement

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from flows.cli.console import readable_errors
+from flows.cli.console import err, readable_errors
 from flows.cli.run_options import read_config
 
 RUNNING = "Running"
@@ -85,7 +84,7 @@ def serve(
             {"rephrase": schedule} if schedule else {},
             port=port,
             n_runs_at_once=at_once,
-            console=Console(stderr=True),
+            console=err,
         )
 
 

@@ -124,7 +124,7 @@ SCORES = {
 
 
 # Invisible, bidirectional and terminal control characters; `report.js` lists the same ones.
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 
@@ -149,4 +149,4 @@ def duration(seconds: float) -> str:
 
 def visible(text: object) -> str:
     """Text with invisible and control characters shown as U+XXXX, so that none of them takes effect."""
-    return _HIDDEN.sub(lambda match: f"U+{ord(match.group()):04X}", str(text))
+    return HIDDEN.sub(lambda match: f"U+{ord(match.group()):04X}", str(text))
