@@ -28,6 +28,7 @@ from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, near_c
 from fidelity.checks.language import not_english, other_language
 from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
 from fidelity.checks.prompt_injection import obeyed_instruction
+from fidelity.checks.time_limit import LIMIT_S, MAX_CHARACTERS, TooSlowError, time_limit
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import Evidence, Judge, Pair
 from fidelity.reader.reader import Reader
@@ -91,6 +92,19 @@ def check_form(source: str, completion: Completion, checks: Collection[Check]) -
     if finding:
         return Verdict(accepted=False, reason=finding[0], detail=finding[1], scores=scores)
     return Verdict(accepted=True, scores=scores)
+
+
+def check_form_in_time(source: str, completion: Completion, checks: Collection[Check]) -> Verdict:
+    """`check_form`, with a rejection for texts on which it would take too long."""
+    longest = max(len(source), len(completion.text))
+    if longest > MAX_CHARACTERS:
+        detail = f"{longest:,} characters; texts of more than {MAX_CHARACTERS:,} are not checked"
+        return Verdict(accepted=False, reason="check_too_slow", detail=detail)
+    try:
+        with time_limit(LIMIT_S):
+            return check_form(source, completion, checks)
+    except TooSlowError as error:
+        return Verdict(accepted=False, reason="check_too_slow", detail=f"the checks of form were {error}")
 
 
 def _shifted(found: Discrepancy, n_characters: int) -> Discrepancy:
@@ -211,7 +225,7 @@ class Checker:
         source, rewrite = chunk.text.strip(), completion.text.strip()
         n_before = len(chunk.text) - len(chunk.text.lstrip())
         self.n_seen["form"] += 1
-        verdict = check_form(source, completion, checks)
+        verdict = check_form_in_time(source, completion, checks)
         if not verdict.accepted or not _WITH_MODEL.intersection(checks):
             return verdict
         found = await self._batcher.submit(_Request(source, rewrite, requirements))

@@ -106,6 +106,7 @@ REASONS = {
     "not_fluent": "a sentence that no person would write",
     "not_in_style": "what the style asks for is not there, such as questions, speakers or notes",
     "check_failed": "a check failed with an error",
+    "check_too_slow": "its text is too long or too odd for a check to end in time",
     "chunk_refused": "a chunk was rejected, and --on-reject is document",
 }
 

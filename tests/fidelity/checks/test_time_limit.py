@@ -1,0 +1,76 @@
+"""A check that nobody knew to be slow rejects its chunk and does not stop the run."""
+
+import asyncio
+import re
+import signal
+import threading
+import time
+
+import pytest
+from scripted import BagOfWords, SilentReader, lenient
+
+import fidelity.checker
+from fidelity.checker import Checker, FidelityConfig
+from fidelity.checks.time_limit import TooSlowError, time_limit
+from rephrase.records import Check, Chunk, Completion, Requirements
+
+FOREVER = re.compile(r"(a+)+$")
+
+
+def check(text):
+    checker = Checker(BagOfWords(), FidelityConfig(), calibration=lenient(), open_reader=SilentReader)
+    chunk = Chunk(document_id="d", index=0, start=0, end=len(text), text=text, n_tokens=9)
+    completion = Completion(text=text, finish_reason="stop", n_prompt_tokens=1, n_completion_tokens=1)
+    try:
+        return asyncio.run(checker(chunk, completion, Requirements(checks=(Check.SAME_LANGUAGE,))))
+    finally:
+        checker.close()
+
+
+def test_an_exponential_expression_rejects_its_chunk(monkeypatch):
+    def slow(source, rewrite):
+        FOREVER.match(rewrite)
+
+    monkeypatch.setattr(fidelity.checker, "FORM_CHECKS", [slow])
+    monkeypatch.setattr(fidelity.checker, "LIMIT_S", 0.2)
+    began = time.monotonic()
+    verdict = check("a" * 60 + "b")
+    assert (verdict.accepted, verdict.reason) == (False, "check_too_slow")
+    assert "interrupted after 0.2 s" in verdict.detail
+    assert time.monotonic() - began < 60  # it would take thousands of years
+    assert check("A sentence.").accepted
+
+
+def test_a_text_that_is_too_long_is_not_checked(monkeypatch):
+    monkeypatch.setattr(fidelity.checker, "MAX_CHARACTERS", 100)
+    verdict = check("word " * 30)
+    assert verdict.reason == "check_too_slow"
+    assert "more than 100 are not checked" in verdict.detail
+
+
+def test_another_timer_goes_on():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(True))
+    remaining = signal.setitimer(signal.ITIMER_REAL, 0.3)  # that of the test run
+    try:
+        with pytest.raises(TooSlowError), time_limit(0.05):
+            time.sleep(5)
+        time.sleep(0.5)
+        assert rung == [True]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *remaining)
+
+
+def test_in_another_thread_nothing_is_interrupted():
+    found = []
+
+    def work():
+        with time_limit(0.01):
+            time.sleep(0.05)
+        found.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [True]
