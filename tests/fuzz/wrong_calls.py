@@ -5,6 +5,8 @@ a server would begin, it ends as accepted.
 """
 
 import contextlib
+import faulthandler
+import importlib
 import io
 import itertools
 import json
@@ -116,14 +118,15 @@ def run_calls(calls: list[tuple[str, ...]], limit_s: float) -> Iterator[Call]:
     with tempfile.TemporaryDirectory(prefix="palimpsest-calls-") as base:
         template = Path(base) / "template"
         _write_files(template)
-        _import_everything()
+        for name in MODULES:  # so that each call starts at once
+            importlib.import_module(name)
         for number, arguments in enumerate(calls):
             folder = Path(base) / f"{number}"
             shutil.copytree(template, folder, symlinks=True, copy_function=os.link, ignore=lambda *_: ["fifo"])
             os.mkfifo(folder / "fifo")
             log = Path(base) / f"{number}.txt"
             began = time.monotonic()
-            process = context.Process(target=_call, args=(arguments, folder, log))
+            process = context.Process(target=_call, args=(arguments, folder, log, limit_s))
             process.start()
             process.join(limit_s)
             hung = process.exitcode is None
@@ -149,7 +152,7 @@ def _outcome(code: int, hung: bool, output: str) -> Outcome:
 ACCEPTED = 77
 
 
-def _call(arguments: tuple[str, ...], folder: Path, log: Path) -> None:
+def _call(arguments: tuple[str, ...], folder: Path, log: Path, limit_s: float) -> None:
     os.chdir(folder)
     os.environ.update(
         {"COLUMNS": "200", "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": "k", "AWS_EC2_METADATA_DISABLED": "1"}
@@ -160,6 +163,7 @@ def _call(arguments: tuple[str, ...], folder: Path, log: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), write_through=True)
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), write_through=True)
+    faulthandler.dump_traceback_later(limit_s - 1, exit=False)  # so that a hang says where
     code = 0
     try:
         _script_the_models()
@@ -223,10 +227,13 @@ def _script_the_models() -> None:
     fidelity.fitting.score_cache.Reader = lambda *_: SilentReader()  # type: ignore[assignment,misc]
 
 
-def _import_everything() -> None:
-    """In the parent, so that each call starts at once."""
-    import training.__main__
-    import training.export  # noqa: F401
+MODULES = (
+    *("flows.cli.app", "flows.demo", "flows.doctor", "flows.local", "flows.rephrasing", "flows.report.writing"),
+    *("flows.results.inspection", "flows.results.summary", "flows.running.run_setup", "flows.serving.serve"),
+    *("flows.verification.calibrate_pairs", "flows.verification.refilter", "flows.verification.verify_pairs"),
+    *("flows.running.prefect_server", "fidelity.fitting.score_cache", "training.__main__", "training.export"),
+    *("rephrase.scheduling.estimate", "rich.progress", "scripted"),
+)
 
 
 def _write_files(folder: Path) -> None:
