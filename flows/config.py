@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fidelity.calibration.calibration import calibration_hash
 from fidelity.checker import FidelityConfig
@@ -76,6 +76,18 @@ class RephraseConfig(Settings):
     metadata_fields: tuple[str, ...] = Field((), description="Fields to copy into the shards.")
     max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
     part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
+
+    @field_validator("source", "output")
+    @classmethod
+    def _is_a_place(cls, url: str) -> str:
+        if not url.strip():
+            raise ValueError("it is empty: name a file or a folder")
+        if any("\ud800" <= character <= "\udfff" for character in url):
+            raise ValueError("its name is not UTF-8: name the folder above it, or rename it")
+        user, _, rest = url.partition("://")[2].partition("@")
+        if rest and ":" in user and "/" not in user:
+            raise ValueError("it holds a password, which would stand in the plan: give it in the environment instead")
+        return url
 
     @model_validator(mode="after")
     def _ray_writes_whole_parts(self) -> "RephraseConfig":

@@ -13,11 +13,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import fsspec
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rephrase.records import digest
+from rephrase.storage.filesystem import read_settings
 
 # 2: one model for each question, with the scores of the reader.
 FORMAT = 2
@@ -187,8 +187,7 @@ def _shipped() -> Calibration:
 def _read(path: str | None) -> str:
     if path is None:
         return resources.files("fidelity.calibration").joinpath(SHIPPED).read_text("utf-8")
-    with fsspec.open(path, "r", encoding="utf-8") as file:
-        return str(file.read())
+    return read_settings(path)
 
 
 def parse_calibration(text: str, name: str) -> Calibration:
@@ -202,7 +201,7 @@ def parse_calibration(text: str, name: str) -> Calibration:
                 f"{name!r} was fitted by an earlier version, whose scores are no longer computed: fit it again with "
                 "`palimpsest calibrate`"
             )
-    except (AttributeError, json.JSONDecodeError):
+    except (AttributeError, json.JSONDecodeError, RecursionError):
         pass  # not a calibration at all: the next error says where
     try:
         return Calibration.model_validate_json(text)

@@ -13,6 +13,7 @@ import typer
 from flows.cli.console import readable_errors
 from rephrase.engines.engine_options import parse_option
 from rephrase.records import Domain
+from rephrase.storage.filesystem import read_settings
 
 # The groups in which --help shows the options.
 READING = "Reading"
@@ -102,14 +103,17 @@ def merged(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, An
 def read_config(path: Path) -> dict[str, Any]:
     """
     Raises:
-        ValueError: the file is neither TOML nor JSON.
+        ValueError: the file is neither TOML nor JSON, or holds no names and values.
         OSError: it cannot be read.
     """
-    text = path.read_text("utf-8")
+    text = read_settings(str(path))
     try:
-        return dict(json.loads(text) if path.suffix == ".json" else tomllib.loads(text))
-    except ValueError as error:
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"--config {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"--config {path} holds a {type(values).__name__}, not an object with options")
+    return values
 
 
 def _options(given: list[str] | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.console import err, readable_errors
 from flows.cli.run_options import read_config
+from rephrase.engines.api_key import KEY_ENDPOINTS
 
 RUNNING = "Running"
 SCHEDULE = "Schedule of rephrase"
@@ -53,7 +54,8 @@ def serve(
     """Serve the flows in Prefect's UI: start them from a form, schedule, watch, cancel and retry them.
 
     Connects to the Prefect server at PREFECT_API_URL, or starts one that stops with this command. The API key for
-    `--engine openai` is read from OPENAI_API_KEY, or from the Prefect Secret block `palimpsest-openai-api-key`.
+    `--engine openai` is read from OPENAI_API_KEY, or from the Prefect Secret block `palimpsest-openai-api-key`;
+    if `--config` names endpoints, or PALIMPSEST_KEY_ENDPOINTS does, it is sent only to these.
 
     A scheduled run takes the files added since the last one, and does nothing if there are none.
 
@@ -77,6 +79,8 @@ def serve(
             if not {"source", "output"} <= {*values}:
                 raise ValueError("a schedule needs --source and --output, or a --config that sets them")
         parameters = {"rephrase": {"config": validated(values)}} if values else {}
+        if endpoints := values.get("engine", {}).get("endpoints"):
+            os.environ.setdefault(KEY_ENDPOINTS, " ".join(endpoints))
         from flows.serving.serve import run_serving
 
         run_serving(

@@ -20,11 +20,13 @@ from openai import (
     AsyncOpenAI,
     AuthenticationError,
     BadRequestError,
+    DefaultAsyncHttpxClient,
     PermissionDeniedError,
     RateLimitError,
     UnprocessableEntityError,
 )
 
+from rephrase.engines.api_key import KEY_ENDPOINTS, NO_KEY, key_for, without_key
 from rephrase.engines.breaker import Breaker
 from rephrase.engines.dialect import Dialect, is_about_the_form, sentence
 from rephrase.engines.engine import (
@@ -106,15 +108,22 @@ class OpenAIEngine:
         self._timeout_s = timeout_s
         self._chat_template_kwargs = dict(chat_template_kwargs or {})
         self._dialect = Dialect()
-        key = os.environ.get("OPENAI_API_KEY") or "none"
         self._clients = [
-            AsyncOpenAI(base_url=endpoint, api_key=key, timeout=timeout_s, max_retries=0) for endpoint in endpoints
+            AsyncOpenAI(
+                base_url=endpoint,
+                api_key=key_for(endpoint),
+                timeout=timeout_s,
+                max_retries=0,
+                # Documents go to the endpoints that are named, and nowhere else.
+                http_client=DefaultAsyncHttpxClient(follow_redirects=False),
+            )
+            for endpoint in endpoints
         ]
         self._n_in_flight = [0] * len(self._clients)
         self._n_answers = self._n_first_refusals = self._n_overloads = 0
         self._breakers = [Breaker() for _ in self._clients]
-        self._loads = [ServerLoad(endpoint, key) for endpoint in endpoints]
-        served = _served_models(endpoints, key, give_up_after_s)
+        self._loads = [ServerLoad(endpoint, key_for(endpoint)) for endpoint in endpoints]
+        served = _served_models(endpoints, give_up_after_s)
         by_name = {entry.id: entry for entry in reversed(served)}
         names = list(dict.fromkeys(entry.id for entry in served))
         if model is None and len(names) > 1:
@@ -153,7 +162,10 @@ class OpenAIEngine:
         )
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        return await self._with_retries(lambda client: self._complete(client, prompt, sampling))
+        try:
+            return await self._with_retries(lambda client: self._complete(client, prompt, sampling))
+        except (EngineError, PromptTooLongError, RequestRefusedError) as error:
+            raise type(error)(without_key(str(error))) from error
 
     async def logprobs(self, context: str, text: str) -> TokenLogprobs:
         """Ask the completions endpoint to echo the text with its log-probabilities, as `vllm serve` does."""
@@ -182,6 +194,12 @@ class OpenAIEngine:
         except (AuthenticationError, PermissionDeniedError) as error:
             raise EngineError(f"the server refuses the key in OPENAI_API_KEY: {error}") from error
         except APIStatusError as error:
+            if error.response.is_redirect:
+                target = error.response.headers.get("Location", "")
+                raise EngineError(
+                    f"{error.request.url} redirects to {target[:200]!r}: documents are sent only to the endpoints that "
+                    "are named; name that one if you trust it"
+                ) from error
             if _is_transient(error):
                 raise self._gave_up(error, n_own_faults) from error
             raise self._refused(error) from error
@@ -377,7 +395,7 @@ def _is_overload(error: Exception) -> bool:
     )
 
 
-def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -> list[ServedModel]:
+def _served_models(endpoints: Sequence[str], give_up_after_s: float) -> list[ServedModel]:
     """The models that the endpoints serve. Waits until one answers; others are used once they come up.
 
     Raises:
@@ -397,7 +415,7 @@ def _served_models(endpoints: Sequence[str], key: str, give_up_after_s: float) -
                 failures.clear()
                 for endpoint in endpoints:
                     try:
-                        found += _models_of(endpoint, key)
+                        found += _models_of(endpoint)
                     except _NotYetError as error:
                         failures.append(f"{endpoint}: {error}")
                 if not found:
@@ -416,15 +434,17 @@ class _NotYetError(Exception):
     """What time may cure: nothing listens yet, or the server is still loading."""
 
 
-def _models_of(endpoint: str, key: str) -> list[ServedModel]:
-    address = f"{endpoint.rstrip('/')}/models"
+def _models_of(endpoint: str) -> list[ServedModel]:
+    address, key = f"{endpoint.rstrip('/')}/models", key_for(endpoint)
     try:
         answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=30.0)
     except httpx.HTTPError as error:
         raise _NotYetError(f"{type(error).__name__}: {error}") from error
     status = answer.status_code
     if status in (401, 403):
-        raise EngineError(f"{endpoint} refuses the key in OPENAI_API_KEY ({status})")
+        not_sent = key == NO_KEY and os.environ.get(KEY_ENDPOINTS)
+        hint = f"; it is not sent there, because {KEY_ENDPOINTS} names other endpoints" if not_sent else ""
+        raise EngineError(f"{endpoint} refuses the key in OPENAI_API_KEY ({status}){hint}")
     if status in (404, 405) or answer.is_redirect:
         raise EngineError(
             f"{address} answers {status}: an endpoint is the base of an OpenAI-compatible server and mostly ends in /v1"

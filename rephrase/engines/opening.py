@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rephrase.engines.engine import Engine
 from rephrase.engines.engine_options import shaping_text
@@ -57,6 +57,19 @@ class EngineConfig(Settings):
         if self.kind == "vllm" and self.endpoints:
             raise ValueError("endpoints are for the openai engine; the vllm engine runs in this process")
         return self
+
+    @field_validator("endpoints")
+    @classmethod
+    def _without_passwords(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        """An endpoint is shown in messages and in Prefect's UI."""
+        for endpoint in endpoints:
+            address = endpoint.rpartition("@")
+            if address[1] and "/" not in address[0].partition("://")[2]:
+                raise ValueError(
+                    f"the endpoint at {address[2]} holds a user or password, which would be shown: give the key in "
+                    "OPENAI_API_KEY instead"
+                )
+        return endpoints
 
     @model_validator(mode="after")
     def _vllm_options_fit_the_kind(self) -> "EngineConfig":

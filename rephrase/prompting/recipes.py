@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from rephrase.prompting.context import Context
 from rephrase.records import Check, Chunk, Document, Domain, Prompt, Requirements, Variant, digest
 from rephrase.settings import Settings
+from rephrase.storage.filesystem import read_settings
 
 # The passage is a value, never part of a template, so a document cannot inject template code.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -194,8 +195,8 @@ def load_recipes(files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
     texts = [(entry.name, entry.read_text("utf-8")) for entry in built_in if entry.name.endswith(".toml")]
     for file in files:
         try:
-            texts.append((str(file), Path(file).read_text("utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
+            texts.append((str(file), read_settings(str(file))))
+        except (OSError, ValueError) as error:
             raise ValueError(f"recipe file {str(file)!r} cannot be read: {error}") from error
     return {recipe.name: recipe for recipe in (parse_recipe(text, name) for name, text in texts)}
 
@@ -207,7 +208,7 @@ def parse_recipe(text: str, name: str) -> Recipe:
     """
     try:
         return Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"recipe file {name!r} is not TOML: {error}") from error
     except ValidationError as error:
         problems = "; ".join(

@@ -6,6 +6,7 @@ too.
 
 import os
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import IO
 
 import fsspec
@@ -13,7 +14,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 
 def filesystem_of(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The filesystem of a path or URL, and the path on it; a name that exists on this machine is that file."""
+    """The filesystem of a path or URL, and the path on it; a name that exists on this machine is that file.
+
+    Raises:
+        ValueError: there is a protocol and nothing else, or it is not known.
+    """
+    if "://" in url and not url.partition("://")[2].strip("/"):
+        raise ValueError(f"{url!r} names no place: a bucket or host, and a path, follow the protocol")
     first, _, rest = url.partition("::")
     is_chain = bool(rest) and ("://" in rest or (first.isalpha() and first in fsspec.available_protocols()))
     if os.path.lexists(url) or ("://" not in url and not is_chain):
@@ -41,3 +48,27 @@ def real_path(url: str) -> str:
     """The URL with links followed, so that two names of the same place are equal."""
     fs, path = filesystem_of(url)
     return os.path.realpath(path) if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path)).rstrip("/")
+
+
+# A file of settings, a recipe or weights is smaller by far; a device may have no end.
+MAX_SETTINGS_BYTES = 64 << 20
+
+
+def read_settings(url: str) -> str:
+    """The text of a file of settings.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is a pipe or a device, too large, or not UTF-8.
+    """
+    fs, path = filesystem_of(url)
+    if isinstance(fs, LocalFileSystem) and Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f"{url!r} is not a file")
+    with open_file(url) as file:
+        data = file.read(MAX_SETTINGS_BYTES + 1)
+    if len(data) > MAX_SETTINGS_BYTES:
+        raise ValueError(f"{url!r} has more than {MAX_SETTINGS_BYTES >> 20} MB, which no file of settings has")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{url!r} is not UTF-8: {error}") from error

@@ -1,8 +1,10 @@
 """The options that a resumed run must share with the first."""
 
 import pytest
+from pydantic import ValidationError
 
 from flows.config import RephraseConfig
+from rephrase.engines.opening import EngineConfig
 
 
 def test_weights_are_pinned_by_content_and_not_by_path(tmp_path):
@@ -16,3 +18,23 @@ def test_weights_are_pinned_by_content_and_not_by_path(tmp_path):
     weights.write_text("two")
     after = config.pinned("model", "1", {})
     assert {name for name in before if before[name] != after[name]} == {"weights of the verdict"}
+
+
+@pytest.mark.parametrize("endpoint", ["http://user:secret@host/v1", "https://secret@host:1/v1"])
+def test_an_endpoint_with_a_password_is_refused_without_repeating_it(endpoint):
+    with pytest.raises(ValidationError) as refused:
+        EngineConfig(kind="openai", endpoints=(endpoint,))
+    messages = " ".join(problem["msg"] for problem in refused.value.errors())
+    assert "holds a user or password" in messages
+    assert "secret" not in messages
+    EngineConfig(kind="openai", endpoints=("http://host/v1?to=a@b",))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("", "it is empty"), (" ", "it is empty"), ("a\udcff", "not UTF-8"), ("http://u:secret@h/a.jsonl", "a password")],
+)
+def test_a_source_that_is_no_place_is_refused(source, message):
+    with pytest.raises(ValidationError, match=message):
+        RephraseConfig(source=source, output="out")
+    RephraseConfig(source="s3://bucket/a@b:c.jsonl", output="out")

@@ -520,3 +520,43 @@ async def test_a_refusal_that_no_dialect_cures_ends_the_run_with_the_servers_sen
     assert server.requests[0][0]["chat_template_kwargs"] == {"enable_thinking": False}
     assert len(server.requests) == 1
     await engine.close()
+
+
+async def test_a_redirect_is_not_followed_and_named(serve):
+    other = serve((200, json.dumps(ANSWER)))
+    server = serve((307, ""), headers=[("Location", f"{other.url}/chat/completions")])
+    engine = OpenAIEngine([server.url], give_up_after_s=5)
+    with pytest.raises(EngineError, match=r"redirects to .*documents are sent only to the endpoints that are named"):
+        await engine.complete(PROMPT, SAMPLING)
+    assert other.requests == []
+    await engine.close()
+
+
+async def test_a_server_that_sends_the_key_back_does_not_get_it_into_a_row(serve, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    good = (200, json.dumps(ANSWER))
+    server = serve(good, (422, json.dumps({"error": {"message": "bad key sk-very-secret"}})))
+    engine = OpenAIEngine([server.url], give_up_after_s=5)
+    await engine.complete(PROMPT, SAMPLING)
+    with pytest.raises(RequestRefusedError, match=r"bad key \(the API key\)"):
+        await engine.complete(PROMPT, SAMPLING)
+    await engine.close()
+
+
+async def test_the_key_goes_only_to_the_servers_that_it_is_for(serve, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    server = serve((200, json.dumps(ANSWER)))
+    sent = []
+    for allowed in (server.url, f"{server.url.replace('127.0.0.1', 'localhost')} https://api.openai.com/v1"):
+        monkeypatch.setenv("PALIMPSEST_KEY_ENDPOINTS", allowed)
+        engine = OpenAIEngine([server.url], give_up_after_s=5)
+        await engine.complete(PROMPT, SAMPLING)
+        sent.append(server.requests[-1][1])
+        await engine.close()
+    assert sent == ["Bearer sk-very-secret", "Bearer none"]
+    refusing = Raw(401, b"", ())
+    with pytest.raises(
+        EngineError, match="it is not sent there, because PALIMPSEST_KEY_ENDPOINTS names other endpoints"
+    ):
+        OpenAIEngine([refusing.url], give_up_after_s=5)
+    refusing.close()
