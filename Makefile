@@ -57,8 +57,9 @@ test-slow: install ## the real model behind a real server; takes ten minutes
 test-chaos: install ## kills, full disks, broken servers; takes fifteen minutes
 	$(BIN)/pytest -q -m chaos --timeout 900
 
-test-fuzz: install ## hostile texts for every function that reads a text, with growth curves; ten minutes
+test-fuzz: install ## hostile texts for every function that reads a text, wrong calls of every command; an hour
 	$(BIN)/python tests/fuzz/run_fuzz.py $(ARGS)
+	$(BIN)/python tests/fuzz/run_calls.py
 
 # The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
 bench-recipes: install ## every recipe on real text of its domain; DATA=folder
