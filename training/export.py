@@ -31,6 +31,6 @@ def load_model(run: str | Path) -> tuple[Decoder, RunOptions]:
 
 
 def export_run(run: str | Path, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the newest checkpoint of a run as a folder that transformers loads, with its tokenizer."""
+    """Write the newest checkpoint of a run as a folder that transformers, vLLM and SGLang load, with its tokenizer."""
     model, options = load_model(run)
     export(model, folder, options.tokenizer, dtype)

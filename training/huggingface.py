@@ -1,17 +1,23 @@
 """Conversion to and from transformers' `DeepseekV3ForCausalLM`: same parameter names, equal logits.
 
 transformers stacks a layer's experts in memory and writes them to disk one by one; saving through its classes gives the
-published layout that vLLM, SGLang and others load.
+published layout that vLLM, SGLang and others load. Selection biases stay in float32, as published, because rounding
+them sends tokens to other experts.
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoTokenizer, DeepseekV3Config, DeepseekV3ForCausalLM
+from torch import nn
+from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
+from training.data.tokenizer import TextTokenizer
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+
+# How tokens are routed. transformers knows no other way and leaves these out; without the first two, vLLM and SGLang
+# route by a soft-max without selection biases, and SGLang needs the third.
+ROUTING = {"topk_method": "noaux_tc", "scoring_func": "sigmoid", "moe_layer_freq": 1}
 
 
 def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV3Config:
@@ -42,6 +48,7 @@ def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV
         max_position_embeddings=config.context_length,
         initializer_range=config.init_std,
         num_nextn_predict_layers=0,
+        **ROUTING,
         **{"bos_token_id": None, "eos_token_id": None, **special_tokens},
     )
 
@@ -59,6 +66,7 @@ def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
         "rope_interleave": (hf.rope_interleave, True),
         "tie_word_embeddings": (hf.tie_word_embeddings, False),
         "hidden_act": (hf.hidden_act, "silu"),
+        **{name: (getattr(hf, name, value), value) for name, value in ROUTING.items()},
     }
     for name, (value, supported) in unsupported.items():
         if value != supported:
@@ -91,37 +99,47 @@ def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
 
 def to_hf(model: Decoder, **special_tokens: int | None) -> DeepseekV3ForCausalLM:
     """A transformers model with a copy of the weights, in their dtype."""
-    hf = DeepseekV3ForCausalLM(to_hf_config(model.config, **special_tokens)).to(model.lm_head.weight.dtype)
+    hf = DeepseekV3ForCausalLM(to_hf_config(model.config, **special_tokens))
+    _cast_parameters(hf, model.lm_head.weight.dtype)
     hf.load_state_dict({_hf_name(name): tensor for name, tensor in model.state_dict().items()}, strict=True)
     return hf.eval()
 
 
 def from_hf(hf: DeepseekV3ForCausalLM) -> Decoder:
     """A decoder with a copy of a transformers model's weights."""
-    model = Decoder(from_hf_config(hf.config)).to(hf.lm_head.weight.dtype)
+    model = Decoder(from_hf_config(hf.config))
+    _cast_parameters(model, hf.lm_head.weight.dtype)
     weights = hf.state_dict()
     model.load_state_dict({name: weights[_hf_name(name)] for name in model.state_dict()}, strict=True)
     return model
 
 
 def export(model: Decoder, folder: str | Path, tokenizer: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write a folder that `AutoModelForCausalLM` and `AutoTokenizer` load.
+    """Write a folder that transformers' Auto classes, vLLM and SGLang load.
 
     Args:
-        tokenizer: the Hub id or folder of the tokenizer that the model was trained with.
+        tokenizer: the Hub id or folder of the tokenizer that the model was trained with. The exported one puts the
+            start token before a prompt: the model has never seen a document without it.
 
     Raises:
         ValueError: the tokenizer has more tokens than the model.
     """
-    loaded: Any = AutoTokenizer.from_pretrained(str(tokenizer))
-    if len(loaded) > model.config.vocab_size:
+    loaded = TextTokenizer(tokenizer)
+    if loaded.vocab_size > model.config.vocab_size:
         raise ValueError(
-            f"the tokenizer {tokenizer} has {len(loaded)} tokens and the model {model.config.vocab_size}; "
+            f"the tokenizer {tokenizer} has {loaded.vocab_size} tokens and the model {model.config.vocab_size}; "
             "export with the tokenizer that the model was trained with"
         )
-    special = {f"{name}_token_id": getattr(loaded, f"{name}_token_id") for name in ("bos", "eos", "pad")}
-    to_hf(model, **special).to(dtype).save_pretrained(folder)
-    loaded.save_pretrained(folder)
+    hf = to_hf(model, bos_token_id=loaded.start_id, eos_token_id=loaded.end_id, pad_token_id=loaded.pad_id)
+    _cast_parameters(hf, dtype)
+    hf.save_pretrained(folder)
+    loaded.save_for_prompts(folder)
+
+
+def _cast_parameters(model: nn.Module, dtype: torch.dtype) -> None:
+    """Unlike `model.to(dtype)`, leave the buffers in float32: the selection biases and the angles of rotation."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 def _hf_name(name: str) -> str:

@@ -23,6 +23,7 @@ from rephrase.dataset.shards import commit_part
 from rephrase.storage.storage import Storage
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture, MixtureRule
+from training.data.texts import TextOptions
 from training.data.token_store import TokenStore, tokenise_shards
 from training.data.tokenizer import TextTokenizer
 
@@ -45,7 +46,7 @@ def write_shards(folder: Path, data: Path, n_copies: int) -> Storage:
 
 def ours(shards: Storage, tokenizer: TextTokenizer, cache: Storage) -> int:
     """Tokens yielded in one epoch."""
-    store = TokenStore.open(cache, tokenise_shards(shards, tokenizer, cache, with_originals=False))
+    store = TokenStore.open(cache, tokenise_shards(shards, tokenizer, cache, TextOptions(with_originals=False)))
     config = LoaderConfig(row_length=ROW_LENGTH, rows_per_step=ROWS, held_out_share=0.0)
     once = Mixture((MixtureRule(weight=1, max_epochs=1),))
     return sum(step.batch.tokens_BS.numel() for step in Loader(store, once, config))

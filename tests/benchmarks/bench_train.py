@@ -19,7 +19,7 @@ from torch import Tensor
 
 from training.data.batch import Batch
 from training.data.boundaries import Boundaries
-from training.data.token_store import Stream
+from training.data.texts import Stream
 from training.huggingface import to_hf
 from training.model.decoder import Decoder
 from training.model.presets import PRESETS, preset

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
-from training.data.token_store import TokenStore, tokenise_documents
+from training.data.texts import TextOptions, document_texts
+from training.data.token_store import TokenStore, tokenise_texts
 from training.data.tokenizer import TextTokenizer
 
 TEXT_FIELDS = ("text", "context", "question", "answer", "en")
@@ -49,4 +50,4 @@ def train_tokenizer(documents: list[Document], vocab_size: int, folder: Path) ->
 
 def build_store(documents: list[Document], tokenizer: TextTokenizer, folder: Path) -> TokenStore:
     cache = Storage(folder)
-    return TokenStore.open(cache, tokenise_documents(documents, "bench", tokenizer, cache))
+    return TokenStore.open(cache, tokenise_texts(document_texts(documents, TextOptions()), "bench", tokenizer, cache))

@@ -23,7 +23,8 @@ from rephrase.storage.storage import Storage
 from training.data.held_out import held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture, MixtureRule
-from training.data.token_store import TokenStore, tokenise_documents
+from training.data.texts import TextOptions, document_texts
+from training.data.token_store import TokenStore, tokenise_texts
 from training.data.tokenizer import TextTokenizer
 from training.loop.trainer import Trainer, TrainerConfig
 from training.model.config import ModelConfig
@@ -84,7 +85,7 @@ def ranking(
     cache, names = Storage(folder / "tokens"), []
     for stream, texts in planted.items():
         documents = (Document(id=f"{stream}-{i}", text=text, source="planted") for i, text in enumerate(texts))
-        names += tokenise_documents(documents, stream, tokenizer, cache, recipe=stream)
+        names += tokenise_texts(document_texts(documents, TextOptions(), recipe=stream), stream, tokenizer, cache)
     store = TokenStore.open(cache, names)
     # Only fresh text is held out: there are too few repeated sections to lose one.
     for k, stream in enumerate(store.streams):

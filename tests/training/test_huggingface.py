@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -62,9 +64,42 @@ def test_exported_folder_loads_with_its_tokenizer(tiny: ModelConfig, tmp_path: P
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     tokens = tokenizer("w1 w7 w9 w3", return_tensors="pt").input_ids
-    assert tokens.tolist() == [[2, 8, 10, 4]]
+    assert tokens.tolist() == [[0, 2, 8, 10, 4]]  # 0 began every document in training
     torch.testing.assert_close(loaded(tokens).logits, model(tokens), rtol=1e-5, atol=1e-5)
-    assert loaded.config.eos_token_id == 0
+    generation = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert (generation["bos_token_id"], generation["eos_token_id"]) == (0, 0)
+
+
+def test_a_tokenizer_with_a_start_token_keeps_it(tiny: ModelConfig, tmp_path: Path) -> None:
+    words = {"<end>": 0, "<start>": 1, "w0": 2, "w1": 3}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", bos_token="<start>").save_pretrained(
+        tmp_path / "words"
+    )
+    export(Decoder(tiny).initialise(3), tmp_path / "out", tmp_path / "words")
+    assert AutoTokenizer.from_pretrained(tmp_path / "out")("w1 w0").input_ids == [1, 3, 2]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["bos_token_id"], config["eos_token_id"]) == (1, 0)
+
+
+def test_the_exported_configuration_and_biases_are_as_published(tiny: ModelConfig, tmp_path: Path) -> None:
+    model = Decoder(tiny).initialise(3)
+    for gate in model.gates():
+        gate.e_score_correction_bias.normal_(0, 0.1)
+    export(model, tmp_path / "out", small_tokenizer(tmp_path / "words", 61))
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["topk_method"], config["scoring_func"]) == ("noaux_tc", "sigmoid")
+    weights = load_file(tmp_path / "out" / "model.safetensors")
+    biases = {name: tensor for name, tensor in weights.items() if "e_score" in name}
+    assert [tensor.tolist() for tensor in biases.values()] == [
+        g.e_score_correction_bias.tolist() for g in model.gates()
+    ]
+    assert {tensor.dtype for name, tensor in weights.items() if name not in biases} == {torch.bfloat16}
+    again = from_hf(AutoModelForCausalLM.from_pretrained(tmp_path / "out"))
+    assert [g.e_score_correction_bias.tolist() for g in again.gates()] == [
+        tensor.tolist() for tensor in biases.values()
+    ]
 
 
 def test_export_rejects_a_larger_tokenizer(tiny: ModelConfig, tmp_path: Path) -> None:
@@ -76,4 +111,11 @@ def test_import_rejects_what_the_decoder_does_not_support(tiny: ModelConfig) -> 
     config = to_hf_config(tiny)
     config.attention_bias = True
     with pytest.raises(ValueError, match="attention_bias is True"):
+        from_hf_config(config)
+
+
+def test_import_rejects_another_routing(tiny: ModelConfig) -> None:
+    config = to_hf_config(tiny)
+    config.scoring_func = "softmax"
+    with pytest.raises(ValueError, match="scoring_func is 'softmax'"):
         from_hf_config(config)

@@ -21,12 +21,20 @@ PREFETCHED_STEPS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderConfig:
-    """`rows_per_step` counts the rows of all ranks together: the global batch is rows_per_step · row_length tokens."""
+    """`rows_per_step` counts the rows of all ranks together: the global batch is rows_per_step · row_length tokens.
+
+    `n_steps` is the planned length of the run, if it is known: see the sampler about documents that are read early.
+    """
 
     row_length: int
     rows_per_step: int
     seed: int = 0
     held_out_share: float = 0.01
+    n_steps: int | None = None
+
+    @property
+    def n_tokens(self) -> int | None:
+        return None if self.n_steps is None else self.n_steps * self.rows_per_step * self.row_length
 
     def __post_init__(self) -> None:
         for name in ("row_length", "rows_per_step"):
@@ -63,7 +71,7 @@ class Loader:
         self._store, self._config = store, config
         n_own = config.rows_per_step // world_size
         self._own = slice(rank * n_own, (rank + 1) * n_own)
-        self._sampler = DocumentSampler(store, mixture, config.seed, config.held_out_share)
+        self._sampler = DocumentSampler(store, mixture, config.seed, config.held_out_share, config.n_tokens)
         self._packer = Packer(self._sampler.draw, config.row_length)
 
     def __iter__(self) -> Iterator[StepData]:

@@ -4,10 +4,12 @@ The file format, written by token utility and read by the trainer and by the pla
 
     {"version": 1, "rules": [
         {"source": "*", "recipe": "original",  "style": "*",           "weight": 0.5, "max_epochs": 4},
-        {"source": "*", "recipe": "knowledge", "style": "encyclopedic", "weight": 0.5, "max_epochs": 2}]}
+        {"source": "*", "recipe": "knowledge", "style": "encyclopedic", "weight": 0.5, "max_epochs": 2},
+        {"source": "*", "recipe": "*", "style": "*", "weight": null}]}
 
-`source`, `recipe` and `style` are shell patterns; the first rule that matches a stream decides. A rule's weight is
-shared among its streams in proportion to their tokens. Weight 0 leaves streams out.
+`source`, `recipe` and `style` are shell patterns, in which `[[]` stands for `[`; the first rule that matches a stream
+decides. A rule's weight is shared among its streams in proportion to their tokens. Weight 0 leaves streams out. Weight
+null is what they would have without a mixture: their share of all tokens; the other rules divide the rest.
 """
 
 from collections.abc import Sequence
@@ -18,24 +20,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.token_store import Stream, TokenStore
+from training.data.texts import Stream
+from training.data.token_store import TokenStore
 
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureRule:
-    """`max_epochs` is how many times a document may be seen; None is unlimited."""
+    """`max_epochs` is how many times a document may be seen; None is unlimited. For `weight`, see above."""
 
-    weight: float
+    weight: float | None
     source: str = "*"
     recipe: str = "*"
     style: str = "*"
     max_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight < float("inf"):
-            raise ValueError(f"the weight of {self.recipe}/{self.style} is {self.weight}; it must be 0 or more")
+        if self.weight is not None and not 0 <= self.weight < float("inf"):
+            raise ValueError(
+                f"the weight of {self.recipe}/{self.style} is {self.weight}; it must be 0 or more, or null"
+            )
         if self.max_epochs is not None and self.max_epochs < 1:
             raise ValueError(f"max_epochs of {self.recipe}/{self.style} is {self.max_epochs}; it must be 1 or more")
 
@@ -85,21 +90,31 @@ class Mixture:
         if unmatched:
             raise ValueError(
                 f"no rule of the mixture matches {'; '.join(unmatched[:5])} ({len(unmatched)} in all); "
-                'add a rule, or end with {"recipe": "*", "weight": 0} to leave the rest out'
+                'add a rule, or end with {"weight": null} to give the rest its share of the tokens, '
+                'or with {"weight": 0} to leave it out'
             )
         n_tokens_R = np.zeros(len(self.rules))
         for rule_index, n_tokens in zip(rule_K, n_tokens_K, strict=True):
             n_tokens_R[rule_index] += n_tokens
-        # The weight of a rule without tokens goes to the others.
-        total = sum(rule.weight for rule, n_tokens in zip(self.rules, n_tokens_R, strict=True) if n_tokens)
-        if total <= 0:
+        weight_R = self._rule_weights(n_tokens_R)
+        if weight_R.sum() <= 0:
             raise ValueError("the mixture gives no weight to any stream that has tokens to train on")
         shares = []
         for rule_index, n_tokens in zip(rule_K, n_tokens_K, strict=True):
             assert rule_index is not None
-            rule, of_rule = self.rules[rule_index], max(1.0, n_tokens_R[rule_index])
-            shares.append(StreamShare(rule.weight / total * float(n_tokens) / of_rule, rule.max_epochs))
+            of_rule = float(n_tokens) / max(1.0, n_tokens_R[rule_index])
+            shares.append(
+                StreamShare(weight_R[rule_index] / weight_R.sum() * of_rule, self.rules[rule_index].max_epochs)
+            )
         return shares
+
+    def _rule_weights(self, n_tokens_R: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The weight of each rule given the tokens of its streams; that of a rule without tokens goes to the others."""
+        by_tokens_R = np.array([rule.weight is None for rule in self.rules])
+        natural_R = np.where(by_tokens_R, n_tokens_R / max(1.0, n_tokens_R.sum()), 0.0)
+        given_R = np.array([rule.weight or 0.0 for rule in self.rules]) * (n_tokens_R > 0)
+        scale = (1.0 - natural_R.sum()) / given_R.sum() if given_R.sum() else 0.0
+        return natural_R + given_R * scale
 
 
 def training_tokens(store: TokenStore, held_out_share: float) -> NDArray[np.int64]:

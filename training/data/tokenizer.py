@@ -26,6 +26,7 @@ class TextTokenizer:
             raise ValueError(f"the tokenizer {self.name} has no end-of-text token; training needs one to end documents")
         self.end_id: int = end_id
         self.start_id: int = end_id if self._tokenizer.bos_token_id is None else self._tokenizer.bos_token_id
+        self.pad_id: int | None = self._tokenizer.pad_token_id
         # Documents are cut into rows later; the tokenizer's own limit would only warn about every long one.
         self._tokenizer.model_max_length = 1 << 60
 
@@ -49,3 +50,8 @@ class TextTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, including special tokens."""
         return str(self._tokenizer.decode(list(ids)))
+
+    def save_for_prompts(self, folder: str | Path) -> None:
+        """Write the tokenizer, set to put the start token before a prompt as training did before every document."""
+        start = self._tokenizer.convert_ids_to_tokens(self.start_id)
+        AutoTokenizer.from_pretrained(self.name, bos_token=start, add_bos_token=True).save_pretrained(folder)

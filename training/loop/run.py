@@ -1,8 +1,9 @@
 """A complete run from its options (tokenise, build, train), as called by the command line and the flow."""
 
 import json
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +13,12 @@ import torch
 from rephrase.models.precision import fast_precision
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
-from training.data.held_out import held_out_rows
+from training.data.held_out import effective_share, held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture
-from training.data.token_store import TokenStore, tokenise_documents, tokenise_shards
+from training.data.plan import plan_tokens
+from training.data.texts import FILE, TextOptions, document_texts
+from training.data.token_store import TokenStore, tokenise_shards, tokenise_texts
 from training.data.tokenizer import TextTokenizer
 from training.loop.logit_curves import max_logit_curves
 from training.loop.trainer import Precision, Summary, Trainer, TrainerConfig
@@ -28,6 +31,8 @@ from training.optimizer.schedule import schedule
 from training.parallel import Ranks, process_group
 from training.utility.report import write_report
 from training.utility.tracker import UtilityConfig
+
+log = logging.getLogger("training")
 
 # Options that may change on resuming: they affect what is written, not what is computed.
 CHANGEABLE_OPTIONS = {"evaluate_every", "checkpoint_every", "n_checkpoints_kept", "log_every"}
@@ -62,6 +67,8 @@ class RunOptions:
     held_out_share: float = 0.01
     max_eval_rows: int = 16
     with_originals: bool = True
+    source_by: str = FILE
+    split_by: str | None = None
     mixture: Mixture = field(default_factory=Mixture)
     evaluate_every: int = 0
     checkpoint_every: int = 0
@@ -108,9 +115,15 @@ class RunOptions:
     def from_json(cls, value: dict[str, Any]) -> "RunOptions":
         return cls(**{**value, "mixture": Mixture.from_json(value["mixture"])})
 
+    @property
+    def texts(self) -> TextOptions:
+        return TextOptions(with_originals=self.with_originals, source_by=self.source_by, split_by=self.split_by)
 
-def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable[Document] = ()) -> Summary:
-    """Train on the committed shards of `shards`, and also on `documents`, in the folder `run`.
+
+def train(
+    shards: str | Sequence[str], run: str | Path, options: RunOptions, documents: Iterable[Document] = ()
+) -> Summary:
+    """Train on the committed shards of one or more outputs, and also on `documents`, in the folder `run`.
 
     Called again with the same arguments, it resumes from the newest checkpoint. Under `torchrun` all processes call it.
     Writes `utility.parquet`, `utility.md`, `utility.svg`, `max_logits.svg` and `mixture.json` to the run's folder.
@@ -124,7 +137,8 @@ def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable
         tokenizer = TextTokenizer(options.tokenizer)
         options = with_precision(options, run)
         pin_options(run, options, ranks)
-        store = prepare_tokens(Storage(shards), run, options, tokenizer, documents, ranks)
+        outputs = [Storage(output) for output in ([shards] if isinstance(shards, str) else shards)]
+        store = prepare_tokens(outputs, run, options, tokenizer, documents, ranks)
         trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks)
         summary = trainer.train()
         if ranks.is_writer:
@@ -135,7 +149,7 @@ def train(shards: str, run: str | Path, options: RunOptions, documents: Iterable
 
 
 def prepare_tokens(
-    shards: Storage,
+    outputs: Sequence[Storage],
     run: Path,
     options: RunOptions,
     tokenizer: TextTokenizer,
@@ -145,9 +159,9 @@ def prepare_tokens(
     """Tokenise new data on rank 0, then open the token store on all ranks."""
     ranks, cache = ranks or Ranks(), Storage(run / "tokens")
     if ranks.is_writer:
-        names = tokenise_shards(shards, tokenizer, cache, options.with_originals)
-        names += tokenise_documents(documents, "documents", tokenizer, cache)
-        cache.write_json("blocks.json", names)
+        names = [name for shards in outputs for name in tokenise_shards(shards, tokenizer, cache, options.texts)]
+        names += tokenise_texts(document_texts(documents, options.texts), "documents", tokenizer, cache)
+        cache.write_json("blocks.json", list(dict.fromkeys(names)))  # the same output given twice counts once
     ranks.barrier()
     return TokenStore.open(cache, cache.read_json("blocks.json"))
 
@@ -171,9 +185,16 @@ def build_trainer(
         # Tied to the pinned precision of the forward pass, so that a resumed run rounds as before.
         dtype=torch.float32 if o.precision == "float32" else torch.bfloat16,
     )
+    held_out_share = effective_share(store, o.held_out_share)
     loader_config = LoaderConfig(
-        row_length=row_length, rows_per_step=o.rows_per_step, seed=o.seed, held_out_share=o.held_out_share
+        row_length=row_length,
+        rows_per_step=o.rows_per_step,
+        seed=o.seed,
+        held_out_share=held_out_share,
+        n_steps=o.n_steps,
     )
+    if ranks.is_writer:
+        say_plan(run, store, o, loader_config)
     trainer_config = TrainerConfig(
         n_steps=o.n_steps,
         micro_batch_rows=o.micro_batch_rows,
@@ -192,10 +213,20 @@ def build_trainer(
         schedule(o.schedule, o.n_steps, min(o.n_warmup, o.n_steps)),
         store,
         Loader(store, o.mixture, loader_config, ranks.rank, ranks.world_size),
-        held_out_rows(store, o.held_out_share, row_length, o.max_eval_rows),
+        held_out_rows(store, held_out_share, row_length, o.max_eval_rows),
         trainer_config,
         ranks,
     )
+
+
+def say_plan(run: Path, store: TokenStore, options: RunOptions, config: LoaderConfig) -> None:
+    """Log what the run will read, and what of it cannot be met; write it to `plan.json`."""
+    n_tokens = options.n_steps * config.rows_per_step * config.row_length
+    plan = plan_tokens(store, options.mixture, config.held_out_share, n_tokens)
+    log.info("%s", plan.line())
+    for warning in plan.warnings(options.n_steps):
+        log.warning("warning: %s", warning)
+    Storage(run).write_json("plan.json", plan.to_json(options.n_steps))
 
 
 def with_precision(options: RunOptions, run: Path) -> RunOptions:
@@ -214,10 +245,11 @@ def pin_options(run: Path, options: RunOptions, ranks: Ranks) -> None:
     """
     path = run / "run.json"
     if path.exists():
-        pinned, mine = json.loads(path.read_text()), options.to_json()
-        different = sorted(name for name in mine if name not in CHANGEABLE_OPTIONS and pinned.get(name) != mine[name])
+        # An option that came later had its default.
+        pinned, mine = RunOptions.from_json(json.loads(path.read_text())).to_json(), options.to_json()
+        different = sorted(name for name in mine if name not in CHANGEABLE_OPTIONS and pinned[name] != mine[name])
         if different:
-            changes = ", ".join(f"{name} was {pinned.get(name)!r} and is {mine[name]!r}" for name in different)
+            changes = ", ".join(f"{name} was {pinned[name]!r} and is {mine[name]!r}" for name in different)
             raise ValueError(
                 f"the run in {run} was started with other options: {changes}; restore them or use a new folder"
             )

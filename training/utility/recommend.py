@@ -1,5 +1,6 @@
 """The next mixture, from the measured value of tokens."""
 
+import glob
 import math
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.mixture import Mixture, MixtureRule
-from training.data.token_store import Stream
+from training.data.texts import Stream
 from training.utility.repetition import RepetitionDiscount
 
 # A stream's share changes by at most this factor and never falls below the floor: one run is weak evidence, and a
@@ -24,6 +25,8 @@ def recommend_mixture(
 ) -> Mixture:
     """Shares in proportion to share · value, and epoch caps from the repetition discount.
 
+    Streams that this run has not seen, such as the files and styles of the next one, get their share of the tokens.
+
     Args:
         share_K: each stream's share of the tokens of the measured run.
         value_K: the value of each stream's tokens relative to the average pull; nan (unknown) counts as 1.
@@ -34,10 +37,14 @@ def recommend_mixture(
     weight_K = weight_K / weight_K.sum()
     cap = max_useful_epochs(discount)
     rules = [
-        MixtureRule(**stream._asdict(), weight=round(float(weight), 6), max_epochs=cap)
+        MixtureRule(
+            **{name: glob.escape(value) for name, value in stream._asdict().items()},
+            weight=round(float(weight), 6),
+            max_epochs=cap,
+        )
         for stream, weight in zip(streams, weight_K, strict=True)
     ]
-    return Mixture((*rules, MixtureRule(weight=0.0)))
+    return Mixture((*rules, MixtureRule(weight=None, max_epochs=cap)))
 
 
 def max_useful_epochs(discount: RepetitionDiscount, min_worth: float = 0.5) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rephrase.storage.storage import Storage
-from training.data.token_store import ORIGINAL, Stream
+from training.data.texts import ORIGINAL, Stream
 from training.utility.learning_speed import learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
 from training.utility.line_chart import line_chart

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.data.batch import Batch
-from training.data.token_store import Stream
+from training.data.texts import Stream
 from training.model.decoder import Decoder
 from training.parallel import Ranks
 from training.utility.alignment import probed_layers, scoring, target_gradients

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.data.mixture import Mixture, MixtureRule
-from training.data.token_store import Stream
+from training.data.texts import Stream
 
 STREAMS = [Stream("a", "original", "original"), Stream("a", "knowledge", "plain"), Stream("b", "knowledge", "plain")]
 N_TOKENS = np.array([600, 300, 100])
@@ -26,8 +26,18 @@ def test_weight_of_a_rule_without_tokens_goes_to_the_others() -> None:
     assert [share.weight for share in mixture.shares(STREAMS, N_TOKENS)] == pytest.approx([1 / 3, 1 / 6, 0.5])
 
 
+def test_weight_null_is_the_share_of_the_tokens() -> None:
+    mixture = Mixture(
+        (MixtureRule(recipe="original", weight=2), MixtureRule(source="b", weight=None), MixtureRule(weight=6))
+    )
+    shares = mixture.shares(STREAMS, N_TOKENS)
+    assert [share.weight for share in shares] == pytest.approx([0.9 * 0.25, 0.9 * 0.75, 0.1])
+    alone = Mixture((MixtureRule(weight=None),)).shares(STREAMS, N_TOKENS)
+    assert [share.weight for share in alone] == pytest.approx([0.6, 0.3, 0.1])
+
+
 def test_file_round_trip() -> None:
-    mixture = Mixture((MixtureRule(recipe="math", weight=0.5, max_epochs=2), MixtureRule(weight=0.5)))
+    mixture = Mixture((MixtureRule(recipe="math", weight=0.5, max_epochs=2), MixtureRule(weight=None)))
     assert Mixture.from_json(mixture.to_json()) == mixture
 
 

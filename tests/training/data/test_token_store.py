@@ -7,7 +7,8 @@ from rephrase.dataset.shards import read_rewrites
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
 from training.data import token_store
-from training.data.token_store import Stream, TokenStore, tokenise_documents, tokenise_shards
+from training.data.texts import Stream, TextOptions, document_texts
+from training.data.token_store import OTHER_SOURCES, TokenStore, tokenise_shards, tokenise_texts
 from training.data.tokenizer import TextTokenizer
 
 
@@ -75,14 +76,14 @@ def test_documents_from_elsewhere_in_blocks(
     monkeypatch.setattr(token_store, "MAX_BLOCK_TOKENS", 8)
     cache = Storage(tmp_path)
     documents = [Document(id=f"d{i}", text="w1 w2 w3", source="notes.md") for i in range(5)]
-    names = tokenise_documents(iter(documents), "extra", tokenizer, cache)
+    names = tokenise_texts(document_texts(iter(documents), TextOptions()), "extra", tokenizer, cache)
     store = TokenStore.open(cache, names)
     assert len(names) == 3
     assert [store.document_id(d) for d in range(5)] == [f"d{i}" for i in range(5)]
     assert all(store.tokens(d, 1, 3).tolist() == [2, 3] for d in range(5))
     assert store.streams == [Stream("notes.md", "original", "original")]
     changed = [Document(id="d0", text="w9", source="notes.md")]
-    assert tokenise_documents(changed, "extra", tokenizer, cache)[0] != names[0]
+    assert tokenise_texts(document_texts(changed, TextOptions()), "extra", tokenizer, cache)[0] != names[0]
 
 
 def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
@@ -90,7 +91,12 @@ def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
         TokenStore.open(Storage(tmp_path), [])
 
 
-def test_too_many_streams_are_an_error(store: TokenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_store, "MAX_STREAMS", 2)
-    with pytest.raises(ValueError, match="3 combinations"):
-        TokenStore.open(Storage(tmp_path / "tokens"), store._names)
+def test_of_too_many_streams_the_smallest_sources_are_one(
+    tokenizer: TextTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_store, "MAX_STREAMS", 3)
+    cache = Storage(tmp_path)
+    documents = [Document(id=f"d{i}", text="w1 " * (i + 1), source=f"file{i}.txt") for i in range(5)]
+    store = TokenStore.open(cache, tokenise_texts(document_texts(documents, TextOptions()), "x", tokenizer, cache))
+    assert [stream.source for stream in store.streams] == [OTHER_SOURCES, "file3.txt", "file4.txt"]
+    assert [store.streams[s].source for s in store.stream_D][:3] == [OTHER_SOURCES] * 3

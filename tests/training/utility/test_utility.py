@@ -1,5 +1,6 @@
 """Token utility: the ledger, alignment, learning speed, repetition, value, recommendation and report."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from training.data.batch import Batch
 from training.data.held_out import held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture
-from training.data.token_store import Stream, TokenStore
+from training.data.texts import Stream
+from training.data.token_store import TokenStore
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.utility import ledger as ledger_module
@@ -156,6 +158,16 @@ def test_recommendation_is_a_mixture_that_follows_value_within_limits() -> None:
     assert [share.max_epochs for share in shares] == [2, 2, 2]
     unknown = recommend_mixture(STREAMS, np.array([0.5, 0.25, 0.25]), np.full(3, np.nan), discount)
     assert [rule.weight for rule in unknown.rules[:3]] == pytest.approx([0.5, 0.25, 0.25])
+
+
+def test_a_recommended_mixture_reads_names_as_they_are_and_new_streams_too() -> None:
+    odd = [Stream("data[1].jsonl", "knowledge", "plain"), Stream("data*?.jsonl", "knowledge", "plain")]
+    discount = RepetitionDiscount(2.0, 1.5, 3.0, measured=True)
+    mixture = recommend_mixture(odd, np.array([0.6, 0.4]), np.array([1.0, 1.0]), discount)
+    again = Mixture.from_json(json.loads(json.dumps(mixture.to_json())))
+    new = [*odd, Stream("data1.jsonl", "knowledge", "plain"), Stream("new.jsonl", "math", "notes")]
+    shares = again.shares(new, np.array([300, 300, 200, 200]))
+    assert [share.weight for share in shares] == pytest.approx([0.6 * 0.6, 0.6 * 0.4, 0.2, 0.2])
 
 
 def test_report_recommends_repeating_or_rephrasing(tmp_path: Path) -> None:
