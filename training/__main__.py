@@ -1,13 +1,15 @@
-"""`python -m training` and `torchrun -m training`: train on the shards of a rephrasing run."""
+"""`python -m training` and `torchrun -m training`: train on the shards of rephrasing runs and on raw corpora."""
 
 import argparse
 import json
 import logging
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
 from training.data.mixture import Mixture
+from training.data.texts import FILE, read_documents
 from training.loop.loss_guard import TrainingStoppedError
 from training.loop.run import RunOptions, train
 from training.loop.trainer import Precision
@@ -16,13 +18,15 @@ from training.optimizer.qk_clip import THRESHOLD
 from training.optimizer.schedule import SCHEDULES
 
 DESCRIPTION = """\
-Train a mixture-of-experts model with MuonClip on the committed shards in SHARDS.
+Train a mixture-of-experts model with MuonClip on the committed shards in every SHARDS, and on --documents.
 
 The folder RUN holds everything: tokens, checkpoints, metrics, and at the end utility.parquet,
 utility.md and mixture.json, which report the value of each recipe and style. Repeat the
 command to resume a stopped run from its newest checkpoint.
 
   python -m training out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
+  python -m training out more runs/c --documents corpus --mixture runs/a/mixture.json --n-steps 500 \\
+      --tokenizer HuggingFaceTB/SmolLM2-135M
   torchrun --nproc-per-node 8 -m training s3://bucket/out runs/b --preset mini \\
       --tokenizer ./tokenizer --n-steps 20000 --rows-per-step 256 --micro-batch-rows 8
 """
@@ -33,7 +37,9 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     p = argparse.ArgumentParser(
         prog=prog, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("shards", metavar="SHARDS", help="output folder of a rephrasing run: local, s3://, gs:// …")
+    p.add_argument(
+        "shards", metavar="SHARDS", nargs="*", help="output folders of rephrasing runs: local, s3://, gs:// …"
+    )
     # Not `--run`: torchrun would read it as an abbreviation of its own `--run-path`.
     p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; created if missing")
     p.add_argument(
@@ -46,11 +52,33 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     p.add_argument("--preset", default="nano", choices=PRESETS, help="model shape (default: %(default)s)")
     data = p.add_argument_group("data")
     data.add_argument(
+        "--documents",
+        metavar="SOURCE",
+        action="append",
+        default=[],
+        help="raw corpus to train on as well: a file, folder or glob, as for `palimpsest rephrase`; may be repeated",
+    )
+    data.add_argument("--text-field", default="text", help="field of --documents with the text (default: %(default)s)")
+    data.add_argument(
+        "--source-by",
+        default=FILE,
+        metavar="file|folder|FIELD",
+        help="what is one source: a file, a folder, or the value of a metadata field (default: %(default)s)",
+    )
+    data.add_argument(
+        "--split-by",
+        metavar="FIELD",
+        help="metadata field; documents with the same value, such as translations of one text, are held out together",
+    )
+    data.add_argument(
         "--mixture", type=Path, help="JSON file of shares and epoch caps (default: weight streams by their tokens)"
     )
     data.add_argument("--without-originals", action="store_true", help="train on rewrites only")
     data.add_argument(
-        "--held-out-share", type=float, default=0.01, help="share of documents held out (default: %(default)s)"
+        "--held-out-share",
+        type=float,
+        default=0.01,
+        help="share of documents held out, at least eight; 0: none (default: %(default)s)",
     )
     data.add_argument("--row-length", type=int, help="tokens per packed row (default: the preset's context length)")
     data.add_argument("--rows-per-step", type=int, default=8, help="over all processes (default: %(default)s)")
@@ -98,16 +126,20 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
 
 def main(arguments: list[str] | None = None, **defaults: str) -> int:
     """Returns the exit status: 0 success, 1 stopped by the loss guard, 2 usage error. `defaults` go to `parser`."""
-    given = vars(parser(**defaults).parse_args(arguments))
+    given = vars(parser(**defaults).parse_intermixed_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     shards, run, mixture = given.pop("shards"), given.pop("run"), given.pop("mixture")
+    sources, text_field = given.pop("documents"), given.pop("text_field")
     try:
+        if not shards and not sources:
+            raise ValueError(f"nothing to train on: give an output folder before {run}, or --documents SOURCE")
         options = RunOptions(
             with_originals=not given.pop("without_originals"),
             mixture=Mixture.from_json(json.loads(mixture.read_text())) if mixture else Mixture(),
             **given,
         )
-        summary = train(shards, run, options)
+        documents = chain.from_iterable(read_documents(source, options.texts, text_field) for source in sources)
+        summary = train(shards, run, options, documents)
     except TrainingStoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1

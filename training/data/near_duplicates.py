@@ -1,8 +1,9 @@
-"""Which texts are copies or near copies of each other, by MinHash and banding (Broder 1997).
+"""Which texts are copies or near copies of each other, by MinHash (Broder 1997) and banding.
 
-A text is the set of its runs of 5 tokens. Two texts share a MinHash with a probability of their Jaccard similarity J,
-and a band of 5 of them with J⁵, so that texts with J = 0.9, 0.8, 0.5, 0.3 share one of 12 bands in 100 %, 99 %, 32 %
-and 3 % of cases. Bands are 96 bytes per text, computed once when it is tokenised; grouping by equal bands is linear.
+A text is the set of its runs of 5 tokens; two texts agree in a MinHash with a probability of their Jaccard similarity.
+Of each of 128 MinHashes a byte is kept: 16 bands of 8. Texts that share a band are compared, and are near copies from a
+similarity of 0.7. Of pairs with similarity 0.9 and 0.8, 100 % and 95 % share a band, of pairs with 0.5, 6 %. The hashes
+are computed when a text is tokenised; finding equal bands is a sort.
 """
 
 from collections.abc import Sequence
@@ -13,37 +14,44 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 SHINGLE = 5
-N_BANDS, BAND_SIZE = 12, 5
+N_BANDS, BAND_SIZE = 16, 8
+MIN_SIMILARITY = 0.7
 
 Hashes = NDArray[np.uint64]
 
-_ODD = np.random.default_rng(5).integers(1, 2**63, N_BANDS * BAND_SIZE + SHINGLE + 1, dtype=np.uint64) | np.uint64(1)
-_POSITION, _PERMUTATION, _CONTENT = _ODD[:SHINGLE], _ODD[SHINGLE:-1], _ODD[-1]
+_ODD = np.random.default_rng(5).integers(1, 2**63, SHINGLE + N_BANDS * BAND_SIZE, dtype=np.uint64) | np.uint64(1)
+_POSITIONS, _PERMUTATIONS = np.split(_ODD, [SHINGLE])
 
 
 def bands(tokens: NDArray[np.uint32]) -> Hashes:
-    """The band hashes (N_BANDS,) of a text; near copies have one in common."""
+    """The bands (N_BANDS,) of a text, each the lowest bytes of `BAND_SIZE` MinHashes."""
     if not len(tokens):
         return np.zeros(N_BANDS, np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(tokens, min(SHINGLE, len(tokens))).astype(np.uint64)
-    shingles = np.unique(_mix((windows * _POSITION[: windows.shape[1]]).sum(axis=1)))
-    # Multiplying by an odd number permutes the 64-bit integers; a loop keeps a long text from needing 60 copies.
-    smallest = np.array([(shingles * odd).min() for odd in _PERMUTATION], np.uint64).reshape(N_BANDS, BAND_SIZE)
-    # The number of the band keeps equal values of different bands apart.
-    return _mix((smallest * _POSITION).sum(axis=1) + np.arange(N_BANDS, dtype=np.uint64) * _CONTENT)
+    shingles = np.unique(_mix((windows * _POSITIONS[: windows.shape[1]]).sum(axis=1)))
+    # Multiplying by an odd number permutes the 64-bit integers; a loop keeps a long text from needing 128 copies.
+    smallest = np.array([(shingles * odd).min() for odd in _PERMUTATIONS], np.uint64)
+    return _mix(smallest).astype(np.uint8).view(np.uint64)
 
 
-def group(keys: Sequence[NDArray[np.generic]]) -> NDArray[np.int32]:
-    """The group (D,) of each of D texts: two texts that agree in one of `keys` (each (D,)) are in one group."""
-    n = len(keys[0])
-    edges = []
-    for key in keys:
-        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-        edges.append(first[inverse])
-    columns = np.concatenate(edges)
-    rows = np.tile(np.arange(n), len(keys))
+def group(keys: Sequence[NDArray[np.generic]], bands_DB: Hashes) -> NDArray[np.int32]:
+    """The group (D,) of each of D texts: texts that agree in one of `keys` (each (D,)) or are near copies share one."""
+    n = len(bands_DB)
+    hashes_D = np.ascontiguousarray(bands_DB).view(np.uint8).reshape(n, -1)
+    pairs = [(np.arange(n), _first_with_same(key)) for key in keys]
+    for band in bands_DB.T:
+        first = _first_with_same(band)
+        candidates = np.flatnonzero(first != np.arange(n))
+        alike = (hashes_D[candidates] == hashes_D[first[candidates]]).mean(axis=1) >= MIN_SIMILARITY
+        pairs.append((candidates[alike], first[candidates[alike]]))
+    rows, columns = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(n, n))
     return connected_components(graph, directed=False)[1]
+
+
+def _first_with_same(key: NDArray[np.generic]) -> NDArray[np.int64]:
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return first[inverse]
 
 
 def _mix(values: Hashes) -> Hashes:

@@ -257,7 +257,7 @@ def _split_numbers(table: pa.Table, by_content: bool) -> NDArray[np.float64]:
         return split_I[number_D]
     split_keys = np.array([key or f"id {n}" for key, n in zip(table["split_key"].to_pylist(), number_D, strict=True)])
     bands_DB = table["bands"].combine_chunks().flatten().to_numpy().reshape(-1, N_BANDS)
-    group_D = group([number_D, split_keys, *bands_DB.T])
+    group_D = group([number_D, split_keys], bands_DB)
     first_G = np.full(group_D.max() + 1, len(ids_D))
     np.minimum.at(first_G, group_D, number_D)
     split_D = split_I[first_G[group_D]]

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,33 @@ def test_the_recommended_mixture_drives_the_next_run(shards: Storage, options: R
     assert summary.finished
 
 
+def test_a_second_round(
+    shards: Storage, commit: Callable[..., None], options: RunOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another output and a raw corpus beside the first, by the mixture that the first run recommended."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(shards.url, first, options)
+    more = Storage(tmp_path / "more")
+    commit(more, 7, 20, ["plain", "dialogue"])
+    (tmp_path / "raw").mkdir()
+    lines = (json.dumps({"id": f"raw{i}", "text": f"w{i} w{i + 3} w{2 * i} w5 w{i}"}) for i in range(30))
+    (tmp_path / "raw" / "web[1].jsonl").write_text("\n".join(lines))
+    arguments = [shards.url, more.url, str(second), "--documents", str(tmp_path / "raw")]
+    arguments += ["--mixture", str(first / "mixture.json"), "--tokenizer", options.tokenizer, "--n-steps", "4"]
+    arguments += ["--rows-per-step", "2", "--micro-batch-rows", "2", "--row-length", "32", "--held-out-share", "0.2"]
+    with caplog.at_level("INFO", "training"):
+        assert main(arguments) == 0
+    assert "plan: 256 tokens from 5 streams" in caplog.text
+    plan = {row["stream"]: row for row in json.loads((second / "plan.json").read_text())["streams"]}
+    assert plan["corpus.jsonl · knowledge · dialogue"]["share"] > 0.05
+    assert plan["web[1].jsonl · original · original"]["share"] > 0.05
+    assert sum(row["share"] for row in plan.values()) == pytest.approx(1)
+    export_run(second, tmp_path / "model")
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "model").config.scoring_func == "sigmoid"
+    again = Mixture.from_json(json.loads((second / "mixture.json").read_text()))
+    assert len(again.rules) == 6
+
+
 def test_a_run_keeps_its_options(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
     train(shards.url, tmp_path / "run", options)
     with pytest.raises(ValueError, match=r"lr was 0.002 and is 0.1"):
@@ -81,6 +109,10 @@ def test_the_command_reports_errors_without_a_traceback(
     assert "no part is committed" in capsys.readouterr().err
     assert main([*arguments, "--mixture", str(tmp_path / "none.json")]) == 2
     assert "none.json" in capsys.readouterr().err
+    assert main(arguments[1:]) == 2
+    assert "nothing to train on: give an output folder" in capsys.readouterr().err
+    assert main([*arguments[1:], "--documents", str(tmp_path / "missing")]) == 2
+    assert "missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
