@@ -1,6 +1,7 @@
 """The Prefect flows that train: on existing shards, or on those that a rephrase run has just written."""
 
 import asyncio
+from itertools import chain
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -16,9 +17,12 @@ from training.train_config import TrainConfig
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {config.preset} on {shards}")
 def train_model(shards: str, run: str, config: TrainConfig) -> dict[str, Any]:
     """Train in the folder `run`; a stopped run resumes from its newest checkpoint."""
+    from training.data.texts import read_documents
     from training.loop.run import train
 
-    summary = train(shards, run, config.options())
+    options = config.options()
+    documents = chain.from_iterable(read_documents(s, options.texts, config.text_field) for s in config.documents)
+    summary = train([shards, *config.other_shards], run, options, documents)
     return {
         "n_steps": summary.n_steps,
         "n_tokens": summary.n_tokens,

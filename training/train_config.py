@@ -22,12 +22,25 @@ class TrainConfig(Settings):
         "nano", description="Model shape; nano trains in minutes on two cores. `palimpsest presets` lists all."
     )
     tokenizer: str = Field(PACKAGED_MODEL, description="Hugging Face Hub id or folder of the tokenizer.")
+    other_shards: tuple[str, ...] = Field((), description="Output folders of further rephrase runs to train on.")
+    documents: tuple[str, ...] = Field(
+        (), description="Raw corpora to train on as well: files, folders or globs, on any fsspec filesystem."
+    )
+    text_field: str = Field("text", description="Field of the raw corpora with the text.")
+    source_by: str = Field("file", description="What is one source: file, folder, or the name of a metadata field.")
+    split_by: str | None = Field(
+        None,
+        description="Metadata field: documents with the same value, such as translations of one text, are held out "
+        "together.",
+    )
     mixture: str | None = Field(
         None,
         description="JSON file of shares and caps, such as the mixture.json of a run; by default all tokens are used.",
     )
     with_originals: bool = Field(True, description="Train on the original documents as well as on the rewrites.")
-    held_out_share: float = Field(0.01, gt=0, lt=1, description="Share of documents held out for evaluation.")
+    held_out_share: float = Field(
+        0.01, ge=0, lt=1, description="Share of documents held out for evaluation, at least eight; 0: none."
+    )
     row_length: int | None = Field(
         None, ge=16, description="Tokens per packed row; by default the preset's context length."
     )
@@ -58,7 +71,7 @@ class TrainConfig(Settings):
         from training.data.mixture import Mixture
         from training.loop.run import RunOptions
 
-        values = self.model_dump()
+        values = self.model_dump(exclude={"other_shards", "documents", "text_field"})
         values["tokenizer"] = resolve_model(self.tokenizer)
         values["mixture"] = Mixture.from_json(json.loads(Path(self.mixture).read_text())) if self.mixture else Mixture()
         return RunOptions(**values)

@@ -8,7 +8,7 @@ from flows.cli.console import out, print_json, readable_errors
 
 
 def train(context: typer.Context) -> None:
-    """Train a mixture-of-experts model with MuonClip on the shards of a run."""
+    """Train a mixture-of-experts model with MuonClip on the shards of runs and on raw corpora."""
     from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
     from training.__main__ import main as train_main
 
@@ -47,7 +47,7 @@ def export(
     run: Annotated[str, typer.Argument(help="Folder of a training run.")],
     folder: Annotated[str, typer.Argument(help="Where to write the model.")],
 ) -> None:
-    """Write the newest checkpoint as a folder that transformers' AutoModelForCausalLM loads, with its tokenizer."""
+    """Write the newest checkpoint as a folder that transformers, vLLM and SGLang load, with its tokenizer."""
     from training.export import export_run
 
     with readable_errors():

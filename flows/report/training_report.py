@@ -70,6 +70,7 @@ def training_report(run: Path, command: str) -> str:
         expert_load=_line(steps, "expert_load", "load relative to the mean", limit=(1.0, "balanced")),
         value=_value(utility),
         repetition=_repetition(utility),
+        plan=_plan(run),
         utility=_utility_rows(utility),
     )
 
@@ -87,8 +88,36 @@ def _headline(options: Row, steps: Sequence[Row], held_out: Sequence[Row], utili
     firsts = [row for row in utility if row["value"] is not None and row["repetition"] == 0]
     if firsts:
         best = max(firsts, key=lambda row: row["value"])
-        text += f" The most valuable tokens were those of {_stream(best)}."
+        text += f" The next token is worth most from {_stream(best)}."
+    taught = [row for row in utility if row.get("taught") is not None]  # not in runs of version 0.1.0
+    if taught:
+        most = max(taught, key=lambda row: row["taught"])
+        text += f" Over the whole run, {_stream(most)} taught most: {most['taught']:.0%} of all."
     return text
+
+
+def _plan(run: Path) -> Row | None:
+    """What the run was to read from each stream; None for a run of version 0.1.0, which did not say."""
+    path = run / "plan.json"
+    if not path.exists():
+        return None
+    plan = json.loads(path.read_text("utf-8"))
+    ordered = sorted(plan["streams"], key=lambda row: -row["share"])
+    return {
+        "warnings": plan["warnings"],
+        "held_out": f"{plan['n_held_out']:,} of {plan['n_documents']:,} texts are held out",
+        "streams": [
+            {
+                "stream": row["stream"],
+                "n_tokens": f"{row['n_tokens']:,}",
+                "asked": f"{row['asked_share']:.1%}",
+                "share": f"{row['share']:.1%}",
+                "n_epochs": f"{row['n_epochs']:.2f}",
+                "max_epochs": str(row["max_epochs"] or "–"),
+            }
+            for row in ordered
+        ],
+    }
 
 
 def _mean_of_last(steps: Sequence[Row]) -> float:
@@ -203,6 +232,7 @@ def _utility_rows(utility: Sequence[Row]) -> list[dict[str, str]]:
             "n_tokens": f"{row['n_tokens']:,}",
             "loss": f"{row['loss']:.3f}",
             "value": _with_error(row, "value"),
+            "taught": "–" if row.get("taught") is None else f"{row['taught']:.1%}",
             "learning_speed": _with_error(row, "learning_speed"),
         }
         for row in ordered

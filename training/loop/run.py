@@ -142,7 +142,7 @@ def train(
         trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks)
         summary = trainer.train()
         if ranks.is_writer:
-            write_report(run, trainer.utility.ledger, store.streams)
+            write_report(run, trainer.utility.ledger, store.streams, trainer.schedule)
             Storage(run).write("max_logits.svg", max_logit_curves(run, options.clip_threshold).encode())
         ranks.barrier()
     return summary

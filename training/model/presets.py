@@ -97,7 +97,11 @@ def deepseek_v3(vocab_size: int = 129_280) -> ModelConfig:
 
 
 def kimi_k2(vocab_size: int = 163_840) -> ModelConfig:
-    """Kimi K2 (arXiv 2507.20534, table 2): more experts and fewer heads than DeepSeek-V3, and no expert groups."""
+    """Kimi K2 (arXiv 2507.20534, table 2): more experts and fewer heads than DeepSeek-V3, and no expert groups.
+
+    1,026,408,209,408 parameters, as in the published checkpoint. The report's 1.04 T is that plus one module of
+    multi-token prediction, which is not published and not part of this decoder.
+    """
     return deepseek_v3(vocab_size).replace(
         n_dense_layers=1,
         n_heads=64,

@@ -2,6 +2,9 @@
 
 `L(n) = ε + β·n^(−α)` over n training tokens of the whole run; the learning speed is `−dL/dn = α(L − ε)/n`, in nats per
 token (Adaptive Data Optimization, arXiv 2410.11820, section 3).
+
+A falling learning rate lowers the loss by itself, by up to a tenth in a WSD decay, and would read as learning. Only the
+time at full rate is therefore given to the fit, and the speed is that at its end.
 """
 
 from dataclasses import dataclass

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from rephrase.storage.storage import Storage
 from training.data.texts import ORIGINAL, Stream
+from training.optimizer.schedule import Schedule
 from training.utility.learning_speed import learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
 from training.utility.line_chart import line_chart
@@ -27,13 +29,18 @@ SCHEMA = pa.schema(
         ("n_tokens", pa.int64()),
         ("loss", pa.float64()),  # mean over the run, nats per token
         ("last_loss", pa.float64()),  # mean over the last time bin in which the stream was seen
-        ("value", pa.float64()),  # alignment relative to the average token; null if not measured
-        ("value_error", pa.float64()),
-        ("learning_speed", pa.float64()),  # nats per million tokens of the run; only for first exposures
+        ("value", pa.float64()),  # alignment of the next token relative to the average token; null if not measured
+        ("value_error", pa.float64()),  # standard error within the run
+        ("taught", pa.float64()),  # share of all that the run taught about held-out text; null if not measured
+        ("learning_speed", pa.float64()),  # nats per million tokens, at full learning rate; only for first exposures
         ("learning_speed_error", pa.float64()),
     ]
 )
 MILLION = 1e6
+# Runs with other weights and another order of the documents differed by up to this many times the error within a run.
+ACROSS_RUNS = 2.7
+# Time bins whose mean learning rate is at least this share of the largest count as being at full rate.
+FULL_RATE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,20 @@ class RepeatOrRephrase:
         return "another rephrasing" if self.rephrasing_value > self.epoch_value else "another epoch"
 
 
-def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: TokenValues) -> list[dict[str, Any]]:
+def mean_rates(ledger: UtilityLedger, schedule: Schedule) -> NDArray[np.float64]:
+    """The mean multiple of the peak learning rate in each time bin (T,); 0 in those that have not begun."""
+    n_bins = ledger.tokens_KRT.shape[2]
+    factors = np.zeros(ledger.bin_steps * n_bins)
+    factors[: ledger.n_steps] = [schedule.factor(step) for step in range(ledger.n_steps)]
+    n_steps_T = np.clip(ledger.n_steps - ledger.bin_steps * np.arange(n_bins), 1, ledger.bin_steps)
+    return factors.reshape(n_bins, ledger.bin_steps).sum(axis=1) / n_steps_T
+
+
+def utility_rows(
+    ledger: UtilityLedger, streams: Sequence[Stream], measured: TokenValues, rate_T: NDArray[np.float64]
+) -> list[dict[str, Any]]:
     """A row of `SCHEMA` per stream and repetition that was trained on."""
+    is_full_T = rate_T >= FULL_RATE * rate_T.max()
     tokens, loss = ledger.tokens_KRT.numpy(), ledger.loss_KRT.numpy()
     at_T = ledger.bin_middles().numpy()
     rows = []
@@ -62,7 +81,8 @@ def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: Tok
             if not len(seen):
                 continue
             loss_T = loss[k, r, seen] / tokens[k, r, seen]
-            speed = learning_speed(at_T[seen], loss_T, tokens[k, r, seen]) if r == 0 else None
+            full = is_full_T[seen]
+            speed = learning_speed(at_T[seen][full], loss_T[full], tokens[k, r, seen][full]) if r == 0 else None
             rows.append(
                 {
                     **stream._asdict(),
@@ -72,6 +92,7 @@ def utility_rows(ledger: UtilityLedger, streams: Sequence[Stream], measured: Tok
                     "last_loss": float(loss_T[-1]),
                     "value": _number(measured.value_KR[k, r]),
                     "value_error": _number(measured.error_KR[k, r]),
+                    "taught": _number(measured.taught_KR[k, r]),
                     "learning_speed": _number(speed[0] * MILLION) if speed else None,
                     "learning_speed_error": _number(speed[1] * MILLION) if speed else None,
                 }
@@ -84,16 +105,18 @@ def repeat_or_rephrase(
 ) -> list[RepeatOrRephrase]:
     """For each source and recipe: the value of its next epoch against that of a fresh rephrasing.
 
-    A fresh rephrasing is assumed to be worth the recent value of the recipe's first exposures; the next epoch, that
-    value times the discount of the next repetition. The confidence is that of the sign of the difference, with normal
-    errors.
+    A fresh rephrasing is assumed to be worth the recent value of the recipe's first exposures, or where there were none
+    any more, that of its earliest repetitions divided by their discount; the next epoch, that value times the discount
+    of the next repetition. The confidence is that of the sign of the difference, with normal errors across runs.
     """
     tokens_KR = ledger.tokens_KRT.sum(dim=2).numpy()
     found = []
     for source, recipe in sorted({(s.source, s.recipe) for s in streams if s.recipe != ORIGINAL}):
         members = [k for k, s in enumerate(streams) if (s.source, s.recipe) == (source, recipe)]
-        first_K, error_K = measured.value_KR[members, 0], measured.error_KR[members, 0]
-        weights = tokens_KR[members, 0] * np.isfinite(first_K)
+        earliest_K = np.isfinite(measured.value_KR[members]).argmax(axis=1)
+        worth_K = np.array([measured.discount.worth(int(r)) for r in earliest_K])
+        first_K, error_K = (of[members, earliest_K] / worth_K for of in (measured.value_KR, measured.error_KR))
+        weights = tokens_KR[members, earliest_K] * np.isfinite(first_K)
         if not weights.sum():
             continue
         weights = weights / weights.sum()
@@ -103,16 +126,17 @@ def repeat_or_rephrase(
         d = measured.discount
         lost = 1 - d.worth(next_repetition)
         lost_error = abs(math.exp(-next_repetition / d.high) - math.exp(-next_repetition / d.low)) / 2
-        difference, error = fresh * lost, math.hypot(fresh_error * lost, fresh * lost_error)
+        difference, error = fresh * lost, ACROSS_RUNS * math.hypot(fresh_error * lost, fresh * lost_error)
         confidence = 0.5 * (1 + math.erf(abs(difference) / (error * math.sqrt(2)))) if error else 1.0
         found.append(RepeatOrRephrase(source, recipe, fresh * (1 - lost), fresh, confidence))
     return found
 
 
-def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream]) -> None:
+def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream], schedule: Schedule) -> None:
     """Write `utility.parquet`, `utility.md`, `utility.svg` and `mixture.json` to the run's folder."""
-    measured = token_values(ledger)
-    rows = utility_rows(ledger, streams, measured)
+    rate_T = mean_rates(ledger, schedule)
+    measured = token_values(ledger, rate_T)
+    rows = utility_rows(ledger, streams, measured, rate_T)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sink, compression="zstd")
     storage = Storage(run)
@@ -144,23 +168,28 @@ def markdown(rows: Sequence[dict[str, Any]], found: Sequence[RepeatOrRephrase], 
     lines = [
         "# Token utility",
         "",
-        "Value is the pull of a token's gradient towards held-out text, relative to the run's average; ± is one "
-        "standard error over steps.",
+        "Value is what the next token is worth: the pull of its gradient towards held-out text in the later half of "
+        "the run, relative to the average. Taught is the share in all that the whole run taught about held-out text. "
+        "Learning speed is that at full learning rate.",
         "",
-        "| source | recipe | style | repetition | tokens | loss | value | learning speed (nats per M tokens) |",
-        "|---|---|---|---:|---:|---:|---:|---:|",
+        f"± is one standard error within this run. Another run, with other weights and another order of documents, "
+        f"differs by up to {ACROSS_RUNS} times as much; only differences beyond that are of the text.",
+        "",
+        "| source | recipe | style | repetition | tokens | loss | value | taught | learning speed (nats per M) |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in ordered:
         value, speed = (_with_error(row[name], row[f"{name}_error"]) for name in ("value", "learning_speed"))
+        taught = "–" if row["taught"] is None else f"{row['taught']:.1%}"
         lines.append(
             f"| {row['source']} | {row['recipe']} | {row['style']} | {row['repetition']} | {row['n_tokens']} "
-            f"| {row['loss']:.3f} | {value} | {speed} |"
+            f"| {row['loss']:.3f} | {value} | {taught} | {speed} |"
         )
     d = measured.discount
     origin = (
         f"between {d.low:.1f} and {d.high:.1f}"
         if d.measured
-        else "published value; this run repeated too little to measure it"
+        else "published value; in no step of this run were first and later readings of one stream both scored"
     )
     lines += [
         "",

@@ -36,10 +36,13 @@ def run(tmp_path):
     shared = {"recipe": "rephrase", "loss": 5.0, "last_loss": 4.0, "n_tokens": 100, "learning_speed": None}
     rows = [
         {**shared, "source": "a", "style": "lecture", "repetition": 0, "value": 1.5, "value_error": 0.1},
-        {**shared, "source": "a", "style": "faq", "repetition": 0, "value": 0.5, "value_error": None},
+        {**shared, "source": "a", "style": "faq", "repetition": 0, "value": 0.5, "value_error": None} | {"taught": 0.6},
         {**shared, "source": "a", "style": "faq", "repetition": 1, "value": None, "value_error": None, "loss": 3.0},
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "utility.parquet")
+    stream = {"stream": "a · rephrase · lecture", "n_tokens": 500, "asked_share": 0.39, "share": 0.17, "n_epochs": 2.0}
+    plan = {"streams": [{**stream, "max_epochs": 2}], "warnings": ["the data ends at step 20 of 30"]}
+    (folder / "plan.json").write_text(json.dumps({**plan, "n_held_out": 8, "n_documents": 80}))
     return folder
 
 
@@ -47,7 +50,10 @@ def test_it_summarises_the_run_and_names_the_most_valuable_stream(run):
     page = training_report(run, "palimpsest report run")
     assert "30 steps on 30,000 tokens lowered the loss from 9.80 to 4.20 nats per token" in page
     assert "The largest attention logit was 15.0; heads were clipped in 10 steps." in page
-    assert "The most valuable tokens were those of rephrase · lecture · a." in page
+    assert "The next token is worth most from rephrase · lecture · a." in page
+    assert "Over the whole run, rephrase · faq · a taught most: 60% of all." in page
+    assert "the data ends at step 20" in page
+    assert re.search(r"rephrase · lecture</td>.*39.0%.*17.0%.*2.00", page)
     assert "clipped above 10" in page
     assert "in progress" not in page
     assert "<script>a" not in page

@@ -13,6 +13,10 @@ def test_published_parameter_counts(name: str, n_total: float, n_active: float) 
     assert config.n_active_parameters() == pytest.approx(n_active, rel=0.02)
 
 
+def test_kimi_k2_has_the_parameters_of_the_published_checkpoint() -> None:
+    assert kimi_k2().n_parameters() == 1_026_408_209_408
+
+
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_counts_are_those_of_the_real_modules(name: str) -> None:
     with torch.device("meta"):

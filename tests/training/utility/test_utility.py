@@ -1,6 +1,7 @@
 """Token utility: the ledger, alignment, learning speed, repetition, value, recommendation and report."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from training.data.texts import Stream
 from training.data.token_store import TokenStore
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+from training.optimizer.schedule import constant, wsd
 from training.utility import ledger as ledger_module
 from training.utility.alignment import probed_layers, scoring, target_gradients
 from training.utility.learning_speed import fit_power_law, learning_speed
@@ -172,7 +174,7 @@ def test_a_recommended_mixture_reads_names_as_they_are_and_new_streams_too() -> 
 
 def test_report_recommends_repeating_or_rephrasing(tmp_path: Path) -> None:
     ledger = planted_ledger()
-    write_report(tmp_path, ledger, STREAMS)
+    write_report(tmp_path, ledger, STREAMS, constant(60, 0))
     table = pq.read_table(tmp_path / "utility.parquet")
     assert table.schema.equals(SCHEMA)
     rows = {(row["style"], row["repetition"]): row for row in table.to_pylist()}
@@ -183,3 +185,39 @@ def test_report_recommends_repeating_or_rephrasing(tmp_path: Path) -> None:
     assert text.index("| good |") < text.index("| original | original | 0 ") < text.index("| bad |")
     assert "For the next million tokens of a, knowledge: another rephrasing" in text
     assert "confidence 9" in text or "confidence 100%" in text
+    assert "2.7 times as much" in text
+    assert rows["good", 0]["taught"] > rows["original", 0]["taught"] > abs(rows["bad", 0]["taught"])
+    assert sum(abs(row["taught"]) for row in rows.values()) == pytest.approx(1)
+
+
+def test_a_falling_learning_rate_is_not_taken_for_learning(tmp_path: Path) -> None:
+    """Nothing is learned any more from step 20 on; the decay over the last fifth lowers the loss all the same."""
+    ledger, schedule = UtilityLedger(1), wsd(60, 5)
+    for step in range(60):
+        sums = torch.zeros(4, 1, N_REPETITIONS, dtype=torch.float64)
+        loss = 3.0 + 2.0 * max(0, 20 - step) / 20 + 0.3 * (schedule.factor(step) - 1) * (step > 20)
+        sums[:2, 0, 0] = torch.tensor([1e3, 1e3 * loss])
+        ledger.add_step(sums.flatten(1))
+    write_report(tmp_path, ledger, STREAMS[:1], schedule)
+    (row,) = pq.read_table(tmp_path / "utility.parquet").to_pylist()
+    write_report(tmp_path, ledger, STREAMS[:1], constant(60, 5))
+    (as_if_constant,) = pq.read_table(tmp_path / "utility.parquet").to_pylist()
+    assert row["learning_speed"] < as_if_constant["learning_speed"] / 2
+
+
+def test_the_question_is_answered_where_first_readings_have_ended(tmp_path: Path) -> None:
+    """A stream read for the fourth time in the later half, whose first readings met later ones in the first."""
+    ledger, rng = UtilityLedger(3), np.random.default_rng(0)
+    for step in range(60):
+        sums = torch.zeros(4, 3, N_REPETITIONS, dtype=torch.float64)
+        readings = {0: 900.0, 1: 50.0, 2: 50.0} if step < 20 else {step // 20 + 1: 1000.0}
+        for r, n in readings.items():
+            score = n * (math.exp(-r / 3) + rng.normal(0, 0.02))
+            sums[:, 1, r] = torch.tensor([n, n * 3, n, score])
+        sums[:, 0, 0] = torch.tensor([500.0, 1500.0, 500.0, 500.0])
+        ledger.add_step(sums.flatten(1))
+    measured = token_values(ledger)
+    assert measured.discount.measured
+    assert measured.discount.r_star == pytest.approx(3, rel=0.2)
+    write_report(tmp_path, ledger, STREAMS, constant(60, 0))
+    assert "For the next million tokens of a, knowledge: another rephrasing" in (tmp_path / "utility.md").read_text()
