@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -183,7 +184,7 @@ class TokenStore:
         block_D = np.repeat(np.arange(len(names), dtype=np.int32), n_documents)
         block_starts = np.concatenate([[0], ends])[np.cumsum([0, *n_documents[:-1]])]
         streams, stream_D = _streams(table, length_D)
-        kept = _first_of_each(table, stream_D) if by_content else np.arange(len(length_D))
+        kept = _first_of_each(table) if by_content else np.arange(len(length_D))
         if len(kept) < len(length_D):
             log.info("%d texts were given twice, with the same id; each is used once", len(length_D) - len(kept))
         return cls(
@@ -237,33 +238,40 @@ def _streams(table: pa.Table, length_D: NDArray[np.int64]) -> tuple[list[Stream]
     return streams, np.array([number[key] for key in keys], dtype=np.int32)
 
 
-def _first_of_each(table: pa.Table, stream_D: NDArray[np.int32]) -> NDArray[np.int64]:
+def _first_of_each(table: pa.Table) -> NDArray[np.int64]:
     """The texts without those that came before with the same id, content, recipe and style.
 
     Two outputs of one corpus have the same originals, and so have an output and the corpus itself.
     """
-    kinds = zip(*(table[name].to_pylist() for name in ("document_id", "content", "recipe", "style")), strict=True)
-    first: dict[Any, int] = {}
-    for index, kind in enumerate(kinds):
-        first.setdefault(kind, index)
-    return np.fromiter(first.values(), np.int64)
+    names = ["document_id", "content", "recipe", "style"]
+    numbered = table.select(names).append_column("row", pa.array(np.arange(table.num_rows)))
+    return np.sort(numbered.group_by(names).aggregate([("row", "min")])["row_min"].to_numpy())
 
 
 def _split_numbers(table: pa.Table, by_content: bool) -> NDArray[np.float64]:
     """`split_D`: that of the first id, in alphabetical order, of the group that a text is in."""
-    ids_D, number_D = np.unique(np.array(table["document_id"].to_pylist()), return_inverse=True)
-    split_I = np.array([int(digest("split", id_), 16) / 2**64 for id_ in ids_D.tolist()])
+    ids, number_D = _numbered(table["document_id"])
+    split_I = np.array([int(digest("split", id_), 16) / 2**64 for id_ in ids])
     if not by_content:
         return split_I[number_D]
-    split_keys = np.array([key or f"id {n}" for key, n in zip(table["split_key"].to_pylist(), number_D, strict=True)])
+    _, split_key_D = _numbered(table["split_key"])
     bands_DB = table["bands"].combine_chunks().flatten().to_numpy().reshape(-1, N_BANDS)
-    group_D = group([number_D, split_keys], bands_DB)
-    first_G = np.full(group_D.max() + 1, len(ids_D))
+    group_D = group([number_D, np.where(split_key_D < 0, number_D, len(ids) + split_key_D)], bands_DB)
+    first_G = np.full(group_D.max() + 1, len(ids))
     np.minimum.at(first_G, group_D, number_D)
     split_D = split_I[first_G[group_D]]
     size_G = np.bincount(group_D)
     split_D[size_G[group_D] > max(MIN_LARGE_GROUP, LARGE_GROUP * len(group_D))] = np.nextafter(1.0, 0.0)
     return split_D
+
+
+def _numbered(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct values in alphabetical order, and the number of each value among them; −1 for null."""
+    encoded = column.combine_chunks().dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order) + 1, np.int64)
+    rank[order], rank[-1] = np.arange(len(order)), -1
+    return encoded.dictionary.take(order).to_pylist(), rank[encoded.indices.fill_null(-1).to_numpy()]
 
 
 def _map(path: Path) -> NDArray[np.uint32]:
