@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
+from fidelity.calibration.calibration import load_calibration
 from flows.config import RephraseConfig
 from flows.results.progress import show_progress
 from flows.results.summary import Summary
@@ -25,6 +26,7 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     # Report wrong options before loading Prefect and the models, which takes seconds.
     open_recipes(config.recipe, config.recipe_files)
     list_inputs(config.source, config.output)
+    load_calibration(config.fidelity.calibration)
     config.read_options  # noqa: B018  raises if a field is not an expression
     from flows.running.prefect_server import prefect_api
 

@@ -19,8 +19,8 @@ def inspect(
     from flows.results.summary import summarize
     from rephrase.storage.storage import Storage
 
-    storage = Storage(output)
     with readable_errors():
+        storage = Storage(output)
         summary = summarize(storage)
         if json_output:
             print_json({**dataclasses.asdict(summary), **example_rows(storage, examples)})

@@ -58,7 +58,10 @@ def plan(
     tokens_per_s: Annotated[
         float | None,
         typer.Option(
-            rich_help_panel=PLAN, min=0.001, help="Speed of one engine at full load; by default that of --like."
+            rich_help_panel=PLAN,
+            min=0.001,
+            max=1e9,
+            help="Speed of one engine at full load; by default that of --like.",
         ),
     ] = None,
     json_output: Annotated[

@@ -57,6 +57,8 @@ def show_recipe(
 
     with readable_errors():
         found = open_recipes(name, recipes or ())
+        if name not in found:
+            raise ValueError(f"{name!r} is not the name of one recipe; there are {', '.join(sorted(found))}")
         document = first_document(on, ReadOptions(fields=Fields(text=text_field)))
         for prompt in show_prompts(found[name], document, HubTokenizer(resolve_model(model)), chunks, seed):
             for role, text in (("system", prompt.system), ("user", prompt.user)):

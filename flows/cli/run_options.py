@@ -63,7 +63,7 @@ def _with_run_options(
         for argument in arguments:
             if argument.name not in values:
                 raise typer.BadParameter(f"give {argument.name.upper()}, or a --config that sets it")
-        command({"output": "", **values}, **mine)
+        command({"output": "-", **values}, **mine)  # `plan` has none
 
     arguments = [p.replace(default=None) for p in shared if p.default is inspect.Parameter.empty]
     options = [p for p in shared if p.default is not inspect.Parameter.empty]

@@ -13,6 +13,7 @@ from rephrase.engines.api_key import KEY_ENDPOINTS
 
 RUNNING = "Running"
 SCHEDULE = "Schedule of rephrase"
+MAX_EVERY_S = 366 * 24 * 3600
 
 
 def serve(
@@ -118,4 +119,6 @@ def make_schedule(cron: str | None, timezone: str | None, every: float | None) -
         raise ValueError("--timezone needs --cron")
     if cron:
         return Cron(cron, timezone=timezone)
+    if every and not every <= MAX_EVERY_S:
+        raise ValueError(f"--every is a number of seconds up to {MAX_EVERY_S:,}, not {every:g}")
     return Interval(timedelta(seconds=every)) if every else None

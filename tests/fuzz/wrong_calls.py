@@ -207,12 +207,13 @@ def _script_the_models() -> None:
 
     async def begin(config: Any, console: Any) -> Any:
         from flows.running.run_setup import plan_run
+        from rephrase.progress import Progress
         from rephrase.storage.lock import locked
         from rephrase.storage.storage import Storage
 
         storage = Storage(config.output)
         with locked(storage):
-            await (await plan_run(config, storage)).close()
+            await (await plan_run(config, storage, Progress())).close()
         raise AcceptedError
 
     flows.local._run = begin
