@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights bench-injection bench-hints bench-train bench-muon bench-utility bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights bench-injection bench-hints bench-train bench-muon bench-utility bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -56,6 +56,11 @@ test-slow: install ## the real model behind a real server; takes ten minutes
 
 test-chaos: install ## kills, full disks, broken servers; takes fifteen minutes
 	$(BIN)/pytest -q -m chaos --timeout 900
+
+# PostgreSQL and Prometheus are Debian packages; what they are missing for is skipped with a line that says so.
+test-infra: install ## databases, servers, pools, metrics, Ray and S3 for real; apt-get install postgresql prometheus; twenty minutes
+	$(BIN)/pytest -v -m infra --timeout 900 tests/infra
+	$(BIN)/pytest -v -m 'slow or not slow' --timeout 900 tests/flows/running/test_ray_runner.py tests/flows/test_s3.py
 
 test-fuzz: install ## hostile texts for every function that reads a text, wrong calls of every command; an hour
 	$(BIN)/python tests/fuzz/run_fuzz.py $(ARGS)

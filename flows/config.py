@@ -1,7 +1,7 @@
 """The configuration of a rephrase run: one model shared by the command line, the Prefect form and plan.json."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -29,7 +29,11 @@ class RayConfig(Settings):
 class RephraseConfig(Settings):
     """The options of a rephrase run."""
 
-    # In the order of the form in Prefect's UI: the options changed most often come first.
+    # What, where to, how, with which model, how many.
+    form_fields: ClassVar = (
+        *("source", "domain", "new_files", "output", "recipe", "n_variants", "engine", "limit", "target_tokens"),
+    )
+
     source: str = Field(description="File, folder or glob, on any fsspec filesystem.")
     output: str = Field(description="Folder for the shards, on any fsspec filesystem.")
     new_files: bool = Field(
@@ -48,6 +52,7 @@ class RephraseConfig(Settings):
     n_variants: int = Field(1, ge=1, le=1000, description="Rewrites per document, in different styles.")
     on_reject: OnReject = Field(
         "reject",
+        title="When a chunk is rejected",
         description="For a chunk rejected after all attempts: reject drops it, keep uses its source instead, document "
         "rejects the whole document.",
     )
@@ -57,8 +62,10 @@ class RephraseConfig(Settings):
         None, ge=1, description="Stop once this many tokens are accepted; a larger number, or none, continues."
     )
     price_per_hour: float = Field(0, ge=0, description="Price per hour of all engines together.")
-    price_in: float = Field(0, ge=0, description="Price per million prompt tokens.")
-    price_out: float = Field(0, ge=0, description="Price per million generated tokens.")
+    price_in: float = Field(0, ge=0, title="Price of prompt tokens", description="Price per million prompt tokens.")
+    price_out: float = Field(
+        0, ge=0, title="Price of generated tokens", description="Price per million generated tokens."
+    )
     license: str | None = Field(None, description="Licence of the data set, for its data card: cc-by-4.0, mit, …")
     source_description: str | None = Field(None, description="Description of the sources, for the data card.")
     engine: EngineConfig = Field(EngineConfig(), description="Which language model rewrites, and where it runs.")
@@ -74,8 +81,12 @@ class RephraseConfig(Settings):
     title_field: str = Field("title", description="Field that holds a document's title, if any.")
     language_field: str = Field("language", description="Field that holds a document's language, if any.")
     metadata_fields: tuple[str, ...] = Field((), description="Fields to copy into the shards.")
-    max_document_chars: int = Field(1_000_000, ge=1, description="Longer documents are rejected.")
-    part_bytes: int | None = Field(None, ge=1, description="Text per part; by default about 1000 parts.")
+    max_document_chars: int = Field(
+        1_000_000, ge=1, title="Longest document (characters)", description="Longer documents are rejected."
+    )
+    part_bytes: int | None = Field(
+        None, ge=1, title="Part size (bytes)", description="Text per part; by default about 1000 parts."
+    )
 
     @field_validator("source", "output")
     @classmethod

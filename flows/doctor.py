@@ -111,7 +111,7 @@ def check_packages(options: DoctorOptions) -> Finding:
         if not one.specifier.contains(version, prereleases=True):
             wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
     if wrong:
-        return _problem("; ".join(wrong), "install from the lock: make install, or pip install -r requirements.lock")
+        return _problem("; ".join(wrong), "`make install` in a checkout installs the lock; rebuild an image")
     return _ok(f"{len(required)} packages as required, Prefect {importlib.metadata.version('prefect')}")
 
 
@@ -160,7 +160,12 @@ def check_prefect_api(options: DoctorOptions) -> Finding:
         return _ok("none is configured: a run starts its own, `palimpsest serve` starts one with a UI")
     try:
         answer = httpx.get(f"{url}/health", timeout=REQUEST_TIMEOUT_S)
-        version = httpx.get(f"{url}/admin/version", timeout=REQUEST_TIMEOUT_S).json()
+        asked = httpx.get(f"{url}/admin/version", timeout=REQUEST_TIMEOUT_S, auth=_server_password())
+        if asked.status_code == httpx.codes.UNAUTHORIZED:
+            return _problem(
+                f"{url} asks for a password", "set PREFECT_API_AUTH_STRING=user:password, as its operator says"
+            )
+        version = asked.json()
     except (httpx.HTTPError, ValueError) as error:
         return _problem(
             f"{url} does not answer: {error}",
@@ -174,6 +179,15 @@ def check_prefect_api(options: DoctorOptions) -> Finding:
             "run the same version on both sides: prefect==3.7.7",
         )
     return _ok(f"{url}, Prefect {version}")
+
+
+def _server_password() -> tuple[str, str] | None:
+    from prefect.settings import get_current_settings
+
+    if (secret := get_current_settings().api.auth_string) is None:
+        return None
+    user, _, password = secret.get_secret_value().partition(":")
+    return user, password
 
 
 def check_prefect_ui(options: DoctorOptions) -> Finding:

@@ -9,10 +9,11 @@ from rich.console import Console
 from fidelity.calibration.calibration import load_calibration
 from flows.config import RephraseConfig
 from flows.results.progress import show_progress
-from flows.results.summary import Summary
+from flows.results.summary import Summary, summarize
 from rephrase.corpus.inputs import list_inputs
 from rephrase.progress import Progress
 from rephrase.prompting.routing import open_recipes
+from rephrase.storage.storage import Storage
 
 
 def run_locally(values: dict[str, Any], console: Console) -> Summary:
@@ -28,12 +29,24 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
     list_inputs(config.source, config.output)
     load_calibration(config.fidelity.calibration)
     config.read_options  # noqa: B018  raises if a field is not an expression
+    from flows.running.outages import ServerAwayError
     from flows.running.prefect_server import prefect_api
 
     # When the flow has closed, Prefect sends SIGTERM again to the previous handler; the default one kills the process.
     signal.signal(signal.SIGTERM, _terminate)
     with prefect_api():
-        return asyncio.run(_run(config, console))
+        try:
+            return asyncio.run(_run(config, console))
+        except ServerAwayError as error:
+            summary = summarize(Storage(config.output))
+            console.print(
+                f"note: {error}, so it does not show the end of this run. On disk, "
+                f"{summary.n_parts_committed:,} of {summary.n_parts:,} parts are committed.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            return summary
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

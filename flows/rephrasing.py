@@ -12,10 +12,12 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
 from flows.results.data_card import write_data_card
-from flows.results.display import visible
+from flows.results.display import counted, visible
 from flows.results.summary import Summary, summarize
+from flows.running.cancellation import cancellable
+from flows.running.earlier_tries import close_earlier_tries
 from flows.running.engine_slot import engine_slot
-from flows.running.metrics import serve_metrics
+from flows.running.metrics import RunCollector, serve_metrics
 from flows.running.process import graceful_stop, prepare_process
 from flows.running.ray_runner import rewrite_on_ray
 from flows.running.run_artifacts import publish_artifacts
@@ -50,6 +52,7 @@ async def rewrite_part(index: int) -> dict[str, int]:
 
 
 @flow(name="rephrase", flow_run_name="rephrase {config.source}", persist_result=False, validate_parameters=True)
+@cancellable
 async def rephrase(config: RephraseConfig) -> Summary:
     """Rewrite documents, check every rewrite against its source and write Parquet shards; run it again to resume.
 
@@ -58,13 +61,21 @@ async def rephrase(config: RephraseConfig) -> Summary:
     """
     prepare_process()
     log = get_run_logger()
-    with graceful_stop(), contextlib.ExitStack() as stack:
+    progress = _progress()
+    with graceful_stop():
+        async with serve_metrics(progress, log.warning) as metrics:
+            return await _rephrase(config, progress, metrics)
+
+
+async def _rephrase(config: RephraseConfig, progress: Progress, metrics: RunCollector) -> Summary:
+    log = get_run_logger()
+    with contextlib.ExitStack() as stack:
         # It asks the server: a signal that comes meanwhile must not be lost.
         await load_secrets()
         storage = Storage(config.output)
-        progress = _progress()
         # In a thread: on an object store this may take a minute.
         await asyncio.to_thread(stack.enter_context, locked(storage, notify))
+        await close_earlier_tries()
         planned_run = await plan_run(config, storage, progress)
         progress.begin(None)
         committed = await asyncio.to_thread(read_commits, storage)
@@ -93,8 +104,8 @@ async def rephrase(config: RephraseConfig) -> Summary:
                 async with engine_slot(in_process), open_run(planned_run, progress, target) as run:
                     info = run.tools.engine.info
                     log.info("%s is ready and takes %d concurrent requests", info.model, info.max_in_flight)
-                    with serve_metrics(progress, run.scheduler, log.warning):
-                        await _rewrite(todo, run)
+                    metrics.scheduler = run.scheduler
+                    await _rewrite(todo, run)
             else:
                 await planned_run.close()
     summary = summarize(storage)
@@ -174,13 +185,14 @@ def describe_plan(config: RephraseConfig, plan: Plan, n_todo: int) -> str:
     """What a run is about to do, in one sentence."""
     routes = ", ".join(f"{route.replace('+', ' → ')} {count:,}" for route, count in plan.routes.items())
     n_before = len(plan.parts) - n_todo
-    if not n_todo:
-        return f"{config.source}: {plan.n_records:,} records, all {n_before:,} parts are committed: nothing to do"
-    before = f", {n_before:,} of {len(plan.parts):,} parts already committed" if n_before else ""
-    return (
-        f"{config.source}: {plan.n_records:,} records in {len(plan.inputs):,} files, {len(plan.parts):,} parts "
-        f"({routes}){before}; {n_todo:,} to do"
+    records, files, parts = (
+        counted(n, noun)
+        for n, noun in [(plan.n_records, "record"), (len(plan.inputs), "file"), (len(plan.parts), "part")]
     )
+    if not n_todo:
+        return f"{config.source}: {records} in {parts}, all committed: nothing to do"
+    before = f", {n_before:,} already committed" if n_before else ""
+    return f"{config.source}: {records} in {files}, {parts} ({routes}){before}; {n_todo:,} to do"
 
 
 def describe_commit(commit: Row) -> str:
@@ -188,8 +200,8 @@ def describe_commit(commit: Row) -> str:
     rejects = ", ".join(f"{reason} {n:,}" for reason, n in commit["rejects_by_reason"].items())
     seconds = commit["ended_at"] - commit["started_at"]
     return (
-        f"committed: {commit['n_documents_accepted']:,} of {commit['n_records']:,} records accepted, "
-        f"{commit['n_rewrites']:,} rewrites of {commit['n_tokens']:,} tokens in {seconds:,.0f} s"
+        f"committed: {commit['n_documents_accepted']:,} of {counted(commit['n_records'], 'record')} accepted, "
+        f"{counted(commit['n_rewrites'], 'rewrite')} of {counted(commit['n_tokens'], 'token')} in {seconds:,.0f} s"
         + (f"; rejected: {rejects}" if rejects else "")
     )
 

@@ -162,6 +162,9 @@ def _count_opened(
     n_tokens = sum(entry.n_tokens for entry in entries.values())
     progress.n_tokens += n_tokens
     progress.cost += sum(entry.cost for entry in entries.values())
+    progress.count_chunks(
+        sum(entry.n_chunks for entry in entries.values()), sum(entry.n_chunks_accepted for entry in entries.values())
+    )
     run.target.set_part(part.index, n_tokens)
     for position in range(len(records)):
         if not n_open[position]:
@@ -351,7 +354,7 @@ def _usage(entries: Sequence[Entry], rewrites: Sequence[Row]) -> dict[str, Row]:
         usage[entry.route].append(
             {
                 "n_chunks": entry.n_chunks,
-                "n_chunks_accepted": entry.n_chunks - sum(row["stage"] == "rewrite" for row in entry.rejects),
+                "n_chunks_accepted": entry.n_chunks_accepted,
                 "n_prompt_tokens": entry.n_prompt_tokens,
                 "n_completion_tokens": entry.n_completion_tokens,
                 "n_cached_tokens": entry.n_cached_tokens,

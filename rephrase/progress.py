@@ -17,8 +17,8 @@ class Progress:
     n_documents_accepted: int = 0
     n_bytes: int = 0  # of source text, once per variant
     n_bytes_done: int = 0
-    n_chunks_accepted: int = 0
-    n_chunks_rejected: int = 0
+    n_chunks_accepted: int = 0  # including those of earlier sessions
+    n_chunks_rejected: int = 0  # likewise
     n_prompt_tokens: int = 0
     n_completion_tokens: int = 0
     n_cached_tokens: int = 0
@@ -50,3 +50,9 @@ class Progress:
         self.n_bytes_done += sign * round(share * part.n_bytes * n_variants)
         self.n_tokens += sign * commit["n_tokens"]
         self.cost += sign * commit.get("cost", 0.0)
+        self.count_chunks(sign * commit.get("n_chunks", 0), sign * commit.get("n_chunks_accepted", 0))
+
+    def count_chunks(self, n_chunks: int, n_accepted: int) -> None:
+        """Add chunks that were not written in this session."""
+        self.n_chunks_accepted += n_accepted
+        self.n_chunks_rejected += n_chunks - n_accepted

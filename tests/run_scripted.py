@@ -2,7 +2,8 @@
 
 SCRIPTED_DELAY_S is the time of each completion; SCRIPTED_LOG is a file in which each request is logged, which survives
 whatever happens to this process; the engine dies at a passage that contains SCRIPTED_POISON; after SCRIPTED_N_WRITES
-writes the disk is full; SCRIPTED_SAVE_EVERY_S is how often a document in progress is saved.
+writes the disk is full; SCRIPTED_SAVE_EVERY_S is how often a document in progress is saved; SCRIPTED_MAX_OUTAGE_S is
+how long a Prefect server that is away is waited for.
 `--engine openai` uses a real server.
 
 With `serve`, the deployments use this module as their entrypoint, so that their runs are scripted, too.
@@ -88,6 +89,10 @@ def main(arguments: list[str]) -> None:
         fill_disk(int(n_writes))
     if save_every_s := os.environ.get("SCRIPTED_SAVE_EVERY_S"):
         completion_cache.SAVE_EVERY_S = float(save_every_s)
+    if max_outage_s := os.environ.get("SCRIPTED_MAX_OUTAGE_S"):
+        from flows.running import outages
+
+        outages.MAX_OUTAGE_S = float(max_outage_s)
     if "serve" in arguments:
         import dataclasses
 

@@ -58,27 +58,11 @@ def wait_for(found: Callable[[], Any], timeout_s: float = 200) -> Any:
     return value
 
 
-class Served:
-    """`palimpsest serve` on a free port; what it prints is in `log`."""
+class Api:
+    """A Prefect server, as the tests use it."""
 
-    def __init__(self, home: Path, *options: object, delay_s: float = 0.0) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = home / "serve.log"
-        command = [sys.executable, str(TESTS / "run_scripted.py"), "serve", "--port", str(self.port)]
-        with self._log.open("w") as file:
-            self.process = subprocess.Popen(
-                [*command, *map(str, options)],
-                env=environment(home, SCRIPTED_DELAY_S=str(delay_s)),
-                stdout=file,
-                stderr=file,
-            )
-        wait_for(lambda: "Ctrl-C stops it" in self.log or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def api(self, path: str, body: object = None, method: str = "POST") -> Any:
         data = None if method == "GET" else json.dumps(body or {}).encode()
@@ -119,6 +103,29 @@ class Served:
         if kind == "logs":
             return list(self.api("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}}))
         return list(self.api(f"/{kind}/filter", {"flow_runs": {"id": {"any_": [run]}}}))
+
+
+class Served(Api):
+    """`palimpsest serve` on a free port; what it prints is in `log`."""
+
+    def __init__(self, home: Path, *options: object, delay_s: float = 0.0) -> None:
+        self.port = free_port()
+        super().__init__(f"http://127.0.0.1:{self.port}")
+        self._log = home / "serve.log"
+        command = [sys.executable, str(TESTS / "run_scripted.py"), "serve", "--port", str(self.port)]
+        with self._log.open("w") as file:
+            self.process = subprocess.Popen(
+                [*command, *map(str, options)],
+                env=environment(home, SCRIPTED_DELAY_S=str(delay_s)),
+                stdout=file,
+                stderr=file,
+            )
+        wait_for(lambda: "Ctrl-C stops it" in self.log or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
 
     def stop(self, timeout_s: float = 60) -> int:
         self.process.terminate()

@@ -45,8 +45,8 @@ def settings(context: typer.Context) -> None:
         "DO_NOT_TRACK": "1",
         # Otherwise Prefect prints every event that it cannot send during a server outage, although it sends them later.
         "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
-        # The backoff doubles: a run survives a server outage of eight minutes.
-        "PREFECT_CLIENT_MAX_RETRIES": "8",
+        # For the processes of runs until `flows.running.outages` takes over: servers answer 500 without their database.
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
     }.items():
         os.environ.setdefault(name, value)
     # Before torch is imported: it reads the number of threads once.

@@ -79,7 +79,7 @@ def serve(
             values.setdefault("new_files", True)
             if not {"source", "output"} <= {*values}:
                 raise ValueError("a schedule needs --source and --output, or a --config that sets them")
-        parameters = {"rephrase": {"config": validated(values)}} if values else {}
+        parameters = {"rephrase": {"config": form_values(values)}} if values else {}
         if endpoints := values.get("engine", {}).get("endpoints"):
             os.environ.setdefault(KEY_ENDPOINTS, " ".join(endpoints))
         from flows.serving.serve import run_serving
@@ -93,8 +93,8 @@ def serve(
         )
 
 
-def validated(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values unchanged if a run would accept them: an error must show now, not at night.
+def form_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as the form arranges them if a run would accept them: an error must show now, not at night.
 
     Raises:
         pydantic.ValidationError: a value is invalid.
@@ -103,7 +103,7 @@ def validated(values: dict[str, Any]) -> dict[str, Any]:
 
     # The form may leave these two to the user.
     RephraseConfig.model_validate({"source": "-", "output": "-"} | values)
-    return values
+    return RephraseConfig.as_form(values)
 
 
 def make_schedule(cron: str | None, timezone: str | None, every: float | None) -> Any:

@@ -140,6 +140,11 @@ def meaning(reason: str) -> str:
     return REASONS.get(reason, plain(reason))
 
 
+def counted(n: int, noun: str) -> str:
+    """`1 part`, `2 parts`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -6,11 +6,15 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
+from prefect import get_run_logger
 from prefect.exceptions import TerminationSignal
+from rich.console import Console
 
+from flows.running.outages import wait_for_outages
+from flows.running.run_setup import current_progress
 from rephrase.engines.vllm_engine import set_environment
 
 SERVED_BY = "PALIMPSEST_SERVED_BY"  # the process id of `palimpsest serve`, in the environment of its runs
@@ -18,8 +22,17 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def prepare_process() -> None:
-    """Set the variables that vLLM and torch read on import, and end together with `palimpsest serve`."""
+    """Set the variables that vLLM and torch read on import, wait for servers, and end together with `palimpsest serve`.
+
+    A run whose worker was killed goes on, since its server is still there: it only loses its terminal.
+    """
     set_environment()
+    _end_with_serve()
+    wait_for_outages(_teller())
+    Console.on_broken_pipe = _discard_output  # type: ignore[method-assign, assignment]
+
+
+def _end_with_serve() -> None:
     parent = int(os.environ.get(SERVED_BY, "0"))
     if not parent or sys.platform != "linux":
         return
@@ -29,6 +42,26 @@ def prepare_process() -> None:
     if not psutil.pid_exists(parent):
         # It was killed before the kernel was told. Nobody waits for this run, and its server has gone.
         os._exit(128 + signal.SIGTERM)
+
+
+def _teller() -> Callable[[str], None]:
+    """Shows a line where the user of this run looks: in its log, or on the command line."""
+    log, progress = get_run_logger(), current_progress.get()
+
+    def tell(message: str) -> None:
+        log.warning(message)
+        if progress:
+            progress.notices.append(message)
+
+    return tell
+
+
+def _discard_output(console: Console) -> None:
+    """Instead of rich's own, which ends the process at the first log line that nobody reads."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,9 @@ from rephrase.scheduling.target import Target
 from rephrase.storage.storage import Storage
 
 MAX_LOSSES = 3
+# What the run counts of a part that another process has written.
+COUNTS = ("n_records", "n_documents_accepted", "n_rewrites", "n_rejects", "n_tokens", "n_chunks", "n_chunks_accepted")
+USAGE = ("n_prompt_tokens", "n_completion_tokens", "n_cached_tokens")
 # More parts than worker slots are assigned, so that a free slot does not wait.
 PARTS_PER_SLOT = 2
 
@@ -79,10 +82,10 @@ def worker_process(config: str) -> WorkerProcess:
 
 
 @task(name="rewrite_part", cache_policy=NO_CACHE, persist_result=False)
-def rewrite_part_on_worker(config: RephraseConfig, index: int) -> dict[str, int]:
+def rewrite_part_on_worker(config: RephraseConfig, index: int) -> dict[str, float]:
     """Rewrite and commit one part, in a worker process of the cluster."""
     commit = worker_process(config.model_dump_json()).write_part(index)
-    return {name: commit[name] for name in ("n_records", "n_documents_accepted", "n_rewrites", "n_rejects", "n_tokens")}
+    return {name: commit[name] for name in (*COUNTS, *USAGE, "cost")}
 
 
 async def rewrite_on_ray(
@@ -135,6 +138,8 @@ async def rewrite_on_ray(
                 state = ended.result()
                 counts = await state.result(raise_on_failure=True)
                 progress.count_part(part, config.n_variants, counts)
+                for name in USAGE:
+                    setattr(progress, name, getattr(progress, name) + counts[name])
 
 
 async def _result(reference: Any) -> Any:

@@ -6,9 +6,11 @@ They are for display only. An outage of the Prefect server must not stop a run, 
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +21,7 @@ from prefect.runtime import flow_run
 from flows.results.progress import ProgressLine
 from flows.results.samples import Sample, find_samples, samples_markdown
 from flows.results.summary import Summary, summarize
+from flows.running.earlier_tries import artifacts_of_earlier_tries
 from rephrase.dataset.plan import Plan
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import read_commits
@@ -34,17 +37,16 @@ N_SAMPLES = 3
 class RunArtifacts:
     """The artifacts of one run: progress, summary, recipes, samples, and output location."""
 
-    def __init__(self, storage: Storage, progress: Progress, plan: Plan) -> None:
+    def __init__(self, storage: Storage, progress: Progress, plan: Plan, earlier: Mapping[str, UUID]) -> None:
         self._storage = storage
         self._plan = plan
         self._commits: dict[int, Row] = {}
         self._progress = progress
         self._line = ProgressLine(progress)
-        self._ids: dict[str, UUID] = {}
+        self._ids = dict(earlier)
         self._shown: dict[str, str] = {}
         self._samples: list[Sample] = []
         self._sampled_parts: set[int] = set()
-        self._answered = True
 
     async def keep_up_to_date(self) -> None:
         """Run until cancelled."""
@@ -58,7 +60,7 @@ class RunArtifacts:
                 get_run_logger().info(self._line.text())
 
     async def update(self) -> None:
-        """Write what has changed; if the server does not answer, log it once and retry at the next update."""
+        """Write what has changed; what the server refuses is tried again at the next update."""
         # Only new commits are read: there may be many thousands.
         commits = self._commits = await asyncio.to_thread(read_commits, self._storage, self._commits)
         summary = await asyncio.to_thread(summarize, self._storage, self._plan, commits)
@@ -76,11 +78,7 @@ class RunArtifacts:
                 await self._write("rephrase-samples", "markdown", samples_markdown(self._samples), "Source and rewrite")
             await self._write("rephrase-output", "markdown", output_markdown(summary), "Output location")
         except Exception as error:
-            if self._answered:
-                get_run_logger().warning("the Prefect server does not answer, the run continues without it: %s", error)
-            self._answered = False
-        else:
-            self._answered = True
+            get_run_logger().warning("the run's page is not up to date: %s", error)
 
     def _find_samples(self, commits: Mapping[int, Row]) -> None:
         for index in sorted({*commits} - self._sampled_parts):
@@ -107,7 +105,7 @@ class RunArtifacts:
 @asynccontextmanager
 async def publish_artifacts(storage: Storage, progress: Progress, plan: Plan) -> AsyncIterator[None]:
     """Keep the artifacts of this run up to date while the context is open, and update them at its end."""
-    artifacts = RunArtifacts(storage, progress, plan)
+    artifacts = RunArtifacts(storage, progress, plan, await artifacts_of_earlier_tries())
     task = asyncio.create_task(artifacts.keep_up_to_date())
     try:
         yield
@@ -160,9 +158,18 @@ def recipe_rows(commits: Mapping[int, Row]) -> list[dict[str, Any]]:
 
 def output_markdown(summary: Summary) -> str:
     """Where to look further. Browsers do not open local files from a server's page, so paths are text, not links."""
+    where, machine = full_path(summary.output)
+    rejects = f"Rejects: `{where}/rejects/*.parquet`\n\n" if summary.n_rejects else ""
     return (
-        f"Rewrites: `{summary.output}/rewrites/*.parquet`\n\n"
-        f"Rejects: `{summary.output}/rejects/*.parquet`\n\n"
-        f"View them: `palimpsest inspect {summary.output}`\n\n"
-        f"Report with a reader: `palimpsest report {summary.output}` writes `{summary.output}/report.html`\n"
+        f"Rewrites: `{where}/rewrites/*.parquet`{machine}\n\n"
+        f"{rejects}"
+        f"View them: `palimpsest inspect {where}`\n\n"
+        f"Report with a reader: `palimpsest report {where}` writes `{where}/report.html`\n"
     )
+
+
+def full_path(url: str) -> tuple[str, str]:
+    """A local folder with its full path and its machine, since a server may show runs of many machines and folders."""
+    if "://" in url:
+        return url, ""
+    return str(Path(url).absolute()), f" on {socket.gethostname()}"

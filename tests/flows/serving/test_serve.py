@@ -11,7 +11,7 @@ import urllib.error
 from pathlib import Path
 
 import pytest
-from served import TESTS, Served, environment, free_port, wait_for, write_documents
+from served import TESTS, Api, Served, environment, free_port, wait_for, write_documents
 from typer.testing import CliRunner
 
 from flows.cli.app import app
@@ -228,10 +228,9 @@ def test_a_run_survives_a_server_outage_of_a_minute(tmp_path):
         stdout, _ = run.communicate(timeout=240)
         assert run.returncode == 0
         assert json.loads(stdout)["n_accepted"] == 24
-        served = Served.__new__(Served)
-        served.url = f"http://127.0.0.1:{port}"
-        (found,) = served.runs("Completed")
-        tasks = wait_for(lambda: [task["state"]["name"] for task in served.of_run("task_runs", found["id"])])
+        api = Api(f"http://127.0.0.1:{port}")
+        (found,) = api.runs("Completed")
+        tasks = wait_for(lambda: [task["state"]["name"] for task in api.of_run("task_runs", found["id"])])
         assert tasks == ["Completed"] * json.loads(stdout)["n_parts"]
     finally:
         run.kill()

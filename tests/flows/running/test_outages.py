@@ -1,0 +1,131 @@
+"""Outages of the Prefect server: requests wait for it with one line, for a bounded time, and only for outages."""
+
+import asyncio
+import http.server
+import logging
+import threading
+import time
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from served import free_port
+
+from flows.running import outages
+from flows.running.outages import ServerAwayError, wait_for_outages
+
+# Prefect's transport itself tries for a second and a half.
+AFTER_S = 2.0
+
+
+class Away(http.server.BaseHTTPRequestHandler):
+    """A Prefect server that answers `status` to all but /ready, and there `ready`."""
+
+    status, ready, paths = 200, 200, []
+
+    def do_GET(self):
+        self.paths.append(self.path)
+        self.send_response(self.ready if self.path.endswith("/ready") else self.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the policy says; an outage of a second is announced, and of three seconds given up."""
+    monkeypatch.setattr(outages, "PAUSE_S", 0.1)
+    monkeypatch.setattr(outages, "SILENT_S", 0.5)
+    monkeypatch.setattr(outages, "MAX_OUTAGE_S", 3.0)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    originals = {client: client._send_with_retry for client in (httpx_clients())}
+    lines = []
+    wait_for_outages(lines.append)
+    yield lines
+    for client, original in originals.items():
+        client._send_with_retry = original
+
+
+def httpx_clients():
+    return (outages.PrefectHttpxAsyncClient, outages.PrefectHttpxSyncClient)
+
+
+@pytest.fixture
+def port():
+    port = free_port()
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
+        yield port
+
+
+@pytest.fixture
+def serve(port):
+    """Start the server, at once or after some seconds."""
+    servers = []
+
+    def start(after_s=0.0, status=200, ready=200):
+        def run():
+            time.sleep(after_s)
+            handler = type("Handler", (Away,), {"status": status, "ready": ready, "paths": []})
+            servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", port), handler))
+            servers[-1].serve_forever(0.05)
+
+        threading.Thread(target=run, daemon=True).start()
+        return servers
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+async def test_a_request_waits_for_a_server_that_comes_back_and_says_so_once(serve, said):
+    async with get_client() as client:
+        serve(after_s=AFTER_S)
+        assert (await client._client.get("/logs")).json() == []
+        assert (await client._client.get("/logs")).json() == []
+    assert [line.split(" (")[0].split(",")[0] for line in said] == [
+        f"the Prefect server at {str(client.api_url).removesuffix('/api/')} does not answer",
+        "the Prefect server answers again",
+    ]
+
+
+def test_a_synchronous_client_waits_as_well(serve, said):
+    with get_client(sync_client=True) as client:
+        serve(after_s=AFTER_S)
+        assert client._client.get("/logs").json() == []
+    assert len(said) == 2
+
+
+async def test_a_database_that_is_away_is_an_outage_and_a_request_that_fails_is_none(serve, said):
+    servers = serve(status=500, ready=503)
+    await asyncio.sleep(0.5)
+    handler = servers[0].RequestHandlerClass
+    threading.Timer(1.2, lambda: (setattr(handler, "status", 200), setattr(handler, "ready", 200))).start()
+    async with get_client() as client:
+        assert (await client._client.get("/logs")).json() == []
+        assert "error 500" in said[0]
+        handler.status = 500
+        began = time.monotonic()
+        with pytest.raises(PrefectHTTPStatusError):
+            await client._client.get("/logs")
+        assert time.monotonic() - began < 2
+    assert len(said) == 2
+
+
+async def test_all_requests_together_wait_no_longer_than_the_limit(port, said):
+    spans = []
+    async with get_client() as client:
+        for _ in range(2):
+            began = time.monotonic()
+            with pytest.raises(ServerAwayError, match=f"at http://127.0.0.1:{port} has not answered"):
+                await client._client.get("/logs")
+            spans.append(time.monotonic() - began)
+    assert spans[0] >= 3 > spans[1]
+    assert len(said) == 1
+    assert not logging.raiseExceptions
+    assert not isinstance(ServerAwayError(""), httpx.TransportError)  # Prefect's loops would count and repeat it
