@@ -20,7 +20,7 @@ from flows.report.pairs import Pair, read_pairs
 from flows.report.reader import item, script_json
 from flows.report.tally import ACCEPTED, Tally, tally
 from flows.report.throughput import throughput
-from flows.results.display import SCORES, Outcome, duration, meaning, plain
+from flows.results.display import SCORES, Outcome, cache_note, duration, meaning, plain
 from flows.results.diversity import N_MEASURED, RecipeDiversity, measure_diversity
 from flows.results.summary import Summary, summarize
 from rephrase.dataset.plan import load_plan
@@ -321,14 +321,13 @@ def _rank(key: tuple[str, str]) -> tuple[int, str, str]:
 
 def _costs(summary: Summary) -> list[tuple[str, str, str]]:
     kept = max(summary.n_tokens, 1)
-    cached = _share(summary.n_cached_tokens, summary.n_prompt_tokens)
     return [
         (
             "tokens generated",
             f"{summary.n_completion_tokens:,}",
             f"{summary.n_completion_tokens / kept:.1f} per accepted token",
         ),
-        ("prompt tokens", f"{summary.n_prompt_tokens:,}", f"{cached} from the engine's prefix cache"),
+        ("prompt tokens", f"{summary.n_prompt_tokens:,}", cache_note(summary.n_cached_tokens, summary.n_prompt_tokens)),
         *_money(summary),
         ("working time", duration(summary.seconds), "time during which at least one part was in progress"),
         (

@@ -140,6 +140,13 @@ def meaning(reason: str) -> str:
     return REASONS.get(reason, plain(reason))
 
 
+def cache_note(n_cached: int, n_prompt: int) -> str:
+    """How many of the prompt tokens an engine did not have to read: many servers do not say, which is not 0%."""
+    return (
+        f"{n_cached / n_prompt:.0%} from the engine's prefix cache" if n_cached else "none reported from a prefix cache"
+    )
+
+
 def counted(n: int, noun: str) -> str:
     """`1 part`, `2 parts`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -11,7 +11,18 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from flows.results.display import ACCEPTED, COLOURS, REJECTED, SCORES, TO_DO, Outcome, meaning, plain, visible
+from flows.results.display import (
+    ACCEPTED,
+    COLOURS,
+    REJECTED,
+    SCORES,
+    TO_DO,
+    Outcome,
+    cache_note,
+    meaning,
+    plain,
+    visible,
+)
 from flows.results.diversity import measure_diversity
 from flows.results.summary import Summary
 from rephrase.dataset.rows import Row
@@ -62,11 +73,14 @@ def summary_figures(summary: Summary) -> list[Figure]:
     if len(summary.usage) > 1:
         for recipe, usage in summary.usage.items():
             figures.append(Figure(f"  {recipe.replace('+', ' → ')}", f"{usage['n_tokens']:,}", _per_token(usage)))
-    hits = summary.n_cached_tokens / summary.n_prompt_tokens if summary.n_prompt_tokens else 0.0
     speed = f"{summary.tokens_per_s:,.0f} per second, including rejected attempts"
     figures += [
         Figure("generated tokens", f"{summary.n_completion_tokens:,}", speed),
-        Figure("prompt tokens", f"{summary.n_prompt_tokens:,}", f"{hits:.0%} from the engine's prefix cache"),
+        Figure(
+            "prompt tokens",
+            f"{summary.n_prompt_tokens:,}",
+            cache_note(summary.n_cached_tokens, summary.n_prompt_tokens),
+        ),
     ]
     if summary.cost:
         per_million = f"{summary.cost_per_million_tokens:,.2f} per million accepted tokens"

@@ -19,6 +19,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
+from flows.running.outages import wait_for_outages
 from flows.running.run_setup import PlannedRun, open_engine, open_run
 from rephrase.dataset.plan import Part, load_plan
 from rephrase.dataset.rows import Row
@@ -78,6 +79,7 @@ class WorkerProcess:
 
 @functools.lru_cache(maxsize=1)
 def worker_process(config: str) -> WorkerProcess:
+    wait_for_outages(get_run_logger().warning)
     return WorkerProcess(RephraseConfig.model_validate_json(config))
 
 
