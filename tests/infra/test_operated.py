@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from browser import open_browser
 from prefect import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
@@ -149,9 +150,33 @@ def test_a_killed_run_that_is_retried_has_one_page(serve, server, tmp_path):
         take_picture(f"{server.url}/runs/flow-run/{run}", Path(pictures) / "retried-run.png")
 
 
-def take_picture(url, path):
-    from browser import open_browser
+@pytest.mark.usefixtures("serve")
+def test_the_form_has_its_order_on_postgresql(server):
+    deployment = server.deployment("rephrase")
+    properties = deployment["parameter_openapi_schema"]["definitions"]["RephraseConfig"]["properties"]
+    assert [*properties] == sorted(properties, key=lambda name: (len(name), name))  # as JSONB keeps them
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 2600})
+        page.goto(f"{server.url}/deployments/deployment/{deployment['id']}/run")
+        page.get_by_text("Folder for the shards, on any fsspec filesystem.").wait_for()
+        labels = [label.split(" (Optional)")[0] for label in page.locator(".p-label__text").all_inner_texts()]
+        shown = [
+            "Source",
+            "Domain",
+            "New files",
+            "Output",
+            "Recipe",
+            "Variants",
+            "Limit",
+            "Target tokens",
+            "Price per hour",
+        ]
+        assert [label for label in labels if label in shown] == shown
+        if pictures := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=f"{pictures}/form-on-postgresql.png", full_page=True)
 
+
+def take_picture(url, path):
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.goto(url)
@@ -252,8 +277,6 @@ def test_prometheus_sees_the_end_of_runs_and_alerts_when_one_fails(tmp_path):
 
 
 def take_prometheus_picture(port, path):
-    from browser import open_browser
-
     queries = ["palimpsest_records_done_total", 'palimpsest_tokens_total{kind="completion"}', "palimpsest_run_state"]
     panels = "&".join(
         f"g{i}.expr={query.replace('{', '%7B').replace('}', '%7D')}&g{i}.tab=0&g{i}.range_input=2m"
