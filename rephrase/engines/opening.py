@@ -1,7 +1,7 @@
 """Open the configured engine."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,8 @@ _VLLM_FIELDS = ("tensor_parallel_size", "dtype", "quantization", "gpu_memory_uti
 
 class EngineConfig(Settings):
     """Which language model rewrites, and where it runs."""
+
+    form_fields: ClassVar = ("kind", "model", "endpoints", "lora")
 
     kind: Literal["vllm", "openai"] = Field(
         "vllm", description="vllm: in this process; openai: an OpenAI-compatible server."
