@@ -210,6 +210,14 @@ def test_each_metric_of_the_dashboard_is_exported():
     assert {source["uid"] for source in values(dashboard, "datasource")} == {*values(sources, "uid")}
 
 
+def test_alerts_fire_when_they_should_and_only_then():
+    if (promtool := shutil.which("promtool")) is None:
+        pytest.skip("promtool is not installed, so the alerts are not tested: `make test-infra` says how to install it")
+    rules = Path(__file__).with_name("alerts_test.yml")
+    done = subprocess.run([promtool, "test", "rules", rules], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_prefect_yaml_deploys_every_served_flow_to_each_pool():
     (deployments,) = documents(ROOT / "prefect.yaml")
     found = {entry["name"]: entry for entry in deployments["deployments"]}

@@ -81,7 +81,8 @@ def state(server, run):
 
 
 def test_a_database_that_restarts_ends_nothing(serve, server, postgres, tmp_path):
-    run = server.start("rephrase", parameters(tmp_path))
+    config = parameters(tmp_path)
+    run = server.start("rephrase", config)
     wait_for(lambda: commits(tmp_path))
     postgres.stop()
     time.sleep(12)
@@ -93,9 +94,8 @@ def test_a_database_that_restarts_ends_nothing(serve, server, postgres, tmp_path
     log = (tmp_path / "serve.log").read_text()
     assert "does not answer (error 500): waiting for it, 8 minutes at most" in log
     assert "Traceback" not in log
-    # What was to begin in that time begins after it.
-    assert server.start("rephrase", parameters(tmp_path)) is not None
-    wait_for(lambda: len(server.runs("Completed")) > 1)
+    # `serve` still begins runs.
+    server.wait_for_state(server.start("rephrase", config), "Completed")
     assert serve.poll() is None
 
 
