@@ -10,19 +10,20 @@ from prefect.cache_policies import NO_CACHE
 from flows.config import RephraseConfig
 from flows.rephrasing import rephrase
 from flows.running.engine_slot import engine_slot
-from flows.running.process import prepare_process
+from flows.running.process import graceful_stop, prepare_process
+from training.loop.stopping import StopRequest
 from training.train_config import TrainConfig
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {config.preset} on {shards}")
-def train_model(shards: str, run: str, config: TrainConfig) -> dict[str, Any]:
+def train_model(shards: str, run: str, config: TrainConfig, stop: StopRequest) -> dict[str, Any]:
     """Train in the folder `run`; a stopped run resumes from its newest checkpoint."""
     from training.data.texts import read_documents
     from training.loop.run import train
 
     options = config.options()
     documents = chain.from_iterable(read_documents(s, options.texts, config.text_field) for s in config.documents)
-    summary = train([shards, *config.other_shards], run, options, documents)
+    summary = train([shards, *config.other_shards], run, options, documents, stop)
     return {
         "n_steps": summary.n_steps,
         "n_tokens": summary.n_tokens,
@@ -43,12 +44,25 @@ async def pretrain(shards: str, run: str, config: TrainConfig = TrainConfig()) -
     prepare_process()
     log = get_run_logger()
     log.info("%s: training %s for %d steps in %s", shards, config.preset, config.n_steps, run)
-    async with engine_slot():
-        summary = await asyncio.to_thread(train_model, shards, run, config)
+    with graceful_stop():
+        async with engine_slot():
+            summary = await _train_until_cancelled(shards, run, config)
     log.info("trained %(n_steps)d steps on %(n_tokens)d tokens, loss %(loss).4f", summary)
     if not summary["finished"]:
         log.warning("the data ran out before the last step: raise max_epochs in the mixture, or add shards")
     return summary
+
+
+async def _train_until_cancelled(shards: str, run: str, config: TrainConfig) -> dict[str, Any]:
+    """Train in a thread; a cancellation lets it save its last step before it is passed on."""
+    stop = StopRequest()
+    training = asyncio.ensure_future(asyncio.to_thread(train_model, shards, run, config, stop))
+    try:
+        return await asyncio.shield(training)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([training])
+        raise
 
 
 @flow(name="full_run", flow_run_name="full run {config.source}", persist_result=False)

@@ -8,11 +8,14 @@ from itertools import chain
 from pathlib import Path
 from typing import get_args
 
+from rephrase.models.resolve import resolve_model
 from training.data.mixture import Mixture
 from training.data.texts import FILE, read_documents
 from training.loop.loss_guard import TrainingStoppedError
 from training.loop.run import RunOptions, train
-from training.loop.trainer import Precision
+from training.loop.starting import find_start
+from training.loop.stopping import RunStoppedError
+from training.loop.trainer import OnSpike, Precision
 from training.model.presets import PRESETS
 from training.optimizer.qk_clip import THRESHOLD
 from training.optimizer.schedule import SCHEDULES
@@ -44,12 +47,17 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; created if missing")
     p.add_argument(
         "--tokenizer",
-        required=tokenizer is None,
-        default=tokenizer,
-        help="Hugging Face Hub id or folder of the tokenizer",
+        help="Hugging Face Hub id or folder of the tokenizer" + (f" (default: {tokenizer})" if tokenizer else ""),
     )
     p.add_argument("--n-steps", required=True, type=int, help="optimizer steps")
     p.add_argument("--preset", default="nano", choices=PRESETS, help="model shape (default: %(default)s)")
+    p.add_argument(
+        "--from",
+        dest="start",
+        metavar="RUN[@STEP]",
+        help="begin at a checkpoint of another run (its steps count) or with the model of a Hugging Face folder, and "
+        "their tokenizer; all other options may differ",
+    )
     data = p.add_argument_group("data")
     data.add_argument(
         "--documents",
@@ -108,13 +116,27 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         choices=("auto", *get_args(Precision)),
         help="of matrix products; auto: bfloat16 where the hardware accelerates it (default: %(default)s)",
     )
+    o.add_argument(
+        "--on-spike",
+        default="stop",
+        choices=get_args(OnSpike),
+        help="when the loss jumps or is not finite: stop before the update, or skip the step and list its documents in "
+        "RUN/skipped.jsonl, for at most 1%% of the steps (default: %(default)s)",
+    )
     output = p.add_argument_group("output")
     output.add_argument("--evaluate-every", type=int, default=0, help="in steps; 0: only at the end")
-    output.add_argument("--checkpoint-every", type=int, default=0, help="in steps; 0: only at the end")
+    output.add_argument("--checkpoint-every", type=int, default=0, help="in steps; 0: only by time and at the end")
+    output.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=15,
+        help="between checkpoints; 0: not by time (default: %(default)s). Ctrl-C and SIGTERM save one too",
+    )
     output.add_argument(
         "--n-checkpoints-kept", type=int, default=3, help="newest checkpoints to keep (default: %(default)s)"
     )
     output.add_argument("--log-every", type=int, default=1, help="in steps (default: %(default)s)")
+    output.add_argument("--wandb", dest="wandb_project", metavar="PROJECT", help="also log to Weights & Biases")
     output.add_argument(
         "--align-every",
         type=int,
@@ -125,15 +147,24 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
 
 
 def main(arguments: list[str] | None = None, **defaults: str) -> int:
-    """Returns the exit status: 0 success, 1 stopped by the loss guard, 2 usage error. `defaults` go to `parser`."""
-    given = vars(parser(**defaults).parse_intermixed_args(arguments))
+    """Returns the exit status; `defaults` go to `parser`.
+
+    0 success, 1 stopped by the loss guard, 2 usage error, 130 and 143 stopped by SIGINT and SIGTERM.
+    """
+    parsed = parser(**defaults)
+    given = vars(parsed.parse_intermixed_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     shards, run, mixture = given.pop("shards"), given.pop("run"), given.pop("mixture")
     sources, text_field = given.pop("documents"), given.pop("text_field")
     try:
         if not shards and not sources:
             raise ValueError(f"nothing to train on: give an output folder before {run}, or --documents SOURCE")
+        start, tokenizer = given["start"], given.pop("tokenizer")
+        tokenizer = tokenizer or (find_start(start).tokenizer if start else defaults.get("tokenizer"))
+        if tokenizer is None:
+            parsed.error("the following arguments are required: --tokenizer")
         options = RunOptions(
+            tokenizer=resolve_model(tokenizer),
             with_originals=not given.pop("without_originals"),
             mixture=Mixture.from_json(json.loads(mixture.read_text())) if mixture else Mixture(),
             **given,
@@ -143,6 +174,12 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     except TrainingStoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
+    except RunStoppedError as error:
+        print(f"{error}; run the same command again to go on from there", file=sys.stderr)
+        return 128 + error.signal
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on from the last checkpoint", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

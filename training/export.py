@@ -8,9 +8,8 @@ import torch
 from training.data.tokenizer import TextTokenizer
 from training.huggingface import export
 from training.loop.checkpoint import Checkpoints
-from training.loop.run import RunOptions
+from training.loop.run import RunOptions, model_config
 from training.model.decoder import Decoder
-from training.model.presets import preset
 
 
 def load_model(run: str | Path) -> tuple[Decoder, RunOptions]:
@@ -21,12 +20,11 @@ def load_model(run: str | Path) -> tuple[Decoder, RunOptions]:
     """
     run = Path(run)
     options = RunOptions.from_json(json.loads((run / "run.json").read_text()))
-    checkpoints = Checkpoints(run / "checkpoints")
-    if not checkpoints.steps():
-        raise ValueError(f"{run} has no checkpoint yet")
-    config = preset(options.preset, TextTokenizer(options.tokenizer).vocab_size)
+    config = model_config(run, options, TextTokenizer(options.tokenizer).vocab_size)
     model = Decoder(config.replace(context_length=max(options.row_length or 0, config.context_length)))
-    checkpoints.load(checkpoints.steps()[-1], {f"model.{name}": t for name, t in model.state_dict().items()})
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    if Checkpoints(run / "checkpoints").load_newest(tensors) is None:
+        raise ValueError(f"{run} has no checkpoint yet")
     return model.eval(), options
 
 

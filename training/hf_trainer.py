@@ -87,7 +87,12 @@ def track_max_logits(model: PreTrainedModel) -> list[ClippedLayer]:
         if hasattr(module, "q_norm") or hasattr(module, "k_norm"):
             raise ValueError(
                 f"{name} normalises its queries or keys after projecting them, so scaling the projections cannot bound "
-                "its logits; train this model without QK-Clip"
+                "its logits, and need not; train this model without QK-Clip (qk_clip=False)"
+            )
+        if getattr(module, "attn_logit_softcapping", None) or hasattr(module, "sinks"):
+            raise ValueError(
+                f"{name} caps its logits or has attention sinks, which the attention that records maxima does not "
+                "compute; train this model without QK-Clip (qk_clip=False)"
             )
         n_heads = module.config.num_attention_heads
         module.logit_maxima = LogitMaxima(n_heads).to(next(module.parameters()).device)
@@ -127,6 +132,8 @@ class MuonClipTrainer(Trainer):
     Args:
         rules: which optimizer updates which parameter; None for `rules_for(model)`.
         clip_threshold: QK-Clip's τ.
+        qk_clip: False for models that bound their logits themselves (Qwen 3's norms, Gemma 2's soft-cap): Muon and
+            AdamW alone, with the model's own attention.
     """
 
     optimizer: Any
@@ -136,15 +143,16 @@ class MuonClipTrainer(Trainer):
         *arguments: Any,
         rules: Sequence[Rule] | None = None,
         clip_threshold: float = THRESHOLD,
+        qk_clip: bool = True,
         **named_arguments: Any,
     ) -> None:
         super().__init__(*arguments, **named_arguments)
-        self._rules, self._clip_threshold = rules, clip_threshold
+        self._rules, self._clip_threshold, self._qk_clip = rules, clip_threshold, qk_clip
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             config = MuonClipConfig(lr=self.args.learning_rate, weight_decay=self.args.weight_decay)
-            clip = QKClip(track_max_logits(self.model), self._clip_threshold)
+            clip = QKClip(track_max_logits(self.model), self._clip_threshold) if self._qk_clip else None
             rules = rules_for(self.model) if self._rules is None else self._rules
             self.optimizer = MuonClip(self.model.named_parameters(), rules, config, clip)
         return self.optimizer

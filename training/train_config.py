@@ -57,9 +57,19 @@ class TrainConfig(Settings):
         "auto",
         description="Precision of matrix products; auto: bfloat16 if the hardware has units for it, else float32.",
     )
+    on_spike: Literal["stop", "skip"] = Field(
+        "stop", description="When the loss jumps: stop, or skip the step and list its documents in skipped.jsonl."
+    )
+    start: str | None = Field(
+        None,
+        description="Begin at RUN[@step] of another training run or with the model of a Hugging Face folder, and by "
+        "default with their tokenizer.",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Random seed of the weights and the document order.")
     evaluate_every: int = Field(0, ge=0, description="Steps between evaluations; 0: only at the end.")
-    checkpoint_every: int = Field(0, ge=0, description="Steps between checkpoints; 0: only at the end.")
+    checkpoint_every: int = Field(0, ge=0, description="Steps between checkpoints; 0: only by time and at the end.")
+    checkpoint_minutes: float = Field(15, ge=0, description="Minutes between checkpoints; 0: not by time.")
+    wandb_project: str | None = Field(None, description="Weights & Biases project to log to as well.")
     align_every: int = Field(32, ge=0, description="Steps between measurements of gradient alignment; 0: none.")
 
     def options(self) -> "RunOptions":
@@ -70,8 +80,11 @@ class TrainConfig(Settings):
         """
         from training.data.mixture import Mixture
         from training.loop.run import RunOptions
+        from training.loop.starting import find_start
 
         values = self.model_dump(exclude={"other_shards", "documents", "text_field"})
-        values["tokenizer"] = resolve_model(self.tokenizer)
+        is_default = self.tokenizer == PACKAGED_MODEL
+        tokenizer = find_start(self.start).tokenizer if self.start and is_default else self.tokenizer
+        values["tokenizer"] = resolve_model(tokenizer)
         values["mixture"] = Mixture.from_json(json.loads(Path(self.mixture).read_text())) if self.mixture else Mixture()
         return RunOptions(**values)

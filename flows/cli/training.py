@@ -1,4 +1,4 @@
-"""`palimpsest train`, `presets`, `export` and `utility`: the training stage."""
+"""`palimpsest train`, `tokenizer`, `presets`, `export` and `utility`: the training stage."""
 
 from typing import Annotated
 
@@ -9,14 +9,26 @@ from flows.cli.console import out, print_json, readable_errors
 
 def train(context: typer.Context) -> None:
     """Train a mixture-of-experts model with MuonClip on the shards of runs and on raw corpora."""
-    from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+    from rephrase.models.resolve import PACKAGED_MODEL
     from training.__main__ import main as train_main
 
     with readable_errors():
-        given = [argument for argument in context.args if argument.startswith("--tokenizer")]
-        tokenizer = PACKAGED_MODEL if given or {"-h", "--help"} & {*context.args} else resolve_model(PACKAGED_MODEL)
-        code = train_main(context.args, prog="palimpsest train", tokenizer=tokenizer)
+        code = train_main(context.args, prog="palimpsest train", tokenizer=PACKAGED_MODEL)
     raise typer.Exit(code)
+
+
+def tokenizer(
+    shards: Annotated[str, typer.Argument(help="Output folder of a rephrasing run.")],
+    folder: Annotated[str, typer.Argument(help="Where to write the tokenizer.")],
+    vocab_size: Annotated[int, typer.Option(help="Number of words.", min=257)] = 8192,
+) -> None:
+    """Train a byte-level BPE tokenizer on the texts of a run, for `train --tokenizer`: small models want few words."""
+    from rephrase.storage.storage import Storage
+    from training.data.byte_pairs import committed_texts, train_tokenizer
+
+    with readable_errors():
+        n_words = train_tokenizer(committed_texts(Storage(shards)), vocab_size, folder)
+        out.print(f"written: {folder}, {n_words:,} words")
 
 
 def presets(json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:

@@ -1,26 +1,32 @@
 """Training speed, with all comparisons in one run: medians over interleaved steps.
 
-1. tokens/s against transformers' `DeepseekV3ForCausalLM` of the same configuration with AdamW, both under bfloat16
+1. tokens/s against transformers' `DeepseekV3ForCausalLM` of the same configuration with AdamW, both in one precision
 2. the optimizer's share of the step, MuonClip against AdamW
 3. tracking attention maxima on and off; token utility on and off
 4. 8, 16, 32, 64 experts with the same number active
 
-    python tests/benchmarks/bench_train.py [--preset nano] [--rows 4] [--length 1024] [--threads 1]
+    python tests/benchmarks/bench_train.py [--preset nano] [--rows 4] [--length 1024] [--threads 1 2]
+        [--precision float32]
+
+With several numbers of threads, the first comparison is made with each, and the others with the last.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from rephrase.models.precision import fast_precision
 from training.data.batch import Batch
 from training.data.boundaries import Boundaries
 from training.data.texts import Stream
 from training.huggingface import to_hf
+from training.loop.trainer import Precision
 from training.model.decoder import Decoder
 from training.model.presets import PRESETS, preset
 from training.optimizer.muon_clip import MuonClip
@@ -31,6 +37,7 @@ from training.utility.tracker import UtilityConfig, UtilityTracker
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Step = Callable[[], None]
+precision = fast_precision()
 
 
 def interleave(steps: dict[str, Step], n_rounds: int) -> dict[str, float]:
@@ -47,8 +54,10 @@ def interleave(steps: dict[str, Step], n_rounds: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def autocast() -> torch.autocast:
-    return torch.autocast(DEVICE.type, torch.bfloat16)
+def autocast() -> AbstractContextManager[None]:
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(DEVICE.type, getattr(torch, precision))
 
 
 def gradients(model: Decoder, tokens: Tensor, targets: Tensor) -> None:
@@ -61,7 +70,8 @@ def gradients(model: Decoder, tokens: Tensor, targets: Tensor) -> None:
 
 def muon_clip(model: Decoder) -> MuonClip:
     clip = QKClip(latent_attention_layers(model))
-    return MuonClip(model.named_parameters(), deepseek_rules(model.config), clip=clip)
+    dtype = getattr(torch, precision)
+    return MuonClip(model.named_parameters(), deepseek_rules(model.config), clip=clip, dtype=dtype)
 
 
 def adamw(model: torch.nn.Module) -> torch.optim.AdamW:
@@ -166,21 +176,26 @@ def experts(name: str, vocab_size: int, tokens: Tensor, targets: Tensor, n_round
 
 
 def main() -> None:
+    global precision
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="nano", choices=PRESETS)
     parser.add_argument("--vocab-size", type=int)
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--precision", choices=get_args(Precision)[:2], default=precision)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    precision = options.precision
     config = preset(options.preset, options.vocab_size)
     tokens, targets = torch.randint(0, config.vocab_size, (2, options.rows, options.length), device=DEVICE)
     model = Decoder(config).initialise(0).train().to(DEVICE)
     print(f"{options.preset}, {config.n_parameters() / 1e6:.1f} M parameters, vocabulary {config.vocab_size}, ", end="")
-    print(f"{options.rows} rows of {options.length}, {DEVICE.type}, {options.threads} threads, {options.rounds} rounds")
-    against_transformers(model, tokens, targets, options.rounds)
+    print(f"{options.rows} rows of {options.length}, {DEVICE.type}, {precision}, {options.rounds} rounds")
+    for n_threads in options.threads:
+        torch.set_num_threads(n_threads)
+        print(f"{n_threads} threads:" if n_threads > 1 else "1 thread:")
+        against_transformers(model, tokens, targets, options.rounds)
     tracking(model, tokens, targets, 2 * options.rounds)
     utility(model, tokens, targets, options.rounds)
     print("forward and backward relative to 8 experts, the same number active:")

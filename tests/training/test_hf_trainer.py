@@ -4,7 +4,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM, TrainingArguments
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    TrainingArguments,
+)
 
 from training.hf_trainer import MuonClipTrainer, max_logits, track_max_logits
 from training.huggingface import to_hf
@@ -137,8 +145,36 @@ def test_models_that_normalise_queries_are_rejected() -> None:
         num_key_value_heads=2,
         head_dim=8,
     )
-    with pytest.raises(ValueError, match="normalises its queries"):
+    with pytest.raises(ValueError, match=r"normalises its queries.*qk_clip=False"):
         track_max_logits(Qwen3ForCausalLM(config))
+
+
+def test_models_that_cap_their_logits_are_rejected() -> None:
+    with pytest.raises(ValueError, match=r"caps its logits.*qk_clip=False"):
+        track_max_logits(gemma())
+
+
+def test_a_model_that_bounds_its_own_logits_trains_without_the_clip(tmp_path: Path) -> None:
+    model = gemma()
+    attention = model.config._attn_implementation
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=2, learning_rate=0.01, logging_steps=1, save_strategy="no", report_to=[],
+        use_cpu=True, disable_tqdm=True,
+    )  # fmt: skip
+    rows = [{"input_ids": torch.arange(16), "labels": torch.arange(16)}] * 16
+    trainer = MuonClipTrainer(model=model, args=arguments, train_dataset=rows, qk_clip=False)
+    trainer.train()
+    assert not any("max_logit" in row for row in trainer.state.log_history)
+    assert model.config._attn_implementation == attention  # which keeps the soft-cap
+
+
+def gemma() -> Gemma2ForCausalLM:
+    config = Gemma2Config(
+        vocab_size=61, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, attn_logit_softcapping=0.5, initializer_range=0.4,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    return Gemma2ForCausalLM(config)
 
 
 def test_a_model_that_the_rules_do_not_cover_is_rejected(tmp_path: Path) -> None:

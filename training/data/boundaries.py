@@ -20,7 +20,8 @@ QUERY_BLOCK = 256
 class Span:
     """A block of queries [start, end) of one row and the first key that any of them attends to.
 
-    `hidden_QK` marks the masked pairs of the block; None when no pair is masked.
+    `hidden_QK` marks the masked pairs among the last K keys of the block; all earlier keys are visible to every query.
+    None when no pair is masked.
     """
 
     row: int
@@ -58,19 +59,25 @@ class Boundaries:
 
     @cached_property
     def spans(self) -> list[Span]:
-        """The rows in blocks of `QUERY_BLOCK` queries, each with its visible keys.
+        """The rows in blocks of up to `QUERY_BLOCK` queries, each with its visible keys.
 
-        Piece starts never decrease along a row, so the first query of a block reaches furthest back.
+        A block is cut where a piece that began before it ends. So each block either belongs to one piece, which may
+        reach far back and hides only its own future, or reaches back no further than its own start: masks are no larger
+        than a block squared, and memory grows with the length of a row, not with its square.
         """
-        n_rows, length = self.starts_BS.shape
+        length = self.starts_BS.shape[1]
+        future_QQ = torch.ones(QUERY_BLOCK, QUERY_BLOCK, dtype=torch.bool, device=self.starts_BS.device).triu(1)
         spans = []
-        for row in range(n_rows):
-            for start in range(0, length, QUERY_BLOCK):
-                end = min(start + QUERY_BLOCK, length)
-                starts_Q = self.starts_BS[row, start:end]
-                first_key = int(starts_Q[0])
-                keys_K = torch.arange(first_key, end, device=self.starts_BS.device)
-                queries_Q = torch.arange(start, end, device=self.starts_BS.device)
-                hidden_QK = (keys_K[None, :] > queries_Q[:, None]) | (keys_K[None, :] < starts_Q[:, None])
-                spans.append(Span(row, start, end, first_key, hidden_QK if end - start > 1 else None))
+        for row, starts_S in enumerate(self.starts_BS):
+            for block in range(0, length, QUERY_BLOCK):
+                end = min(block + QUERY_BLOCK, length)
+                starts_Q = starts_S[block:end]
+                cut = block + int((starts_Q < block).sum())
+                if cut > block:
+                    n = cut - block
+                    spans.append(Span(row, block, cut, int(starts_Q[0]), future_QQ[:n, :n] if n > 1 else None))
+                if cut < end:
+                    keys_K = torch.arange(cut, end, device=self.starts_BS.device)
+                    hidden_QK = future_QQ[: end - cut, : end - cut] | (keys_K[None, :] < starts_S[cut:end, None])
+                    spans.append(Span(row, cut, end, cut, hidden_QK if end - cut > 1 else None))
         return spans

@@ -54,8 +54,8 @@ class LossGuard:
             if loss > median + max(self.config.min_rise, self.config.n_deviations * spread):
                 raise TrainingStoppedError(
                     f"step {step}: the loss jumped to {loss:.3f} from a median of {median:.3f}; stopped before "
-                    f"the update. {describe_batch()} Exclude these documents, lower the learning rate, or resume from "
-                    "an earlier checkpoint."
+                    f"the update. {describe_batch()} Repeat the command with --on-spike skip to leave this step's "
+                    "documents out, or go on in a new folder with --from RUN and a lower --lr."
                 )
         self._recent.append(loss)
 

@@ -20,8 +20,12 @@ from training.data.plan import plan_tokens
 from training.data.texts import FILE, TextOptions, document_texts
 from training.data.token_store import TokenStore, tokenise_shards, tokenise_texts
 from training.data.tokenizer import TextTokenizer
+from training.loop.checkpoint import Checkpoints
 from training.loop.logit_curves import max_logit_curves
-from training.loop.trainer import Precision, Summary, Trainer, TrainerConfig
+from training.loop.starting import HuggingFaceStart, RunStart, find_start
+from training.loop.stopping import StopRequest
+from training.loop.trainer import OnSpike, Precision, Summary, Trainer, TrainerConfig
+from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.model.presets import preset
 from training.optimizer.muon_clip import MuonClip, MuonClipConfig
@@ -34,13 +38,23 @@ from training.utility.tracker import UtilityConfig
 
 log = logging.getLogger("training")
 
-# Options that may change on resuming: they affect what is written, not what is computed.
-CHANGEABLE_OPTIONS = {"evaluate_every", "checkpoint_every", "n_checkpoints_kept", "log_every"}
+# Options that may change on resuming: they affect what is written, or only the steps after a spike.
+CHANGEABLE_OPTIONS = {
+    "evaluate_every",
+    "checkpoint_every",
+    "checkpoint_minutes",
+    "n_checkpoints_kept",
+    "log_every",
+    "on_spike",
+    "wandb_project",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """Everything that a run depends on apart from its data.
+
+    With `start` (`RUN[@step]` or a Hugging Face folder) it begins there, and the preset does not matter.
 
     `rows_per_step` counts the rows of all processes. `row_length` None means the preset's context length. Up to
     `max_eval_rows` held-out rows of each stream are evaluated. The defaults of `momentum` and `bias_speed` are those of
@@ -64,6 +78,7 @@ class RunOptions:
     bias_speed: float = 1e-3
     precision: Precision | Literal["auto"] = "auto"
     seed: int = 0
+    start: str | None = None
     held_out_share: float = 0.01
     max_eval_rows: int = 16
     with_originals: bool = True
@@ -72,8 +87,11 @@ class RunOptions:
     mixture: Mixture = field(default_factory=Mixture)
     evaluate_every: int = 0
     checkpoint_every: int = 0
+    checkpoint_minutes: float = 15.0
     n_checkpoints_kept: int = 3
+    on_spike: OnSpike = "stop"
     log_every: int = 1
+    wandb_project: str | None = None
     align_every: int = 32
 
     def __post_init__(self) -> None:
@@ -99,7 +117,7 @@ class RunOptions:
         for name in ("lr", "clip_threshold"):
             if not 0 < getattr(self, name) < math.inf:  # false for nan too
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
-        for name in ("weight_decay", "bias_speed"):
+        for name in ("weight_decay", "bias_speed", "checkpoint_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, 0 or more")
         for name in ("momentum", "held_out_share"):
@@ -121,7 +139,11 @@ class RunOptions:
 
 
 def train(
-    shards: str | Sequence[str], run: str | Path, options: RunOptions, documents: Iterable[Document] = ()
+    shards: str | Sequence[str],
+    run: str | Path,
+    options: RunOptions,
+    documents: Iterable[Document] = (),
+    stop: StopRequest | None = None,
 ) -> Summary:
     """Train on the committed shards of one or more outputs, and also on `documents`, in the folder `run`.
 
@@ -131,15 +153,18 @@ def train(
     Raises:
         ValueError: invalid options, nothing to train on, or a run started with other options.
         TrainingStoppedError: the loss or gradient is not finite, or the loss jumped.
+        RunStoppedError: SIGINT, SIGTERM or `stop` ended it; the last step is saved.
     """
     run = Path(run)
     with process_group() as ranks:
         tokenizer = TextTokenizer(options.tokenizer)
-        options = with_precision(options, run)
+        options = with_start(with_precision(options, run), run)
         pin_options(run, options, ranks)
+        if ranks.is_writer:
+            log.info("%s", describe_precision(options))
         outputs = [Storage(output) for output in ([shards] if isinstance(shards, str) else shards)]
         store = prepare_tokens(outputs, run, options, tokenizer, documents, ranks)
-        trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks)
+        trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks, stop)
         summary = trainer.train()
         if ranks.is_writer:
             write_report(run, trainer.utility.ledger, store.streams, trainer.schedule)
@@ -167,16 +192,24 @@ def prepare_tokens(
 
 
 def build_trainer(
-    run: Path, store: TokenStore, options: RunOptions, vocab_size: int, ranks: Ranks | None = None
+    run: Path,
+    store: TokenStore,
+    options: RunOptions,
+    vocab_size: int,
+    ranks: Ranks | None = None,
+    stop: StopRequest | None = None,
 ) -> Trainer:
     """The trainer of a run, with its model, optimizer, schedule and loader."""
     ranks, o = ranks or Ranks(), with_precision(options, run)
     assert o.precision != "auto"
-    config = preset(o.preset, vocab_size)
+    start = None if o.start is None or has_checkpoint(run) else find_start(o.start)
+    config = model_config(run, o, vocab_size)
     row_length = o.row_length or config.context_length
     config = config.replace(context_length=max(row_length, config.context_length))
+    if ranks.is_writer:
+        Storage(run).write_json("model.json", asdict(config))
     device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
-    model = Decoder(config).initialise(o.seed).to(device)
+    model = (start.model() if isinstance(start, HuggingFaceStart) else Decoder(config).initialise(o.seed)).to(device)
     optimizer = MuonClip(
         model.named_parameters(),
         deepseek_rules(config),
@@ -202,11 +235,14 @@ def build_trainer(
         bias_speed=o.bias_speed,
         evaluate_every=o.evaluate_every,
         checkpoint_every=o.checkpoint_every,
+        checkpoint_minutes=o.checkpoint_minutes,
         n_checkpoints_kept=o.n_checkpoints_kept,
+        on_spike=o.on_spike,
         log_every=o.log_every,
+        wandb_project=o.wandb_project,
         utility=UtilityConfig(align_every=o.align_every),
     )
-    return Trainer(
+    trainer = Trainer(
         run,
         model,
         optimizer,
@@ -216,7 +252,70 @@ def build_trainer(
         held_out_rows(store, held_out_share, row_length, o.max_eval_rows),
         trainer_config,
         ranks,
+        stop,
     )
+    if isinstance(start, RunStart):
+        trainer.begin_at(start.checkpoints, start.step, continue_data=_reads_on(start, store, o))
+    return trainer
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether the run has begun: before its first checkpoint, nothing of it would be lost with other options."""
+    return bool(Checkpoints(run / "checkpoints").steps())
+
+
+def model_config(run: Path, options: RunOptions, vocab_size: int) -> ModelConfig:
+    """The shape of a run's model: as written down when it began, of what it starts from, or of its preset.
+
+    Raises:
+        ValueError: the tokenizer has more tokens than the model that the run starts from.
+    """
+    if has_checkpoint(run) and (run / "model.json").exists():
+        return ModelConfig(**json.loads((run / "model.json").read_text()))
+    if options.start is None:
+        return preset(options.preset, vocab_size)
+    start = find_start(options.start)
+    if isinstance(start, HuggingFaceStart):
+        config = start.config()
+    else:
+        config = model_config(start.run, RunOptions.from_json(start.options), vocab_size)
+    if vocab_size > config.vocab_size:
+        raise ValueError(
+            f"the tokenizer {options.tokenizer} has {vocab_size} tokens and the model of {start} {config.vocab_size}; "
+            "use the tokenizer that it was trained with"
+        )
+    return config
+
+
+def _reads_on(start: RunStart, store: TokenStore, options: RunOptions) -> bool:
+    """Whether the run goes on reading where the other one stopped: same tokens, order and shares.
+
+    Raises:
+        ValueError: documents that would be held out may have been trained on.
+    """
+    before = RunOptions.from_json(start.options)
+    if options.held_out_share > before.held_out_share:
+        raise ValueError(
+            f"held_out_share is {options.held_out_share} and was {before.held_out_share} in {start.run}: documents it "
+            f"was trained on would be held out; ask for {before.held_out_share} or less"
+        )
+    state = start.checkpoints.state(start.step)["loader"]
+    same_data = (state["data"], state["seed"]) == (store.fingerprint, options.seed)
+    continues = same_data and (before.mixture, before.held_out_share) == (options.mixture, options.held_out_share)
+    log.info(
+        "begins at %s; %s", start, "reading goes on from there" if continues else "its data are read from the start"
+    )
+    return continues
+
+
+def with_start(options: RunOptions, run: Path) -> RunOptions:
+    """The options with the checkpoint that the run began at, if only the other run was named."""
+    if options.start is None:
+        return options
+    pinned = json.loads((run / "run.json").read_text()).get("start") if (run / "run.json").exists() else None
+    if pinned is not None and pinned.rpartition("@")[0] == options.start:
+        return replace(options, start=pinned)
+    return options if pinned == options.start else replace(options, start=str(find_start(options.start)))
 
 
 def say_plan(run: Path, store: TokenStore, options: RunOptions, config: LoaderConfig) -> None:
@@ -237,14 +336,24 @@ def with_precision(options: RunOptions, run: Path) -> RunOptions:
     return replace(options, precision=pinned.get("precision", fast_precision()))
 
 
+def describe_precision(options: RunOptions) -> str:
+    """What the run computes in, and why where that may surprise."""
+    line = f"matrix products and Newton–Schulz in {options.precision}"
+    if fast_precision() == "float32":
+        line += ": this processor has no bfloat16 units"
+        if options.precision != "float32":
+            line += f" and emulates {options.precision}, many times slower than float32"
+    return line
+
+
 def pin_options(run: Path, options: RunOptions, ranks: Ranks) -> None:
-    """Write the options of a new run, or check those of a resumed one.
+    """Write the options of a new run, or check those of one that has a checkpoint.
 
     Raises:
         ValueError: an option that affects the computation differs.
     """
     path = run / "run.json"
-    if path.exists():
+    if path.exists() and has_checkpoint(run):
         # An option that came later had its default.
         pinned, mine = RunOptions.from_json(json.loads(path.read_text())).to_json(), options.to_json()
         different = sorted(name for name in mine if name not in CHANGEABLE_OPTIONS and pinned[name] != mine[name])

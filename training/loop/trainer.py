@@ -1,6 +1,10 @@
 """The training loop: from packed rows to an update, with metrics, checkpoints, evaluation and token utility."""
 
+import json
+import logging
+import signal
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +18,9 @@ from training.data.loader import Loader, StepData
 from training.data.token_store import TokenStore
 from training.loop.checkpoint import Checkpoints, random_state, set_random_state
 from training.loop.evaluation import held_out_losses
-from training.loop.loss_guard import GuardConfig, LossGuard
+from training.loop.loss_guard import GuardConfig, LossGuard, TrainingStoppedError
+from training.loop.pace import Pace, measure_peak_flops
+from training.loop.stopping import RunStoppedError, StopRequest
 from training.loop.telemetry import Telemetry
 from training.model.decoder import Decoder
 from training.optimizer.muon_clip import MuonClip
@@ -22,15 +28,23 @@ from training.optimizer.schedule import Schedule
 from training.parallel import Ranks
 from training.utility.tracker import UtilityConfig, UtilityTracker
 
+log = logging.getLogger("training")
+
+# The documents of skipped steps, one JSON object a line.
+SKIPPED = "skipped.jsonl"
+
 Precision = Literal["float32", "bfloat16", "float16"]
+OnSpike = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerConfig:
-    """Settings of the loop; 0 for an `…_every` means only at the end.
+    """Settings of the loop; 0 for an `…_every` means only at the end, and 0 `checkpoint_minutes` not by time.
 
-    `balance_weight` is DeepSeek-V3's weight of the sequence-wise balance loss. `bias_speed` is the update speed of the
-    gates' selection biases during the first `bias_until` of the run (DeepSeek-V3: 14.3 of 14.8 T tokens).
+    `balance_weight` is DeepSeek-V3's weight of each layer's sequence-wise balance loss. `bias_speed` is the update
+    speed of the gates' selection biases during the first `bias_until` of the run (DeepSeek-V3: 14.3 of 14.8 T tokens).
+    With `on_spike` "skip", a step that the loss guard refuses is left out and its documents are listed in
+    `RUN/skipped.jsonl`, up to 1 % of the run's steps.
     """
 
     n_steps: int
@@ -42,8 +56,11 @@ class TrainerConfig:
     bias_until: float = 0.966
     evaluate_every: int = 0
     checkpoint_every: int = 0
+    checkpoint_minutes: float = 15.0
     n_checkpoints_kept: int = 3
     log_every: int = 1
+    wandb_project: str | None = None
+    on_spike: OnSpike = "stop"
     guard: GuardConfig = field(default_factory=GuardConfig)
     utility: UtilityConfig = field(default_factory=UtilityConfig)
 
@@ -55,6 +72,8 @@ class TrainerConfig:
             raise ValueError(f"clip_grad_norm is {self.clip_grad_norm}; it must be above 0")
         if self.precision not in ("float32", "bfloat16", "float16"):
             raise ValueError(f"precision is {self.precision!r}; choose float32, bfloat16 or float16")
+        if self.on_spike not in ("stop", "skip"):
+            raise ValueError(f"on_spike is {self.on_spike!r}; choose stop or skip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +93,7 @@ class Trainer:
     Args:
         optimizer: with QK-Clip over the model's layers; its learning rates are the peaks of the schedule.
         held_out: evaluation rows by stream number.
+        stop: ends the run after the step under way; SIGINT and SIGTERM set it.
     """
 
     def __init__(
@@ -87,18 +107,21 @@ class Trainer:
         held_out: dict[int, Batch],
         config: TrainerConfig,
         ranks: Ranks | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
         self.run, self.model, self.optimizer, self.schedule = run, model.train(), optimizer, schedule
         self.store, self.loader, self.held_out = store, loader, held_out
-        self.config, self.ranks = config, ranks or Ranks()
+        self.config, self.ranks, self.stop = config, ranks or Ranks(), stop or StopRequest()
         self.device = model.lm_head.weight.device
         self.step = 0
         self.n_tokens = 0
+        self.n_skipped = 0
         self.loss = float("nan")
         self.held_out_loss: dict[str, float] = {}
         self.guard = LossGuard(config.guard)
         self.utility = UtilityTracker(model, store.streams, held_out, config.utility)
         self.checkpoints = Checkpoints(run / "checkpoints", config.n_checkpoints_kept)
+        self._saved_at = time.monotonic()
         self._peak_lrs = [group["lr"] for group in optimizer.param_groups]
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
         self._loader_state: dict[str, Any] = loader.state_dict()
@@ -108,29 +131,20 @@ class Trainer:
 
         Raises:
             TrainingStoppedError: the loss or gradient is not finite, or the loss jumped.
-            ValueError: the newest checkpoint belongs to another model or to other data.
+            RunStoppedError: SIGINT, SIGTERM or the stop request; the last step is saved.
+            ValueError: the newest checkpoint belongs to another model or to other data, or all are broken.
+            OSError: there is no space for a checkpoint.
         """
         self._resume()
-        telemetry = Telemetry(self.run, self.step, self.config.n_steps) if self.ranks.is_writer else None
+        if self.ranks.is_writer and self.step < self.config.n_steps:
+            self.checkpoints.require_space(self._tensors())
+        telemetry = None
+        if self.ranks.is_writer:
+            telemetry = Telemetry(self.run, self.step, self.config.n_steps, self.config.wandb_project)
         steps = iter(self.loader)
         try:
-            while self.step < self.config.n_steps and (data := next(steps, None)) is not None:
-                began = time.perf_counter()
-                figures = self._take_step(data)
-                figures["tokens_per_s"] = figures["n_tokens"] / (time.perf_counter() - began)
-                if telemetry is not None and (self.step % self.config.log_every == 0):
-                    telemetry.write(self.step, "train", figures)
-                    telemetry.progress(self.step, figures)
-                is_last = self.step == self.config.n_steps
-                if is_last or _is_due(self.step, self.config.evaluate_every):
-                    self.held_out_loss = self.evaluate()
-                    if telemetry is not None:
-                        telemetry.write(self.step, "held_out", self.held_out_loss)
-                        telemetry.write(self.step, "value", self.utility.values_by_stream())
-                if is_last or _is_due(self.step, self.config.checkpoint_every):
-                    self.save()
-            if self.step < self.config.n_steps:
-                self.save()
+            with self.stop.on_signals():
+                self._loop(steps, telemetry)
             self.checkpoints.wait()
         finally:
             steps.close()  # type: ignore[attr-defined]
@@ -140,6 +154,55 @@ class Trainer:
         self.ranks.barrier()
         return Summary(self.step, self.n_tokens, self.step == self.config.n_steps, self.loss, self.held_out_loss)
 
+    def _loop(self, steps: Iterator[StepData], telemetry: Telemetry | None) -> None:
+        dtype = getattr(torch, self.config.precision)
+        pace = Pace(self.ranks.world_size * measure_peak_flops(self.device, dtype))
+        while self.step < self.config.n_steps and (data := next(steps, None)) is not None:
+            try:
+                figures = self._take_step(data)
+            except TrainingStoppedError as error:
+                if self.config.on_spike == "skip" and self.n_skipped < max(1, self.config.n_steps // 100):
+                    self._skip(data, error)
+                    continue
+                self._save_if_finite()
+                raise
+            flops_per_token = self.model.config.flops_per_token(data.batch.tokens_BS.shape[1])
+            figures |= pace.end_step(figures["n_tokens"], flops_per_token)
+            if telemetry is not None and (self.step % self.config.log_every == 0):
+                telemetry.write(self.step, "train", figures)
+                telemetry.progress(self.step, figures, pace.time_left(self.config.n_steps - self.step))
+            is_last = self.step == self.config.n_steps
+            if is_last or _is_due(self.step, self.config.evaluate_every):
+                self.held_out_loss = self.evaluate()
+                if telemetry is not None:
+                    telemetry.write(self.step, "held_out", self.held_out_loss)
+                    telemetry.write(self.step, "value", self.utility.values_by_stream())
+            if is_last or _is_due(self.step, self.config.checkpoint_every) or self._is_time_to_save():
+                self.save()
+            if not is_last and self._must_stop():
+                self.save()
+                self.checkpoints.wait()
+                raise RunStoppedError(self.stop.signal or signal.SIGTERM, self.step)
+        if self.step < self.config.n_steps:
+            self.save()
+
+    def begin_at(self, checkpoints: Checkpoints, step: int, continue_data: bool) -> None:
+        """Take over another run's step: weights, optimizer state and gates; afterwards its options do not matter.
+
+        Args:
+            continue_data: go on reading where that run stopped, which takes the same data and mixture.
+
+        Raises:
+            ValueError: the checkpoint is broken, of another model, or not before this run's last step.
+        """
+        if step >= self.config.n_steps:
+            raise ValueError(f"the run begins at step {step} and n_steps is {self.config.n_steps}; ask for more steps")
+        state = checkpoints.load(step, {**self._model_tensors(), **self.optimizer.tensors()})
+        self._take_over(state)
+        if continue_data:
+            self.loader.load_state_dict(state["loader"])
+            self._loader_state = state["loader"]
+
     def evaluate(self) -> dict[str, float]:
         """Held-out loss in nats per token, by stream."""
         losses = held_out_losses(self.model, self.held_out, self.config.micro_batch_rows, self._autocast, self.ranks)
@@ -147,8 +210,39 @@ class Trainer:
 
     def save(self) -> None:
         """Start writing a checkpoint of the last step."""
+        self._saved_at = time.monotonic()
         if self.ranks.is_writer:
             self.checkpoints.save(self.step, {**self._tensors(), **random_state()}, self._state())
+
+    def _skip(self, data: StepData, error: TrainingStoppedError) -> None:
+        """Leave out a step that the guard refused: list its documents, and go on with the next rows."""
+        self.n_skipped += 1
+        self._loader_state = data.next_state
+        self.optimizer.zero_grad(set_to_none=True)
+        self.utility.discard_step()
+        for kept in self.model.logit_maxima():
+            kept.reset()
+        for gate in self.model.gates():
+            gate.load_E.zero_()
+        log.warning("%s Skipped: the documents are listed in %s.", error, self.run / SKIPPED)
+        documents = [self.store.document_id(int(d)) for d in data.batch.document_BS.unique()]
+        row = {"before_step": self.step + 1, "rank": self.ranks.rank, "reason": str(error), "documents": documents}
+        with (self.run / SKIPPED).open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _save_if_finite(self) -> None:
+        """Save the last good step, unless its update is what broke the weights."""
+        if all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            self.save()
+            self.checkpoints.wait()
+
+    def _is_time_to_save(self) -> bool:
+        minutes = self.config.checkpoint_minutes
+        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+
+    def _must_stop(self) -> bool:
+        """Whether any rank has been asked to stop: all of them end after the same step."""
+        return bool(self.ranks.sum(torch.tensor(float(self.stop.signal != 0), device=self.device)) > 0)
 
     def _take_step(self, data: StepData) -> dict[str, Any]:
         """One optimizer step (micro-batches, gradient, guard, update, gates); returns its metrics."""
@@ -237,14 +331,17 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, getattr(torch, self.config.precision))
 
+    def _model_tensors(self) -> dict[str, Tensor]:
+        return {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+
     def _tensors(self) -> dict[str, Tensor]:
-        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        return {**weights, **self.optimizer.tensors(), **self.utility.ledger.tensors()}
+        return {**self._model_tensors(), **self.optimizer.tensors(), **self.utility.ledger.tensors()}
 
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
             "n_tokens": self.n_tokens,
+            "n_skipped": self.n_skipped,
             "loss": self.loss,
             "held_out_loss": self.held_out_loss,
             "loader": self._loader_state,
@@ -255,20 +352,23 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        steps = self.checkpoints.steps()
-        if not steps:
-            return
         tensors, generators = self._tensors(), random_state()
-        state = self.checkpoints.load(steps[-1], {**tensors, **generators})
+        state = self.checkpoints.load_newest({**tensors, **generators})
+        if state is None:
+            return
         set_random_state(generators)
-        self.step, self.n_tokens = state["step"], state["n_tokens"]
+        self._take_over(state)
         self.loss, self.held_out_loss = state["loss"], state["held_out_loss"]
+        self.n_skipped = state.get("n_skipped", 0)  # version 0.1 never skipped
         self._loader_state = state["loader"]
         self.loader.load_state_dict(state["loader"])
-        self.guard.load_state_dict(state["guard"])
-        if self._scaler.is_enabled():
-            self._scaler.load_state_dict(state["scaler"])
         self.utility.ledger.load_state_dict(state["utility"])
+
+    def _take_over(self, state: dict[str, Any]) -> None:
+        self.step, self.n_tokens = state["step"], state["n_tokens"]
+        self.guard.load_state_dict(state["guard"])
+        if self._scaler.is_enabled() and state["scaler"]:
+            self._scaler.load_state_dict(state["scaler"])
         if self.optimizer.clip is not None:
             self.optimizer.clip.n_steps = state["clip_steps"]
 

@@ -59,7 +59,7 @@ class Loss:
     """The losses of one forward pass over a micro-batch.
 
     `total` is the scalar to differentiate; `tokens_BS` the loss of each position in nats, without gradient; `balance`
-    the mean over layers of the sequence-wise balance loss, 1 when perfectly even, 0 without mixture layers.
+    the mean over the mixture layers of the sequence-wise balance loss, 1 when perfectly even, 0 without such layers.
     """
 
     total: Tensor
@@ -102,8 +102,10 @@ class Decoder(nn.Module):
         boundaries: Boundaries,
         balance_weight: float = 0.0,
     ) -> Loss:
-        """`Σ weights · cross-entropy + balance_weight · balance · Σ weights`, in nats.
+        """`Σ weights · cross-entropy + balance_weight · Σ_layers balance · Σ weights`, in nats.
 
+        The balance losses of the mixture layers are added, not averaged (DeepSeek-V3, section 2.1.2: α for each layer):
+        otherwise a deeper model would be held in balance more weakly with the same weight.
         With weights of 1/n over the n positions of a step, the sum over its micro-batches is the mean loss of the step.
         """
         hidden_BSM, balance = self.hidden(tokens_BS, boundaries)
@@ -111,7 +113,7 @@ class Decoder(nn.Module):
             hidden_BSM.flatten(0, 1), self.lm_head.weight, targets_BS.flatten(), weights_BS.flatten()
         )
         if balance_weight:
-            total = total + balance_weight * balance * weights_BS.sum()
+            total = total + balance_weight * self.config.n_moe_layers * balance * weights_BS.sum()
         return Loss(total, losses_T.view_as(tokens_BS), balance.detach())
 
     def hidden(self, tokens_BS: Tensor, boundaries: Boundaries) -> tuple[Tensor, Tensor]:

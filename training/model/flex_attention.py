@@ -41,7 +41,9 @@ def block_mask(boundaries: Boundaries) -> BlockMask:
             return (key <= query) & (key >= starts_BS[row, query])
 
         n_rows, length = starts_BS.shape
-        kept = create_block_mask(visible, n_rows, None, length, length, device=str(starts_BS.device))
+        # Uncompiled, it would first write down all S² pairs of every row.
+        device = str(starts_BS.device)
+        kept = create_block_mask(visible, n_rows, None, length, length, device=device, _compile=starts_BS.is_cuda)
         boundaries.__dict__["_block_mask"] = kept
     return kept
 

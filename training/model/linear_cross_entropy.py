@@ -41,20 +41,23 @@ class _LinearCrossEntropy(torch.autograd.Function):
             block = slice(start, start + BLOCK_TOKENS)
             hidden_QM, targets_Q = hidden_TM[block].to(dtype), targets_T[block, None]
             logits_QL = (hidden_QM @ head.T).float()
-            top_Q = logits_QL.amax(dim=-1, keepdim=True)
-            target_logits_Q = logits_QL.gather(1, targets_Q) - top_Q
-            exp_QL = logits_QL.sub_(top_Q).exp_()
-            sum_Q = exp_QL.sum(dim=-1, keepdim=True)
-            losses_T[block] = (sum_Q.log() - target_logits_Q)[:, 0]
+            target_logits_Q = logits_QL.gather(1, targets_Q)
+            top_Q, best_Q = logits_QL.max(dim=-1, keepdim=True)
+            # In place: passes over the logits, of 100 MB a block, cost as much as their products.
+            softmax_QL = torch.softmax(logits_QL, dim=-1, out=logits_QL)
+            # The log of the normaliser from the most likely word, whose probability cannot underflow.
+            losses_T[block] = (top_Q - softmax_QL.gather(1, best_Q).log() - target_logits_Q)[:, 0]
             if grad_hidden is None or grad_head is None:
                 continue
-            # d(w · loss)/d(logits) = w · (softmax − onehot)
+            # d(w · loss)/d(logits) = w · (softmax − onehot); w scales rows, so the narrow factors can take it.
             weights_Q = weights_T[block, None]
-            grad_QL = exp_QL.mul_(weights_Q / sum_Q)
-            grad_QL.scatter_add_(1, targets_Q, -weights_Q)
-            grad_QL = grad_QL.to(dtype)
-            grad_hidden[block] = grad_QL @ head
-            grad_head += grad_QL.T @ hidden_QM
+            grad_QL = softmax_QL.scatter_add_(1, targets_Q, torch.full_like(top_Q, -1.0)).to(dtype)
+            grad_hidden[block] = (grad_QL @ head) * weights_Q
+            weighted_QM = (hidden_QM * weights_Q).to(dtype)
+            if dtype == grad_head.dtype:
+                grad_head.addmm_(grad_QL.T, weighted_QM)
+            else:
+                grad_head += grad_QL.T @ weighted_QM
         if grad_hidden is not None and grad_head is not None:
             ctx.save_for_backward(grad_hidden, grad_head)
         ctx.mark_non_differentiable(losses_T)

@@ -92,15 +92,30 @@ class MuonClip(Optimizer):
         self.config = config or MuonClipConfig()
         self.clip = clip
         self.dtype = dtype or getattr(torch, fast_precision())
-        self.assignments: list[Assignment] = assign(named_parameters, rules)
-        self._layouts: dict[nn.Parameter, MatrixLayout] = {a.parameter: a.rule.layout for a in self.assignments}
-        adamw_lr = self.config.lr if self.config.adamw_lr is None else self.config.adamw_lr
-        groups = [
-            {"optimizer": "muon", "lr": self.config.lr, "params": self._named("muon")},
-            {"optimizer": "adamw", "lr": adamw_lr, "params": self._named("adamw")},
-        ]
+        self._rules = rules
+        self.assignments: list[Assignment] = []
+        self._layouts: dict[nn.Parameter, MatrixLayout] = {}
         defaults = {"lr": self.config.lr, "weight_decay": self.config.weight_decay}
-        super().__init__([group for group in groups if group["params"]], defaults)
+        super().__init__(self._groups(named_parameters, {}), defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, such as those of a new module: `{"params": module.named_parameters(), "lr": 1e-3}`.
+
+        Raises:
+            ValueError: the parameters have no names, or no rule covers one.
+        """
+        if "optimizer" in param_group:  # from the constructor
+            super().add_param_group(param_group)
+            return
+        named = list(param_group["params"])
+        if not all(isinstance(pair, tuple) for pair in named):
+            raise ValueError(
+                "a parameter group of MuonClip needs names, such as {'params': module.named_parameters()}: the rules "
+                "decide by name which optimizer updates a parameter"
+            )
+        options = {name: value for name, value in param_group.items() if name != "params"}
+        for group in self._groups(named, options):
+            super().add_param_group(group)
 
     def describe(self) -> list[dict[str, Any]]:
         """A row per parameter: name, shape, optimizer, and the shapes of the matrices that Muon orthogonalises."""
@@ -155,8 +170,20 @@ class MuonClip(Optimizer):
         if self.clip is not None and "clip" in state_dict:
             self.clip.load_state_dict(state_dict["clip"])
 
-    def _named(self, optimizer: str) -> list[nn.Parameter]:
-        return [a.parameter for a in self.assignments if a.rule.optimizer == optimizer]
+    def _groups(
+        self, named_parameters: Iterable[tuple[str, nn.Parameter]], options: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The parameters in a group for Muon and one for AdamW, after noting their rules."""
+        assignments = assign(named_parameters, self._rules)
+        self.assignments += assignments
+        self._layouts |= {a.parameter: a.rule.layout for a in assignments}
+        lrs = {"muon": self.config.lr, "adamw": self.config.adamw_lr}
+        named = {name: [a.parameter for a in assignments if a.rule.optimizer == name] for name in lrs}
+        return [
+            {"optimizer": name, "lr": self.config.lr if lr is None else lr, **options, "params": named[name]}
+            for name, lr in lrs.items()
+            if named[name]
+        ]
 
     def _state_of(self, parameter: nn.Parameter, optimizer: str) -> dict[str, Tensor]:
         state = self.state[parameter]
@@ -176,7 +203,7 @@ class MuonClip(Optimizer):
         for parts in by_shape.values():
             self._orthogonalise(parts)
         for parameter, parts in slices.items():
-            parameter.mul_(1 - lr * weight_decay)
+            parameter.mul_(1 - lr * weight_decay * _has_gradient(parameter))
             results = [
                 part.result_Nnm.mT if part.is_tall else part.result_Nnm for part in parts if part.result_Nnm is not None
             ]
@@ -188,6 +215,7 @@ class MuonClip(Optimizer):
         assert parameter.grad is not None
         momentum = self._state_of(parameter, "muon")["momentum"].mul_(self.config.momentum).add_(parameter.grad)
         direction = parameter.grad.add(momentum, alpha=self.config.momentum) if self.config.nesterov else momentum
+        direction = direction * _has_gradient(parameter)  # Newton–Schulz leaves a zero matrix zero
         batches = self._layouts[parameter].split(direction)
         return [
             _Slice(batch.mT if batch.shape[1] > batch.shape[2] else batch, batch.shape[1] > batch.shape[2])
@@ -228,3 +256,15 @@ class MuonClip(Optimizer):
             eps=self.config.adamw_eps,
             maximize=False,
         )
+
+
+def _has_gradient(parameter: nn.Parameter) -> Tensor:
+    """1 for each stacked weight (E, 1, 1) that has a gradient, or for a whole matrix (); else 0.
+
+    An expert that no token of the step was routed to rests, as a parameter without a gradient does. Otherwise it would
+    go on moving by full steps along its last momentum, whose size Newton–Schulz normalises away: for about 390 steps,
+    until the momentum has decayed below the smallest norm.
+    """
+    assert parameter.grad is not None
+    dims = (1, 2) if parameter.ndim == 3 else (0, 1)
+    return (parameter.grad != 0).any(dim=dims, keepdim=parameter.ndim == 3).to(parameter.dtype)

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from training.model.config import ModelConfig
 from training.optimizer.matrix_layout import MatrixLayout
@@ -33,12 +34,17 @@ def assign(named_parameters: Iterable[tuple[str, nn.Parameter]], rules: Sequence
     """The rule of every trainable parameter.
 
     Raises:
-        ValueError: no rule covers a parameter, or a matrix does not have its rule's layout.
+        ValueError: no rule covers a parameter, a matrix does not have its rule's layout, or it is sharded.
     """
     assignments, uncovered = [], []
     for name, parameter in named_parameters:
         if not parameter.requires_grad:
             continue
+        if isinstance(parameter, DTensor):
+            raise ValueError(
+                f"{name} is a DTensor: MuonClip orthogonalises whole matrices and cannot update shards; train without "
+                "FSDP2 and tensor parallelism, with all weights on every rank (DDP, or torchrun -m training)"
+            )
         rule = next((rule for rule in rules if fnmatchcase(name, rule.pattern)), None)
         if rule is None:
             uncovered.append(f"{name} {tuple(parameter.shape)}")

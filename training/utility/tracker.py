@@ -103,6 +103,10 @@ class UtilityTracker:
         self.ledger.add_step(ranks.sum(self._sums))
         self._clear()
 
+    def discard_step(self) -> None:
+        """Forget the micro-batches of a step that is not taken."""
+        self._clear()
+
     def values_by_stream(self) -> dict[str, float]:
         """The recent value of each stream that has been measured."""
         measured = token_values(self.ledger).current_K

@@ -13,13 +13,16 @@ from rephrase.storage.storage import Storage
 from training.__main__ import main
 from training.data.mixture import Mixture, MixtureRule
 from training.export import export_run, load_model
-from training.loop.run import RunOptions, train
+from training.loop.run import RunOptions, describe_precision, train
+from training.model.config import ModelConfig
+from training.model.presets import PRESETS
 
 
 @pytest.fixture
-def options(tokenizer_folder: Path) -> RunOptions:
+def options(tokenizer_folder: Path, tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> RunOptions:
+    monkeypatch.setitem(PRESETS, "tiny", lambda vocab_size=61: tiny.replace(vocab_size=vocab_size))
     return RunOptions(
-        preset="nano",
+        preset="tiny",
         tokenizer=str(tokenizer_folder),
         n_steps=3,
         rows_per_step=2,
@@ -44,6 +47,15 @@ def test_train_and_export(shards: Storage, options: RunOptions, tmp_path: Path) 
     exported = AutoModelForCausalLM.from_pretrained(tmp_path / "exported").eval()
     tokens = AutoTokenizer.from_pretrained(tmp_path / "exported")("w1 w2 w3", return_tensors="pt").input_ids
     torch.testing.assert_close(exported(tokens).logits, model(tokens), rtol=1e-5, atol=1e-5)
+
+
+def test_the_precision_is_said_with_its_reason(options: RunOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.loop.run.fast_precision", lambda: "float32")
+    in_float32, in_bfloat16 = (dataclasses.replace(options, precision=p) for p in ("float32", "bfloat16"))
+    assert describe_precision(in_float32).endswith("in float32: this processor has no bfloat16 units")
+    assert "many times slower" in describe_precision(in_bfloat16)
+    monkeypatch.setattr("training.loop.run.fast_precision", lambda: "bfloat16")
+    assert describe_precision(in_bfloat16).endswith("in bfloat16")
 
 
 def test_the_recommended_mixture_drives_the_next_run(shards: Storage, options: RunOptions, tmp_path: Path) -> None:

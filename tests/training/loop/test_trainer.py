@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,11 +15,13 @@ import torch
 
 from rephrase.storage.storage import Storage
 from training.__main__ import main
+from training.data.batch import Batch
 from training.data.held_out import held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture, MixtureRule
 from training.data.token_store import TokenStore
 from training.loop.loss_guard import TrainingStoppedError
+from training.loop.stopping import RunStoppedError
 from training.loop.telemetry import read_metrics
 from training.loop.trainer import Trainer, TrainerConfig
 from training.model.config import ModelConfig
@@ -56,7 +59,7 @@ def test_it_learns_and_writes_metrics(tmp_path: Path, tiny: ModelConfig, store: 
     assert losses(tmp_path)[30] < losses(tmp_path)[1] - 1
     assert set(summary.held_out_loss) == {str(stream) for stream in store.streams}
     row = next(read_metrics(tmp_path, "train"))
-    assert {"lr", "grad_norm", "tokens_per_s", "max_logit", "share_clipped", "expert_load"} < set(row)
+    assert {"lr", "grad_norm", "tokens_per_s", "mfu", "max_logit", "share_clipped", "expert_load"} < set(row)
     assert len(row["max_logits"]) == tiny.n_layers
     assert any(row["share_clipped"] > 0 for row in read_metrics(tmp_path, "train"))
 
@@ -100,6 +103,36 @@ def test_a_resumed_run_continues_bit_for_bit(
     assert list(read_metrics(broken, "held_out")) == list(read_metrics(straight, "held_out"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_and_the_run_continues_bit_for_bit(
+    tmp_path: Path, tiny: ModelConfig, store: TokenStore, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(CONFIG, checkpoint_every=0)
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    summary = trainer(straight, tiny, store, config).train()
+    first = trainer(stopped, tiny, store, config)
+    take_step = first._take_step
+
+    def signalled(data: Any) -> dict[str, Any]:
+        if first.step == 2:
+            os.kill(os.getpid(), number)  # the step under way is finished
+        return take_step(data)
+
+    monkeypatch.setattr(first, "_take_step", signalled)
+    with pytest.raises(RunStoppedError, match=f"stopped by {signal.Signals(number).name}; saved at step 3"):
+        first.train()
+    assert first.checkpoints.steps() == [3]
+    assert trainer(stopped, tiny, store, config).train() == summary
+    assert losses(stopped) == losses(straight)
+
+
+def test_checkpoints_by_time(tmp_path: Path, tiny: ModelConfig, store: TokenStore) -> None:
+    config = dataclasses.replace(CONFIG, n_steps=3, checkpoint_every=0, checkpoint_minutes=1e-9)
+    often = trainer(tmp_path, tiny, store, config)
+    often.train()
+    assert often.checkpoints.steps() == [1, 2, 3]
+
+
 def test_a_bad_batch_stops_the_run_before_the_update(
     tmp_path: Path, tiny: ModelConfig, store: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +148,55 @@ def test_a_bad_batch_stops_the_run_before_the_update(
     with pytest.raises(TrainingStoppedError, match=r"step 1: the loss is nan.*p\dd\d+ \(corpus.jsonl"):
         broken.train()
     assert all(torch.equal(a, b) for a, b in zip(before, broken.model.parameters(), strict=True))
+    assert broken.checkpoints.steps() == [0]  # nothing of the good steps is lost
+
+
+def poison(run: Trainer, monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
+    """Make the loss infinite for rows that contain these documents."""
+    accumulate = run._accumulate
+
+    def poisoned(batch: Batch) -> Any:
+        loss, balance, token_losses = accumulate(batch)
+        return (math.inf if bad & set(batch.document_BS.unique().tolist()) else loss), balance, token_losses
+
+    monkeypatch.setattr(run, "_accumulate", poisoned)
+
+
+def test_a_spike_can_be_skipped_and_its_documents_are_listed(
+    tmp_path: Path, tiny: ModelConfig, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(CONFIG, n_steps=8, on_spike="skip")
+    clean = trainer(tmp_path / "clean", tiny, store, config)
+    steps = iter(clean.loader)
+    batches = [next(steps).batch.document_BS.unique().tolist() for _ in range(9)]
+    steps.close()  # type: ignore[attr-defined]
+    fifth_only = set(batches[4]).difference(*batches[:4], *batches[5:])
+    assert fifth_only
+    # It stops first; the same command with `skip` goes on from there.
+    stopping = trainer(tmp_path / "run", tiny, store, dataclasses.replace(config, on_spike="stop"))
+    poison(stopping, monkeypatch, fifth_only)
+    with pytest.raises(TrainingStoppedError, match=r"step 5: the loss is inf"):
+        stopping.train()
+    assert stopping.checkpoints.steps() == [4]
+    skipping = trainer(tmp_path / "run", tiny, store, config)
+    poison(skipping, monkeypatch, fifth_only)
+    summary = skipping.train()
+    assert (summary.n_steps, summary.finished, skipping.n_skipped) == (8, True, 1)
+    row = json.loads((tmp_path / "run" / "skipped.jsonl").read_text())
+    assert row["before_step"] == 5
+    assert row["documents"] == [store.document_id(d) for d in batches[4]]
+    assert skipping.utility.ledger.tokens_KRT.sum() == 8 * 4 * 32  # the skipped rows are not counted
+    assert skipping._state()["n_skipped"] == 1
+
+
+def test_more_than_one_percent_of_spikes_stops_the_run(
+    tmp_path: Path, tiny: ModelConfig, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = trainer(tmp_path, tiny, store, dataclasses.replace(CONFIG, on_spike="skip"))
+    poison(broken, monkeypatch, set(range(1000)))
+    with pytest.raises(TrainingStoppedError, match="step 1"):
+        broken.train()
+    assert len((tmp_path / "skipped.jsonl").read_text().splitlines()) == 1
 
 
 def test_data_that_runs_out_ends_the_run_with_a_checkpoint(

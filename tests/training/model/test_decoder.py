@@ -14,7 +14,7 @@ def test_packed_documents_do_not_see_each_other(tiny: ModelConfig, packed: Bound
 
 
 def test_loss_is_the_weighted_cross_entropy_of_the_logits(tiny: ModelConfig, packed: Boundaries) -> None:
-    model = Decoder(tiny).initialise(1)
+    model = Decoder(tiny.replace(n_layers=3)).initialise(1)  # two of them mixtures
     tokens, targets = torch.randint(0, tiny.vocab_size, (2, 2, 10))
     weights = torch.rand(2, 10)
     loss = model.loss(tokens, targets, weights, packed)
@@ -24,7 +24,7 @@ def test_loss_is_the_weighted_cross_entropy_of_the_logits(tiny: ModelConfig, pac
     torch.testing.assert_close(loss.tokens_BS.flatten(), expected)
     torch.testing.assert_close(loss.total, (expected * weights.flatten()).sum())
     with_balance = model.loss(tokens, targets, weights, packed, balance_weight=0.5)
-    torch.testing.assert_close(with_balance.total, loss.total + 0.5 * loss.balance * weights.sum())
+    torch.testing.assert_close(with_balance.total, loss.total + 0.5 * 2 * loss.balance * weights.sum())
 
 
 def test_every_parameter_learns(tiny: ModelConfig, packed: Boundaries) -> None:

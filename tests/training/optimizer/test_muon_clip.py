@@ -1,8 +1,12 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
@@ -114,6 +118,58 @@ def test_parameters_without_a_gradient_are_unchanged() -> None:
     optimizer.step()
     assert torch.equal(weights["a"], torch.ones(3, 3))
     assert torch.equal(weights["b"], torch.ones(3))
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 12), (8, 12)])
+def test_weights_without_a_gradient_of_their_own_rest(shape: tuple[int, ...]) -> None:
+    """An expert without tokens: Newton–Schulz would blow its fading momentum up to full steps."""
+    weights = nn.ParameterDict({"w": torch.randn(shape)})
+    optimizer = MuonClip(weights.named_parameters(), [Rule("w", "muon")], MuonClipConfig(lr=0.1), dtype=torch.float32)
+    weights["w"].grad = torch.randn(shape)
+    optimizer.step()
+    before = weights["w"].detach().clone()
+    grad = torch.randn(shape)
+    (grad[1] if len(shape) == 3 else grad).zero_()
+    weights["w"].grad = grad
+    optimizer.step()
+    moved = (weights["w"] - before).detach()
+    if len(shape) == 3:
+        assert moved[1].abs().max() == 0
+        assert all(moved[e].square().mean().sqrt() > 0.01 for e in (0, 2))
+    else:
+        assert moved.abs().max() == 0
+    weights["w"].grad = torch.randn(shape)
+    optimizer.step()
+    assert (weights["w"] - before).abs().amax() > 0.01  # it moves again
+
+
+def test_named_parameters_can_be_added() -> None:
+    weights = nn.ParameterDict({"a": torch.ones(3, 3)})
+    optimizer = MuonClip(weights.named_parameters(), [Rule("*norm", "adamw"), Rule("*", "muon")])
+    new = nn.ParameterDict({"b": torch.ones(3, 4), "norm": torch.ones(3)})
+    optimizer.add_param_group({"params": new.named_parameters(), "lr": 0.5})
+    assert [(group["optimizer"], group["lr"]) for group in optimizer.param_groups] == [
+        ("muon", 2e-4),
+        ("muon", 0.5),
+        ("adamw", 0.5),
+    ]
+    train(new, optimizer, 1)
+    assert (new["b"] - 1).abs().max() > 0.05
+    assert (new["norm"] - 1).abs().max() > 0.05
+    assert {"optimizer.b.momentum", "optimizer.norm.exp_avg"} < optimizer.tensors().keys()
+    with pytest.raises(ValueError, match=r"needs names, such as .*named_parameters"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2, 2))]})
+
+
+def test_sharded_parameters_are_refused(tmp_path: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
+    try:
+        layer = nn.Linear(4, 4, bias=False)
+        fully_shard(layer, mesh=init_device_mesh("cpu", (1,)))
+        with pytest.raises(ValueError, match=r"weight is a DTensor: .*train without FSDP2"):
+            MuonClip(layer.named_parameters(), [Rule("*", "muon")])
+    finally:
+        dist.destroy_process_group()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from rephrase.storage.storage import Storage
+from training.data.byte_pairs import committed_texts, train_tokenizer
+from training.data.tokenizer import TextTokenizer
+
+
+def test_a_tokenizer_of_the_corpus(shards: Storage, tmp_path: Path) -> None:
+    texts = [*committed_texts(shards), "the river runs past the mill " * 100]
+    assert train_tokenizer(texts, 270, tmp_path / "tokenizer") == 270
+    tokenizer = TextTokenizer(tmp_path / "tokenizer")
+    assert tokenizer.vocab_size == 270
+    for text in ("w1 w2 w3", "Größe 1234 中文 \U0001f600\n\t"):
+        (ids,) = tokenizer.encode([text])
+        assert ids[0] == ids[-1] == tokenizer.end_id
+        assert tokenizer.decode(ids[1:-1].tolist()) == text
+    (short,) = tokenizer.encode(["the river"])
+    assert len(short) < 2 + len("the river")  # its letters are merged
+    (number,) = tokenizer.encode(["1111"])
+    assert len(number) == 2 + 4
+
+
+def test_what_cannot_be_trained_is_refused(shards: Storage, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="vocabulary size is 256; it must be above 256"):
+        train_tokenizer(["a"], 256, tmp_path)
+    with pytest.raises(ValueError, match="no part is committed"):
+        list(committed_texts(Storage(tmp_path / "empty")))
