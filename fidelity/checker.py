@@ -24,15 +24,16 @@ from fidelity.checks.encoder import (
 )
 from fidelity.checks.ending import truncated
 from fidelity.checks.finding import Finding
-from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, near_copy
+from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, repetition
 from fidelity.checks.language import not_english, other_language
 from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
 from fidelity.checks.prompt_injection import obeyed_instruction
 from fidelity.checks.time_limit import LIMIT_S, MAX_CHARACTERS, TooSlowError, time_limit
 from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.checks.wording import near_copy, reworded_share
 from fidelity.judge import Evidence, Judge, Pair
 from fidelity.reader.reader import Reader
-from rephrase.records import Check, Chunk, Completion, Discrepancy, Requirements, Verdict
+from rephrase.records import Check, Chunk, Completion, Discrepancy, FinishReason, Requirements, Verdict
 from rephrase.settings import Settings
 
 Item = TypeVar("Item")
@@ -70,7 +71,6 @@ class FidelityConfig(Settings):
 
 # Checks that a recipe may request and that need no model.
 RECIPE_CHECKS: dict[Check, Callable[[str, str], Finding | None]] = {
-    Check.NEW_WORDING: near_copy,
     Check.SAME_LANGUAGE: other_language,
     Check.ENGLISH: not_english,
     Check.ANSWER: lost_answer,
@@ -80,21 +80,17 @@ RECIPE_CHECKS: dict[Check, Callable[[str, str], Finding | None]] = {
 _WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE, Check.FACTS})
 
 
-def check_form(source: str, completion: Completion, checks: Collection[Check]) -> Verdict:
+def check_form(source: str, completion: Completion, requirements: Requirements) -> Verdict:
     """Run the checks that need no model: first those for every rewrite, then those that the recipe requests."""
     rewrite = completion.text.strip()
-    finding = next((found for check in FORM_CHECKS if (found := check(source, rewrite))), None)
-    finding = finding or truncated(completion.finish_reason, rewrite) or length_ratio(source, rewrite)
-    finding = finding or next(
-        (found for name, check in RECIPE_CHECKS.items() if name in checks and (found := check(source, rewrite))), None
-    )
-    scores = {"copied": copied_share(source, rewrite)}
+    finding = _form_finding(source, rewrite, completion.finish_reason, requirements)
+    scores = {"copied": copied_share(source, rewrite), "reworded": reworded_share(source, rewrite)}
     if finding:
         return Verdict(accepted=False, reason=finding[0], detail=finding[1], scores=scores)
     return Verdict(accepted=True, scores=scores)
 
 
-def check_form_in_time(source: str, completion: Completion, checks: Collection[Check]) -> Verdict:
+def check_form_in_time(source: str, completion: Completion, requirements: Requirements) -> Verdict:
     """`check_form`, with a rejection for texts on which it would take too long."""
     longest = max(len(source), len(completion.text))
     if longest > MAX_CHARACTERS:
@@ -102,9 +98,23 @@ def check_form_in_time(source: str, completion: Completion, checks: Collection[C
         return Verdict(accepted=False, reason="check_too_slow", detail=detail)
     try:
         with time_limit(LIMIT_S):
-            return check_form(source, completion, checks)
+            return check_form(source, completion, requirements)
     except TooSlowError as error:
         return Verdict(accepted=False, reason="check_too_slow", detail=f"the checks of form were {error}")
+
+
+def _form_finding(source: str, rewrite: str, finish_reason: FinishReason, requirements: Requirements) -> Finding | None:
+    if finish_reason == "length":
+        # What was cut off has many faults; only a loop explains it.
+        return repetition(source, rewrite) or truncated(finish_reason, rewrite)
+    finding = next((found for check in FORM_CHECKS if (found := check(source, rewrite))), None)
+    finding = finding or truncated(finish_reason, rewrite)
+    finding = finding or length_ratio(source, rewrite, requirements.max_more_words)
+    wanted = [check for name, check in RECIPE_CHECKS.items() if name in requirements.checks]
+    finding = finding or next((found for check in wanted if (found := check(source, rewrite))), None)
+    if finding is None and Check.NEW_WORDING in requirements.checks:
+        finding = near_copy(source, rewrite, requirements.reworded)
+    return finding
 
 
 def _shifted(found: Discrepancy, n_characters: int) -> Discrepancy:
@@ -225,7 +235,7 @@ class Checker:
         source, rewrite = chunk.text.strip(), completion.text.strip()
         n_before = len(chunk.text) - len(chunk.text.lstrip())
         self.n_seen["form"] += 1
-        verdict = check_form_in_time(source, completion, checks)
+        verdict = check_form_in_time(source, completion, requirements)
         if not verdict.accepted or not _WITH_MODEL.intersection(checks):
             return verdict
         found = await self._batcher.submit(_Request(source, rewrite, requirements))

@@ -9,7 +9,7 @@ from fidelity.calibration.calibration import calibration_hash
 from fidelity.checker import FidelityConfig
 from rephrase.corpus.reading import Fields, ReadOptions
 from rephrase.engines.opening import EngineConfig
-from rephrase.prompting.recipes import Recipe
+from rephrase.prompting.recipes import SIZE, Recipe
 from rephrase.records import Domain
 from rephrase.rewriting import OnReject
 from rephrase.scheduling.cost import Prices
@@ -50,13 +50,34 @@ class RephraseConfig(Settings):
     )
     recipe_files: tuple[str, ...] = Field((), description="Recipe files in addition to the built-in ones.")
     n_variants: int = Field(1, ge=1, le=1000, description="Rewrites per document, in different styles.")
-    on_reject: OnReject = Field(
-        "reject",
-        title="When a chunk is rejected",
-        description="For a chunk rejected after all attempts: reject drops it, keep uses its source instead, document "
-        "rejects the whole document.",
+    n_candidates: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        title="Candidates per passage",
+        description="Rewrites drawn at a time, of which the best is taken; default: the recipe's.",
     )
-    n_retries: int = Field(2, ge=0, le=100, description="Further attempts for a rejected chunk.")
+    n_retries: int = Field(2, ge=0, le=100, description="Further attempts where no candidate is accepted.")
+    model_size: str | None = Field(
+        None,
+        pattern=SIZE,
+        title="Size of the model",
+        description="Parameters of the model, such as 7B, to choose a recipe's wording for it; default: as found in "
+        "its files, and the wording for large models where it runs on a server.",
+    )
+    on_reject: OnReject = Field(
+        "keep",
+        title="When a chunk is rejected",
+        description="For a chunk rejected after all attempts: keep leaves its source in its place (a translation drops "
+        "it), reject drops it, document rejects the whole document.",
+    )
+    min_rewritten_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Share of a document to be rewritten",
+        description="Documents of which less than this share of the source tokens was rewritten are rejected.",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Random seed; another one gives other rewrites.")
     target_tokens: int | None = Field(
         None, ge=1, description="Stop once this many tokens are accepted; a larger number, or none, continues."

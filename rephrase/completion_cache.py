@@ -44,7 +44,7 @@ class CompletionCache:
             self._completions = {}
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        name = digest(prompt.system, prompt.user, *dataclasses.astuple(sampling))
+        name = digest(prompt.system, *sum(prompt.examples, ()), prompt.user, *dataclasses.astuple(sampling))
         if found := self._completions.get(name):
             self.n_tokens_resumed += found.n_completion_tokens
             return found

@@ -13,20 +13,23 @@ from dataclasses import dataclass
 
 from rephrase.completion_cache import CompletionCache
 from rephrase.corpus.chunking import chunk_document
-from rephrase.corpus.language import detect_language
+from rephrase.corpus.language import likely_language
 from rephrase.dataset.journal import Entry, Journal, Key
 from rephrase.dataset.plan import Part
 from rephrase.dataset.rows import (
+    ModelInfo,
     Row,
     reject_rows,
     rejected_variant_row,
     rewrite_row,
+    rewritten_share,
     stitch,
     unchanged_row,
     unreadable_row,
 )
 from rephrase.dataset.shards import commit_part, read_commit
 from rephrase.engines.engine import Engine, EngineError
+from rephrase.passages import Checker
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe, draw_variants
 from rephrase.prompting.routing import Route, route_document
@@ -42,7 +45,7 @@ from rephrase.records import (
     Verdict,
     digest,
 )
-from rephrase.rewriting import Checker, rewrite_document
+from rephrase.rewriting import RewriteTools, rewrite_document
 from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import total_usage
 from rephrase.scheduling.scheduler import ChainNotStartedError, DocumentState, ScheduledEngine, SchedulingSlot
@@ -113,7 +116,7 @@ def _read(part: Part, run: RunContext) -> list[Document | UnreadableRecord]:
     return [
         record
         if isinstance(record, UnreadableRecord)
-        else dataclasses.replace(record, detected_language=detect_language(record.text))
+        else dataclasses.replace(record, detected_language=likely_language(record.text))
         for record in run.reader.read(part)
     ]
 
@@ -136,12 +139,16 @@ def _open_chains(
         ]
         if open_variants:
             first = run.recipes[route[0]]
-            chunks = chunk_document(document, run.tools.tokenizer, first.chunk_tokens)
+            chunks = _chunks(document, first, run)
             chains += [
                 Chain(key=(position, variant.index), document=document, route=route, variant=variant, chunks=chunks)
                 for variant in open_variants
             ]
     return chains
+
+
+def _chunks(document: Document, recipe: Recipe, run: RunContext) -> list[Chunk]:
+    return chunk_document(document, run.tools.tokenizer, recipe.chunk_tokens, recipe.unit)
 
 
 def _count_opened(
@@ -243,21 +250,24 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         rejects += reject_rows(chain.document, rewrite, recipe, info)
         rejected = tools.on_reject == "document" and bool(rewrite.chunks) and not rewrite.chunks[-1].verdict.accepted
         text = stitch(rewrite)
-        if last or rejected or not text:
+        if last or rejected or not text or rewritten_share(rewrite) < tools.min_rewritten_share:
             break
         document = dataclasses.replace(document, text=text, language="en", detected_language="en")
         next_recipe = run.recipes[chain.route[number + 1]]
-        chunks = await asyncio.to_thread(chunk_document, document, run.tools.tokenizer, next_recipe.chunk_tokens)
+        chunks = await asyncio.to_thread(_chunks, document, next_recipe, run)
         scheduler.set_chunks_left(slot, len(chunks) * (len(chain.route) - number - 1))
-    row = rewrite_row(chain.document, steps, info) if len(steps) == len(chain.route) else None
-    if row and rejected:
-        rejects.append(rejected_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
-        row = None
+    rows = []
+    for end, (_, recipe) in enumerate(steps, 1):
+        if recipe.keep_step or end == len(steps):
+            rows += _row_or_reject(chain.document, steps[:end], tools, info, rejects)
+    is_whole = bool(rows) and rows[-1]["recipe"] == "+".join(chain.route)
+    whole = rows.pop() if is_whole else None
     written = [part for rewrite, _ in steps for part in rewrite.chunks]
     n_prompt_tokens = sum(part.n_prompt_tokens for part in written)
     n_completion_tokens = sum(part.n_completion_tokens for part in written)
     return Entry(
-        rewrite=row,
+        rewrite=whole,
+        kept=rows,
         rejects=rejects,
         n_chunks=len(written),
         n_prompt_tokens=n_prompt_tokens,
@@ -271,6 +281,29 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
             engine_s=slot.engine_s, n_prompt_tokens=n_prompt_tokens, n_completion_tokens=n_completion_tokens
         ),
     )
+
+
+def _row_or_reject(
+    document: Document,
+    steps: Sequence[tuple[Rewrite, Recipe]],
+    tools: RewriteTools,
+    info: ModelInfo,
+    rejects: list[Row],
+) -> list[Row]:
+    """The row of these steps, if there is one; a document that is rejected as a whole is added to `rejects`."""
+    row = rewrite_row(document, steps, info)
+    if row is None:
+        return []
+    rewrite = steps[-1][0]
+    share = min(rewritten_share(step) for step, _ in steps)
+    if tools.on_reject == "document" and not rewrite.chunks[-1].verdict.accepted:
+        rejects.append(rejected_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
+        return []
+    if share < tools.min_rewritten_share:
+        detail = f"{share:.0%} of the source tokens were rewritten; {tools.min_rewritten_share:.0%} are asked for"
+        rejects.append(rejected_variant_row(row, "incomplete", detail, "document"))
+        return []
+    return [row]
 
 
 def _counting(check: Checker, progress: Progress) -> Checker:
@@ -288,7 +321,7 @@ def _counting(check: Checker, progress: Progress) -> Checker:
 def _count_record(position: int, entries: Mapping[Key, Entry], run: RunContext) -> None:
     run.progress.n_records_done += 1
     keys = [(position, variant) for variant in range(run.n_variants)]
-    if any(key in entries and entries[key].rewrite for key in keys):
+    if any(key in entries and entries[key].rewrites for key in keys):
         run.progress.n_documents_accepted += 1
 
 
@@ -320,7 +353,10 @@ def _commit(
             kept = [unchanged_row(record, n_tokens, run.model_info)]
             duplicates: list[Row] = []
         else:
+            # All variants of a document are made from the same earlier steps, which are written once.
+            earlier = {row["id"]: row for entry in found[position] for row in entry.kept}
             kept, duplicates = _distinct([entry.rewrite for entry in found[position] if entry.rewrite], run)
+            kept = [*earlier.values(), *kept]
             rejects += [row for entry in found[position] for row in entry.rejects]
         rewrites += kept
         rejects += duplicates

@@ -5,7 +5,7 @@ source file -> Document -> Chunk -> Prompt -> Completion -> Verdict -> Rewrite -
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -38,13 +38,21 @@ class Check(StrEnum):
 class Requirements:
     """What a recipe requires of a rewrite in one of its styles.
 
-    `keeps` is the share of the source that must be kept, from 0 (a summary) to 1 (everything). `form` is the form that
-    the style asks for, such as "questions"; None if it is only a matter of register.
+    `keeps` is the share of the source that must be kept, from 0 (a summary) to 1 (everything); `reworded` is the share
+    of the sentences that must be new wording. A rewrite of more than six times the words of its source and
+    `max_more_words` is none. `form` is the form that the style asks for, such as "questions"; None if
+    it is only a matter of register.
     """
 
     checks: tuple[Check, ...]
     keeps: float = 1.0
+    reworded: float = 0.6
+    max_more_words: int = 100
     form: str | None = None
+
+    def of_piece(self) -> "Requirements":
+        """What the same recipe requires of some sentences of a chunk: of the forms, only those that each part has."""
+        return replace(self, form=self.form if self.form in ("questions", "speakers") else None)
 
 
 def digest(*parts: object) -> str:
@@ -102,13 +110,22 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A chat of two messages. What many prompts share comes first, so that the engine's prefix cache can serve it."""
+    """A chat: the system's message, examples as earlier turns of the user and the assistant, and the user's message.
+
+    What many prompts share comes first, so that the engine's prefix cache can serve it.
+    """
 
     system: str
     user: str
+    examples: tuple[tuple[str, str], ...] = ()
 
     def messages(self) -> list[dict[str, str]]:
-        return [{"role": "system", "content": self.system}, {"role": "user", "content": self.user}]
+        turns = [
+            {"role": role, "content": content}
+            for example in self.examples
+            for role, content in zip(("user", "assistant"), example, strict=True)
+        ]
+        return [{"role": "system", "content": self.system}, *turns, {"role": "user", "content": self.user}]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +136,22 @@ class Sampling:
     top_p: float
     max_tokens: int
     seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsage:
+    """The tokens of one request or the sum over several. `n_cached_tokens` of the prompt came from the prefix cache."""
+
+    n_prompt_tokens: int = 0
+    n_completion_tokens: int = 0
+    n_cached_tokens: int = 0
+
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
+            n_prompt_tokens=self.n_prompt_tokens + other.n_prompt_tokens,
+            n_completion_tokens=self.n_completion_tokens + other.n_completion_tokens,
+            n_cached_tokens=self.n_cached_tokens + other.n_cached_tokens,
+        )
 
 
 FinishReason = Literal["stop", "length", "abort", "content_filter", "unknown"]

@@ -1,22 +1,18 @@
 """Rewrite one document chunk by chunk; the prompt of each chunk shows the end of the text written so far."""
 
 import dataclasses
-import hashlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
+from rephrase.corpus.pieces import cut_pieces, join_pieces
 from rephrase.dataset.rows import CHUNK_SEPARATOR
-from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.engines.engine import Engine
 from rephrase.models.tokenizer import Tokenizer
-from rephrase.prompting.boundaries import find_restart, remove_overlap
-from rephrase.prompting.context import Context, make_context
+from rephrase.passages import Attempt, Checker, Passage, rewrite_passage
+from rephrase.prompting.context import make_context
 from rephrase.prompting.glossary import request_glossary
-from rephrase.prompting.hints import make_hint
-from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
-from rephrase.prompting.recipes import Recipe, delimiter
-from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
+from rephrase.prompting.recipes import Recipe
 from rephrase.records import (
     Chunk,
     ChunkRewrite,
@@ -24,17 +20,9 @@ from rephrase.records import (
     Document,
     Requirements,
     Rewrite,
-    Sampling,
+    TokenUsage,
     Variant,
-    Verdict,
 )
-
-
-class Checker(Protocol):
-    """Decides whether a completion may replace its chunk."""
-
-    async def __call__(self, chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict: ...
-
 
 # How to handle a chunk that is rejected after all attempts: leave it out ("reject"), keep its source in its place
 # ("keep"), or reject the whole document ("document").
@@ -50,7 +38,9 @@ class RewriteTools:
     check: Checker
     n_retries: int
     seed: int
-    on_reject: OnReject = "reject"
+    n_candidates: int | None = None  # by default as many as the recipe says
+    on_reject: OnReject = "keep"
+    min_rewritten_share: float = 0.0  # of a document's source tokens
 
 
 async def rewrite_document(
@@ -78,12 +68,11 @@ async def rewrite_document(
         if not chunk.text.strip():
             continue  # whitespace needs no rewriting
         written = CHUNK_SEPARATOR.join(part.text for part in done if part.verdict.accepted)
-        context = make_context(document.text, chunk, written, glossary, tools.tokenizer, recipe.context_tokens)
-        part = await rewrite_chunk(document, chunk, variant, recipe, context, written, tools)
+        part = await rewrite_chunk(document, chunk, variant, recipe, glossary, written, tools)
         if part.verdict.accepted and chunk is not chunks[-1]:
             terms, part = await request_glossary(part, recipe, tools.engine)
             glossary |= terms
-        elif not part.verdict.accepted and tools.on_reject == "keep":
+        elif not part.verdict.accepted and tools.on_reject == "keep" and not recipe.translates:
             part = dataclasses.replace(part, source_kept=True)
         done.append(part)
         on_chunk(part)
@@ -97,78 +86,78 @@ async def rewrite_chunk(
     chunk: Chunk,
     variant: Variant,
     recipe: Recipe,
-    context: Context,
+    glossary: Mapping[str, str],
     written: str,
     tools: RewriteTools,
 ) -> ChunkRewrite:
-    """Generate until the checks accept, each time with another seed and a hint at what was wrong with the last attempt.
+    """Rewrite a chunk at once, or piece by piece where the recipe asks for it.
 
-    Returns the last attempt, accepted or not.
+    A piece that is rejected after all attempts is left as it is in the source, and a chunk of pieces is checked as a
+    whole. A style with a form of its own, such as questions, has no room for the source: there the first rejected piece
+    rejects the chunk, as do elsewhere so many that too little new wording could be left.
     """
     requirements = recipe.requirements(variant.style)
-    masked = mask(chunk.text.strip()) if recipe.mask_formulas else MaskedText(chunk.text.strip(), ())
-    hint = ""
-    usage = {"n_prompt_tokens": 0, "n_completion_tokens": 0, "n_cached_tokens": 0}
-    n_removed = 0
-    for attempt in range(1 + tools.n_retries):
-        sampling = Sampling(
-            temperature=recipe.sampling.temperature,
-            top_p=recipe.sampling.top_p,
-            max_tokens=recipe.max_output_tokens(chunk),
-            seed=attempt_seed(tools.seed, chunk, variant, attempt),
+
+    async def rewrite(source: Chunk, requirements: Requirements, written: str) -> Attempt:
+        context = make_context(document.text, source, written, glossary, tools.tokenizer, recipe.context_tokens)
+        return await rewrite_passage(
+            Passage(document=document, source=source, variant=variant, context=context, written=written),
+            recipe,
+            requirements,
+            engine=tools.engine,
+            tokenizer=tools.tokenizer,
+            check=tools.check,
+            n_candidates=tools.n_candidates or recipe.candidates,
+            n_retries=tools.n_retries,
+            seed=tools.seed,
         )
-        prompt = recipe.render(document, chunk, variant, context, masked.text, hint)
-        try:
-            completion = await tools.engine.complete(prompt, sampling)
-        except (PromptTooLongError, RequestRefusedError) as error:
-            # Another seed would not help.
-            verdict = Verdict(accepted=False, reason=error.reason, detail=str(error))
-            completion = Completion(text="", finish_reason="unknown", n_prompt_tokens=0, n_completion_tokens=0)
-            break
-        usage["n_prompt_tokens"] += completion.n_prompt_tokens
-        usage["n_completion_tokens"] += completion.n_completion_tokens
-        usage["n_cached_tokens"] += completion.n_cached_tokens
-        text, n_removed = "", 0
-        try:
-            # First of all: neither the checks nor the prompts that follow may see what the model thinks.
-            answer = without_thought(completion.text, f"{masked.text}\n{written}")
-            text, n_removed = remove_overlap(written, _without_delimiter(answer, chunk))
-            text = masked.restore(text)
-        except ThoughtCutOffError as error:
-            verdict = Verdict(accepted=False, reason="thought_cut_off", detail=str(error))
-        except PlaceholderError as error:
-            verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
-        else:
-            verdict = await tools.check(chunk, dataclasses.replace(completion, text=text), requirements)
-        completion = dataclasses.replace(completion, text=text)
-        if verdict.accepted and (opening := find_restart(written, text)):
-            verdict = dataclasses.replace(
-                verdict, accepted=False, reason="restart", detail=f"it starts over: {opening}"
-            )
-        if verdict.accepted:
-            break
-        hint = make_hint(verdict, chunk)
-    return ChunkRewrite(
-        chunk=chunk,
-        text=completion.text,
-        verdict=verdict,
-        finish_reason=completion.finish_reason,
-        seed=sampling.seed,
-        n_attempts=attempt + 1,
-        n_sentences_removed=n_removed,
-        max_tokens=sampling.max_tokens,
-        n_tokens=len(tools.tokenizer.token_starts(completion.text)),
-        source_kept=False,
-        **usage,
+
+    pieces = cut_pieces(chunk, recipe.piece_sentences, tools.tokenizer) if recipe.piece_sentences else []
+    if len(pieces) < 2:
+        return _chunk_rewrite(chunk, await rewrite(chunk, requirements, written), tools.tokenizer)
+    texts: list[str] = []
+    attempts: list[Attempt] = []
+    n_prose_tokens = sum(piece.passage.n_tokens for piece in pieces if piece.prose)
+    n_left_tokens = (1 - requirements.reworded) * n_prose_tokens if requirements.form is None else 0.0
+    for piece in pieces:
+        text = piece.passage.text
+        if piece.prose:
+            before = CHUNK_SEPARATOR.join(part for part in (written, join_pieces(pieces, texts)) if part)
+            attempts.append(await rewrite(piece.passage, requirements.of_piece(), before))
+            if attempts[-1].verdict.accepted:
+                text = attempts[-1].text
+            else:
+                n_left_tokens -= piece.passage.n_tokens
+                if n_left_tokens < 0:
+                    return _chunk_rewrite(chunk, _summed(attempts), tools.tokenizer)
+        texts.append(text)
+    whole = Completion(text=join_pieces(pieces, texts), finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
+    verdict = await tools.check(chunk, whole, requirements)
+    attempt = dataclasses.replace(_summed(attempts), text=whole.text, verdict=verdict, finish_reason="stop")
+    return _chunk_rewrite(chunk, attempt, tools.tokenizer)
+
+
+def _summed(attempts: Sequence[Attempt]) -> Attempt:
+    """The last attempt, with the tokens and removed sentences of all."""
+    return dataclasses.replace(
+        attempts[-1],
+        n_attempts=max(attempt.n_attempts for attempt in attempts),
+        n_sentences_removed=sum(attempt.n_sentences_removed for attempt in attempts),
+        usage=sum((attempt.usage for attempt in attempts), TokenUsage()),
     )
 
 
-def _without_delimiter(text: str, chunk: Chunk) -> str:
-    """Some models repeat the delimiters around the passage."""
-    return re.sub(rf"<text id={delimiter(chunk)}>|</text>", "", text).strip()
-
-
-def attempt_seed(seed: int, chunk: Chunk, variant: Variant, attempt: int) -> int:
-    """A 31-bit seed that depends only on what is written, not on when or where."""
-    name = f"{seed}/{chunk.document_id}/{variant.recipe}/{variant.index}/{chunk.index}/{attempt}"
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1
+def _chunk_rewrite(chunk: Chunk, attempt: Attempt, tokenizer: Tokenizer) -> ChunkRewrite:
+    return ChunkRewrite(
+        chunk=chunk,
+        text=attempt.text,
+        verdict=attempt.verdict,
+        finish_reason=attempt.finish_reason,
+        seed=attempt.seed,
+        n_attempts=attempt.n_attempts,
+        n_sentences_removed=attempt.n_sentences_removed,
+        max_tokens=attempt.max_tokens,
+        n_tokens=len(tokenizer.token_starts(attempt.text)),
+        source_kept=False,
+        **dataclasses.asdict(attempt.usage),
+    )

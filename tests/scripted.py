@@ -21,8 +21,9 @@ class WordTokenizer:
 
 
 def passage(prompt: Prompt) -> str:
-    """The passage of a prompt without its delimiters."""
-    return re.sub(r"^<text id=\w+>\n|\n</text>$", "", prompt.user)
+    """The passage of a prompt without its borders."""
+    found = re.search(r"<text>\n(.*)\n</text>", prompt.user, re.DOTALL)
+    return found.group(1) if found else prompt.user
 
 
 def shout(prompt: Prompt, sampling: Sampling) -> str:

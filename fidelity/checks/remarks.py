@@ -241,8 +241,10 @@ _ABOUT_TASK = re.compile(
 )
 _ECHO = re.compile(
     r"""rewrite\ (?:the|this)\ (?:input\ |following\ )?(?:passage|text)\b
-        | in\ your\ own\ words | preserving\ its\ core\ meaning | <\|im_(?:start|end)\|> | <text\ id=
-        | ^(?:topic|section|text\ before|note\ before|translation\ before|last\ number\ used|already\ introduced):
+        | in\ your\ own\ words | preserving\ its\ core\ meaning | <\|im_(?:start|end)\|>
+        | </?(?:text|context)\ ?(?:id=\w+)?>
+        | ^(?:topic|section|(?:text|note|translation|written|translated)\ before
+            |last\ number\ used|already\ introduced):
         | ^the\ (?:passage|text)\ is\ (?:part\ of|from)\b | \b(?:input|original)\ text\b""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )

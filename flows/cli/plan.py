@@ -98,12 +98,12 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     from rephrase.dataset.shards import read_commits
     from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model
     from rephrase.models.tokenizer import HubTokenizer
+    from rephrase.prompting.recipes import parse_size
     from rephrase.prompting.routing import model_size_notices, open_recipes
     from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, measure_routes, time_and_cost
     from rephrase.storage.storage import Storage
 
     config = RephraseConfig.model_validate(values)
-    recipes = open_recipes(config.recipe, config.recipe_files)
     files, _ = list_inputs(config.source)
     measured = measure_routes(read_commits(Storage(like)).values()) if like else {}
     if like and not measured:
@@ -120,17 +120,20 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         notices.append(f"tokens are counted with {PACKAGED_MODEL}, since neither --model nor --tokenizer is given")
     model = model or PACKAGED_MODEL
     folder = resolve_model(model)
+    size = parse_size(config.model_size) if config.model_size else n_parameters(folder)
+    recipes = open_recipes(config.recipe, config.recipe_files, size)
     found = estimate(
         sample,
         recipes,
         config.recipe,
         HubTokenizer(folder),
         n_variants=config.n_variants,
+        n_candidates=config.n_candidates,
         n_retries=config.n_retries,
         seed=config.seed,
         measured=measured,
     )
-    notices += model_size_notices(n_parameters(folder), model, recipes, [route.route for route in found.routes])
+    notices += model_size_notices(size, model, recipes, [route.route for route in found.routes])
     if unknown := [route.route for route in found.routes if route.n_chunks and route.accepted_share is None]:
         why = f"{like} has no results for {', '.join(unknown)}" if like else "no earlier run is given with --like"
         notices.append(

@@ -47,23 +47,29 @@ def show_recipe(
     recipes: RecipeFiles = None,
     chunks: Annotated[int, typer.Option(min=1, help="Number of chunks to show prompts for.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="As for rephrase.")] = 0,
-    model: Annotated[str, typer.Option(help="Model whose tokenizer is used for chunking.")] = "SmolLM2-135M-Instruct",
+    model: Annotated[
+        str, typer.Option(help="Model whose tokenizer is used, and for whose size the prompts are worded.")
+    ] = "SmolLM2-135M-Instruct",
+    model_size: Annotated[str | None, typer.Option(help="As for rephrase.")] = None,
 ) -> None:
     """Print the exact prompts for a real document, without running a model."""
     from rephrase.corpus.reading import Fields, ReadOptions
-    from rephrase.models.resolve import resolve_model
+    from rephrase.models.resolve import n_parameters, resolve_model
     from rephrase.models.tokenizer import HubTokenizer
+    from rephrase.prompting.recipes import parse_size
     from rephrase.prompting.routing import open_recipes
 
     with readable_errors():
-        found = open_recipes(name, recipes or ())
+        folder = resolve_model(model)
+        size = parse_size(model_size) if model_size else n_parameters(folder)
+        found = open_recipes(name, recipes or (), size)
         if name not in found:
             raise ValueError(f"{name!r} is not the name of one recipe; there are {', '.join(sorted(found))}")
         document = first_document(on, ReadOptions(fields=Fields(text=text_field)))
-        for prompt in show_prompts(found[name], document, HubTokenizer(resolve_model(model)), chunks, seed):
-            for role, text in (("system", prompt.system), ("user", prompt.user)):
-                out.print(f"[bold cyan]── {role} ──[/bold cyan]")
-                out.print(text, markup=False, highlight=False, soft_wrap=True)
+        for prompt in show_prompts(found[name], document, HubTokenizer(folder), chunks, seed):
+            for message in prompt.messages():
+                out.print(f"[bold cyan]── {message['role']} ──[/bold cyan]")
+                out.print(message["content"], markup=False, highlight=False, soft_wrap=True)
 
 
 def recipe_rows(recipes: "Mapping[str, Recipe]") -> "list[Row]":
@@ -125,17 +131,19 @@ def show_prompts(
     The text written so far is unknown without running the model; the source replaces it.
     """
     from rephrase.corpus.chunking import chunk_document
-    from rephrase.corpus.language import detect_language
+    from rephrase.corpus.language import likely_language
     from rephrase.prompting.context import make_context
     from rephrase.prompting.masking import mask
     from rephrase.prompting.recipes import draw_variants
+    from rephrase.scheduling.estimate import passages
 
-    document = dataclasses.replace(document, detected_language=detect_language(document.text))
+    document = dataclasses.replace(document, detected_language=likely_language(document.text))
     (variant,) = draw_variants(recipe, document.id, 1, seed)
     prompts = []
-    for chunk in chunk_document(document, tokenizer, recipe.chunk_tokens)[:n_chunks]:
-        written = document.text[: chunk.start]
-        context = make_context(document.text, chunk, written, {}, tokenizer, recipe.context_tokens)
-        passage = mask(chunk.text.strip()).text if recipe.mask_formulas else chunk.text.strip()
-        prompts.append(recipe.render(document, chunk, variant, context, passage))
+    for chunk in chunk_document(document, tokenizer, recipe.chunk_tokens, recipe.unit)[:n_chunks]:
+        for piece in passages(chunk, recipe, tokenizer):
+            written = document.text[: piece.start]
+            context = make_context(document.text, piece, written, {}, tokenizer, recipe.context_tokens)
+            passage = mask(piece.text.strip()).text if recipe.mask_formulas else piece.text.strip()
+            prompts.append(recipe.render(document, variant, context, passage))
     return prompts

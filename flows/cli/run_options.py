@@ -183,17 +183,47 @@ def run_options(
             rich_help_panel=REWRITING, min=1, max=1000, help="Rewrites per document, each in a different style."
         ),
     ] = 1,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=REWRITING,
+            min=1,
+            max=64,
+            help="Rewrites drawn at a time, of which the best is taken; by default as many as the recipe says.",
+        ),
+    ] = None,
     retries: Annotated[
-        int, typer.Option(rich_help_panel=REWRITING, min=0, help="Further attempts for a rejected chunk.")
+        int,
+        typer.Option(
+            rich_help_panel=REWRITING,
+            min=0,
+            help="Further attempts where no candidate is accepted; each draws as many candidates again.",
+        ),
     ] = 2,
+    model_size: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=REWRITING,
+            help="Parameters of the model, such as 7B: chooses a recipe's wording. Known for local models.",
+        ),
+    ] = None,
     on_reject: Annotated[
         Literal["reject", "keep", "document"],
         typer.Option(
             rich_help_panel=REWRITING,
-            help="For a chunk rejected after all attempts: reject drops it, keep uses its source instead, "
-            "document rejects the whole document.",
+            help="For a chunk rejected after all attempts: keep leaves its source in its place (a translation drops "
+            "it), reject drops it, document rejects the whole document.",
         ),
-    ] = "reject",
+    ] = "keep",
+    min_rewritten_share: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=REWRITING,
+            min=0,
+            max=1,
+            help="Documents of which less than this share of the source tokens was rewritten are rejected.",
+        ),
+    ] = 0.5,
     seed: Annotated[
         int, typer.Option(rich_help_panel=REWRITING, min=0, help="Random seed; another one gives other rewrites.")
     ] = 0,
@@ -365,7 +395,10 @@ def run_options(
         "recipe": recipe,
         "recipe_files": recipes or (),
         "n_variants": variants,
+        "n_candidates": candidates,
         "n_retries": retries,
+        "model_size": model_size,
+        "min_rewritten_share": min_rewritten_share,
         "on_reject": on_reject,
         "seed": seed,
         "target_tokens": target_tokens,

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from fidelity.calibration.calibration import QUESTIONS, Kind, Question, load_calibration
 from fidelity.checker import kind_of
 from fidelity.checks.encoder import PACKAGED_ENCODER, Encoder
-from fidelity.checks.form import MAX_COPIED
 from flows.report import svg
 from flows.report.facts import add_discrepancies
 from flows.report.html import css_class, render
@@ -132,13 +131,14 @@ class _Thresholds:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._fidelity = config.get("fidelity", {})
-        self._checks = {name: recipe.checks for name, recipe in load_recipes().items()}
+        self._recipes = load_recipes()
 
     def __call__(self, score: str, recipe: str) -> list[svg.Limit]:
-        checks = self._checks.get(recipe, ())
-        if score == "copied":
-            return [(MAX_COPIED, f"rejected: > {MAX_COPIED:g}")] if Check.NEW_WORDING in checks else []
-        if score == "similarity":
+        known = self._recipes.get(recipe)
+        checks = known.checks if known else ()
+        if known and score == "reworded" and Check.NEW_WORDING in checks:
+            limit: float | None = known.reworded
+        elif score == "similarity":
             limit = self._fidelity.get("min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity")
         elif score == "probability":
             limit = self._fidelity.get("min_probability") if Check.FACTS in checks else None

@@ -114,7 +114,7 @@ def _add_rejects(found: Tally, part: int, table: pa.Table) -> None:
         spec = RewriteSpec(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
         if row["stage"] == "read":
             found.records[row["reason"]] += row["stage_count"]
-        elif row["stage"] == "variant":
+        elif row["stage"] in ("variant", "document"):
             found.variants[spec, row["reason"]] += row["stage_count"]
         else:
             found.chunks[spec, row["reason"]] += row["stage_count"]

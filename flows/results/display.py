@@ -70,7 +70,7 @@ REASONS = {
     "repetition": "the rewrite repeats itself in a loop",
     "truncated": "the rewrite was cut off before its end",
     "restart": "the rewrite starts the document over",
-    "near_copy": "the rewrite is mostly a verbatim copy of the source",
+    "near_copy": "too few of the sentences are new wording",
     "wrong_language": "the rewrite is not in the expected language",
     "formula_lost": "a formula of the source is missing",
     "formula_changed": "a formula differs from the source",
@@ -102,7 +102,7 @@ REASONS = {
     "prompt_too_long": "the prompt exceeds the model's context length",
     "request_refused": "the server refused the request",
     "engine_killed": "the engine crashed on the prompt each time",
-    "incomplete": "something of the source is missing, in no single place",
+    "incomplete": "something of the source is missing, or too little of the document was rewritten",
     "not_fluent": "a sentence that no person would write",
     "not_in_style": "what the style asks for is not there, such as questions, speakers or notes",
     "check_failed": "a check failed with an error",
@@ -120,6 +120,7 @@ SCORES = {
     "similarity": "cosine similarity of the embeddings of chunk and rewrite",
     "support_min": "how well the source supports the least supported sentence of the rewrite",
     "coverage_min": "how well the rewrite covers the least covered sentence of the source",
+    "reworded": "share of the rewrite's sentences that are new wording",
     "copied": "share of the rewrite's 8-word sequences that occur in its source",
 }
 

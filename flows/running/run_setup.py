@@ -20,7 +20,7 @@ from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL, ResolvedModel, n_parameters, resolve
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.progress import Progress
-from rephrase.prompting.recipes import Recipe
+from rephrase.prompting.recipes import Recipe, parse_size
 from rephrase.prompting.routing import model_size_notices, open_recipes
 from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
@@ -57,7 +57,14 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
         FileNotFoundError, ValueError: there is nothing to read, or the configuration is invalid.
         EngineError: the server does not answer.
     """
-    recipes = open_recipes(config.recipe, config.recipe_files)
+    found = None
+    if config.engine.kind == "vllm":
+        found = await asyncio.to_thread(_find_model, config.engine, progress.begin)
+    if config.model_size:
+        size: float | None = parse_size(config.model_size)
+    else:
+        size = n_parameters(found.folder) if found else None
+    recipes = open_recipes(config.recipe, config.recipe_files, size)
 
     async def open_plan_for(model: str, revision: str) -> Plan:
         progress.begin("planning")
@@ -73,7 +80,7 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
             recipe_choice=config.recipe,
         )
 
-    if config.engine.kind == "openai":
+    if found is None:
         engine = await asyncio.to_thread(open_engine, config.engine, progress.begin)
         try:
             plan = await open_plan_for(engine.info.model, engine.info.model_revision)
@@ -81,9 +88,8 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
             await engine.close()
             raise
         return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=engine)
-    model = await asyncio.to_thread(_find_model, config.engine, progress.begin)
-    plan = await open_plan_for(model.name, model.revision)
-    notices = model_size_notices(n_parameters(model.folder), model.name, recipes, plan.routes)
+    plan = await open_plan_for(found.name, found.revision)
+    notices = model_size_notices(size, found.name, recipes, plan.routes)
     return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notices=tuple(notices))
 
 
@@ -135,9 +141,11 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
                     engine=engine,
                     tokenizer=HubTokenizer(engine.info.tokenizer, trust_remote_code=config.engine.trust_remote_code),
                     check=checker,
+                    n_candidates=config.n_candidates,
                     n_retries=config.n_retries,
                     seed=config.seed,
                     on_reject=config.on_reject,
+                    min_rewritten_share=config.min_rewritten_share,
                 ),
                 near_duplicates=checker.near_duplicates,
                 scheduler=Scheduler(engine, may_start_chain=target.may_start_chain),

@@ -24,6 +24,7 @@ from rephrase.storage.run_folder import PLAN_NAME
 from rephrase.storage.storage import Storage
 
 _STEP = "rewrite"  # the stage of the rejects that hold a chunk
+_DOCUMENT = "document"  # and of those that hold a document of which too little was rewritten
 _KEY = ("document_id", "source", "record", "recipe", "variant")
 
 
@@ -136,7 +137,8 @@ def _refilter_part(
 
     before, rejects = rows_of("rewrites"), rows_of("rejects")
     rewrites = [row for row in before if not row["recipe"]]
-    left = [row for row in rejects if row["stage"] != _STEP]
+    left = [row for row in rejects if row["stage"] not in (_STEP, _DOCUMENT)]
+    before += [_restored(row) for row in rejects if row["stage"] == _DOCUMENT]
     figures = dict.fromkeys(("n_chunks", "n_accepted_before", "n_accepted", "n_recovered", "n_dropped"), 0)
     for rewrite, chunks in _documents([row for row in before if row["recipe"]], rejects):
         base = rewrite or chunks[0].figures
@@ -151,7 +153,8 @@ def _refilter_part(
             figures["n_accepted"] += verdict.accepted
             figures["n_recovered"] += verdict.accepted and not chunk.accepted
             figures["n_dropped"] += chunk.accepted and not verdict.accepted
-        new, refused = _rebuilt(rewrite, chunks, verdicts, plan)
+        keep = plan.config.get("on_reject", "reject") == "keep" and not recipe.translates
+        new, refused = _rebuilt(rewrite, chunks, verdicts, plan, keep)
         rewrites += new
         left += refused
     counts = {name: value for name, value in commit.items() if name not in _COUNTED}
@@ -237,23 +240,26 @@ def _judge(checker: Checker, recipe: Recipe, base: Row, chunks: Sequence[_Writte
 
 
 def _rebuilt(
-    rewrite: Row | None, chunks: Sequence[_Written], verdicts: Sequence[Verdict], plan: Plan
+    rewrite: Row | None, chunks: Sequence[_Written], verdicts: Sequence[Verdict], plan: Plan, keep: bool
 ) -> tuple[list[Row], list[Row]]:
     """The row of the document, if a chunk of it is accepted, and those of its rejected chunks."""
-    on_reject = plan.config.get("on_reject", "reject")
     covered = [0, *(chunk.figures["end"] for chunk in chunks)]
     whole = rewrite is not None or all(
         chunk.figures["start"] == end for chunk, end in zip(chunks, covered[:-1], strict=True)
     )
     n_accepted = sum(verdict.accepted for verdict in verdicts)
-    usable = whole and n_accepted > 0 and (on_reject != "document" or n_accepted == len(chunks))
+    n_tokens = [chunk.figures["n_source_tokens"] for chunk in chunks]
+    n_rewritten = sum(n for n, verdict in zip(n_tokens, verdicts, strict=True) if verdict.accepted)
+    enough = n_rewritten >= plan.config.get("min_rewritten_share", 0.0) * sum(n_tokens)
+    all_needed = plan.config.get("on_reject") == "document"
+    usable = whole and n_accepted > 0 and enough and (not all_needed or n_accepted == len(chunks))
     base = rewrite or _assembled(chunks)
     refused = [
         {
             **{name: base.get(name) for name, _ in schema.PROVENANCE},
             **{name: chunk.figures.get(name) for name in _CARRIED},
             "stage": _STEP,
-            "reason": verdict.reason if not verdict.accepted else "chunk_refused",
+            "reason": verdict.reason if not verdict.accepted else "incomplete" if not enough else "chunk_refused",
             "detail": verdict.detail,
             "text": chunk.text,
             "source_text": chunk.source,
@@ -269,7 +275,7 @@ def _rebuilt(
         return [], refused
     rows, parts, end = [], [], 0
     for chunk, verdict in zip(chunks, verdicts, strict=True):
-        text = chunk.text if verdict.accepted else chunk.source.strip() if on_reject == "keep" else None
+        text = chunk.text if verdict.accepted else chunk.source.strip() if keep else None
         start = None
         if text is not None:
             start = end + len(CHUNK_SEPARATOR) if end else 0
@@ -310,6 +316,12 @@ _CARRIED = (
     *("start", "end", "finish_reason", "n_attempts", "max_tokens", "n_source_tokens", "n_tokens"),
     *("n_prompt_tokens", "n_completion_tokens", "n_cached_tokens", "seed"),
 )
+
+
+def _restored(row: Row) -> Row:
+    """The row that a rejected document would have among the rewrites; its metadata is not known any more."""
+    name = digest("refiltered", *(row[name] for name in _KEY), row["source_text"])
+    return {**row, "id": name, "steps": [], "metadata": None}
 
 
 def _assembled(chunks: Sequence[_Written]) -> Row:

@@ -14,6 +14,7 @@ import bisect
 import re
 import unicodedata
 from itertools import pairwise
+from typing import Literal
 
 from rephrase.corpus.protected import Span, code_blocks, protected_spans
 from rephrase.corpus.sentences import sentence_spans
@@ -31,20 +32,51 @@ _SPACE = re.compile(r"\s+")
 _HEADINGS, _PARAGRAPHS, _SENTENCES, _CLAUSES, _SPACES, _TOKENS = range(6)
 
 
-def chunk_document(document: Document, tokenizer: Tokenizer, max_tokens: int) -> list[Chunk]:
+# What the chunks of a document may not cut apart: nothing, or a problem and its solution.
+Unit = Literal["text", "problem"]
+# A problem with its solution may have so many times the tokens of another chunk before it is cut.
+MAX_PROBLEM = 3
+_PROBLEM = re.compile(
+    r"^[ \t]*(?:\#{1,6}[ \t]+|\*\*|\\textbf\{)?(?:(?:Problem|Exercise|Example|Question)\b[^\n:.]{0,30}[:.*}\n]"
+    r"|\\begin\{(?:problem|exercise|example|question)\*?\})",
+    re.MULTILINE,
+)
+
+
+def chunk_document(document: Document, tokenizer: Tokenizer, max_tokens: int, unit: Unit = "text") -> list[Chunk]:
     """Split `document.text` into chunks of at most `max_tokens` tokens each.
 
-    A chunk is larger only if a single character takes more tokens than that.
+    A chunk is larger only if a single character takes more tokens than that, or if it is a problem: with the unit
+    "problem", the text from one problem to the next, and a document without a beginning of a problem, stay whole up to
+    MAX_PROBLEM times as many tokens.
 
     Raises:
         ValueError: `max_tokens` is not positive.
     """
     if max_tokens < 1:
         raise ValueError(f"a chunk must hold at least one token, not {max_tokens}")
+    text, language = document.text, document.language or "en"
+    if unit == "problem":
+        spans = _cut_problems(text, language, tokenizer, max_tokens)
+    else:
+        spans = _cut(text, language, tokenizer, max_tokens)
     return [
-        Chunk(document_id=document.id, index=index, start=start, end=end, text=document.text[start:end], n_tokens=n)
-        for index, (start, end, n) in enumerate(_cut(document.text, document.language or "en", tokenizer, max_tokens))
+        Chunk(document_id=document.id, index=index, start=start, end=end, text=text[start:end], n_tokens=n)
+        for index, (start, end, n) in enumerate(spans)
     ]
+
+
+def _cut_problems(text: str, language: str, tokenizer: Tokenizer, max_tokens: int) -> list[tuple[int, int, int]]:
+    starts = [match.start() for match in _PROBLEM.finditer(text)]
+    found: list[tuple[int, int, int]] = []
+    for start, end in pairwise(dict.fromkeys([0, *starts, len(text)])):
+        n_tokens = len(tokenizer.token_starts(text[start:end]))
+        if n_tokens <= MAX_PROBLEM * max_tokens:
+            found.append((start, end, n_tokens))
+        else:
+            cut = _cut(text[start:end], language, tokenizer, max_tokens)
+            found += [(start + first, start + last, n) for first, last, n in cut]
+    return found
 
 
 def _cut(text: str, language: str, tokenizer: Tokenizer, max_tokens: int) -> list[tuple[int, int, int]]:

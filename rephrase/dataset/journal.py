@@ -11,7 +11,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import part_name
@@ -28,6 +28,7 @@ Key = tuple[int, int]
 class Entry:
     """The outcome of one variant of one document: its row, if there is one, and its rejected chunks, over all steps.
 
+    `kept` has the rows of earlier steps that are kept whatever became of the later ones, such as a translation.
     `route` names the recipes, joined with +; `engine_s` is its share of the engine time (see
     `rephrase.scheduling.scheduler`). `document_id` and `text` (a digest) tell the document; entries of earlier versions
     have neither.
@@ -44,6 +45,11 @@ class Entry:
     cost: float = 0.0
     document_id: str = ""
     text: str = ""
+    kept: list[Row] = field(default_factory=list)
+
+    @property
+    def rewrites(self) -> list[Row]:
+        return [*self.kept, *([self.rewrite] if self.rewrite else [])]
 
     def is_of(self, document: Document | UnreadableRecord) -> bool:
         """Whether this is the outcome of this document, as far as an entry of an earlier version tells."""
@@ -60,7 +66,7 @@ class Entry:
     @property
     def n_tokens(self) -> int:
         """The number of accepted tokens."""
-        return int(self.rewrite["n_tokens"]) if self.rewrite else 0
+        return sum(int(row["n_tokens"]) for row in self.rewrites)
 
     @property
     def n_chunks_accepted(self) -> int:

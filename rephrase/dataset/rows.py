@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rephrase.dataset import schema
 from rephrase.prompting.recipes import Recipe
@@ -45,6 +45,12 @@ def rewrite_id(document: Document, variant: Variant, recipe: Recipe, info: Model
 def stitch(rewrite: Rewrite) -> str:
     """Join the accepted chunks, with the source of a rejected one where it was kept."""
     return CHUNK_SEPARATOR.join(part.final_text for part in rewrite.chunks if part.final_text is not None)
+
+
+def rewritten_share(rewrite: Rewrite) -> float:
+    """The share of the source's tokens whose chunks were accepted."""
+    n_tokens = sum(part.chunk.n_tokens for part in rewrite.chunks)
+    return sum(part.chunk.n_tokens for part in rewrite.chunks if part.verdict.accepted) / max(n_tokens, 1)
 
 
 def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], info: ModelInfo) -> Row | None:
@@ -148,10 +154,10 @@ def reject_rows(document: Document, rewrite: Rewrite, recipe: Recipe, info: Mode
     ]
 
 
-def rejected_variant_row(row: Row, reason: str, detail: str) -> Row:
-    """The reject row of a whole variant."""
+def rejected_variant_row(row: Row, reason: str, detail: str, stage: Literal["variant", "document"] = "variant") -> Row:
+    """The reject row of a whole variant, from that which it would have in the rewrites."""
     shared = {field.name for field in schema.REJECTS} & row.keys()
-    return {**{name: row[name] for name in shared}, "stage": "variant", "reason": reason, "detail": detail}
+    return {**{name: row[name] for name in shared}, "stage": stage, "reason": reason, "detail": detail}
 
 
 def unreadable_row(record: UnreadableRecord) -> Row:

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from rephrase.records import Discrepancy, Verdict
 
-# 2: probability, discrepancies, the outcome of a rejected chunk. 3: a probability for each question.
-VERSION = 3
+# 2: probability, discrepancies, the outcome of a rejected chunk. 3: a probability for each question. 4: the chunks of a
+# rejected document.
+VERSION = 4
 
 SCORES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))
 
@@ -147,10 +148,9 @@ REWRITES = pa.schema(
 
 REJECTS = pa.schema(
     [
-        (
-            "stage",
-            pa.string(),
-        ),  # "read": not a usable document; "rewrite": a chunk was rejected; "variant": a whole variant was
+        # "read": not a usable document; "rewrite": a chunk was rejected; "variant": a whole variant was, for what it
+        # is; "document": a whole variant was, because too little of the document was rewritten
+        ("stage", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("text", pa.string()),  # the rejected rewrite, or what could be read of the record
@@ -170,12 +170,13 @@ REJECTS = pa.schema(
         ("scores", SCORES),
         *PROBABILITIES,
         ("discrepancies", DISCREPANCIES),
+        ("chunks", pa.list_(CHUNK)),  # of a whole variant, as in REWRITES
     ],
     metadata={"palimpsest.schema": "rejects", "palimpsest.schema_version": str(VERSION)},
 )
 
 # The versions whose shards are read, checked and reported.
-READABLE = (2, 3)
+READABLE = (2, 3, 4)
 
 
 def of_version(current: pa.Schema, version: int) -> pa.Schema:
@@ -188,11 +189,12 @@ def of_version(current: pa.Schema, version: int) -> pa.Schema:
         raise ValueError(f"its schema has version {version}; this program reads {', '.join(map(str, READABLE))}")
     if version == VERSION:
         return current
-    added = {name for name, _ in PROBABILITIES[1:]}
+    added = {name for name, _ in PROBABILITIES[1:]} if version < 3 else set()
+    names = {field.name for field in current} - added - ({"chunks"} if "stage" in current.names else set())
 
     def earlier(field: pa.Field) -> pa.Field:
         if field.name != "chunks":
             return field
         return pa.field("chunks", pa.list_(pa.struct([part for part in CHUNK if part.name not in added])))
 
-    return pa.schema([earlier(field) for field in current if field.name not in added])
+    return pa.schema([earlier(field) for field in current if field.name in names])

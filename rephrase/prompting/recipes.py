@@ -3,6 +3,7 @@
 The built-in ones are in `recipes/`. A user's file adds a recipe, or replaces the built-in one of the same name.
 """
 
+import dataclasses
 import functools
 import hashlib
 import random
@@ -18,8 +19,10 @@ from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from rephrase.corpus.chunking import Unit
+from rephrase.prompting.borders import contain, contain_line
 from rephrase.prompting.context import Context
-from rephrase.records import Check, Chunk, Document, Domain, Prompt, Requirements, Variant, digest
+from rephrase.records import Check, Chunk, Document, Domain, Prompt, Requirements, Variant
 from rephrase.settings import Settings
 from rephrase.storage.filesystem import read_settings
 
@@ -36,11 +39,22 @@ _EXAMPLE: dict[str, Any] = {
     "glossary": {"Satz": "theorem"},
     "written": "w",
     "passage": "(the passage)",
-    "fence": "f",
+    "fence": "",  # of recipes written before the border could not be closed by a document
     "hint": "h",
+}
+_NO_CONTEXT: dict[str, Any] = {
+    "language": "",
+    "title": "",
+    "outline": (),
+    "abbreviations": (),
+    "last_number": None,
+    "glossary": {},
+    "written": "",
+    "hint": "",
 }
 _NOTHING = {name: type(value)() for name, value in _EXAMPLE.items()} | {"last_number": None, "passage": "x"}
 
+SIZE = r"^\d+(\.\d+)?[MB]$"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Instruction = Annotated[str, Field(min_length=1)]
 # What a rewrite may not lose of its source; "any" is for a summary.
@@ -60,9 +74,10 @@ class SamplingDefaults(Settings):
 
 
 class PromptTemplates(Settings):
-    """Jinja templates over the variables in _EXAMPLE.
+    """Jinja templates over the variables in _EXAMPLE; `hint` says what was wrong with the last attempt.
 
-    `fence` is a random word for the delimiters of the passage; `hint` says what was wrong with the last attempt.
+    What comes from a document (all but `style`, `perspective` and `hint`) belongs into the user's turn, in
+    a border as in `rephrase.prompting.borders`, which also sees to it that the document cannot close it.
     """
 
     system: str
@@ -89,6 +104,13 @@ class PromptTemplates(Settings):
         return self
 
 
+class Example(Settings):
+    """A passage and a rewrite of it, shown to the model as earlier turns of the chat."""
+
+    passage: str = Field(min_length=1)
+    rewrite: str = Field(min_length=1)
+
+
 class Recipe(Settings):
     """How a kind of document is rewritten."""
 
@@ -98,14 +120,27 @@ class Recipe(Settings):
     description: str
     domains: tuple[Domain, ...]
     languages: tuple[str, ...] = Field(min_length=1)
-    smallest_model: str = Field(pattern=r"^\d+(\.\d+)?[MB]$")
+    smallest_model: str = Field(pattern=SIZE)
     checks: tuple[Check, ...]
     # What a rewrite may not lose: everything, or a share of its source; "any" for a summary.
     keeps: Keeps = "everything"
+    # The least share of the sentences that must be new wording.
+    reworded: float = Field(0.6, ge=0, le=1)
     mask_formulas: bool = False
+    # What a chunk may not cut apart: nothing, or a problem and its solution where both fit.
+    unit: Unit = "text"
+    # Whether this step of a route writes a row of its own.
+    keep_step: bool = False
     chunk_tokens: int = Field(ge=16)
     context_tokens: int = Field(ge=0)
+    # How many sentences are rewritten at a time; 0 for a whole chunk.
+    piece_sentences: int = Field(0, ge=0, le=100)
+    # How many rewrites are drawn at a time, of which the best that passes is taken.
+    candidates: int = Field(1, ge=1, le=64)
+    # How many times its passage's tokens a rewrite may have, by style where one needs another, and how many more.
     max_growth: float = Field(gt=0, le=100)
+    growth: dict[Name, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
+    extra_tokens: int = Field(32, ge=0, le=100_000)
     sampling: SamplingDefaults
     prompt: PromptTemplates
     glossary: PromptTemplates | None = None
@@ -113,12 +148,39 @@ class Recipe(Settings):
     perspectives: dict[Name, Instruction] = Field(default_factory=dict)
     # What must be visible in a style, such as question_answer = "questions"; styles of mere register have no form.
     forms: dict[Name, Form] = Field(default_factory=dict)
+    # By style; each passage and its rewrite become a turn of the user and one of the assistant.
+    examples: dict[Name, tuple[Example, ...]] = Field(default_factory=dict)
+    # Other values of these fields for models of fewer parameters: `[below.4B]`. The smallest bound that fits holds.
+    below: dict[Annotated[str, Field(pattern=SIZE)], dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _forms_have_styles(self) -> Self:
-        if unknown := sorted(self.forms.keys() - self.styles.keys()):
-            raise ValueError(f"forms has {unknown[0]!r}, which is not a style; there are {', '.join(self.styles)}")
+    def _only_its_own_styles(self) -> Self:
+        for table in ("forms", "growth", "examples"):
+            if unknown := sorted(getattr(self, table).keys() - self.styles.keys()):
+                raise ValueError(
+                    f"{table} has {unknown[0]!r}, which is not a style; there are {', '.join(self.styles)}"
+                )
         return self
+
+    @model_validator(mode="after")
+    def _is_valid_below(self) -> Self:
+        for size in self.below:
+            try:
+                self._changed(size)
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(map(str, first["loc"]))
+                raise ValueError(f"for models below {size}, {place}: {first['msg']}") from None
+        return self
+
+    def for_model(self, n_parameters: float | None) -> "Recipe":
+        """This recipe for a model of this size; for one of unknown size, that for the largest."""
+        fitting = [size for size in self.below if n_parameters is not None and n_parameters < parse_size(size)]
+        return self._changed(min(fitting, key=parse_size)) if fitting else self
+
+    def _changed(self, size: str) -> "Recipe":
+        kept = self.model_dump(exclude={"below"})
+        return Recipe.model_validate({**kept, **self.below[size]})
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -127,50 +189,66 @@ class Recipe(Settings):
 
     @property
     def smallest_model_parameters(self) -> float:
-        return float(self.smallest_model[:-1]) * {"M": 1e6, "B": 1e9}[self.smallest_model[-1]]
+        return parse_size(self.smallest_model)
+
+    @property
+    def translates(self) -> bool:
+        """Its source cannot stand in for a rejected chunk: it is in another language."""
+        return Check.CROSS_LINGUAL in self.checks
 
     @property
     def prompt_hash(self) -> str:
         """A hash of everything that shapes a prompt, except the document."""
-        shaping = self.model_dump_json(exclude={"keeps", "forms"})
+        shaping = self.model_dump_json(exclude={"keeps", "forms", "reworded", "candidates", "below"})
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
     def requirements(self, style: str) -> Requirements:
         """What a rewrite in this style must satisfy."""
-        return Requirements(checks=self.checks, keeps=share_kept(self.keeps), form=self.forms.get(style))
+        return Requirements(
+            checks=self.checks,
+            keeps=share_kept(self.keeps),
+            reworded=self.reworded,
+            max_more_words=max(100, self.extra_tokens),
+            form=self.forms.get(style),
+        )
 
-    def max_output_tokens(self, chunk: Chunk) -> int:
-        # Short chunks grow more: a lone heading may become a sentence.
-        return int(chunk.n_tokens * self.max_growth) + 32
+    def max_output_tokens(self, passage: Chunk, style: str) -> int:
+        # Short passages grow more: a lone heading may become a sentence.
+        return int(passage.n_tokens * self.growth.get(style, self.max_growth)) + self.extra_tokens
 
-    def render(
-        self, document: Document, chunk: Chunk, variant: Variant, context: Context, passage: str, hint: str = ""
-    ) -> Prompt:
-        """The prompt for one chunk; `passage` is its text, with placeholders if formulas are masked."""
-        return _render(
+    def render(self, document: Document, variant: Variant, context: Context, passage: str, hint: str = "") -> Prompt:
+        """The prompt for one passage; in its text, placeholders stand for formulas that are masked."""
+        instructions = {
+            "style": self.styles[variant.style],
+            "perspective": self.perspectives.get(variant.perspective, ""),
+        }
+        prompt = _render(
             self.prompt,
-            style=self.styles[variant.style],
-            perspective=self.perspectives.get(variant.perspective, ""),
-            title=document.title or "",
-            language=document.language or document.detected_language or "",
-            outline=context.outline,
-            abbreviations=context.abbreviations,
+            **instructions,
+            language=contain_line(document.language or document.detected_language or ""),
+            title=contain_line(document.title or ""),
+            outline=tuple(map(contain_line, context.outline)),
+            abbreviations=tuple(map(contain_line, context.abbreviations)),
             last_number=context.last_number,
-            glossary=context.glossary,
-            written=context.written,
-            passage=passage,
-            fence=delimiter(chunk),
+            glossary={contain_line(term): contain_line(english) for term, english in context.glossary.items()},
+            written=contain_line(context.written),
+            passage=contain(passage),
             hint=hint,
         )
+        examples = tuple(
+            (_render(self.prompt, **instructions, **_NO_CONTEXT, passage=example.passage).user, example.rewrite)
+            for example in self.examples.get(variant.style, ())
+        )
+        return dataclasses.replace(prompt, examples=examples)
 
     def render_glossary(self, source: str, rewrite: str) -> Prompt | None:
         """The prompt for the glossary of `source` and `rewrite`, or None if the recipe has none."""
-        return _render(self.glossary, passage=source, written=rewrite) if self.glossary else None
+        return _render(self.glossary, passage=contain(source), written=contain(rewrite)) if self.glossary else None
 
 
-def delimiter(chunk: Chunk) -> str:
-    """A word for the delimiters of a passage, which the author of the document cannot have known."""
-    return digest("fence", chunk.document_id, chunk.index, chunk.text)[:6]
+def parse_size(size: str) -> float:
+    """ "1.5B" is 1.5e9."""
+    return float(size[:-1]) * {"M": 1e6, "B": 1e9}[size[-1]]
 
 
 @functools.lru_cache(maxsize=256)

@@ -47,13 +47,17 @@ def require_recipes(choice: str, recipes: Mapping[str, Recipe]) -> None:
             )
 
 
-def open_recipes(choice: str, files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
-    """The recipes that a run with this choice may use, by name; `files` add to the built-in ones.
+def open_recipes(choice: str, files: Sequence[str | Path] = (), n_parameters: float | None = None) -> dict[str, Recipe]:
+    """The recipes that a run with this choice may use, by name, as worded for a model of this size.
+
+    Args:
+        files: they add to the built-in recipes.
+        n_parameters: None if the size of the model is unknown: the wording for the largest.
 
     Raises:
         ValueError: the choice names a recipe that does not exist, or a recipe file is invalid.
     """
-    recipes = load_recipes(files)
+    recipes = {name: recipe.for_model(n_parameters) for name, recipe in load_recipes(files).items()}
     require_recipes(choice, recipes)
     if choice in (AUTOMATIC, PASS_THROUGH):
         return recipes

@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rephrase.corpus.chunking import chunk_document
-from rephrase.corpus.language import detect_language
+from rephrase.corpus.language import likely_language
+from rephrase.corpus.pieces import cut_pieces
 from rephrase.corpus.sampling import CorpusSample
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.context import Context, tail
 from rephrase.prompting.recipes import Recipe, draw_variants
 from rephrase.prompting.routing import PASS_THROUGH, route_document
-from rephrase.records import Document
+from rephrase.records import Chunk, Document, Prompt
 from rephrase.scheduling.cost import Prices, total_usage
 from rephrase.scheduling.simulation import BatchSpeed, Chain, simulate
 
 # Tokens of a rewrite per token of its source, in one attempt, where no earlier run was measured. Nemotron-CC
 # (arXiv 2412.02595) reports 0.83 for Wikipedia style.
 ASSUMED_GROWTH = 0.83
-# Tokens that the chat template adds to a prompt.
-CHAT_TOKENS = 10
+# Tokens that the chat template adds to a message.
+CHAT_TOKENS = 5
 # About this many chunks are simulated one by one; for the rest, the engines are assumed to be full.
 N_SIMULATED_CHUNKS = 150_000
 # As on a GPU bound by memory bandwidth, where a step takes as long for one request as for a full batch. This is the
@@ -99,6 +100,7 @@ def estimate(
     tokenizer: Tokenizer,
     *,
     n_variants: int = 1,
+    n_candidates: int | None = None,
     n_retries: int = 2,
     seed: int = 0,
     measured: Mapping[str, RouteStatistics] | None = None,
@@ -113,7 +115,7 @@ def estimate(
         if not isinstance(document, Document):
             n_unreadable += weight
             continue
-        document = replace(document, detected_language=detect_language(document.text))
+        document = replace(document, detected_language=likely_language(document.text))
         route = route_document(document, recipe_choice)
         name = "+".join(route) or PASS_THROUGH
         total = sums[name]
@@ -126,25 +128,29 @@ def estimate(
             chain: list[int] = []
             for step, recipe in enumerate(recipes[name] for name in route):
                 # A later step rewrites the output of the previous one, which is about as long as the source.
-                chunks = chunk_document(document, tokenizer, recipe.chunk_tokens)
+                chunks = chunk_document(document, tokenizer, recipe.chunk_tokens, recipe.unit)
                 written = ""
+                own = variant if recipe.name == variant.recipe else draw_variants(recipe, document.id, 1, seed)[0]
+                n_drawn = n_candidates or recipe.candidates
                 for chunk in chunks:
-                    context = Context(written=tail(written, tokenizer, recipe.context_tokens))
-                    own = variant if recipe.name == variant.recipe else draw_variants(recipe, document.id, 1, seed)[0]
-                    prompt = recipe.render(document, chunk, own, context, chunk.text.strip())
-                    n_prompt = (
-                        CHAT_TOKENS
-                        + len(tokenizer.token_starts(prompt.system))
-                        + len(tokenizer.token_starts(prompt.user))
-                    )
-                    n_out = known.n_completion_tokens if known else ASSUMED_GROWTH * chunk.n_tokens
+                    n_out = 0.0
+                    for passage in passages(chunk, recipe, tokenizer):
+                        context = Context(written=tail(written, tokenizer, recipe.context_tokens))
+                        prompt = recipe.render(document, own, context, passage.text.strip())
+                        n_out += n_drawn * ASSUMED_GROWTH * passage.n_tokens
+                        total["n_prompt_tokens"] += (
+                            0 if known else weight * n_drawn * n_prompt_tokens(prompt, tokenizer)
+                        )
+                        total["n_completion_tokens_at_most"] += (
+                            weight * n_drawn * (1 + n_retries) * recipe.max_output_tokens(passage, own.style)
+                        )
+                        written = passage.text
+                    n_out = known.n_completion_tokens if known else n_out
                     chain.append(max(1, round(n_out)))
                     total["n_chunks"] += weight
                     total["n_source_tokens"] += weight * chunk.n_tokens if step == 0 else 0
-                    total["n_prompt_tokens"] += weight * (known.n_prompt_tokens if known else n_prompt)
+                    total["n_prompt_tokens"] += weight * known.n_prompt_tokens if known else 0
                     total["n_completion_tokens"] += weight * n_out
-                    total["n_completion_tokens_at_most"] += weight * (1 + n_retries) * recipe.max_output_tokens(chunk)
-                    written = chunk.text
             chains.append(chain)
             weights.append(weight)
     routes = []
@@ -166,6 +172,17 @@ def estimate(
         chains=chains,
         weights=weights,
     )
+
+
+def passages(chunk: Chunk, recipe: Recipe, tokenizer: Tokenizer) -> list[Chunk]:
+    """What is asked for one by one: the chunk, or the pieces of it that are rewritten."""
+    pieces = cut_pieces(chunk, recipe.piece_sentences, tokenizer) if recipe.piece_sentences else []
+    return [piece.passage for piece in pieces if piece.prose] if len(pieces) > 1 else [chunk]
+
+
+def n_prompt_tokens(prompt: Prompt, tokenizer: Tokenizer) -> int:
+    """With what the chat template adds."""
+    return sum(CHAT_TOKENS + len(tokenizer.token_starts(message["content"])) for message in prompt.messages())
 
 
 def time_and_cost(

@@ -61,7 +61,7 @@ class SchedulingSlot:
     document: DocumentState = field(default_factory=DocumentState)
     in_progress: bool = False
     engine_s: float = 0.0
-    admitted: bool = False  # its next request may be sent without waiting
+    admitted: bool = False  # it has just started: its first request may be sent without waiting
 
     @property
     def latest_start(self) -> float:
@@ -148,7 +148,8 @@ class Scheduler:
             self.n_chunks_open -= slot.n_left
             slot.in_progress = False
             if slot.admitted:
-                self._release(slot)
+                slot.admitted = False
+                self._release()
             self._dispatch()
 
     def set_chunks_left(self, slot: SchedulingSlot, n_left: int) -> None:
@@ -157,8 +158,10 @@ class Scheduler:
         slot.n_left = n_left
 
     async def complete(self, slot: SchedulingSlot, prompt: Prompt, sampling: Sampling) -> Completion:
-        """Send one request of a chain in progress, once the chain is admitted to the engine."""
-        if not slot.admitted:
+        """Send one request of a chain in progress, once it is admitted; a chain may have several at once."""
+        if slot.admitted:
+            slot.admitted = False
+        else:
             await self._wait(self._waiting_in_progress, slot)
         began = self._advance()
         completion = None
@@ -171,7 +174,7 @@ class Scheduler:
                 n_tokens = completion.n_completion_tokens if completion else 0
                 at_limit = self.n_in_flight >= self.limit.value
                 self.limit.record_answer(self._load(), n_tokens, self._advanced_at, at_limit)
-            self._release(slot)
+            self._release()
             self._dispatch()
 
     def close(self) -> None:
@@ -202,20 +205,21 @@ class Scheduler:
                 if line is self._waiting_to_start:
                     self.n_chains_in_progress -= 1
                     self.n_chunks_open -= slot.n_left
-                self._release(slot)
+                    slot.admitted = False
+                self._release()
                 self._dispatch()
             raise
 
     def _dispatch(self) -> None:
         """Fill the engine up to its limit with the most urgent waiting chains."""
         while self.n_in_flight < self.limit.value:
-            if slot := self._next(self._waiting_in_progress):
-                self._take(slot)
+            if self._next(self._waiting_in_progress):
+                self._take()
             elif self._another_chain_may_start() and (slot := self._next(self._waiting_to_start)):
-                self._take(slot)
+                self._take()
                 self.n_chains_in_progress += 1
                 self.n_chunks_open += slot.n_left
-                slot.in_progress = slot.document.started = True
+                slot.admitted = slot.in_progress = slot.document.started = True
             else:
                 break
         if (
@@ -244,15 +248,13 @@ class Scheduler:
                 return slot
         return None
 
-    def _take(self, slot: SchedulingSlot) -> None:
+    def _take(self) -> None:
         self._advance()
         self.n_in_flight += 1
-        slot.admitted = True
 
-    def _release(self, slot: SchedulingSlot) -> None:
+    def _release(self) -> None:
         self._advance()
         self.n_in_flight -= 1
-        slot.admitted = False
 
     def _advance(self) -> float:
         """Advance the clock that divides time among the requests in flight, and return its reading.

@@ -26,7 +26,7 @@ from fidelity.facts.reading.parsed import parse
 from fidelity.fitting.planted_pairs import chunk_of
 from fidelity.planting.planted import faithful_edit
 from fidelity.reader.reader import Reader
-from rephrase.records import Completion, Prompt, Sampling
+from rephrase.records import Completion, Prompt, Requirements, Sampling
 
 N_ROUNDS = 3
 
@@ -114,7 +114,7 @@ def main() -> None:
     reader = Reader()
     reader.read(reports[:2])
     tiers: dict[str, Callable[[], Any]] = {
-        "form": lambda: [check_form(c, d, ()) for c, d in zip(chunks, done, strict=True)],
+        "form": lambda: [check_form(c, d, Requirements(checks=())) for c, d in zip(chunks, done, strict=True)],
         "embedding": embed,
         "facts": read_facts,
         "reader": lambda: reader.read(reports),

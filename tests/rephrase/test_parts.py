@@ -19,7 +19,7 @@ from rephrase.engines.engine import EngineError
 from rephrase.parts import run_part
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import load_recipes
-from rephrase.records import Domain, Verdict, digest
+from rephrase.records import Check, Domain, Verdict, digest
 from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import Prices
@@ -60,7 +60,7 @@ EMPTY = Entry(rewrite=None, rejects=[], n_chunks=0, n_prompt_tokens=0, n_complet
 def by_variant(prompt, sampling):
     """A different text for each style, so that variants differ."""
     words = passage(prompt).split()
-    return " ".join(random.Random(prompt.system.split("Rewrite the")[0]).sample(words, len(words)))
+    return " ".join(random.Random(prompt.system).sample(words, len(words)))
 
 
 def sentences(n: int, name: str) -> str:
@@ -226,22 +226,64 @@ async def test_foreign_mathematics_is_translated_and_then_made_into_a_note(tmp_p
     def answer(prompt, _):
         if "technical terms" in prompt.user:
             return ""
-        if "translation" in prompt.system:
+        if "You translate" in prompt.system:
             return english if "Satz" in passage(prompt) else "We show this now at length."
         return passage(prompt).upper()
 
     context = run_context(tmp_path, ScriptedEngine(answer), texts=[german], domain=Domain.MATH)
     assert context.plan.routes == {"translate+learning_note": 1}
     await run(context)
-    ((row,), rejects) = rows(context)
+    ((translation, row), rejects) = rows(context)
     assert rejects == []
+    assert (translation["recipe"], translation["steps"]) == ("translate", [])
     assert row["recipe"] == "translate+learning_note"
     assert row["detected_language"] == "de"
     assert row["source_text"] == german
     (step,) = row["steps"]
     assert step["recipe"] == "translate"
     assert step["text"].startswith("The theorem says")
+    assert (translation["text"], translation["source_text"]) == (step["text"], german)
     assert row["text"].replace("\n\n", " ").lower() == step["text"].replace("\n\n", " ").lower()
+
+
+async def test_a_translation_is_kept_when_its_note_is_rejected_and_once_for_all_variants(tmp_path):
+    async def check(chunk, completion, requirements):
+        if Check.CROSS_LINGUAL in requirements.checks:
+            return Verdict(accepted=True, scores={"similarity": 0.9})
+        return Verdict(accepted=False, reason="unfaithful")
+
+    context = run_context(
+        tmp_path,
+        ScriptedEngine(),
+        texts=["Eins und zwei."],
+        check=check,
+        choice="translate+learning_note",
+        n_variants=2,
+    )
+    commit = await run(context)
+    ((row,), rejects) = rows(context)
+    assert row["recipe"] == "translate"
+    assert {reject["recipe"] for reject in rejects} == {"learning_note"}
+    assert (commit["n_documents_accepted"], commit["n_tokens"]) == (1, row["n_tokens"])
+    assert context.progress.n_documents_accepted == 1
+
+
+async def test_a_document_of_which_too_little_was_rewritten_is_rejected_as_a_whole(tmp_path):
+    async def check(chunk, completion, requirements):
+        accepted = chunk.document_id == "d1" or chunk.index == 0
+        return Verdict(accepted=accepted, reason=None if accepted else "unfaithful", scores={"similarity": 0.9})
+
+    context = run_context(tmp_path, ScriptedEngine(), texts=[sentences(9, "d0"), sentences(2, "d1")], check=check)
+    context = dataclasses.replace(context, tools=dataclasses.replace(context.tools, min_rewritten_share=0.5))
+    await run(context)
+    rewrites, rejects = rows(context)
+    assert [row["document_id"] for row in rewrites] == ["d1"]
+    (whole,) = [row for row in rejects if row["stage"] == "document"]
+    assert (whole["reason"], whole["document_id"]) == ("incomplete", "d0")
+    assert whole["detail"].endswith("of the source tokens were rewritten; 50% are asked for")
+    # The document reads through: a rejected chunk has left its source in its place.
+    assert whole["text"].lower().split() == sentences(9, "d0").lower().split()
+    assert [chunk["source_kept"] for chunk in whole["chunks"]] == [False] + [True] * (len(whole["chunks"]) - 1)
 
 
 async def test_a_rejected_translation_ends_the_route(tmp_path):

@@ -6,7 +6,7 @@ from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
 from rephrase.dataset.rows import ModelInfo, reject_rows, rewrite_row
 from rephrase.engines.engine import EngineError, PromptTooLongError, RequestRefusedError
 from rephrase.prompting.recipes import load_recipes
-from rephrase.records import Chunk, Completion, Discrepancy, Document, Requirements, Variant, Verdict
+from rephrase.records import Check, Chunk, Completion, Discrepancy, Document, Requirements, Variant, Verdict
 from rephrase.rewriting import RewriteTools, rewrite_document
 
 RECIPE = load_recipes()["rephrase"]
@@ -35,9 +35,10 @@ async def test_each_prompt_shows_the_end_of_the_text_so_far():
     engine = ScriptedEngine()
     await rewrite(engine, "First one. ", "Second one. ", "Third one.")
     assert [passage(prompt) for prompt in engine.prompts] == ["First one.", "Second one.", "Third one."]
-    assert "Text before" not in engine.prompts[0].system
-    assert engine.prompts[1].system.endswith("Text before: FIRST ONE.")
-    assert engine.prompts[2].system.endswith("Text before: FIRST ONE.\n\nSECOND ONE.")
+    assert "Written before" not in engine.prompts[0].user
+    assert "\nWritten before: FIRST ONE.\n</context>" in engine.prompts[1].user
+    assert "\nWritten before: FIRST ONE. SECOND ONE.\n</context>" in engine.prompts[2].user
+    assert len({prompt.system for prompt in engine.prompts}) == 1  # for the prefix cache, and against injection
 
 
 async def refuse_second(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:
@@ -49,10 +50,10 @@ async def refuse_second(chunk: Chunk, completion: Completion, requirements: Requ
 async def test_a_rejected_chunk_is_retried_with_another_seed_and_left_out():
     seeds = []
     engine = ScriptedEngine(lambda prompt, sampling: seeds.append(sampling.seed) or shout(prompt, sampling))
-    result = await rewrite(engine, "One. ", "Two. ", "Three.", check=refuse_second)
+    result = await rewrite(engine, "One. ", "Two. ", "Three.", check=refuse_second, on_reject="reject")
     assert [part.n_attempts for part in result.chunks] == [1, 3, 1]
     assert len(set(seeds)) == 5
-    assert "TWO" not in engine.prompts[-1].system
+    assert "TWO" not in engine.prompts[-1].user
 
     row = rewrite_row(result.document, [(result, RECIPE)], INFO)
     assert row["text"] == "ONE.\n\nTHREE."
@@ -72,7 +73,7 @@ async def test_a_rejected_chunk_is_retried_with_another_seed_and_left_out():
 
 
 async def test_the_source_may_replace_a_rejected_chunk():
-    result = await rewrite(ScriptedEngine(), "One. ", "Two. ", "Three.", check=refuse_second, on_reject="keep")
+    result = await rewrite(ScriptedEngine(), "One. ", "Two. ", "Three.", check=refuse_second)
     row = rewrite_row(result.document, [(result, RECIPE)], INFO)
     assert row["text"] == "ONE.\n\nTwo.\n\nTHREE."
     kept = row["chunks"][1]
@@ -192,8 +193,8 @@ async def test_a_glossary_is_requested_between_chunks_and_carried_along():
     variant = Variant(index=0, recipe="translate", style="faithful", perspective="")
     result = await rewrite_document(document, chunks, variant, recipe, tools)
     assert len(engine.prompts) == 3
-    assert "Use these terms: Satz = theorem; " in engine.prompts[2].system
-    assert "Lüge" not in engine.prompts[2].system
+    assert "Terms: Satz = theorem; " in engine.prompts[2].user
+    assert "Lüge" not in engine.prompts[2].user
     assert result.chunks[0].n_prompt_tokens == 20  # the glossary request counts
 
 
@@ -229,4 +230,63 @@ async def test_a_glossary_has_no_terms_that_the_model_only_thinks_of():
     tools = RewriteTools(engine=engine, tokenizer=WordTokenizer(), check=accept, n_retries=0, seed=0)
     variant = Variant(index=0, recipe="translate", style="faithful", perspective="")
     await rewrite_document(document, chunks, variant, recipe, tools)
-    assert "Use these terms: Satz = theorem." in engine.prompts[2].system.replace("; ", ".")
+    assert "Terms: Satz = theorem; " in engine.prompts[2].user
+
+
+PIECEWISE = RECIPE.model_copy(update={"piece_sentences": 1, "forms": {}})
+FIVE = [f"The {name} sentence has six words." for name in ("first", "second", "third", "fourth", "fifth")]
+
+
+def refusing(*names):
+    async def check(chunk, completion, requirements):
+        if any(f"the {name} sentence".upper() == chunk.text[: len(f"the {name} sentence")].upper() for name in names):
+            return Verdict(accepted=False, reason="unfaithful", detail=chunk.text)
+        return Verdict(accepted=True)
+
+    return check
+
+
+async def test_a_chunk_is_rewritten_in_pieces_that_see_what_was_written():
+    engine = ScriptedEngine()
+    result = await rewrite(engine, " ".join(FIVE), recipe=PIECEWISE)
+    assert [passage(prompt) for prompt in engine.prompts] == FIVE
+    assert f"Written before: {FIVE[0].upper()} {FIVE[1].upper()}" in engine.prompts[2].user
+    (part,) = result.chunks
+    assert part.text == " ".join(FIVE).upper()
+    assert part.n_completion_tokens == 5 * 6
+
+
+async def test_a_rejected_piece_stays_as_it_is():
+    checked = []
+
+    async def check(chunk, completion, requirements):
+        checked.append((chunk.text, completion.text))
+        return await refusing("second")(chunk, completion, requirements)
+
+    result = await rewrite(ScriptedEngine(), " ".join(FIVE), recipe=PIECEWISE, check=check, n_retries=1)
+    (part,) = result.chunks
+    assert part.verdict.accepted
+    assert part.text == " ".join([FIVE[0].upper(), FIVE[1], *(text.upper() for text in FIVE[2:])])
+    assert part.n_attempts == 2
+    assert checked[-1] == (" ".join(FIVE), part.text)  # the whole is checked too
+
+
+async def test_too_many_rejected_pieces_reject_the_chunk():
+    engine = ScriptedEngine()
+    check = refusing("first", "second", "third")
+    result = await rewrite(engine, " ".join(FIVE), recipe=PIECEWISE, check=check, n_retries=0)
+    (part,) = result.chunks
+    assert (part.verdict.accepted, part.verdict.reason) == (False, "unfaithful")
+    assert len(engine.prompts) == 3  # nothing more is generated for it
+
+
+async def test_in_a_style_with_a_form_a_rejected_piece_rejects_the_chunk():
+    recipe = PIECEWISE.model_copy(update={"forms": {"lecture": "questions"}})
+    result = await rewrite(ScriptedEngine(), " ".join(FIVE), recipe=recipe, check=refusing("first"), n_retries=0)
+    assert result.chunks[0].verdict.reason == "unfaithful"
+
+
+async def test_a_translation_does_not_keep_the_source_of_a_rejected_chunk():
+    recipe = RECIPE.model_copy(update={"checks": (Check.CROSS_LINGUAL,)})
+    result = await rewrite(ScriptedEngine(), "One. ", "Two. ", "Three.", check=refuse_second, recipe=recipe)
+    assert [part.final_text for part in result.chunks] == ["ONE.", None, "THREE."]

@@ -4,7 +4,7 @@ import pytest
 
 from fidelity.checker import check_form
 from fidelity.checks.form import copied_share, looped_share
-from rephrase.records import Check, Completion
+from rephrase.records import Check, Completion, Requirements
 
 SOURCE = (
     "Warsaw has been a multi-cultural city throughout its existence. In 1901 the census counted 711,988 inhabitants, "
@@ -15,7 +15,7 @@ FAITHFUL = "Many cultures always lived together in Warsaw: by the count of 1901 
 
 def reason(rewrite: str, finish_reason="stop", source=SOURCE):
     completion = Completion(text=rewrite, finish_reason=finish_reason, n_prompt_tokens=0, n_completion_tokens=0)
-    return check_form(source, completion, {Check.NEW_WORDING}).reason
+    return check_form(source, completion, Requirements(checks=(Check.NEW_WORDING,))).reason
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from fidelity.checker import check_form
 from fidelity.checks.ending import is_complete
 from fidelity.checks.form import FORM_CHECKS
-from rephrase.records import Check, Completion
+from rephrase.records import Check, Completion, Requirements
 
 SOURCE = (
     "Warsaw has been a multi-cultural city throughout its existence. In 1901 the census counted 711,988 inhabitants, "
@@ -19,7 +19,7 @@ F = "Many cultures always lived together in Warsaw: by the count of 1901 it had 
 
 def reason(rewrite: str, source=SOURCE):
     completion = Completion(text=rewrite, finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
-    return check_form(source, completion, {Check.NEW_WORDING}).reason
+    return check_form(source, completion, Requirements(checks=(Check.NEW_WORDING,))).reason
 
 
 GOOD = [

@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import WordTokenizer
 
 from rephrase.corpus.chunking import _heading_starts, chunk_document
 from rephrase.corpus.protected import protected_spans
@@ -165,3 +166,20 @@ def test_unclosed_delimiters_cost_no_search_to_the_end():
 def test_a_comment_in_code_is_no_boundary_of_headings():
     text = "# Head\n\n```python\n# a comment\nx = 1\n```\n\n# Next\n\ntext"
     assert [text[start:][:6] for start in _heading_starts(text)] == ["# Head", "# Next"]
+
+
+def test_a_problem_is_not_cut_apart_from_its_solution():
+    def problem(n: int, n_words: int) -> str:
+        return f"Problem {n}. " + "Find x now. " * n_words + "\n\nSolution: It is so.\n\n"
+
+    text = problem(1, 6) + problem(2, 8) + problem(3, 40)
+    document = Document(id="d", text=text, source="s")
+    chunks = chunk_document(document, WordTokenizer(), 16, "problem")
+    assert [chunk.text for chunk in chunks[:2]] == [problem(1, 6), problem(2, 8)]
+    assert len(chunks) > 3  # the third is too long
+    assert "".join(chunk.text for chunk in chunks) == text
+
+
+def test_a_short_document_is_one_problem():
+    text = "How many are left? " * 6
+    assert len(chunk_document(Document(id="d", text=text, source="s"), WordTokenizer(), 16, "problem")) == 1

@@ -1,0 +1,85 @@
+"""How much of a rewrite is new wording: its sentences, compared with the source word by word.
+
+A sentence is new when fewer than half of its 5-word sequences stand in the source. Sequences made up mostly of names,
+numbers, formulas and quotations do not count, because a faithful rewrite keeps them.
+"""
+
+import re
+
+from fidelity.checks.finding import Finding
+from rephrase.corpus.protected import without_protected
+from rephrase.corpus.sentences import sentence_spans
+
+N_WORDS = 5
+MIN_SENTENCE_WORDS = 6
+MAX_COPIED = 0.5
+# As many words of a sequence must be common ones.
+MIN_COMMON = 3
+
+# In scripts without spaces between words, each character counts as a word.
+_WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W぀-ヿ㐀-鿿]+(?:['’][^\W\d_]+)?")
+_QUOTED = re.compile(r"[“\"«][^“”\"«»\n]{1,200}[”\"»]")
+_LINE = re.compile(r"[^\n]+")
+
+
+def reworded_share(source: str, rewrite: str) -> float:
+    """The share of the rewrite's sentences of six words and more that are new; of the whole, if all are shorter."""
+    known = _sequences([word.lower() for word, _ in _words(source)])
+    sentences = _sentences(without_protected(rewrite))
+    long = [words for words in sentences if len(words) >= MIN_SENTENCE_WORDS]
+    shares = [
+        share
+        for words in long or [[word for words in sentences for word in words]]
+        if (share := _copied(words, known)) is not None
+    ]
+    return sum(share < MAX_COPIED for share in shares) / len(shares) if shares else 1.0
+
+
+def near_copy(source: str, rewrite: str, min_reworded: float) -> Finding | None:
+    """Too few of its sentences are new wording."""
+    share = reworded_share(source, rewrite)
+    if share >= min_reworded:
+        return None
+    return "near_copy", f"{share:.0%} of the sentences are new wording; {min_reworded:.0%} are asked for"
+
+
+def _sentences(text: str) -> list[list[tuple[str, bool]]]:
+    return [
+        words
+        for line in _LINE.finditer(text)
+        for start, end in sentence_spans(line.group())
+        if (words := _words(line.group()[start:end]))
+    ]
+
+
+def _words(text: str) -> list[tuple[str, bool]]:
+    """The words of a text; with each, whether it is a name, a number or quoted. A first word is no name."""
+    quoted = [match.span() for match in _QUOTED.finditer(text)]
+    found: list[tuple[str, bool]] = []
+    at_start, last_end = True, 0
+    i = 0
+    for match in _WORD.finditer(text):
+        at_start = at_start or any(char in ".!?:\n" for char in text[last_end : match.start()])
+        while i < len(quoted) and quoted[i][1] <= match.start():
+            i += 1
+        in_quotes = i < len(quoted) and quoted[i][0] <= match.start()
+        word = match.group()
+        is_name = word[0].isupper() and not at_start
+        found.append((word, in_quotes or is_name or any(char.isdigit() for char in word)))
+        at_start, last_end = False, match.end()
+    return found
+
+
+def _sequences(words: list[str]) -> set[tuple[str, ...]]:
+    return {tuple(words[i : i + N_WORDS]) for i in range(len(words) - N_WORDS + 1)}
+
+
+def _copied(words: list[tuple[str, bool]], known: set[tuple[str, ...]]) -> float | None:
+    """The share of the sequences that stand in the source; None if none counts."""
+    counted = copied = 0
+    for i in range(len(words) - N_WORDS + 1):
+        part = words[i : i + N_WORDS]
+        if sum(not kept for _, kept in part) >= MIN_COMMON:
+            counted += 1
+            copied += tuple(word.lower() for word, _ in part) in known
+    return copied / counted if counted else None

@@ -1,0 +1,172 @@
+"""Rewrite one passage: several candidates at once, the best that passes, and another try where none does.
+
+A run of N candidates and R retries generates at most N x (1 + R) texts for a passage: each retry draws N new ones.
+"""
+
+import asyncio
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.models.tokenizer import Tokenizer
+from rephrase.prompting.borders import release
+from rephrase.prompting.boundaries import find_restart, remove_overlap
+from rephrase.prompting.context import Context
+from rephrase.prompting.hints import make_hint
+from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
+from rephrase.prompting.recipes import Recipe
+from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
+from rephrase.records import (
+    Chunk,
+    Completion,
+    Document,
+    FinishReason,
+    Prompt,
+    Requirements,
+    Sampling,
+    TokenUsage,
+    Variant,
+    Verdict,
+)
+
+
+class Checker(Protocol):
+    """Decides whether a completion may replace its chunk."""
+
+    async def __call__(self, chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """What is rewritten at once: a chunk, or some of its sentences, with what its prompt shows besides it.
+
+    `written` is all of the rewritten document so far, of which the context holds the end.
+    """
+
+    document: Document
+    source: Chunk
+    variant: Variant
+    context: Context
+    written: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The best candidate for a passage, accepted or not; `usage` is that of all candidates of all attempts."""
+
+    text: str
+    verdict: Verdict
+    finish_reason: FinishReason
+    seed: int
+    n_attempts: int
+    n_sentences_removed: int  # at the boundary, because they repeated what was written before
+    max_tokens: int
+    usage: TokenUsage
+
+
+async def rewrite_passage(
+    passage: Passage,
+    recipe: Recipe,
+    requirements: Requirements,
+    *,
+    engine: Engine,
+    tokenizer: Tokenizer,
+    check: Checker,
+    n_candidates: int,
+    n_retries: int,
+    seed: int,
+) -> Attempt:
+    """Generate until the checks accept, each time with other seeds and a hint at what was wrong with the best one.
+
+    Returns the best candidate of the last attempt.
+
+    Raises:
+        EngineError: the engine no longer answers.
+    """
+    source = passage.source.text.strip()
+    masked = mask(source) if recipe.mask_formulas else MaskedText(source, ())
+    max_tokens = recipe.max_output_tokens(passage.source, passage.variant.style)
+    usage = TokenUsage()
+    hint = ""
+    for attempt in range(1 + n_retries):
+        prompt = recipe.render(passage.document, passage.variant, passage.context, masked.text, hint)
+
+        async def candidate(number: int, prompt: Prompt = prompt, attempt: int = attempt) -> Attempt:
+            sampling = Sampling(
+                temperature=recipe.sampling.temperature,
+                top_p=recipe.sampling.top_p,
+                max_tokens=max_tokens,
+                seed=passage_seed(seed, passage, attempt, number),
+            )
+            return await _candidate(passage, masked, prompt, sampling, attempt, requirements, engine, check)
+
+        found = await asyncio.gather(*(candidate(number) for number in range(n_candidates)))
+        usage = sum((each.usage for each in found), usage)
+        best = max(found, key=_rank)
+        if best.verdict.accepted or best.verdict.reason in (PromptTooLongError.reason, RequestRefusedError.reason):
+            break  # another seed would not help the one that is refused
+        hint = make_hint(best.verdict, passage.source)
+    return dataclasses.replace(best, usage=usage)
+
+
+async def _candidate(
+    passage: Passage,
+    masked: MaskedText,
+    prompt: Prompt,
+    sampling: Sampling,
+    attempt: int,
+    requirements: Requirements,
+    engine: Engine,
+    check: Checker,
+) -> Attempt:
+    text, n_removed = "", 0
+    try:
+        completion = await engine.complete(prompt, sampling)
+    except (PromptTooLongError, RequestRefusedError) as error:
+        verdict = Verdict(accepted=False, reason=error.reason, detail=str(error))
+        completion = Completion(text="", finish_reason="unknown", n_prompt_tokens=0, n_completion_tokens=0)
+    else:
+        try:
+            # First of all: neither the checks nor the prompts that follow may see what the model thinks.
+            answer = without_thought(completion.text, f"{masked.text}\n{passage.written}")
+            text, n_removed = remove_overlap(passage.written, release(answer, passage.source.text))
+            text = masked.restore(text)
+        except ThoughtCutOffError as error:
+            verdict = Verdict(accepted=False, reason="thought_cut_off", detail=str(error))
+        except PlaceholderError as error:
+            verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
+        else:
+            verdict = await check(passage.source, dataclasses.replace(completion, text=text), requirements)
+        if verdict.accepted and (opening := find_restart(passage.written, text)):
+            verdict = dataclasses.replace(
+                verdict, accepted=False, reason="restart", detail=f"it starts over: {opening}"
+            )
+    return Attempt(
+        text=text,
+        verdict=verdict,
+        finish_reason=completion.finish_reason,
+        seed=sampling.seed,
+        n_attempts=attempt + 1,
+        n_sentences_removed=n_removed,
+        max_tokens=sampling.max_tokens,
+        usage=TokenUsage(
+            n_prompt_tokens=completion.n_prompt_tokens,
+            n_completion_tokens=completion.n_completion_tokens,
+            n_cached_tokens=completion.n_cached_tokens,
+        ),
+    )
+
+
+def _rank(attempt: Attempt) -> tuple[bool, float, float]:
+    """Accepted before rejected, then the likelier to be right, then the one with more new wording."""
+    verdict = attempt.verdict
+    return verdict.accepted, round(verdict.probability or 0.0, 1), -verdict.scores.get("copied", 1.0)
+
+
+def passage_seed(seed: int, passage: Passage, attempt: int, candidate: int) -> int:
+    """A 31-bit seed that depends only on what is written, not on when or where."""
+    source, variant = passage.source, passage.variant
+    name = f"{seed}/{source.document_id}/{variant.recipe}/{variant.index}/{source.start}/{attempt}/{candidate}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) >> 1

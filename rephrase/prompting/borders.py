@@ -1,0 +1,50 @@
+r"""What comes from a document stands inside borders that it cannot close.
+
+    <context>
+    Title: The Peace of Paris
+    Written so far: The war ended in 1783.
+    </context>
+    <text>
+    The passage.
+    </text>
+
+In a value from a document, the opening sign of every border and of every mark of a chat template is replaced by a
+look-alike, so that nothing in it can end the passage or the user's turn. What the model copies of it is restored. A
+secret word in the border would protect less: a passage could still hold turn marks, and two runs of one plan would send
+different prompts.
+"""
+
+import re
+
+MAX_LINE_CHARACTERS = 400
+
+# A border, or a mark of the chat templates of ChatML, Llama 2 and 3, Gemma, Mistral, Phi and DeepSeek.
+_MARK = (
+    r"\s{0,20}/?\s{0,20}(?:text|context)\b|[|｜][^\s<>|｜]{1,40}[|｜]>|/?(?:start|end)_of_turn>|/?(?:s|bos|eos|pad|unk)>"
+    r"|</?SYS>>"
+)
+_OPENED = re.compile(rf"<(?={_MARK})|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\])", re.IGNORECASE)
+_BROKEN = re.compile(rf"‹(?={_MARK})|［(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\])", re.IGNORECASE)
+_LOOK_ALIKE = {"<": "‹", "[": "［"}
+_SIGN = {"‹": "<", "［": "["}
+_BORDER = re.compile(r"<\s{0,20}/?\s{0,20}(?:text|context)\b[^<>\n]{0,40}>")
+
+
+def contain(text: str) -> str:
+    """The text with every border and turn mark in it broken."""
+    return _OPENED.sub(lambda match: _LOOK_ALIKE[match.group()], text)
+
+
+def contain_line(text: str) -> str:
+    """The same on one line of at most MAX_LINE_CHARACTERS: its end, if it is longer."""
+    line = " ".join(text.split())
+    return contain(line if len(line) <= MAX_LINE_CHARACTERS else f"… {line[-MAX_LINE_CHARACTERS:]}")
+
+
+def release(answer: str, source: str) -> str:
+    """An answer without the borders that some models repeat, and with the marks that it copied as they stand in the
+    source."""
+    answer = _BORDER.sub("", answer).strip()
+    if _OPENED.search(source):
+        answer = _BROKEN.sub(lambda match: _SIGN[match.group()], answer)
+    return answer

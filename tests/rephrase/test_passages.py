@@ -1,0 +1,82 @@
+"""Of several candidates the best that passes is taken."""
+
+import asyncio
+
+from scripted import ScriptedEngine, WordTokenizer
+
+from rephrase.passages import Passage, rewrite_passage
+from rephrase.prompting.context import Context
+from rephrase.prompting.recipes import load_recipes
+from rephrase.records import Chunk, Document, Variant, Verdict
+
+RECIPE = load_recipes()["rephrase"]
+PASSAGE = Passage(
+    document=Document(id="d", text="One two.", source="s"),
+    source=Chunk(document_id="d", index=0, start=0, end=8, text="One two.", n_tokens=3),
+    variant=Variant(index=0, recipe="rephrase", style="lecture", perspective="expert"),
+    context=Context(),
+    written="",
+)
+
+
+async def best(answers, probabilities, *, n_candidates, n_retries=0, threshold=0.5):
+    found = iter(answers)
+    engine = ScriptedEngine(lambda prompt, sampling: next(found))
+
+    async def check(chunk, completion, requirements):
+        probability = probabilities[completion.text]
+        accepted = probability >= threshold
+        return Verdict(accepted=accepted, reason=None if accepted else "unfaithful", probability=probability)
+
+    attempt = await rewrite_passage(
+        PASSAGE,
+        RECIPE,
+        RECIPE.requirements("lecture"),
+        engine=engine,
+        tokenizer=WordTokenizer(),
+        check=check,
+        n_candidates=n_candidates,
+        n_retries=n_retries,
+        seed=0,
+    )
+    return attempt, engine
+
+
+async def test_the_likeliest_of_the_accepted_is_taken():
+    attempt, engine = await best("abc", {"a": 0.6, "b": 0.9, "c": 0.3}, n_candidates=3, n_retries=2)
+    assert (attempt.text, attempt.verdict.accepted, attempt.n_attempts) == ("b", True, 1)
+    assert attempt.usage.n_completion_tokens == 3
+    assert engine.most_running == 3  # drawn at once
+
+
+async def test_a_retry_draws_as_many_again_and_the_best_of_the_rejected_is_shown():
+    attempt, engine = await best(
+        "abcd", dict(zip("abcd", (0.1, 0.2, 0.4, 0.3), strict=True)), n_candidates=2, n_retries=1
+    )
+    assert (attempt.text, attempt.verdict.accepted, attempt.n_attempts) == ("c", False, 2)
+    assert len(engine.prompts) == 4
+
+
+def test_all_candidates_have_seeds_of_their_own():
+    seeds = []
+
+    async def draw():
+        engine = ScriptedEngine(lambda prompt, sampling: seeds.append(sampling.seed) or "x")
+
+        async def reject(chunk, completion, requirements):
+            return Verdict(accepted=False, reason="unfaithful")
+
+        await rewrite_passage(
+            PASSAGE,
+            RECIPE,
+            RECIPE.requirements("lecture"),
+            engine=engine,
+            tokenizer=WordTokenizer(),
+            check=reject,
+            n_candidates=3,
+            n_retries=1,
+            seed=0,
+        )
+
+    asyncio.run(draw())
+    assert len(set(seeds)) == 6
