@@ -36,7 +36,7 @@ async def test_a_close_rewrite_is_accepted_and_a_distant_one_rejected_with_its_s
     assert good.scores["similarity"] > 0.6
     assert (bad.accepted, bad.reason) == (False, "dissimilar")
     assert "is below 0.6" in bad.detail
-    assert set(bad.scores) == {"copied", "similarity"}
+    assert set(bad.scores) == {"copied", "reworded", "similarity"}
     assert bad.probability is None
 
 

@@ -33,11 +33,11 @@ def test_a_prompt_is_shown_for_a_real_document(tmp_path):
     corpus = tmp_path / "a.jsonl"
     corpus.write_text(json.dumps({"text": "Der Satz $a^2$ gilt. " * 60, "title": "Sätze"}), encoding="utf-8")
     shown = run("recipes", "show", "translate", "--on", corpus)
-    assert "(language: de)" in shown
-    assert "Topic: Sätze" in shown
+    assert "Language: de" in shown
+    assert "Title: Sätze" in shown
     assert "Der Satz ⟦1⟧ gilt." in shown
     assert shown.count("── user ──") == 2
-    assert "Translation before: Der Satz" in shown
+    assert "Translated before: Der Satz" in shown
 
 
 @pytest.mark.parametrize(
