@@ -100,7 +100,7 @@ async def rewrite_passage(
                 max_tokens=max_tokens,
                 seed=passage_seed(seed, passage, attempt, number),
             )
-            return await _candidate(passage, masked, prompt, sampling, attempt, requirements, engine, check)
+            return await _candidate(passage, recipe, masked, prompt, sampling, attempt, requirements, engine, check)
 
         found = await asyncio.gather(*(candidate(number) for number in range(n_candidates)))
         usage = sum((each.usage for each in found), usage)
@@ -113,6 +113,7 @@ async def rewrite_passage(
 
 async def _candidate(
     passage: Passage,
+    recipe: Recipe,
     masked: MaskedText,
     prompt: Prompt,
     sampling: Sampling,
@@ -131,7 +132,8 @@ async def _candidate(
         try:
             # First of all: neither the checks nor the prompts that follow may see what the model thinks.
             answer = without_thought(completion.text, f"{masked.text}\n{passage.written}")
-            text, n_removed = remove_overlap(passage.written, release(answer, passage.source.text))
+            answer = recipe.compose_rewrite(passage.variant.style, release(answer, passage.source.text), masked.text)
+            text, n_removed = remove_overlap(passage.written, answer)
             text = masked.restore(text)
         except ThoughtCutOffError as error:
             verdict = Verdict(accepted=False, reason="thought_cut_off", detail=str(error))

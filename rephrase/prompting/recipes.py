@@ -26,6 +26,8 @@ from rephrase.records import Check, Chunk, Document, Domain, Prompt, Requirement
 from rephrase.settings import Settings
 from rephrase.storage.filesystem import read_settings
 
+# How a model may mark the line that it was asked for.
+_LABEL = re.compile(r"^(?:\*\*)?(?:Q|Question|Title)(?:\*\*)?\s*[:.](?:\*\*)?\s*", re.IGNORECASE)
 # The passage is a value, never part of a template, so a document cannot inject template code.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _EXAMPLE: dict[str, Any] = {
@@ -66,6 +68,10 @@ Form = Literal["questions", "speakers", "letter", "notes", "listeners", "steps"]
 def share_kept(keeps: Keeps) -> float:
     """The share of the source that must be kept, from 0 to 1."""
     return {"everything": 1.0, "any": 0.0}[keeps] if isinstance(keeps, str) else keeps
+
+
+# The tables of a recipe that have an entry for some of its styles.
+_BY_STYLE = ("forms", "growth", "compose", "examples")
 
 
 class SamplingDefaults(Settings):
@@ -148,6 +154,9 @@ class Recipe(Settings):
     perspectives: dict[Name, Instruction] = Field(default_factory=dict)
     # What must be visible in a style, such as question_answer = "questions"; styles of mere register have no form.
     forms: dict[Name, Form] = Field(default_factory=dict)
+    # By style, a template over `answer`, the first line of what the model writes, and `passage`: a small model may ask
+    # a question that the passage answers. Without one, the whole answer is the rewrite.
+    compose: dict[Name, str] = Field(default_factory=dict)
     # By style; each passage and its rewrite become a turn of the user and one of the assistant.
     examples: dict[Name, tuple[Example, ...]] = Field(default_factory=dict)
     # Other values of these fields for models of fewer parameters: `[below.4B]`. The smallest bound that fits holds.
@@ -155,12 +164,25 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _only_its_own_styles(self) -> Self:
-        for table in ("forms", "growth", "examples"):
+        for table in _BY_STYLE:
             if unknown := sorted(getattr(self, table).keys() - self.styles.keys()):
                 raise ValueError(
                     f"{table} has {unknown[0]!r}, which is not a style; there are {', '.join(self.styles)}"
                 )
         return self
+
+    @field_validator("compose")
+    @classmethod
+    def _composes(cls, templates: dict[str, str]) -> dict[str, str]:
+        for style, template in templates.items():
+            try:
+                _TEMPLATES.from_string(template).render(answer="a", passage="p")
+            except Exception as error:
+                raise ValueError(
+                    f"{style}: the template does not render: {type(error).__name__}: {error}; "
+                    "it may use answer and passage"
+                ) from error
+        return templates
 
     @model_validator(mode="after")
     def _is_valid_below(self) -> Self:
@@ -179,8 +201,12 @@ class Recipe(Settings):
         return self._changed(min(fitting, key=parse_size)) if fitting else self
 
     def _changed(self, size: str) -> "Recipe":
+        changes = self.below[size]
         kept = self.model_dump(exclude={"below"})
-        return Recipe.model_validate({**kept, **self.below[size]})
+        styles = changes.get("styles", kept["styles"])
+        for table in _BY_STYLE:
+            kept[table] = {style: value for style, value in kept[table].items() if style in styles}
+        return Recipe.model_validate({**kept, **changes})
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -240,6 +266,13 @@ class Recipe(Settings):
             for example in self.examples.get(variant.style, ())
         )
         return dataclasses.replace(prompt, examples=examples)
+
+    def compose_rewrite(self, style: str, answer: str, passage: str) -> str:
+        """The rewrite that the model's answer stands for, in styles that have a template for it."""
+        if style not in self.compose or not answer.strip():
+            return answer
+        first_line = _LABEL.sub("", answer.strip().splitlines()[0])
+        return _compiled(self.compose[style]).render(answer=first_line, passage=passage)
 
     def render_glossary(self, source: str, rewrite: str) -> Prompt | None:
         """The prompt for the glossary of `source` and `rewrite`, or None if the recipe has none."""

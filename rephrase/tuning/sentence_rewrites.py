@@ -17,13 +17,14 @@ REWRITES = "sentence_rewrites.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceRewrite:
-    """`before` is the sentence before the source, empty at the beginning of a document."""
+    """`before` is the sentence before the source, empty at the beginning of a document or where it is not shown."""
 
     document: str
     source: str
-    before: str
     style: str
     rewrite: str
+    before: str = ""
+    title: str = ""
 
 
 def sentence_rewrites(data: Path) -> list[SentenceRewrite]:

@@ -19,7 +19,7 @@ PASSAGE = Passage(
 )
 
 
-async def best(answers, probabilities, *, n_candidates, n_retries=0, threshold=0.5):
+async def best(answers, probabilities, *, n_candidates, n_retries=0, threshold=0.5, recipe=RECIPE):
     found = iter(answers)
     engine = ScriptedEngine(lambda prompt, sampling: next(found))
 
@@ -30,8 +30,8 @@ async def best(answers, probabilities, *, n_candidates, n_retries=0, threshold=0
 
     attempt = await rewrite_passage(
         PASSAGE,
-        RECIPE,
-        RECIPE.requirements("lecture"),
+        recipe,
+        recipe.requirements("lecture"),
         engine=engine,
         tokenizer=WordTokenizer(),
         check=check,
@@ -80,3 +80,14 @@ def test_all_candidates_have_seeds_of_their_own():
 
     asyncio.run(draw())
     assert len(set(seeds)) == 6
+
+
+async def test_a_model_may_write_a_part_of_which_a_template_makes_the_rewrite():
+    templates = {"lecture": "Q: {{ answer }}\nA: {{ passage }}"}
+    attempt, _ = await best(
+        ["**Question:** What comes first?\nAnd more."],
+        {"Q: What comes first?\nA: One two.": 1.0},
+        n_candidates=1,
+        recipe=RECIPE.model_copy(update={"compose": templates}),
+    )
+    assert attempt.text == "Q: What comes first?\nA: One two."

@@ -28,10 +28,12 @@ def test_a_row_is_the_prompt_of_a_run_and_the_rewrite_with_its_end():
     folder = resolve_model(PACKAGED_MODEL)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     (row,) = make_rows([REWRITE], RECIPE, folder, seed=0)
-    assert tokenizer.decode(row.tokens[row.n_prompt :]) == "Fire took the mill.<|im_end|>"
+    assert tokenizer.decode(row.tokens[row.n_prompt :]) == "What did fire do?<|im_end|>"
     prompt = tokenizer.decode(row.tokens[: row.n_prompt])
-    assert "Style: textbook" in prompt
-    assert prompt.endswith("<text>\nThe mill burned down.\n</text><|im_end|>\n<|im_start|>assistant\n")
+    assert RECIPE.styles["question_answer"] in prompt
+    assert prompt.endswith(
+        "<context>\nMills\n</context>\n<text>\nThe mill burned down.\n</text><|im_end|>\n<|im_start|>assistant\n"
+    )
 
 
 def test_batches_hold_every_row_once_and_are_bounded():
@@ -43,11 +45,11 @@ def test_batches_hold_every_row_once_and_are_bounded():
 
 def test_sources_are_read_from_the_data_folder(tmp_path, monkeypatch):
     (tmp_path / "corpus.jsonl").write_text(json.dumps({"id": "a", "text": "It stood long. The mill burned down."}))
-    row = {"file": "corpus", "id": "a", "start": 15, "end": 36, "style": "textbook", "rewrite": "Fire took the mill."}
+    row = {"file": "corpus", "id": "a", "start": 15, "end": 36, "style": "textbook", "rewrite": "Fire took it."}
     (tmp_path / data.REWRITES).write_text(json.dumps(row))
     monkeypatch.setattr(data.resources, "files", lambda _: Path(tmp_path))
     (found,) = sentence_rewrites(tmp_path)
-    assert (found.source, found.before, found.rewrite) == (REWRITE.source, REWRITE.before, REWRITE.rewrite)
+    assert (found.source, found.before, found.rewrite) == (REWRITE.source, REWRITE.before, "Fire took it.")
     (tmp_path / data.REWRITES).write_text(json.dumps({**row, "id": "b"}))
     with pytest.raises(ValueError, match="corpus has no row 'b'"):
         sentence_rewrites(tmp_path)
