@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights bench-injection bench-hints bench-train bench-muon bench-utility bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-utility bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -81,6 +81,9 @@ weights: install ## fit the shipped calibration; DATA=folder
 
 reader: install ## train the shipped reader, about an hour on two cores; DATA=folder
 	$(BIN)/python -m fidelity.fitting.train_reader $(DATA) $(ARGS)
+
+adapter: install ## train the packaged model's adapter, half an hour on two cores; DATA=folder
+	$(BIN)/python -m rephrase.tuning.train_adapter $(DATA) $(ARGS)
 
 bench-injection: install ## whether models obey instructions in documents; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)

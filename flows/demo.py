@@ -15,9 +15,6 @@ from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import read_rewrites
 from rephrase.storage.storage import Storage
 
-N_VARIANTS = 2
-KEEPS = 0.5
-
 MODULES = ("scipy.cluster.vq", "scipy.stats.qmc", "networkx.algorithms.summarization")
 MPMATH_FUNCTIONS = ("zeta", "gamma", "erf", "lambertw", "agm", "bernoulli", "polylog", "besselj")
 MIN_PARAGRAPH_CHARACTERS = 150
@@ -71,14 +68,6 @@ def _is_prose(paragraph: str) -> bool:
     )
 
 
-def _recipe(folder: Path) -> Path:
-    """The built-in recipe, except that half of a text may be lost: a model of 135M loses some of nearly every chunk."""
-    text = importlib.resources.files("rephrase.prompting").joinpath("recipes", "rephrase.toml").read_text("utf-8")
-    path = folder / "rephrase-demo.toml"
-    path.write_text(re.sub(r'(?m)^keeps = "everything"', f"keeps = {KEEPS}", text), "utf-8")
-    return path
-
-
 def run_demo(output: str, out: Console, err: Console) -> None:
     """Rewrite the packaged documents into `output` and show the results; a stopped demo resumes."""
     records = packaged_documents()
@@ -89,20 +78,18 @@ def run_demo(output: str, out: Console, err: Console) -> None:
         source.write_text(lines, "utf-8")
     out.print(
         f"[bold]Palimpsest demo[/bold]\n"
-        f"{len(records)} documents from the documentation of scikit-learn, SciPy, NetworkX and mpmath are cut into "
-        f"chunks of at most 256 tokens. A small language model (SmolLM2-135M-Instruct, inside vLLM) rewrites each "
-        f"document in {N_VARIANTS} styles, chunk after chunk. A rewrite is rejected for its form (truncated, "
-        f"looping, a copy, chatter), if its meaning is too far from the source (all-MiniLM-L6-v2), or if facts and a "
-        f"reader find it unfaithful, garbled, without what its style asks for, or without half of its source; up to "
-        f"two more attempts follow, with the wrong fact named. It takes about ten minutes.\n"
+        f"{len(records)} documents from the documentation of scikit-learn, SciPy, NetworkX and mpmath. A model of 135M "
+        f"parameters (SmolLM2-135M-Instruct with a small adapter, inside vLLM) is too small to say the same in new "
+        f"words, so here it asks: it writes a question about each sentence, which the sentence answers. Of four "
+        f"questions the best is taken that passes the checks: form, meaning (all-MiniLM-L6-v2), facts, and a reader "
+        f"that looks for what is unfaithful, missing or garbled. With a model of 1B parameters or more, the same "
+        f"command rewrites.\n"
     )
     summary = run_locally(
         {
             "source": str(source),
             "output": str(Path(output) / "shards"),
-            "n_variants": N_VARIANTS,
-            "n_retries": 2,
-            "recipe_files": [str(_recipe(source.parent))],
+            "n_retries": 1,
             "part_bytes": 16_000,
         },
         err,
@@ -122,7 +109,7 @@ def run_demo(output: str, out: Console, err: Console) -> None:
     for example in rejected_examples(storage, 1):
         print_example(out, example)
     out.print(
-        f"The model is small and often wrong, even in accepted rewrites: real corpora need 1B parameters or more.\n"
+        f"Some of the questions fit their sentence badly all the same: real corpora need 1B parameters or more.\n"
         f"See more:      palimpsest report {summary.output}\n"
         f"Your corpus:   palimpsest rephrase corpus.jsonl out --variants 3\n"
         f"In Python:     datasets.load_dataset('parquet', data_files='{summary.output}/rewrites/*.parquet')"

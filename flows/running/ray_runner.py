@@ -20,7 +20,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.config import RephraseConfig
 from flows.running.outages import wait_for_outages
-from flows.running.run_setup import PlannedRun, open_engine, open_run
+from flows.running.run_setup import PlannedRun, find_model, model_size, open_engine, open_run
 from rephrase.dataset.plan import Part, load_plan
 from rephrase.dataset.rows import Row
 from rephrase.parts import run_part
@@ -60,11 +60,13 @@ class WorkerProcess:
                 f"{config.output} holds no plan on this machine: with --runner ray the output must be on a filesystem "
                 "that all machines share, such as s3://…"
             )
-        engine = await asyncio.to_thread(open_engine, config.engine) if config.engine.kind == "openai" else None
+        is_server = config.engine.kind == "openai"
+        engine = await asyncio.to_thread(open_engine, config.engine) if is_server else None
+        found = None if is_server else await asyncio.to_thread(find_model, config.engine)
         planned_run = PlannedRun(
             config=config,
             storage=storage,
-            recipes=open_recipes(config.recipe, config.recipe_files),
+            recipes=open_recipes(config.recipe, config.recipe_files, model_size(config, found)),
             plan=plan,
             engine=engine,
         )

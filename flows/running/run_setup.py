@@ -59,11 +59,8 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
     """
     found = None
     if config.engine.kind == "vllm":
-        found = await asyncio.to_thread(_find_model, config.engine, progress.begin)
-    if config.model_size:
-        size: float | None = parse_size(config.model_size)
-    else:
-        size = n_parameters(found.folder) if found else None
+        found = await asyncio.to_thread(find_model, config.engine, progress.begin)
+    size = model_size(config, found)
     recipes = open_recipes(config.recipe, config.recipe_files, size)
 
     async def open_plan_for(model: str, revision: str) -> Plan:
@@ -93,11 +90,22 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
     return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notices=tuple(notices))
 
 
-def _find_model(config: EngineConfig, on_phase: Callable[[str], None]) -> ResolvedModel:
+def model_size(config: RephraseConfig, found: ResolvedModel | None) -> float | None:
+    """The number of parameters by which recipes are worded; None if the model runs on a server and none is stated."""
+    if config.model_size:
+        return parse_size(config.model_size)
+    return n_parameters(found.folder) if found else None
+
+
+def find_model(config: EngineConfig, on_phase: Callable[[str], None] = lambda phase: None) -> ResolvedModel:
+    """
+    Raises:
+        ValueError: there is no such model or adapter, or vLLM has no such option.
+    """
     options = config.vllm_options
     if options:
         check_options(options)
-    return resolve(config.model or PACKAGED_MODEL, config.lora, revision=options.get("revision"), on_phase=on_phase)
+    return resolve(config.model or PACKAGED_MODEL, config.adapter, revision=options.get("revision"), on_phase=on_phase)
 
 
 @asynccontextmanager

@@ -146,6 +146,7 @@ def _refilter_part(
         if recipe is None:
             name = base["recipe"]
             raise ValueError(f"the run used the recipe {name!r}, which is not known: name its file with --recipes")
+        recipe = recipe.worded_as(base["prompt_hash"])
         verdicts = _judge(checker, recipe, base, chunks)
         figures["n_chunks"] += len(chunks)
         for chunk, verdict in zip(chunks, verdicts, strict=True):

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from rephrase.engines.engine import Engine
 from rephrase.engines.engine_options import shaping_text
+from rephrase.models.adapter import NO_ADAPTER, PACKAGED_ADAPTER
 from rephrase.models.resolve import PACKAGED_MODEL
 from rephrase.settings import Settings
 
@@ -28,7 +29,8 @@ class EngineConfig(Settings):
     )
     lora: str | None = Field(
         None,
-        description="LoRA adapter. vllm: folder or hub id; openai: the name under which the server serves the adapter.",
+        description="LoRA adapter. vllm: folder or hub id, or none to leave out the packaged model's; openai: the name "
+        "under which the server serves the adapter.",
     )
     tokenizer: str | None = Field(None, description="openai: tokenizer to count with, if not the model's.")
     endpoints: tuple[str, ...] = Field((), description="openai: base URLs such as http://localhost:8000/v1.")
@@ -83,6 +85,13 @@ class EngineConfig(Settings):
         return self
 
     @property
+    def adapter(self) -> str | None:
+        """The adapter to load: the packaged model has one of its own."""
+        if self.lora is None and self.kind == "vllm" and (self.model or PACKAGED_MODEL) == PACKAGED_MODEL:
+            return PACKAGED_ADAPTER
+        return None if self.lora == NO_ADAPTER else self.lora
+
+    @property
     def vllm_options(self) -> dict[str, Any]:
         """The engine arguments of vLLM that the user has chosen, by vLLM's names."""
         chosen = {name: getattr(self, name) for name in _VLLM_FIELDS if getattr(self, name) is not None}
@@ -121,7 +130,7 @@ def open_engine(config: EngineConfig, on_phase: Callable[[str], None] = lambda p
         on_phase("waiting for the server")
         return OpenAIEngine(
             config.endpoints,
-            model=config.lora or config.model,
+            model=config.adapter or config.model,
             tokenizer=config.tokenizer,
             timeout_s=config.timeout_s,
             max_in_flight=config.max_in_flight,
@@ -131,7 +140,7 @@ def open_engine(config: EngineConfig, on_phase: Callable[[str], None] = lambda p
 
     return VLLMEngine(
         config.model or PACKAGED_MODEL,
-        lora=config.lora,
+        lora=config.adapter,
         max_context_tokens=config.max_context_tokens,
         max_in_flight=config.max_in_flight,
         chat_template_kwargs=config.chat_template_kwargs,

@@ -5,6 +5,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+# The adapter of the packaged model, and the value that leaves it out.
+PACKAGED_ADAPTER = "questions"
+NO_ADAPTER = "none"
 CONFIG_NAME = "adapter_config.json"
 _WEIGHT_NAMES = ("adapter_model.safetensors", "adapter_model.bin")
 
@@ -21,12 +24,15 @@ class Adapter:
 
 
 def find_adapter(name: str) -> Adapter:
-    """The adapter in a folder, or of a hub id, which is downloaded on first use.
+    """The packaged adapter, that in a folder, or that of a hub id, which is downloaded on first use.
 
     Raises:
         ValueError: there is no such adapter, or it is not a LoRA adapter.
     """
-    folder = Path(name) if Path(name).is_dir() else _downloaded(name)
+    if name == PACKAGED_ADAPTER:
+        folder = Path(__file__).parent / PACKAGED_ADAPTER
+    else:
+        folder = Path(name) if Path(name).is_dir() else _downloaded(name)
     weights = next((folder / file for file in _WEIGHT_NAMES if (folder / file).is_file()), None)
     if weights is None or not (folder / CONFIG_NAME).is_file():
         raise ValueError(f"{name!r} is not a LoRA adapter: it lacks {CONFIG_NAME} or {_WEIGHT_NAMES[0]}")

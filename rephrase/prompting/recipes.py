@@ -200,6 +200,11 @@ class Recipe(Settings):
         fitting = [size for size in self.below if n_parameters is not None and n_parameters < parse_size(size)]
         return self._changed(min(fitting, key=parse_size)) if fitting else self
 
+    def worded_as(self, prompt_hash: str | None) -> "Recipe":
+        """This recipe in the wording with this hash; unchanged if none has it, as after a change of the recipe."""
+        wordings = [self, *(self._changed(size) for size in self.below)]
+        return next((recipe for recipe in wordings if recipe.prompt_hash == prompt_hash), self)
+
     def _changed(self, size: str) -> "Recipe":
         changes = self.below[size]
         kept = self.model_dump(exclude={"below"})

@@ -22,7 +22,7 @@ def asked_questions(data: Path) -> list[SentenceRewrite]:
     Raises:
         FileNotFoundError: the folder lacks one of the two files.
     """
-    found = []
+    found: list[SentenceRewrite] = []
     for row in _rows(data / ARTICLES):
         for paragraph in row["paragraphs"]:
             found += _questions(row["title"], paragraph)

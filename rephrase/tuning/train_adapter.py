@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from rephrase.models.adapter import PACKAGED_ADAPTER
 from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.prompting.context import Context, tail
@@ -39,7 +40,7 @@ HELD_OUT = 40
 # How often the sentence before is shown, where there is one: a model must also begin documents.
 WITH_CONTEXT = 0.6
 SAVE_EVERY_S = 600.0
-OUTPUT = Path(__file__).parents[1] / "models" / "adapter"
+OUTPUT = Path(__file__).parents[1] / "models" / PACKAGED_ADAPTER
 
 
 @dataclass(frozen=True, slots=True)
