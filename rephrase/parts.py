@@ -263,12 +263,15 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
     is_whole = bool(rows) and rows[-1]["recipe"] == "+".join(chain.route)
     whole = rows.pop() if is_whole else None
     written = [part for rewrite, _ in steps for part in rewrite.chunks]
+    last_chunks = steps[-1][0].chunks
     n_prompt_tokens = sum(part.n_prompt_tokens for part in written)
     n_completion_tokens = sum(part.n_completion_tokens for part in written)
     return Entry(
         rewrite=whole,
         kept=rows,
         rejects=rejects,
+        n_source_tokens=sum(part.chunk.n_tokens for part in last_chunks),
+        n_source_tokens_rewritten=sum(part.chunk.n_tokens for part in last_chunks if whole and part.verdict.accepted),
         n_chunks=len(written),
         n_prompt_tokens=n_prompt_tokens,
         n_completion_tokens=n_completion_tokens,
@@ -391,6 +394,8 @@ def _usage(entries: Sequence[Entry], rewrites: Sequence[Row]) -> dict[str, Row]:
             {
                 "n_chunks": entry.n_chunks,
                 "n_chunks_accepted": entry.n_chunks_accepted,
+                "n_source_tokens": entry.n_source_tokens,
+                "n_source_tokens_rewritten": entry.n_source_tokens_rewritten,
                 "n_prompt_tokens": entry.n_prompt_tokens,
                 "n_completion_tokens": entry.n_completion_tokens,
                 "n_cached_tokens": entry.n_cached_tokens,

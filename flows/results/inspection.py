@@ -69,6 +69,10 @@ def summary_figures(summary: Summary) -> list[Figure]:
     ]
     for reason, count in summary.rejects_by_reason.items():
         figures.append(Figure("  rejected", f"{count:,}", f"{plain(reason)}: {meaning(reason)}", REJECTED))
+    if summary.rewritten_share is not None:
+        figures.append(
+            Figure("source tokens", f"{summary.n_source_tokens:,}", f"{summary.rewritten_share:.0%} rewritten")
+        )
     figures.append(Figure("accepted tokens", f"{summary.n_tokens:,}", f"in {summary.n_rewrites:,} rewrites"))
     if len(summary.usage) > 1:
         for recipe, usage in summary.usage.items():

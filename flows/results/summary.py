@@ -35,6 +35,8 @@ class Summary:
     n_rejects: int
     n_chunks: int
     n_chunks_accepted: int
+    n_source_tokens: int
+    n_source_tokens_rewritten: int
     rejects_by_reason: dict[str, int]
     n_tokens: int
     n_prompt_tokens: int
@@ -51,6 +53,11 @@ class Summary:
     def tokens_per_s(self) -> float:
         """Generated tokens per second, including those of rejected attempts."""
         return (self.n_completion_tokens - self.n_tokens_resumed) / self.seconds if self.seconds else 0.0
+
+    @property
+    def rewritten_share(self) -> float | None:
+        """The share of the source tokens that was rewritten; None for runs of earlier versions, which did not count."""
+        return self.n_source_tokens_rewritten / self.n_source_tokens if self.n_source_tokens else None
 
     @property
     def cost_per_million_tokens(self) -> float:
@@ -101,6 +108,8 @@ def summarize(storage: Storage, plan: Plan | None = None, found: Mapping[int, Ro
         n_rejects=total("n_rejects"),
         n_chunks=total("n_chunks"),
         n_chunks_accepted=total("n_chunks_accepted"),
+        n_source_tokens=total("n_source_tokens"),
+        n_source_tokens_rewritten=total("n_source_tokens_rewritten"),
         rejects_by_reason=dict(reasons.most_common()),
         n_tokens=total("n_tokens"),
         n_prompt_tokens=total("n_prompt_tokens"),

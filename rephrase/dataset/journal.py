@@ -46,6 +46,9 @@ class Entry:
     document_id: str = ""
     text: str = ""
     kept: list[Row] = field(default_factory=list)
+    # Of the last step, and of these the tokens of accepted chunks in rows that were written.
+    n_source_tokens: int = 0
+    n_source_tokens_rewritten: int = 0
 
     @property
     def rewrites(self) -> list[Row]:

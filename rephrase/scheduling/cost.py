@@ -8,6 +8,8 @@ USAGE = (
     "n_rewrites",
     "n_chunks",
     "n_chunks_accepted",
+    "n_source_tokens",
+    "n_source_tokens_rewritten",
     "n_tokens",
     "n_prompt_tokens",
     "n_completion_tokens",
