@@ -16,8 +16,9 @@ REWRITE = SentenceRewrite(
     document="d",
     source="The mill burned down.",
     before="It stood long.",
-    style="textbook",
-    rewrite="Fire took the mill.",
+    style="question_answer",
+    rewrite="What did fire do?",
+    title="Mills",
 )
 
 
