@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,3 +60,25 @@ def _rank(name: str, config: bytes) -> int:
         return max(int(rank) for rank in ranks)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{name!r} is not a LoRA adapter: {CONFIG_NAME} states no rank `r`") from error
+
+
+def merge_adapter(model: Path, adapter: Adapter, output: Path) -> None:
+    """Write the model with the adapter's changes in its weights, each `scale * B @ A`, and its other files beside it.
+
+    vLLM applies adapters on CPUs matrix by matrix and request by request, which takes several times as long as the
+    model itself.
+    """
+    from safetensors.torch import load_file, save_file
+
+    config = json.loads((Path(adapter.folder) / CONFIG_NAME).read_bytes())
+    changes = load_file(Path(adapter.folder) / _WEIGHT_NAMES[0])
+    weights = load_file(model / "model.safetensors")
+    for name in [name for name in changes if name.endswith(".lora_A.weight")]:
+        target = name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
+        change = changes[name.replace(".lora_A.", ".lora_B.")].float() @ changes[name].float()
+        whole = weights[target].float() + config["lora_alpha"] / config["r"] * change
+        weights[target] = whole.to(weights[target].dtype)
+    for file in model.iterdir():
+        if file.suffix != ".safetensors":
+            shutil.copy(file, output)
+    save_file(weights, output / "model.safetensors", metadata={"format": "pt"})

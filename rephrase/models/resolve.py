@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rephrase.models.adapter import Adapter, find_adapter
+from rephrase.models.adapter import PACKAGED_ADAPTER, Adapter, find_adapter, merge_adapter
 from rephrase.models.unpacking import unpacked_once
 
 PACKAGED_MODEL = "SmolLM2-135M-Instruct"
@@ -23,7 +23,8 @@ _HUB_COPIES = ["original/*", "consolidated*"]
 class ResolvedModel:
     """A model to run in this process: what transformers and vLLM load, and its name and version in the provenance.
 
-    With an adapter, name and revision are those of both, joined by a plus sign. `license` is what its model card
+    With an adapter, name and revision are those of both, joined by a plus sign; the packaged one is merged into the
+    model's weights and not among them. `license` is what its model card
     states, if there is one.
     """
 
@@ -66,6 +67,14 @@ def resolve(
     if lora is None:
         return found
     adapter = find_adapter(lora)
+    if (model, lora) == (PACKAGED_MODEL, PACKAGED_ADAPTER):
+        merged = unpacked_once(
+            f"{PACKAGED_MODEL}+{lora}-{adapter.revision}",
+            lambda output: merge_adapter(Path(folder), adapter, output),
+        )
+        return replace(
+            found, name=f"{model}+{lora}", revision=f"{found.revision}+{adapter.revision}", folder=str(merged)
+        )
     return replace(found, name=f"{model}+{lora}", revision=f"{found.revision}+{adapter.revision}", adapter=adapter)
 
 
