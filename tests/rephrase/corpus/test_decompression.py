@@ -2,7 +2,7 @@
 
 import gzip
 import io
-import os
+import random
 import zlib
 
 import pytest
@@ -10,7 +10,8 @@ import zstandard
 
 from rephrase.corpus.decompression import decompressed
 
-LINES = [f"{i} {os.urandom(20).hex()}\n".encode() for i in range(20_000)]
+RANDOM = random.Random(0)
+LINES = [f"{i} {RANDOM.randbytes(20).hex()}\n".encode() for i in range(20_000)]
 DATA = b"".join(LINES)
 GZIP, ZSTD = gzip.compress(DATA, 1), zstandard.compress(DATA)
 
