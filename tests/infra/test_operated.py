@@ -6,6 +6,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -159,8 +160,7 @@ def test_the_form_has_its_order_on_postgresql(server):
         page = browser.new_page(viewport={"width": 1400, "height": 2600})
         page.goto(f"{server.url}/deployments/deployment/{deployment['id']}/run")
         page.get_by_text("Folder for the shards, on any fsspec filesystem.").wait_for()
-        labels = [label.split(" (Optional)")[0] for label in page.locator(".p-label__text").all_inner_texts()]
-        shown = [
+        shown = (
             "Source",
             "Domain",
             "New files",
@@ -170,8 +170,10 @@ def test_the_form_has_its_order_on_postgresql(server):
             "Limit",
             "Target tokens",
             "Price per hour",
-        ]
-        assert [label for label in labels if label in shown] == shown
+        )
+        labels = [page.get_by_text(re.compile(rf"^\s*{name}( \(Optional\))?\s*$")).first for name in shown]
+        heights = [label.bounding_box()["y"] for label in labels]
+        assert heights == sorted(heights)
         if pictures := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{pictures}/form-on-postgresql.png", full_page=True)
 
