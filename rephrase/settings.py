@@ -44,11 +44,8 @@ class Settings(BaseModel):
     def _from_form(cls, values: Any) -> Any:
         if not cls.form_fields or not isinstance(values, dict) or not isinstance(values.get(ADVANCED), dict):
             return values
-        rest = values[ADVANCED]
-        values = {name: value for name, value in values.items() if name != ADVANCED}
-        if twice := sorted({*rest} & {*values}):
-            raise ValueError(f"given twice, once under {ADVANCED}: {', '.join(twice)}")
-        return values | rest
+        # A form starts with the defaults, which are not in sections: what is entered in the section counts.
+        return {name: value for name, value in values.items() if name != ADVANCED} | values[ADVANCED]
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

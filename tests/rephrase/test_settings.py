@@ -4,10 +4,11 @@ from typing import ClassVar
 
 import jsonschema
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from flows.config import RephraseConfig
 from flows.verification.config import VerifyConfig
+from rephrase.engines.opening import EngineConfig
 from rephrase.settings import Settings, form_title
 from training.train_config import TrainConfig
 
@@ -92,6 +93,7 @@ def test_wrong_values_are_refused_by_the_form(values):
         jsonschema.validate(values, Outer.model_json_schema())
 
 
-def test_a_value_given_twice_is_named():
-    with pytest.raises(ValidationError, match="given twice, once under advanced: rare"):
-        Outer.model_validate({"what": "x", "rare": 1, "advanced": {"rare": 2}})
+def test_what_is_entered_in_the_section_counts_more_than_a_default_beside_it():
+    assert Outer.model_validate({"what": "x", "rare": 1, "advanced": {"rare": 2}}).rare == 2
+    values = {"source": "in", "output": "out", "engine": {**EngineConfig().model_dump(), "advanced": {"timeout_s": 5}}}
+    assert RephraseConfig.model_validate(values).engine == EngineConfig(timeout_s=5)
