@@ -126,7 +126,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         sample,
         recipes,
         config.recipe,
-        HubTokenizer(folder),
+        HubTokenizer(folder, trust_remote_code=config.engine.trust_remote_code),
         n_variants=config.n_variants,
         n_candidates=config.n_candidates,
         n_retries=config.n_retries,

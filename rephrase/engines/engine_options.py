@@ -14,7 +14,7 @@ _HAS_ITS_OPTION = {
     "max_lora_rank": "--lora",
 }
 # What changes the generated text: pinned in the plan. All else changes the speed, or what fits into memory.
-# Speculation is not among them: what it drafts is accepted with the probability that the model gives it.
+# Speculation is not among them: a drafted token is accepted with the probability that the model gives it.
 _SHAPES_TEXT = frozenset(
     {
         *("revision", "code_revision", "tokenizer_revision", "tokenizer_mode", "trust_remote_code", "config_format"),

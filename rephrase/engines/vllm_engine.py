@@ -257,7 +257,8 @@ class VLLMEngine:
 def check_options(options: Mapping[str, Any]) -> None:
     """
     Raises:
-        ValueError: vLLM is not installed, has no such engine argument, or needs more devices than this machine has.
+        ValueError: vLLM is not installed, has no such engine argument, needs more devices than this machine has, or
+            would speculate and change the text.
     """
     set_environment()
     # vLLM warns that a CPU is not a GPU; errors still come through.
@@ -272,7 +273,25 @@ def check_options(options: Mapping[str, Any]) -> None:
             "or use a server with --engine openai --endpoint URL"
         ) from error
     require_known(options, {field.name for field in dataclasses.fields(AsyncEngineArgs)})
+    if any(name.startswith("spec") and value for name, value in options.items()):
+        _require_faithful_speculation()
     _require_devices(int(options.get("tensor_parallel_size", 1)) * int(options.get("pipeline_parallel_size", 1)))
+
+
+def _require_faithful_speculation() -> None:
+    """vLLM 0.32 on CPUs leaves temperature and top-p of drafted positions uninitialised: the text gets random words."""
+    import torch
+    from vllm.platforms import current_platform
+    from vllm.v1.sample import rejection_sampler
+
+    if not current_platform.is_cpu():
+        return
+    temperature, n_drafted = torch.tensor([0.7]), torch.tensor([2], dtype=torch.int32)
+    if not torch.equal(rejection_sampler.expand_batch_to_tokens(temperature, n_drafted, 2), torch.tensor([0.7, 0.7])):
+        raise ValueError(
+            "speculation would change the text: on CPUs, this version of vLLM loses temperature and top-p of drafted "
+            "tokens. Leave it out, or run on a GPU"
+        )
 
 
 def _require_devices(n_needed: int) -> None:

@@ -23,6 +23,7 @@ from common.generation import first_chunks, read_documents
 from common.turns import clock, take_turns
 
 from fidelity.checker import FidelityConfig, open_checker
+from rephrase.engines.engine import EngineError
 from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
@@ -106,7 +107,10 @@ def save_checkpoint(config: dict[str, Any], weights: dict[str, Any], folder: Pat
 
 def measure(variant: str, data: Path, n_prompts: int) -> dict[str, Any]:
     chunks = first_chunks(read_documents(data, 2 * n_prompts, CHARACTERS))
-    engine = engine_of(variant)
+    try:
+        engine = engine_of(variant)
+    except (ValueError, EngineError) as error:  # not on this processor, or not with this version of vLLM
+        return {"refused": str(error)}
 
     async def timed(requests: list[tuple[Prompt, Sampling]]) -> tuple[list[Completion], float, float]:
         began, cpu = clock(), time.process_time()
@@ -194,7 +198,11 @@ def main() -> None:
     command = [sys.executable, __file__, str(arguments.data), "--prompts", str(arguments.prompts)]
     command += ["--out", str(arguments.out), "--only"]
     take_turns([[*command, variant] for variant in variants], minutes=arguments.minutes)
-    rows = {name: json.loads((arguments.out / f"{name}.json").read_text()) for name in variants}
+    found = {name: json.loads((arguments.out / f"{name}.json").read_text()) for name in variants}
+    for name, row in found.items():
+        if "refused" in row:
+            print(f"{name} does not run: {row['refused']}")
+    rows = {name: row for name, row in found.items() if "refused" not in row}
     asyncio.run(judge(rows, arguments.data, arguments.prompts))
     table(rows)
 

@@ -5,6 +5,8 @@ import dataclasses
 
 import pytest
 from vllm import AsyncEngineArgs
+from vllm.platforms import current_platform
+from vllm.v1.sample import rejection_sampler
 
 from rephrase.engines.engine import PromptTooLongError
 from rephrase.engines.engine_options import _SHAPES_TEXT, require_known
@@ -105,6 +107,17 @@ def test_options_are_checked_against_those_of_the_installed_version():
         check_options({"kv_cache_dtyp": "fp8"})
     with pytest.raises(ValueError, match=r"--tensor-parallel-size .* asks for 99 devices; this machine has GPUs"):
         check_options({"tensor_parallel_size": 99})
+
+
+def test_speculation_that_loses_the_temperature_is_refused(monkeypatch):
+    if not current_platform.is_cpu():
+        pytest.skip("the fault is of vLLM's kernels for CPUs")
+    options = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4}}
+    monkeypatch.setattr(rejection_sampler, "expand_batch_to_tokens", lambda x, counts, n: x.expand(n))
+    check_options(options)
+    monkeypatch.setattr(rejection_sampler, "expand_batch_to_tokens", lambda x, counts, n: x.new_zeros(n))
+    with pytest.raises(ValueError, match="speculation would change the text"):
+        check_options(options)
 
 
 def test_every_option_that_is_pinned_exists_in_the_installed_version():
