@@ -279,15 +279,22 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def _require_faithful_speculation() -> None:
-    """vLLM 0.32 on CPUs leaves temperature and top-p of drafted positions uninitialised: the text gets random words."""
+    """On CPUs, vLLM 0.32 leaves temperature and top-p of drafted tokens uninitialised: the text gets random words.
+
+    Its replacement for the kernel that repeats a value for each drafted token writes into a converted copy.
+    """
     import torch
     from vllm.platforms import current_platform
-    from vllm.v1.sample import rejection_sampler
+    from vllm.triton_utils import HAS_TRITON
 
-    if not current_platform.is_cpu():
+    if not current_platform.is_cpu() or HAS_TRITON:
         return
-    temperature, n_drafted = torch.tensor([0.7]), torch.tensor([2], dtype=torch.int32)
-    if not torch.equal(rejection_sampler.expand_batch_to_tokens(temperature, n_drafted, 2), torch.tensor([0.7, 0.7])):
+    from vllm import _custom_ops  # noqa: F401  loads the kernels
+    from vllm.utils.cpu_triton_utils import _expand_kernel_impl
+
+    expanded = torch.zeros(2)
+    _expand_kernel_impl(expanded, torch.tensor([0.7]), torch.tensor([2]), 0, 1)
+    if not torch.equal(expanded, torch.tensor([0.7, 0.7])):
         raise ValueError(
             "speculation would change the text: on CPUs, this version of vLLM loses temperature and top-p of drafted "
             "tokens. Leave it out, or run on a GPU"

@@ -4,9 +4,10 @@ import asyncio
 import dataclasses
 
 import pytest
+import torch
 from vllm import AsyncEngineArgs
 from vllm.platforms import current_platform
-from vllm.v1.sample import rejection_sampler
+from vllm.utils import cpu_triton_utils
 
 from rephrase.engines.engine import PromptTooLongError
 from rephrase.engines.engine_options import _SHAPES_TEXT, require_known
@@ -110,12 +111,18 @@ def test_options_are_checked_against_those_of_the_installed_version():
 
 
 def test_speculation_that_loses_the_temperature_is_refused(monkeypatch):
-    if not current_platform.is_cpu():
-        pytest.skip("the fault is of vLLM's kernels for CPUs")
+    def right(output, values, n_each, replaced, replacement):
+        output.copy_(values.repeat_interleave(n_each))
+
+    def lossy(output, values, n_each, replaced, replacement):
+        right(output.to(torch.int64), values.to(torch.int64), n_each, replaced, replacement)
+
+    monkeypatch.setattr(current_platform, "is_cpu", lambda: True)
+    monkeypatch.setattr("vllm.triton_utils.HAS_TRITON", False)
     options = {"speculative_config": {"method": "ngram", "num_speculative_tokens": 4}}
-    monkeypatch.setattr(rejection_sampler, "expand_batch_to_tokens", lambda x, counts, n: x.expand(n))
+    monkeypatch.setattr(cpu_triton_utils, "_expand_kernel_impl", right)
     check_options(options)
-    monkeypatch.setattr(rejection_sampler, "expand_batch_to_tokens", lambda x, counts, n: x.new_zeros(n))
+    monkeypatch.setattr(cpu_triton_utils, "_expand_kernel_impl", lossy)
     with pytest.raises(ValueError, match="speculation would change the text"):
         check_options(options)
 
