@@ -19,7 +19,7 @@ _SHAPES_TEXT = frozenset(
     {
         *("revision", "code_revision", "tokenizer_revision", "tokenizer_mode", "trust_remote_code", "config_format"),
         *("hf_config_path", "hf_overrides", "model_class_overrides", "model_impl", "disable_sliding_window"),
-        *("dtype", "quantization", "quantization_config", "kv_cache_dtype", "calculate_kv_scales"),
+        *("dtype", "quantization", "quantization_config", "kv_cache_dtype"),
         *("generation_config", "override_generation_config", "logits_processors"),
     }
 )
