@@ -98,7 +98,7 @@ def _headline(options: Row, steps: Sequence[Row], held_out: Sequence[Row], utili
 
 def _plan(run: Path) -> Row | None:
     """What the run was to read from each stream; None for a run of version 0.1.0, which did not say."""
-    path = run / "plan.json"
+    path = run / "token_plan.json"
     if not path.exists():
         return None
     plan = json.loads(path.read_text("utf-8"))

@@ -319,13 +319,13 @@ def with_start(options: RunOptions, run: Path) -> RunOptions:
 
 
 def say_plan(run: Path, store: TokenStore, options: RunOptions, config: LoaderConfig) -> None:
-    """Log what the run will read, and what of it cannot be met; write it to `plan.json`."""
+    """Log what the run will read, and what of it cannot be met; write it to `token_plan.json`."""
     n_tokens = options.n_steps * config.rows_per_step * config.row_length
     plan = plan_tokens(store, options.mixture, config.held_out_share, n_tokens)
     log.info("%s", plan.line())
     for warning in plan.warnings(options.n_steps):
         log.warning("warning: %s", warning)
-    Storage(run).write_json("plan.json", plan.to_json(options.n_steps))
+    Storage(run).write_json("token_plan.json", plan.to_json(options.n_steps))
 
 
 def with_precision(options: RunOptions, run: Path) -> RunOptions:

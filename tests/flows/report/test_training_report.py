@@ -42,7 +42,7 @@ def run(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "utility.parquet")
     stream = {"stream": "a · rephrase · lecture", "n_tokens": 500, "asked_share": 0.39, "share": 0.17, "n_epochs": 2.0}
     plan = {"streams": [{**stream, "max_epochs": 2}], "warnings": ["the data ends at step 20 of 30"]}
-    (folder / "plan.json").write_text(json.dumps({**plan, "n_held_out": 8, "n_documents": 80}))
+    (folder / "token_plan.json").write_text(json.dumps({**plan, "n_held_out": 8, "n_documents": 80}))
     return folder
 
 

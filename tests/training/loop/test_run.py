@@ -82,7 +82,7 @@ def test_a_second_round(
     with caplog.at_level("INFO", "training"):
         assert main(arguments) == 0
     assert "plan: 256 tokens from 5 streams" in caplog.text
-    plan = {row["stream"]: row for row in json.loads((second / "plan.json").read_text())["streams"]}
+    plan = {row["stream"]: row for row in json.loads((second / "token_plan.json").read_text())["streams"]}
     assert plan["corpus.jsonl · knowledge · dialogue"]["share"] > 0.05
     assert plan["web[1].jsonl · original · original"]["share"] > 0.01
     assert sum(row["share"] for row in plan.values()) == pytest.approx(1)
