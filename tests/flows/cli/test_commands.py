@@ -110,8 +110,8 @@ def test_a_plan_estimates_a_run_without_starting_one(tmp_path):
     assert found["whole_corpus_read"]
     assert found["seconds"] >= route["n_completion_tokens"] / 1000
     assert found["cost"] == pytest.approx(found["seconds"] * 3.6 / 3600)
-    shown = run(*options).replace("\n", " ")
-    assert "meant for models of 1B parameters or more" in shown
+    shown = run(*options, "--model-size", "50M").replace("\n", " ")
+    assert "meant for models of 100M parameters or more" in shown
     assert "give its --tokens-per-s" in shown
     assert not (tmp_path / "plan.json").exists()
 

@@ -44,7 +44,7 @@ def test_both_files_have_the_schema_and_its_version(out):
     for folder, expected in [("rewrites", schema.REWRITES), ("rejects", schema.REJECTS)]:
         found = pq.read_schema(out / folder / "part-00000.parquet")
         assert found.equals(expected)
-        assert found.metadata[b"palimpsest.schema_version"] == b"3"
+        assert found.metadata[b"palimpsest.schema_version"] == b"4"
 
 
 def test_an_empty_part_has_a_commit_and_no_files(out):
