@@ -1,6 +1,6 @@
 """Checks rewrites during a run, cheapest tier first; each tier can settle the verdict.
 
-form → embeddings, typed facts and the reader, batched, in parallel with generation.
+form → embeddings, typed facts and the reader, batched, in parallel with generation → a language model, if there is one.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from fidelity.checks.ending import truncated
 from fidelity.checks.finding import Finding
 from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, repetition
 from fidelity.checks.language import not_english, other_language
+from fidelity.checks.language_judge import LanguageJudge, require_judge
 from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
 from fidelity.checks.prompt_injection import obeyed_instruction
 from fidelity.checks.time_limit import LIMIT_S, MAX_CHARACTERS, TooSlowError, time_limit
@@ -59,6 +60,15 @@ class FidelityConfig(Settings):
         description="Minimum probability of being faithful, complete, fluent and in style together; default: the "
         "thresholds in the weights, one for each.",
     )
+    judge_endpoints: tuple[str, ...] = Field(
+        (), description="Servers of a language model that is asked about what all other checks accept."
+    )
+    judge_model: str | None = Field(None, description="The name under which they serve it.")
+
+    @model_validator(mode="after")
+    def _judge_is_named(self) -> "FidelityConfig":
+        require_judge(self.judge_endpoints, self.judge_model)
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -195,12 +205,14 @@ class Checker:
         *,
         calibration: Calibration | None = None,
         open_reader: Callable[[], Reader] = Reader,
+        language_judge: LanguageJudge | None = None,
     ) -> None:
         """
         Args:
             open_multilingual: called to check the first translation.
             calibration: overrides the one that the configuration names.
             open_reader: called to check the first rewrite.
+            language_judge: asked about what everything else accepts.
 
         Raises:
             ValueError: the calibration cannot be loaded.
@@ -216,14 +228,15 @@ class Checker:
             open_reader=open_reader,
             min_probability=config.min_probability,
         )
+        self._language_judge = language_judge
         # One thread: torch uses all cores by itself.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fidelity")
         self._batcher = _Batcher(self._thread, self._process)
 
     @property
     def n_seen(self) -> Counter[str]:
-        """How many rewrites each tier has scored so far."""
-        return self.judge.n_seen
+        """How many rewrites each tier has scored so far, and the questions to the language model."""
+        return self.judge.n_seen + (self._language_judge.n_seen if self._language_judge else Counter())
 
     async def __call__(
         self,
@@ -234,7 +247,7 @@ class Checker:
         checks = requirements.checks
         source, rewrite = chunk.text.strip(), completion.text.strip()
         n_before = len(chunk.text) - len(chunk.text.lstrip())
-        self.n_seen["form"] += 1
+        self.judge.n_seen["form"] += 1
         verdict = check_form_in_time(source, completion, requirements)
         if not verdict.accepted or not _WITH_MODEL.intersection(checks):
             return verdict
@@ -242,14 +255,12 @@ class Checker:
         verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
         if found.evidence is not None:
             judged = self.judge.decide(found.evidence)
-            verdict = dataclasses.replace(
-                judged,
-                scores={**verdict.scores, **judged.scores},
-                discrepancies=tuple(_shifted(found, n_before) for found in judged.discrepancies),
-            )
+            verdict = dataclasses.replace(judged, scores={**verdict.scores, **judged.scores})
         if found.finding:
-            return dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
-        return verdict
+            verdict = dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
+        if self._language_judge and found.evidence is not None:
+            verdict = await self._language_judge.review(source, rewrite, requirements.keeps, verdict)
+        return dataclasses.replace(verdict, discrepancies=tuple(_shifted(d, n_before) for d in verdict.discrepancies))
 
     def _process(self, requests: Sequence[_Request]) -> list[_Result]:
         """Runs in the encoder's thread: similarities and verdicts in one batch each, then obedience for the rest."""
@@ -302,10 +313,10 @@ class Checker:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def open_checker(config: FidelityConfig) -> Checker:
+def open_checker(config: FidelityConfig, language_judge: LanguageJudge | None = None) -> Checker:
     """Load the models that the configuration names; the multilingual one is loaded for the first translation.
 
     Raises:
         ValueError: a model or the calibration cannot be loaded.
     """
-    return Checker(open_encoder(config.encoder), config)
+    return Checker(open_encoder(config.encoder), config, language_judge=language_judge)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fidelity.calibration.calibration import KEEPS, QUESTIONS, Calibration, Kind, Question
+from fidelity.checks.changed_words import change_discrepancies, other_meanings
 from fidelity.checks.form import copied_share
 from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences
 from fidelity.checks.style import missing_form
 from fidelity.checks.vector_cache import CachedEncoder
-from fidelity.facts.comparing.compare import FACT_SCORES, compare_facts
+from fidelity.facts.comparing.compare import FACT_SCORES, FactReport, compare_facts
 from fidelity.reader.reader import Reader, Reading
 from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores
 from rephrase.corpus.language import detect_language
@@ -24,7 +25,9 @@ from rephrase.records import Discrepancy, Verdict
 # The highest score of any changed fact, and the lowest of any kind's coverage: with one feature per kind of fact, too
 # few rows teach a model that one is enough.
 DERIVED_SCORES = ("fact_lack", "fact_changed", "length_lack")
-BASE_SCORES = ("similarity", "copied", *SENTENCE_SCORES, *FACT_SCORES, *DERIVED_SCORES)
+# The words of another meaning in sentences that otherwise copy their source.
+WORDS_CHANGED = "words_changed"
+BASE_SCORES = ("similarity", "copied", WORDS_CHANGED, *SENTENCE_SCORES, *FACT_SCORES, *DERIVED_SCORES)
 SCORES = (*BASE_SCORES, *READER_SCORES)
 _CHANGES = (
     *(f"{kind}_unsupported" for kind in ("number", "date", "name", "formula", "literal")),
@@ -121,20 +124,17 @@ class Judge:
         reports = compare_sentences(
             [(pair.source, pair.rewrite) for pair in pairs], encoder, source_languages=languages
         )
+        compared = [_facts(pair, language) for pair, language in zip(pairs, languages, strict=True)]
+        changes = other_meanings([() if isinstance(facts, str) else facts.changes for facts in compared], encoder)
         evidence = []
-        for pair, language, report, cosine in zip(pairs, languages, reports, similarity, strict=True):
-            try:
-                facts = compare_facts(
-                    pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math"
-                )
-            except Exception as error:
-                # One text on which fact extraction fails must not end a run of millions.
-                failure = f"the facts could not be compared: {type(error).__name__}: {error}"
-                evidence.append(Evidence(pair=pair, sentences=report, scores={}, discrepancies=(), failure=failure))
+        for pair, report, facts, changed, cosine in zip(pairs, reports, compared, changes, similarity, strict=True):
+            if isinstance(facts, str):
+                evidence.append(Evidence(pair=pair, sentences=report, scores={}, discrepancies=(), failure=facts))
                 continue
             scores = {
                 "similarity": float(cosine),
                 "copied": copied_share(pair.source, pair.rewrite),
+                WORDS_CHANGED: float(sum(len(change.new) for change in changed)),
                 **report.scores,
                 **facts.scores,
             }
@@ -143,7 +143,9 @@ class Judge:
                     pair=pair,
                     sentences=report,
                     scores={**scores, **derived_scores(pair.source, pair.rewrite, scores)},
-                    discrepancies=_merged(facts.discrepancies, report.discrepancies()),
+                    discrepancies=_merged(
+                        (*facts.discrepancies, *change_discrepancies(changed)), report.discrepancies()
+                    ),
                     lacks=missing_form(pair.rewrite, pair.form),
                 )
             )
@@ -175,6 +177,8 @@ class Judge:
                 found[question] = 1.0
             else:
                 found[question] = float(calibration.model(question, pair.kind).probabilities([scores])[0])
+        if scores[WORDS_CHANGED]:
+            found["faithful"] = _less_likely(found["faithful"], calibration.changed_word)
         return found
 
     def threshold(self, question: Question, kind: Kind) -> float:
@@ -222,8 +226,21 @@ _NAMES: dict[Question, str] = {
 }
 
 
+def _less_likely(probability: float, log_odds: float) -> float:
+    odds = _odds(probability) * math.exp(-log_odds)
+    return odds / (1 + odds)
+
+
 def _odds(probability: float) -> float:
     return max(probability, 1e-9) / max(1 - probability, 1e-9)
+
+
+def _facts(pair: Pair, language: str) -> FactReport | str:
+    """The compared facts, or why they could not be compared: one bad text must not end a run of millions."""
+    try:
+        return compare_facts(pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math")
+    except Exception as error:
+        return f"the facts could not be compared: {type(error).__name__}: {error}"
 
 
 def derived_scores(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from fidelity.calibration.calibration import Kind
-from fidelity.checks.finding import Finding
 from fidelity.checks.form import FORM_CHECKS
+from fidelity.checks.language_judge import JUDGE_SCORES
 from fidelity.judge import EVERYTHING, SCORES, Judge, Pair
 from rephrase.dataset.schema import DISCREPANCIES, PROBABILITIES, discrepancy_row, probability_row
 from rephrase.records import Verdict
 
 _UNWRITABLE = re.compile("[\ud800-\udfff]")  # JSON can encode a lone surrogate, which UTF-8 cannot
+
+# A second verdict on accepted pairs: see `fidelity.checks.language_judge`.
+Review = Callable[[Sequence[tuple[Pair, Verdict]]], Sequence[Verdict]]
 
 # Columns added to those of the input. An input column with the same name is replaced.
 VERDICT_COLUMNS: tuple[pa.Field, ...] = (
@@ -31,7 +34,7 @@ VERDICT_COLUMNS: tuple[pa.Field, ...] = (
     pa.field("reason", pa.string()),
     pa.field("detail", pa.string()),
     pa.field("discrepancies", DISCREPANCIES),
-    *(pa.field(f"score_{name}", pa.float64()) for name in SCORES),
+    *(pa.field(f"score_{name}", pa.float64()) for name in (*SCORES, *JUDGE_SCORES)),
 )
 
 
@@ -46,10 +49,11 @@ class Asked:
     form: str | None = None
 
 
-def verdict_rows(judge: Judge, pairs: Sequence[Asked]) -> list[dict[str, Any]]:
+def verdict_rows(judge: Judge, pairs: Sequence[Asked], review: Review | None = None) -> list[dict[str, Any]]:
     """The added columns for each pair.
 
-    The form is checked too, except for truncation and copying from the source: a claim may do either.
+    The form is checked too, except for truncation and copying from the source: a claim may do either. What all checks
+    accept is reviewed.
     """
     rows: list[dict[str, Any]] = [_unjudged_row(pair.source, pair.rewrite) for pair in pairs]
     readable = [i for i, row in enumerate(rows) if row["reason"] is None]
@@ -57,13 +61,20 @@ def verdict_rows(judge: Judge, pairs: Sequence[Asked]) -> list[dict[str, Any]]:
         Pair(source=asked.source, rewrite=asked.rewrite, kind=asked.kind, keeps=asked.keeps, form=asked.form)
         for asked in (pairs[i] for i in readable)
     ]
-    for i, pair, verdict in zip(readable, judged, judge.judge(judged), strict=True):
-        rows[i] = _row(verdict, _form(pair))
+    verdicts = [_with_form(verdict, pair) for pair, verdict in zip(judged, judge.judge(judged), strict=True)]
+    if review:
+        accepted = [i for i, verdict in enumerate(verdicts) if verdict.accepted]
+        reviewed = review([(judged[i], verdicts[i]) for i in accepted])
+        for i, verdict in zip(accepted, reviewed, strict=True):
+            verdicts[i] = verdict
+    for i, verdict in zip(readable, verdicts, strict=True):
+        rows[i] = _columns(verdict)
     return rows
 
 
-def _form(pair: Pair) -> Finding | None:
-    return next((found for check in FORM_CHECKS if (found := check(pair.source, pair.rewrite))), None)
+def _with_form(verdict: Verdict, pair: Pair) -> Verdict:
+    found = next((found for check in FORM_CHECKS if (found := check(pair.source, pair.rewrite))), None)
+    return dataclasses.replace(verdict, accepted=False, reason=found[0], detail=found[1]) if found else verdict
 
 
 def _unjudged_row(source: Any, rewrite: Any) -> dict[str, Any]:
@@ -83,12 +94,6 @@ def _unjudged_row(source: Any, rewrite: Any) -> dict[str, Any]:
     return _columns(Verdict(accepted=False, reason=reason, detail=detail))
 
 
-def _row(verdict: Verdict, form: Finding | None) -> dict[str, Any]:
-    if form:
-        verdict = dataclasses.replace(verdict, accepted=False, reason=form[0], detail=form[1])
-    return _columns(verdict)
-
-
 def _columns(verdict: Verdict) -> dict[str, Any]:
     return {
         **probability_row(verdict),
@@ -96,7 +101,7 @@ def _columns(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "detail": verdict.detail,
         "discrepancies": [discrepancy_row(found) for found in verdict.discrepancies],
-        **{f"score_{name}": verdict.scores.get(name) for name in SCORES},
+        **{f"score_{name}": verdict.scores.get(name) for name in (*SCORES, *JUDGE_SCORES)},
     }
 
 

@@ -164,6 +164,9 @@ class RephraseConfig(Settings):
         elsewhere = {"engine", "source", "output", "recipe_files", "new_files", "runner", "ray"}
         changeable = {"target_tokens", "price_per_hour", "price_in", "price_out", "license", "source_description"}
         pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)
+        # Where the judge is served does not matter; plans of earlier versions do not name one.
+        unpinned = {"judge_endpoints", *(() if self.fidelity.judge_model else ("judge_model",))}
+        pinned["fidelity"] = self.fidelity.model_dump(mode="json", exclude=unpinned)
         hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}
         return {
             **pinned,

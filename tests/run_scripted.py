@@ -74,8 +74,8 @@ def fill_disk(n_writes: int) -> None:
 
 
 flows.running.run_setup.open_engine = open_engine
-flows.running.run_setup.open_checker = lambda config: Checker(
-    BagOfWords(), config, calibration=lenient(), open_reader=SilentReader
+flows.running.run_setup.open_checker = lambda config, language_judge: Checker(
+    BagOfWords(), config, calibration=lenient(), open_reader=SilentReader, language_judge=language_judge
 )
 flows.running.run_setup.HubTokenizer = lambda model, **_: WordTokenizer()
 

@@ -133,13 +133,24 @@ class InStyle(_Strict):
         return self.form_found if fits else self.form_missing
 
 
+class JudgeThreshold(_Strict):
+    """The minimum probability of Yes at which this language model's answer is Yes."""
+
+    model: str
+    min_yes: float = Field(gt=0, lt=1)
+
+
 class Calibration(_Strict):
-    """All models, and `fitted`: the data they were fitted to."""
+    """All models, and `fitted`: the data they were fitted to. `judge` is fitted only with a language model at hand."""
 
     format: Literal[2]
     fitted: dict[str, Any]
     models: tuple[Model, ...]
     in_style: InStyle
+    # How much a word of another meaning in a sentence that copies its source takes from the log-odds of `faithful`.
+    # Not a score of the trees: the sets of claims and summaries hardly have such sentences, and would unlearn it.
+    changed_word: float = Field(0.0, ge=0)
+    judge: JudgeThreshold | None = None
 
     def model(self, question: Question, kind: Kind) -> Model:
         """

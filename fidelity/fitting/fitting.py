@@ -142,6 +142,18 @@ def _logistic(odds: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tupl
     return float(found.coef_[0, 0]), float(found.intercept_[0])
 
 
+def finding_weight(odds: np.ndarray, labels: np.ndarray, found: np.ndarray) -> float:
+    """How much a finding should take from the log-odds of unseen rows, by maximum likelihood; at least 0.
+
+    One row of each label with the finding and even odds is added (Laplace), so that few rows do not decide for ever.
+    """
+    where = np.concatenate([odds[found], [0.0, 0.0]])
+    sign = np.where(np.concatenate([labels[found], [True, False]]), 1.0, -1.0)
+    weights = np.linspace(0, 5, 101)
+    losses = np.logaddexp(0, -sign * (where - weights[:, None])).sum(axis=1)
+    return float(weights[losses.argmin()])
+
+
 def balanced_threshold(
     probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, max_false_rejects: float
 ) -> float:

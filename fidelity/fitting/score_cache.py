@@ -10,12 +10,13 @@ from fidelity.calibration.calibration import FORMAT, Calibration, InStyle
 from fidelity.checks.encoder import SentenceEncoder, open_encoder
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.fitting.labelled_sets import LabelledPair
-from fidelity.judge import ANY, EVERYTHING, Judge, Pair, derived_scores
+from fidelity.judge import ANY, BASE_SCORES, DERIVED_SCORES, EVERYTHING, Judge, Pair, derived_scores
 from fidelity.reader.reader import Reader
 
 BATCH = 64
 # Of these sets the benchmark shows all questions together, so they need all scores even where a label is missing.
 COMBINED = ("planted", "written", "real")
+_COMPUTED = set(BASE_SCORES) - set(DERIVED_SCORES)
 
 
 class ScoreCache:
@@ -29,7 +30,9 @@ class ScoreCache:
         if path.is_file():
             for line in path.read_text("utf-8").splitlines():
                 row = json.loads(line)
-                self._scores[row["key"]] = row["scores"]
+                # Empty if the pair could not be compared; a row of an earlier version lacks newer scores.
+                if not row["scores"] or row["scores"].keys() >= _COMPUTED:
+                    self._scores[row["key"]] = row["scores"]
 
     def get(self, pair: LabelledPair) -> dict[str, float] | None:
         """None if the pair was not scored, or could not be."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.console import err, out, print_json, readable_errors
-from flows.cli.verify import KindOption
+from flows.cli.verify import JudgeEndpointOption, JudgeModelOption, KindOption
 
 
 def calibrate(
@@ -28,11 +28,14 @@ def calibrate(
     plant: Annotated[
         bool, typer.Option("--plant", help="Also add pairs with planted errors, to cover errors that the labels lack.")
     ] = False,
+    judge_endpoint: JudgeEndpointOption = None,
+    judge_model: JudgeModelOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Fit the probabilities to your own labels; the shipped models of other questions and kinds are kept.
 
-    The figures are out-of-fold: five folds, split by source.
+    The figures are out-of-fold: five folds, split by source. With `--judge-endpoint`, the judge reads every labelled
+    rewrite, and its threshold is fitted too.
 
     Example:
 
@@ -52,6 +55,8 @@ def calibrate(
             kind=kind,
             max_false_rejects=max_false_rejects,
             plant=plant,
+            judge_endpoints=judge_endpoint or (),
+            judge_model=judge_model,
             log=lambda line: err.print(line, style="dim", markup=False, highlight=False),
         )
         if json_output:

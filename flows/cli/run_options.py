@@ -364,6 +364,18 @@ def run_options(
     calibration: Annotated[
         str | None, typer.Option(rich_help_panel=CHECKING, help="Weights written by `palimpsest calibrate`.")
     ] = None,
+    judge_endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=CHECKING,
+            help="OpenAI-compatible server of a language model that is asked about what all other checks accept; may "
+            "be repeated. Its key is read from JUDGE_API_KEY.",
+        ),
+    ] = None,
+    judge_model: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=CHECKING, help="The name under which --judge-endpoint serves the model."),
+    ] = None,
     part_bytes: Annotated[
         int | None,
         typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
@@ -431,5 +443,7 @@ def run_options(
             "min_cross_lingual": min_cross_lingual,
             "min_probability": min_probability,
             "calibration": calibration,
+            "judge_endpoints": judge_endpoint or (),
+            "judge_model": judge_model,
         },
     }

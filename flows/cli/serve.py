@@ -82,6 +82,8 @@ def serve(
         parameters = {"rephrase": {"config": form_values(values)}} if values else {}
         if endpoints := values.get("engine", {}).get("endpoints"):
             os.environ.setdefault(KEY_ENDPOINTS, " ".join(endpoints))
+        if judges := values.get("fidelity", {}).get("judge_endpoints"):
+            os.environ[KEY_ENDPOINTS] = " ".join([os.environ.get(KEY_ENDPOINTS, ""), *judges])
         from flows.serving.serve import run_serving
 
         run_serving(

@@ -13,6 +13,15 @@ KindOption = Annotated[
     typer.Option(help="Kind of the pairs; for a run, its recipes determine it."),
 ]
 
+JudgeEndpointOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="OpenAI-compatible server of a language model that is asked about what all other checks accept; may be "
+        "repeated. Its key is read from JUDGE_API_KEY."
+    ),
+]
+JudgeModelOption = Annotated[str | None, typer.Option(help="The name under which --judge-endpoint serves the model.")]
+
 
 def verify(
     pairs: Annotated[str, typer.Argument(help="Parquet or JSON Lines of pairs, or the folder of a finished run.")],
@@ -39,6 +48,8 @@ def verify(
             "recipes determine it."
         ),
     ] = "everything",
+    judge_endpoint: JudgeEndpointOption = None,
+    judge_model: JudgeModelOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Is each rewrite faithful to its source, complete, fluent and in its style? Shows where it is not.
@@ -72,6 +83,8 @@ def verify(
             keeps=keeps,
             calibration=calibration,
             min_probability=min_probability,
+            judge_endpoints=judge_endpoint or (),
+            judge_model=judge_model,
         )
         with Progress(console=err, transient=True) as progress:
             bar = progress.add_task("pairs", total=None)

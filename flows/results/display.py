@@ -90,6 +90,9 @@ REASONS = {
     "direction_changed": "an increase became a decrease, or the reverse",
     "modality_changed": "a possibility became a fact, or the reverse",
     "antonym_changed": "a word was replaced by its opposite",
+    "word_changed": "a sentence copies its source, but a word of it means something else",
+    "judged_unfaithful": "the judging model finds a sentence that the source does not say",
+    "judged_incomplete": "the judging model finds a sentence of the source missing",
     "swap_changed": "two names or two numbers were swapped",
     "step_changed": "a step of the calculation is wrong",
     "answer_changed": "the final answer differs from the source",
@@ -121,6 +124,7 @@ SCORES = {
     "support_min": "how well the source supports the least supported sentence of the rewrite",
     "coverage_min": "how well the rewrite covers the least covered sentence of the source",
     "reworded": "share of the rewrite's sentences that are new wording",
+    "judge_support_min": "how surely the judging model finds the least supported sentence in the source",
     "copied": "share of the rewrite's 8-word sequences that occur in its source",
 }
 

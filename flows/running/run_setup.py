@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from fidelity.checker import open_checker
 from flows.config import RephraseConfig
+from flows.verification.judge_model import open_judge_model
 from rephrase.dataset.engines import record_engine
 from rephrase.dataset.new_files import open_plan
 from rephrase.dataset.part_reader import PartReader
@@ -113,60 +114,61 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
     """Load the models for a planned run, and close everything at the end."""
     config = planned_run.config
     progress.notices += planned_run.notices
-    engine = planned_run.engine
-    if engine is None:
+    async with AsyncExitStack() as stack:
+        engine = planned_run.engine
+        if engine is None:
 
-        def count_restart(message: str) -> None:
-            progress.n_engine_restarts += 1
-            progress.notices.append(message)
+            def count_restart(message: str) -> None:
+                progress.n_engine_restarts += 1
+                progress.notices.append(message)
 
-        def opened() -> Engine:
-            try:
-                return open_engine(config.engine, progress.begin)
-            finally:
-                progress.begin(None)
+            def opened() -> Engine:
+                try:
+                    return open_engine(config.engine, progress.begin)
+                finally:
+                    progress.begin(None)
 
-        engine = await asyncio.to_thread(
-            SupervisedEngine,
-            opened,
-            stall_s=config.engine.stall_s,
-            on_restart=count_restart,
-        )
-    try:
+            engine = await asyncio.to_thread(
+                SupervisedEngine,
+                opened,
+                stall_s=config.engine.stall_s,
+                on_restart=count_restart,
+            )
+        stack.push_async_callback(engine.close)
+        # At the end: a server's ways are learnt from its answers.
+        stack.push_async_callback(lambda: asyncio.to_thread(record_engine, planned_run.storage, engine.info))
         progress.begin("loading the models of the verdict")
-        checker = await asyncio.to_thread(open_checker, config.fidelity)
+        judge = await asyncio.to_thread(open_judge_model, config.fidelity)
+        if judge:
+            stack.push_async_callback(judge.close)
+            stack.callback(lambda: progress.notices.extend(judge.notices()))
+        checker = await asyncio.to_thread(open_checker, config.fidelity, judge.judge if judge else None)
+        stack.callback(checker.close)
         progress.notices += _how_it_runs(engine.info)
         progress.begin(None)
-        try:
-            yield RunContext(
-                storage=planned_run.storage,
-                plan=planned_run.plan,
-                reader=PartReader(planned_run.plan, config.read_options),
-                recipes=planned_run.recipes,
-                recipe_choice=config.recipe,
-                n_variants=config.n_variants,
-                tools=RewriteTools(
-                    engine=engine,
-                    tokenizer=HubTokenizer(engine.info.tokenizer, trust_remote_code=config.engine.trust_remote_code),
-                    check=checker,
-                    n_candidates=config.n_candidates,
-                    n_retries=config.n_retries,
-                    seed=config.seed,
-                    on_reject=config.on_reject,
-                    min_rewritten_share=config.min_rewritten_share,
-                ),
-                near_duplicates=checker.near_duplicates,
-                scheduler=Scheduler(engine, may_start_chain=target.may_start_chain),
-                progress=progress,
-                target=target,
-                prices=config.prices,
-            )
-        finally:
-            checker.close()
-    finally:
-        # At the end: a server's ways are learnt from its answers.
-        await asyncio.to_thread(record_engine, planned_run.storage, engine.info)
-        await engine.close()
+        yield RunContext(
+            storage=planned_run.storage,
+            plan=planned_run.plan,
+            reader=PartReader(planned_run.plan, config.read_options),
+            recipes=planned_run.recipes,
+            recipe_choice=config.recipe,
+            n_variants=config.n_variants,
+            tools=RewriteTools(
+                engine=engine,
+                tokenizer=HubTokenizer(engine.info.tokenizer, trust_remote_code=config.engine.trust_remote_code),
+                check=checker,
+                n_candidates=config.n_candidates,
+                n_retries=config.n_retries,
+                seed=config.seed,
+                on_reject=config.on_reject,
+                min_rewritten_share=config.min_rewritten_share,
+            ),
+            near_duplicates=checker.near_duplicates,
+            scheduler=Scheduler(engine, may_start_chain=target.may_start_chain),
+            progress=progress,
+            target=target,
+            prices=config.prices,
+        )
 
 
 def _how_it_runs(info: EngineInfo) -> list[str]:

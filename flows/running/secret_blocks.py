@@ -9,6 +9,7 @@ from prefect.runtime import deployment
 # The environment variable that the libraries read, and the block that replaces it.
 SECRETS = {
     "OPENAI_API_KEY": "palimpsest-openai-api-key",
+    "JUDGE_API_KEY": "palimpsest-judge-api-key",
     "AWS_ACCESS_KEY_ID": "palimpsest-aws-access-key-id",
     "AWS_SECRET_ACCESS_KEY": "palimpsest-aws-secret-access-key",
     "HF_TOKEN": "palimpsest-hf-token",

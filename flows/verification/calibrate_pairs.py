@@ -8,14 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from fidelity.calibration.calibration import FORMAT, Calibration, Kind, Model, load_calibration, save_calibration
-from fidelity.fitting.fitting import Example, fit_metadata, fit_model, out_of_fold_odds
+from fidelity.calibration.calibration import (
+    FORMAT,
+    Calibration,
+    JudgeThreshold,
+    Kind,
+    Model,
+    load_calibration,
+    save_calibration,
+)
+from fidelity.checks.language_judge import require_judge
+from fidelity.fitting.fitting import Example, balanced_threshold, fit_metadata, fit_model, out_of_fold_odds
 from fidelity.fitting.labelled_sets import LabelledPair
 from fidelity.fitting.planted_pairs import plant_in
 from fidelity.fitting.reliability import reliability_svg
 from fidelity.fitting.score_cache import ScoreCache
 from fidelity.fitting.train_calibration import FEATURES, FITTED, Fitted, examples_of
+from fidelity.judge import ANY, Pair
+from flows.verification.judge_model import open_review
 from flows.verification.pair_reading import list_pair_files, read_pairs
+from rephrase.records import Verdict
 from rephrase.storage.filesystem import is_same_file
 from rephrase.storage.run_folder import require_no_data_of_a_run
 
@@ -53,14 +65,21 @@ def calibrate_pairs(
     max_false_rejects: float,
     plant: bool,
     log: Callable[[str], None],
+    judge_endpoints: Sequence[str] = (),
+    judge_model: str | None = None,
 ) -> dict[str, Any]:
     """Write the weights and a reliability diagram for each question beside them; returns out-of-fold figures.
 
-    Models of other questions and kinds are the shipped ones.
+    Models of other questions and kinds are the shipped ones. With a judge, its threshold is fitted to the labels of
+    `faithful`.
 
     Raises:
         ValueError: there are too few rows with readable labels.
+        EngineError: the judge's servers do not answer.
     """
+    require_judge(judge_endpoints, judge_model)
+    if judge_model and "faithful" not in label_fields:
+        raise ValueError("the judge's threshold is fitted to labels of faithful: name their column with --label-field")
     if any(is_same_file(file.path, str(out)) for file in list_pair_files(path)):
         raise ValueError(f"{str(out)!r} is one of the files to read: name another file with --out")
     require_no_data_of_a_run(str(out))
@@ -89,15 +108,48 @@ def calibrate_pairs(
             out.parent.mkdir(parents=True, exist_ok=True)
             figures |= {f"{question}_{name}": value for name, value in _figures(rows, model, diagram).items()}
     shipped = load_calibration()
+    judge = None
+    if judge_model:
+        judge, judge_figures = _fit_judge(pairs, judge_endpoints, judge_model, max_false_rejects, shipped)
+        figures |= judge_figures
     replaced = {(model.question, model.kind) for model in fitted}
     calibration = Calibration(
         format=FORMAT,
         fitted=fit_metadata(rows, f"palimpsest calibrate, {kind}: {', '.join(label_fields)}"),
         models=(*fitted, *(model for model in shipped.models if (model.question, model.kind) not in replaced)),
         in_style=shipped.in_style,
+        changed_word=shipped.changed_word,
+        judge=judge,
     )
     save_calibration(calibration, out)
     return figures
+
+
+def _fit_judge(
+    pairs: Sequence[LabelledPair],
+    endpoints: Sequence[str],
+    model: str,
+    max_false_rejects: float,
+    shipped: Calibration,
+) -> tuple[JudgeThreshold, dict[str, Any]]:
+    """The probability of Yes that the least supported sentence of a faithful rewrite reaches, and figures about it."""
+    from sklearn.metrics import roc_auc_score
+
+    labelled = [pair for pair in pairs if pair.faithful is not None]
+    # What is missing is not asked about.
+    asked = [Pair(source=pair.source, rewrite=pair.rewrite, kind=pair.kind, keeps=ANY) for pair in labelled]
+    with open_review(endpoints, model, shipped) as review:
+        assert review is not None
+        scores = [found.scores for found in review([(pair, Verdict(accepted=True)) for pair in asked])]
+    yes = np.array([row["judge_support_min"] for row in scores])
+    labels = np.array([bool(pair.faithful) for pair in labelled])
+    threshold = balanced_threshold(yes, labels, np.ones(len(labels)), max_false_rejects)
+    found = JudgeThreshold(model=model, min_yes=round(threshold, 3))
+    return found, {
+        "judge_threshold": found.min_yes,
+        "judge_auroc": round(float(roc_auc_score(labels, yes)), 3),
+        "judge_unread": round(float(np.mean([row["judge_unread"] for row in scores])), 3),
+    }
 
 
 def _labelled(

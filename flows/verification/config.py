@@ -1,9 +1,10 @@
 """The configuration of a verification: shared by the form in Prefect's UI and the command line."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fidelity.calibration.calibration import Kind
 from fidelity.checks.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL
+from fidelity.checks.language_judge import require_judge
 from rephrase.prompting.recipes import Keeps
 from rephrase.settings import Settings
 
@@ -28,4 +29,13 @@ class VerifyConfig(Settings):
     min_probability: float | None = Field(
         None, ge=0, le=1, description="Minimum probability to accept; by default the calibration's thresholds."
     )
+    judge_endpoints: tuple[str, ...] = Field(
+        (), description="Servers of a language model that is asked about what all other checks accept."
+    )
+    judge_model: str | None = Field(None, description="The name under which they serve it.")
     batch_rows: int = Field(256, ge=1, description="Rows per batch.")
+
+    @model_validator(mode="after")
+    def _judge_is_named(self) -> "VerifyConfig":
+        require_judge(self.judge_endpoints, self.judge_model)
+        return self

@@ -1,5 +1,6 @@
 """Verdicts on pairs of texts in files, or new ones on the chunks of a finished run, written to one Parquet file."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fidelity.calibration.calibration import load_calibration
+from fidelity.calibration.calibration import Calibration, load_calibration
 from fidelity.checks.encoder import open_encoder
 from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
 from fidelity.reader.reader import Reader
 from fidelity.verify import Asked, atomic_write, batched, scored_schema, verdict_rows
 from flows.verification.config import VerifyConfig
+from flows.verification.judge_model import open_review
 from flows.verification.pair_reading import UNREADABLE, cast_row, count_pairs, list_pair_files, pair_columns, read_pairs
 from flows.verification.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
 from rephrase.prompting.recipes import share_kept
@@ -43,13 +45,18 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
         ValueError, FileNotFoundError: the configuration is invalid.
     """
     rows, columns, n_rows, output = _open_input(config)
-    judge = open_judge(config)
+    calibration = load_calibration(config.calibration)
+    judge = open_judge(config, calibration)
     schema = scored_schema(columns)
     counts = {"pairs": 0, "accepted": 0, "unreadable": 0}
     reasons: dict[str, int] = {}
-    with atomic_write(output) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with (
+        open_review(config.judge_endpoints, config.judge_model, calibration) as review,
+        atomic_write(output) as path,
+        pq.ParquetWriter(path, schema, compression="zstd") as writer,
+    ):
         for batch in batched(rows, config.batch_rows):
-            scored = verdict_rows(judge, [_asked(row, config) for row in batch])
+            scored = verdict_rows(judge, [_asked(row, config) for row in batch], review)
             table = []
             for row, verdict in zip(batch, scored, strict=True):
                 if UNREADABLE in row and len(row) == 1:
@@ -68,7 +75,7 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
         n_accepted=counts["accepted"],
         n_unreadable=counts["unreadable"],
         reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
-        n_seen=dict(judge.n_seen),
+        n_seen=dict(judge.n_seen + (review.n_seen if review else Counter())),
     )
 
 
@@ -107,10 +114,10 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
     return read_pairs(files), columns, count_pairs(files), config.output
 
 
-def open_judge(config: VerifyConfig) -> Judge:
+def open_judge(config: VerifyConfig, calibration: Calibration) -> Judge:
     """
     Raises:
-        ValueError: a model or the calibration cannot be loaded.
+        ValueError: a model cannot be loaded.
     """
     multilingual: list[CachedEncoder] = []
 
@@ -120,7 +127,7 @@ def open_judge(config: VerifyConfig) -> Judge:
         return multilingual[0]
 
     return Judge(
-        load_calibration(config.calibration),
+        calibration,
         CachedEncoder(open_encoder(config.encoder)),
         open_multilingual,
         open_reader=Reader,

@@ -11,17 +11,17 @@ NO_KEY = "none"
 KEY, KEY_ENDPOINTS = "OPENAI_API_KEY", "PALIMPSEST_KEY_ENDPOINTS"
 
 
-def key_for(endpoint: str) -> str:
-    """The key to send to an endpoint; "none" if there is none, or it is for others."""
+def key_for(endpoint: str, variable: str = KEY) -> str:
+    """The key to send to an endpoint, from a variable; "none" if there is none, or it is for others."""
     allowed = os.environ.get(KEY_ENDPOINTS, "").split()
     if allowed and _origin(endpoint) not in map(_origin, allowed):
         return NO_KEY
-    return os.environ.get(KEY) or NO_KEY
+    return os.environ.get(variable) or NO_KEY
 
 
-def without_key(text: str) -> str:
+def without_key(text: str, variable: str = KEY) -> str:
     """A message without the key: a server may send back what it got, and messages go into rows and logs."""
-    key = os.environ.get(KEY, "").strip()
+    key = os.environ.get(variable, "").strip()
     return text.replace(key, "(the API key)") if len(key) >= 8 else text
 
 

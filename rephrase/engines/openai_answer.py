@@ -57,14 +57,36 @@ class _Chat(_Lenient):
     usage: _Usage | None = None
 
 
+_Logprob = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+
+
+class _Likely(_Lenient):
+    token: str
+    logprob: _Logprob
+
+
+class _Token(_Likely):
+    top_logprobs: list[_Likely] = Field(default_factory=list)
+
+
+class _ChatLogprobs(_Lenient):
+    content: list[_Token] | None = None
+
+
+class _ScoredChoice(_Choice):
+    logprobs: _ChatLogprobs | None = None
+
+
+class _ScoredChat(_Lenient):
+    choices: list[_ScoredChoice] = Field(min_length=1)
+
+
 class EchoedLogprobs(_Lenient):
     """Tokens of an echoed prompt, where each starts, and its log-probability; the first has none."""
 
     tokens: list[str] = Field(default_factory=list)
     text_offset: list[_Count] = Field(default_factory=list)
-    token_logprobs: list[Annotated[float, Field(strict=False, allow_inf_nan=False)] | None] = Field(
-        default_factory=list
-    )
+    token_logprobs: list[_Logprob | None] = Field(default_factory=list)
 
 
 class _EchoChoice(_Lenient):
@@ -114,6 +136,21 @@ def read_completion(body: bytes) -> Completion:
         n_completion_tokens=usage.completion_tokens or 0,
         n_cached_tokens=details.cached_tokens or 0,
     )
+
+
+def read_first_token(body: bytes) -> dict[str, float]:
+    """The likeliest first tokens of a chat completion with their log-probabilities.
+
+    Of a server that reports none, the text that it sent is all that is known: it counts as certain.
+
+    Raises:
+        MalformedAnswerError: the body is not a chat completion.
+    """
+    choice = _read(_ScoredChat, body).choices[0]
+    tokens = choice.logprobs.content if choice.logprobs else None
+    if not tokens:
+        return {_text(choice.message, cut_off=False): 0.0}
+    return {found.token: found.logprob for found in (tokens[0], *tokens[0].top_logprobs)}
 
 
 def read_echo(body: bytes) -> tuple[EchoedLogprobs | None, int]:

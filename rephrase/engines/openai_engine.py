@@ -42,6 +42,7 @@ from rephrase.engines.openai_answer import (
     ServedModel,
     read_completion,
     read_echo,
+    read_first_token,
     read_models,
 )
 from rephrase.engines.server_load import ServerLoad
@@ -63,6 +64,9 @@ MAX_ATTEMPTS = 6
 MAX_RETRY_AFTER_S = 300.0
 # The size of an answer around its text, and of the text of one token with escapes and log-probabilities.
 ANSWER_BYTES, BYTES_PER_TOKEN = 1_000_000, 256
+# How many of the likeliest tokens are asked for; more are refused by some servers.
+TOP_LOGPROBS = 5
+_FIRST_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, seed=0)
 # How many characters beyond a token are searched for it: the tokens before may have been parts of a character.
 _LOOK_AHEAD = 8
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
@@ -85,10 +89,9 @@ class OpenAIEngine:
         timeout_s: float = 300.0,
         give_up_after_s: float = 600.0,
         chat_template_kwargs: Mapping[str, Any] | None = None,
+        key_variable: str = "OPENAI_API_KEY",
     ) -> None:
         """Ask the endpoints what they serve, waiting until one is up.
-
-        The API key is read from OPENAI_API_KEY.
 
         Args:
             endpoints: base URLs that end in `/v1`.
@@ -97,6 +100,7 @@ class OpenAIEngine:
             timeout_s: how long one request may take as a whole.
             give_up_after_s: how long a request is retried before the run stops.
             chat_template_kwargs: for the chat template, as `vllm serve` and SGLang take them in a request.
+            key_variable: the environment variable that holds the API key.
 
         Raises:
             ValueError: no endpoint, or the model is not served there.
@@ -108,10 +112,11 @@ class OpenAIEngine:
         self._timeout_s = timeout_s
         self._chat_template_kwargs = dict(chat_template_kwargs or {})
         self._dialect = Dialect()
+        self._key_variable = key_variable
         self._clients = [
             AsyncOpenAI(
                 base_url=endpoint,
-                api_key=key_for(endpoint),
+                api_key=key_for(endpoint, key_variable),
                 timeout=timeout_s,
                 max_retries=0,
                 # Documents go to the endpoints that are named, and nowhere else.
@@ -122,8 +127,8 @@ class OpenAIEngine:
         self._n_in_flight = [0] * len(self._clients)
         self._n_answers = self._n_first_refusals = self._n_overloads = 0
         self._breakers = [Breaker() for _ in self._clients]
-        self._loads = [ServerLoad(endpoint, key_for(endpoint)) for endpoint in endpoints]
-        served = _served_models(endpoints, give_up_after_s)
+        self._loads = [ServerLoad(endpoint, key_for(endpoint, key_variable)) for endpoint in endpoints]
+        served = _served_models(endpoints, key_variable, give_up_after_s)
         by_name = {entry.id: entry for entry in reversed(served)}
         names = list(dict.fromkeys(entry.id for entry in served))
         if model is None and len(names) > 1:
@@ -162,14 +167,29 @@ class OpenAIEngine:
         )
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        try:
-            return await self._with_retries(lambda client: self._complete(client, prompt, sampling))
-        except (EngineError, PromptTooLongError, RequestRefusedError) as error:
-            raise type(error)(without_key(str(error))) from error
+        return await self._without_key(lambda client: self._complete(client, prompt, sampling))
+
+    async def first_token(self, prompt: Prompt) -> dict[str, float]:
+        """The likeliest first tokens of the answer, with their natural log-probabilities.
+
+        Of a server that does not report them, the one that it chose, as certain.
+
+        Raises:
+            PromptTooLongError, RequestRefusedError: this prompt cannot be answered.
+            EngineError: no prompt can.
+        """
+        return await self._without_key(lambda client: self._first_token(client, prompt))
 
     async def logprobs(self, context: str, text: str) -> TokenLogprobs:
         """Ask the completions endpoint to echo the text with its log-probabilities, as `vllm serve` does."""
         return await self._with_retries(lambda client: self._score(client, context, text))
+
+    async def _without_key(self, send: Callable[[AsyncOpenAI], Awaitable[Answer]]) -> Answer:
+        """Messages end in rows and logs."""
+        try:
+            return await self._with_retries(send)
+        except (EngineError, PromptTooLongError, RequestRefusedError) as error:
+            raise type(error)(without_key(str(error), self._key_variable)) from error
 
     async def _with_retries(self, send: Callable[[AsyncOpenAI], Awaitable[Answer]]) -> Answer:
         n_own_faults, n_answers = 0, self._n_answers
@@ -192,7 +212,7 @@ class OpenAIEngine:
                 raise PromptTooLongError(str(error)) from error
             raise self._refused(error) from error
         except (AuthenticationError, PermissionDeniedError) as error:
-            raise EngineError(f"the server refuses the key in OPENAI_API_KEY: {error}") from error
+            raise EngineError(f"the server refuses the key in {self._key_variable}: {error}") from error
         except APIStatusError as error:
             if error.response.is_redirect:
                 target = error.response.headers.get("Location", "")
@@ -267,14 +287,21 @@ class OpenAIEngine:
             self._n_in_flight[number] -= 1
 
     async def _complete(self, client: AsyncOpenAI, prompt: Prompt, sampling: Sampling) -> Completion:
+        return read_completion(await self._chat(client, prompt, sampling))
+
+    async def _first_token(self, client: AsyncOpenAI, prompt: Prompt) -> dict[str, float]:
+        asked = {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        return read_first_token(await self._chat(client, prompt, _FIRST_TOKEN, **asked))
+
+    async def _chat(self, client: AsyncOpenAI, prompt: Prompt, sampling: Sampling, **options: Any) -> bytes:
         template = {"chat_template_kwargs": self._chat_template_kwargs} if self._chat_template_kwargs else None
         while True:
             dialect = self._dialect
             request = client.chat.completions.with_streaming_response.create(
-                model=self._info.model, **dialect.request(prompt, sampling), extra_body=template
+                model=self._info.model, **dialect.request(prompt, sampling), **options, extra_body=template
             )
             try:
-                return read_completion(await self._body(request, sampling.max_tokens))
+                return await self._body(request, sampling.max_tokens)
             except (BadRequestError, UnprocessableEntityError) as refusal:
                 if self._dialect == dialect and not self._learn(refusal):
                     raise
@@ -395,7 +422,7 @@ def _is_overload(error: Exception) -> bool:
     )
 
 
-def _served_models(endpoints: Sequence[str], give_up_after_s: float) -> list[ServedModel]:
+def _served_models(endpoints: Sequence[str], key_variable: str, give_up_after_s: float) -> list[ServedModel]:
     """The models that the endpoints serve. Waits until one answers; others are used once they come up.
 
     Raises:
@@ -415,7 +442,7 @@ def _served_models(endpoints: Sequence[str], give_up_after_s: float) -> list[Ser
                 failures.clear()
                 for endpoint in endpoints:
                     try:
-                        found += _models_of(endpoint)
+                        found += _models_of(endpoint, key_variable)
                     except _NotYetError as error:
                         failures.append(f"{endpoint}: {error}")
                 if not found:
@@ -434,8 +461,8 @@ class _NotYetError(Exception):
     """What time may cure: nothing listens yet, or the server is still loading."""
 
 
-def _models_of(endpoint: str) -> list[ServedModel]:
-    address, key = f"{endpoint.rstrip('/')}/models", key_for(endpoint)
+def _models_of(endpoint: str, key_variable: str) -> list[ServedModel]:
+    address, key = f"{endpoint.rstrip('/')}/models", key_for(endpoint, key_variable)
     try:
         answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=30.0)
     except httpx.HTTPError as error:
@@ -444,7 +471,7 @@ def _models_of(endpoint: str) -> list[ServedModel]:
     if status in (401, 403):
         not_sent = key == NO_KEY and os.environ.get(KEY_ENDPOINTS)
         hint = f"; it is not sent there, because {KEY_ENDPOINTS} names other endpoints" if not_sent else ""
-        raise EngineError(f"{endpoint} refuses the key in OPENAI_API_KEY ({status}){hint}")
+        raise EngineError(f"{endpoint} refuses the key in {key_variable} ({status}){hint}")
     if status in (404, 405) or answer.is_redirect:
         raise EngineError(
             f"{address} answers {status}: an endpoint is the base of an OpenAI-compatible server and mostly ends in /v1"

@@ -9,6 +9,7 @@ from scripted import BagOfWords, SilentReader, lenient
 
 from fidelity.checker import Checker, FidelityConfig, similarities
 from fidelity.checks.encoder import SentenceEncoder
+from fidelity.checks.language_judge import LanguageJudge
 from fidelity.facts.comparing.compare import compare_facts
 from rephrase.records import Check, Chunk, Completion, Requirements
 
@@ -67,6 +68,33 @@ async def test_waiting_requests_are_checked_in_one_batch():
     assert all(verdict.accepted for verdict in await asyncio.gather(*tasks))
     assert sum(sizes) == 1 + 20  # the source once for all batches
     assert len(sizes) <= 2
+
+
+async def test_the_language_judge_has_the_last_word_on_what_is_accepted():
+    asked = []
+
+    async def denies(prompt):
+        asked.append(prompt)
+        return {"No": 0.0}
+
+    checker = Checker(
+        BagOfWords(),
+        FidelityConfig(),
+        calibration=lenient(),
+        open_reader=SilentReader,
+        language_judge=LanguageJudge(denies),
+    )
+    spaced = chunk(f"  {SOURCE}")
+    denied, refused = await asyncio.gather(
+        checker(spaced, completion(REWRITE), FACTS), checker(spaced, completion(""), FACTS)
+    )
+    assert (denied.accepted, denied.reason) == (False, "judged_unfaithful")
+    assert denied.probability > 0.5
+    lost = denied.discrepancies[-1]
+    assert spaced.text[slice(*lost.source)] == SOURCE
+    assert refused.reason == "empty"
+    assert len(asked) == checker.n_seen["questions to the judge"] == 2
+    assert (checker.n_seen["form"], checker.n_seen["judge"]) == (2, 1)
 
 
 async def test_an_encoder_error_is_raised_and_the_next_batch_works():

@@ -1,5 +1,7 @@
 """Four questions, each with its threshold: the verdict needs all of them, and says which one failed and where."""
 
+import math
+
 import pytest
 from scripted import BagOfWords, SilentReader, lenient
 
@@ -55,6 +57,20 @@ def test_a_changed_fact_is_a_question_of_faithfulness(calibration):
     found = verdict(calibration, SAME.replace("1783", "1784"))
     assert (found.accepted, found.reason) == (False, "date_changed")
     assert "of being faithful is below 0.50" in found.detail
+
+
+def test_a_changed_word_in_a_copied_sentence_takes_its_weight_from_being_faithful(calibration):
+    changed = SOURCE.replace("ended the war", "ended the cup")
+    found = verdict(calibration, changed)
+    assert found.scores["words_changed"] == 1
+    assert found.probabilities["faithful"] == verdict(calibration, SOURCE).probabilities["faithful"]
+    weighed = calibration.model_copy(update={"changed_word": 5.0})
+    rejected = verdict(weighed, changed)
+    assert (rejected.accepted, rejected.reason) == (False, "word_changed")
+    assert "cup; the copied sentence has war" in rejected.detail
+    odds = [p / (1 - p) for p in (found.probabilities["faithful"], rejected.probabilities["faithful"])]
+    assert math.log(odds[0] / odds[1]) == pytest.approx(5.0)
+    assert verdict(weighed, SOURCE).accepted
 
 
 def test_what_may_be_lost_is_asked_by_the_pair(calibration):

@@ -38,3 +38,16 @@ def test_a_source_that_is_no_place_is_refused(source, message):
     with pytest.raises(ValidationError, match=message):
         RephraseConfig(source=source, output="out")
     RephraseConfig(source="s3://bucket/a@b:c.jsonl", output="out")
+
+
+def test_the_model_of_the_judge_is_pinned_and_not_its_server():
+    judged = {"judge_endpoints": ("http://one/v1",), "judge_model": "m"}
+    plain = RephraseConfig(source="in", output="out").pinned("model", "1", {})
+    # Plans of earlier versions name no judge.
+    assert not {name for name in plain["fidelity"] if name.startswith("judge")}
+    one = RephraseConfig(source="in", output="out", fidelity=judged).pinned("model", "1", {})
+    two = RephraseConfig(source="in", output="out", fidelity={**judged, "judge_endpoints": ("http://two/v1",)})
+    assert one == two.pinned("model", "1", {})
+    assert one["fidelity"]["judge_model"] == "m"
+    with pytest.raises(ValueError, match="--judge-model"):
+        RephraseConfig(source="in", output="out", fidelity={"judge_model": "m"})

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from fidelity.facts.comparing.copies import Change, changed_words
 from fidelity.facts.comparing.formal import compare_formulas, compare_literals, compare_steps
 from fidelity.facts.comparing.pairing import Pairing
 from fidelity.facts.comparing.sentences import compare_content, compare_order, compare_polarity, ends_unfinished
@@ -64,10 +65,14 @@ _RARER_LANGUAGES = frozenset("nl pl cs sk sv nb no fi hu tr ro bg hr sr sl lt lv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactReport:
-    """`scores` has every name in FACT_SCORES; `discrepancies` say where, typed facts before wording."""
+    """`scores` has every name in FACT_SCORES; `discrepancies` say where, typed facts before wording.
+
+    `changes` are words that differ in copied sentences; whether a change is a synonym, this cannot tell.
+    """
 
     scores: dict[str, float]
     discrepancies: tuple[Discrepancy, ...]
+    changes: tuple[Change, ...] = ()
 
 
 def compare_facts(source: str, rewrite: str, *, source_language: str = "en", mathematics: bool = False) -> FactReport:
@@ -103,7 +108,8 @@ def compare_facts(source: str, rewrite: str, *, source_language: str = "en", mat
         discrepancies.extend(found)
     scores["end_cut"] = float(ends_unfinished(rewrite) and not ends_unfinished(source))
     assert scores.keys() == set(FACT_SCORES)
-    return FactReport(scores=scores, discrepancies=tuple(discrepancies))
+    changes = changed_words(pairing) if pairing.rewrite.language == pairing.source.language == "en" else ()
+    return FactReport(scores=scores, discrepancies=tuple(discrepancies), changes=changes)
 
 
 def _translated(source_language: str, rewrite: str) -> bool:

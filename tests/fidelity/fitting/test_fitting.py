@@ -1,6 +1,7 @@
 """Fitting finds the informative scores, keeps their direction, and its JSON reproduces scikit-learn's predictions."""
 
 import json
+import math
 import random
 
 import numpy as np
@@ -15,7 +16,15 @@ from fidelity.calibration.calibration import (
     parse_calibration,
     save_calibration,
 )
-from fidelity.fitting.fitting import Example, _boosted, balanced_weights, feature_matrix, fit_model, out_of_fold_odds
+from fidelity.fitting.fitting import (
+    Example,
+    _boosted,
+    balanced_weights,
+    feature_matrix,
+    finding_weight,
+    fit_model,
+    out_of_fold_odds,
+)
 
 STYLE = InStyle(form_found=0.9, form_missing=0.1, no_form=0.8, threshold=0.5)
 FEATURES = ("support_min", "number_unsupported", "content_novel")
@@ -84,6 +93,15 @@ def test_no_row_is_scored_by_a_model_fitted_to_its_group():
     odds = out_of_fold_odds(rows, ("support_min", "x", "similarity"))
     right = (odds > 0) == np.array([row.label for row in rows])
     assert right.mean() < 0.65
+
+
+def test_a_finding_weighs_what_its_rows_say():
+    found = np.array([True] * 20 + [False] * 20)
+    rarely = np.array([True] + [False] * 19 + [True] * 20)
+    # 2 of 22 with a row of each label added, where the odds were even.
+    assert finding_weight(np.zeros(40), rarely, found) == pytest.approx(math.log(10), abs=0.03)
+    assert finding_weight(np.zeros(40), np.ones(40, bool), found) == 0
+    assert finding_weight(np.zeros(40), rarely, np.zeros(40, bool)) == 0
 
 
 def test_too_few_rows_or_one_label_raise_with_the_count():

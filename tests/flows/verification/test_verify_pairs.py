@@ -6,11 +6,12 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from judge_server import JudgeServer
 from scripted import BagOfWords, SilentReader, lenient
 from synthetic_run import documents, write_run
 
 import flows.verification.verify_pairs
-from fidelity.calibration.calibration import QUESTIONS, load_calibration
+from fidelity.calibration.calibration import QUESTIONS, JudgeThreshold, load_calibration
 from fidelity.judge import SCORES
 from flows.verification.calibrate_pairs import calibrate_pairs, parse_label_fields
 from flows.verification.config import VerifyConfig
@@ -65,6 +66,35 @@ def test_rows_come_out_in_order_with_their_columns_and_verdicts(tmp_path):
     assert rows[0]["score_support_min"] > 0.9 > rows[1]["score_support_min"]
     assert (found.n_pairs, found.n_accepted, found.n_unreadable) == (7, 2, 5)
     assert counts[-1] == (7, 7)
+
+
+def test_a_language_model_is_asked_about_what_all_other_checks_accept(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUDGE_API_KEY", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "of someone else")
+    rows = [*ROWS[:2], {"id": 6, "article": SOURCE, "summary": "I cannot help with that request."}]
+    (tmp_path / "pairs.jsonl").write_text(lines(rows))
+    with JudgeServer() as server:
+        asked = {"judge_endpoints": (server.url,), "judge_model": "judge", "keeps": "any", "batch_rows": 1}
+        found = verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet", **asked))
+    same, wrong, refusal = pq.read_table(tmp_path / "s.parquet").to_pylist()
+    assert (same["accepted"], same["score_judge_support_min"]) == (True, 1.0)
+    assert (wrong["accepted"], wrong["reason"]) == (False, "judged_unfaithful")
+    assert wrong["score_judge_support_min"] == pytest.approx(0.1)
+    assert (refusal["reason"], refusal["score_judge_support_min"]) == ("refusal", None)
+    assert server.asked == [(SOURCE, ROWS[1]["summary"])]
+    assert server.keys == {"Bearer secret"}
+    assert (found.n_seen["judge"], found.n_seen["questions to the judge"]) == (2, 1)
+
+
+def test_a_judge_with_the_weights_of_another_is_refused(tmp_path, monkeypatch):
+    def fitted(path=None):
+        return lenient().model_copy(update={"judge": JudgeThreshold(model="other", min_yes=0.3)})
+
+    monkeypatch.setattr(flows.verification.verify_pairs, "load_calibration", fitted)
+    (tmp_path / "pairs.jsonl").write_text(lines(ROWS[:1]))
+    asked = {"judge_endpoints": ("http://127.0.0.1:9/v1",), "judge_model": "judge"}
+    with pytest.raises(ValueError, match="fitted with the judge 'other', not 'judge'"):
+        verify_pairs(config(tmp_path / "pairs.jsonl", tmp_path / "s.parquet", **asked))
 
 
 def test_a_pair_on_which_a_check_fails_counts_as_readable(tmp_path, monkeypatch):
@@ -162,12 +192,21 @@ def test_weights_are_fitted_to_labels_and_kept_for_the_other_kinds(tmp_path, mon
         "log": logged.append,
     }
     out = tmp_path / "weights.json"
-    figures = calibrate_pairs(str(tmp_path / "labelled.jsonl"), out, label_fields={"faithful": "ok"}, **options)
+    with JudgeServer() as server:
+        asked = {"judge_endpoints": (server.url,), "judge_model": "judge"}
+        figures = calibrate_pairs(
+            str(tmp_path / "labelled.jsonl"), out, label_fields={"faithful": "ok"}, **options, **asked
+        )
     assert (figures["faithful_rows"], figures["faithful_yes"]) == (120, 60)
     assert figures["faithful_auroc"] > 0.95
     assert (tmp_path / "weights-faithful.svg").read_text().startswith("<svg")
     assert any("row 120" in line and "left out" in line for line in logged)
     fitted = load_calibration(str(out))
+    assert figures["judge_auroc"] > 0.95
+    assert fitted.judge == JudgeThreshold(model="judge", min_yes=figures["judge_threshold"])
+    assert 0.1 < fitted.judge.min_yes < 0.9  # what the server says of wrong and of right ones
+    with pytest.raises(ValueError, match="labels of faithful"):
+        calibrate_pairs("labelled.jsonl", out, label_fields={"fluent": "ok"}, **options, **asked)
     shipped = load_calibration()
     for question in ("faithful", "complete", "fluent"):
         for kind in ("knowledge", "math", "translation"):

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rephrase.engines.openai_answer import MAX_TOKENS, MalformedAnswerError, read_completion, read_echo, read_models
+from rephrase.engines.openai_answer import (
+    MAX_TOKENS,
+    MalformedAnswerError,
+    read_completion,
+    read_echo,
+    read_first_token,
+    read_models,
+)
 
 CHAT = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "It rained."}}],
@@ -34,6 +41,20 @@ def test_a_completion_is_read():
     found = read_completion(json.dumps(CHAT).encode())
     assert (found.text, found.finish_reason) == ("It rained.", "stop")
     assert (found.n_prompt_tokens, found.n_completion_tokens, found.n_cached_tokens) == (9, 3, 4)
+
+
+def test_the_first_token_is_read_with_its_rivals():
+    likely = [{"token": "Yes", "logprob": -0.2}, {"token": " No", "logprob": -2}]
+    answer = copy.deepcopy(CHAT)
+    answer["choices"][0]["logprobs"] = {"content": [{**likely[0], "top_logprobs": likely}, likely[1]]}
+    assert read_first_token(json.dumps(answer).encode()) == {"Yes": -0.2, " No": -2.0}
+    for nothing in (None, {"content": None}, {"content": []}):
+        answer["choices"][0]["logprobs"] = nothing
+        assert read_first_token(json.dumps(answer).encode()) == {"It rained.": 0.0}
+    answer["choices"][0]["logprobs"] = {"content": [{"token": "Yes", "logprob": None}]}
+    with pytest.raises(MalformedAnswerError, match="logprob"):
+        read_first_token(json.dumps(answer).encode())
+    read_completion(json.dumps(answer).encode())  # nobody asked for them
 
 
 @pytest.mark.parametrize(

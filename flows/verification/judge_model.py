@@ -1,0 +1,97 @@
+"""The language model that judges what all other checks accept: opened from its endpoints, closed at the end."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from fidelity.calibration.calibration import Calibration, load_calibration
+from fidelity.checker import FidelityConfig
+from fidelity.checks.language_judge import MIN_YES, QUESTIONS, UNREAD, LanguageJudge
+from fidelity.judge import Pair
+from rephrase.engines.openai_engine import OpenAIEngine
+from rephrase.records import Verdict
+
+# Not that of the rewriting engine: the judge may be someone else's server.
+KEY_VARIABLE = "JUDGE_API_KEY"
+
+
+class OpenedJudge:
+    """A judge and the client of its servers."""
+
+    def __init__(self, endpoints: Sequence[str], model: str, calibration: Calibration) -> None:
+        """
+        Raises:
+            ValueError: the model is not served there, or the calibration is for another judge.
+            EngineError: no server answers.
+        """
+        fitted = calibration.judge
+        if fitted is not None and fitted.model != model:
+            raise ValueError(
+                f"the weights were fitted with the judge {fitted.model!r}, not {model!r}: name that one with "
+                "--judge-model, or fit weights with this one"
+            )
+        self._engine = OpenAIEngine(endpoints, model=model, key_variable=KEY_VARIABLE)
+        self.judge = LanguageJudge(self._engine.first_token, min_yes=fitted.min_yes if fitted else MIN_YES)
+
+    def notices(self) -> list[str]:
+        """What a user should know at the end of a run."""
+        seen = self.judge.n_seen
+        if not seen[UNREAD]:
+            return []
+        return [
+            f"{seen[UNREAD]:,} of {seen[QUESTIONS]:,} answers of the judge were neither Yes nor No: nothing follows"
+        ]
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+
+def open_judge_model(config: FidelityConfig) -> OpenedJudge | None:
+    """The judge that the configuration names, if any.
+
+    Raises:
+        ValueError, EngineError: see `OpenedJudge`.
+    """
+    if not config.judge_model:
+        return None
+    return OpenedJudge(config.judge_endpoints, config.judge_model, load_calibration(config.calibration))
+
+
+class JudgeReview:
+    """Reviews batches of pairs with a judge, outside an event loop."""
+
+    def __init__(self, opened: OpenedJudge, runner: asyncio.Runner) -> None:
+        self._judge = opened.judge
+        self._runner = runner
+
+    @property
+    def n_seen(self) -> Counter[str]:
+        """See `LanguageJudge`."""
+        return self._judge.n_seen
+
+    def __call__(self, pairs: Sequence[tuple[Pair, Verdict]]) -> list[Verdict]:
+        return self._runner.run(self._review(pairs))
+
+    async def _review(self, pairs: Sequence[tuple[Pair, Verdict]]) -> list[Verdict]:
+        reviews = (self._judge.review(pair.source, pair.rewrite, pair.keeps, verdict) for pair, verdict in pairs)
+        return list(await asyncio.gather(*reviews))
+
+
+@contextlib.contextmanager
+def open_review(endpoints: Sequence[str], model: str | None, calibration: Calibration) -> Iterator[JudgeReview | None]:
+    """None without endpoints.
+
+    Raises:
+        ValueError, EngineError: see `OpenedJudge`.
+    """
+    if not endpoints or not model:
+        yield None
+        return
+    opened = OpenedJudge(endpoints, model, calibration)
+    # One loop for all batches: the client's connections belong to the loop that opened them.
+    with asyncio.Runner() as runner:
+        try:
+            yield JudgeReview(opened, runner)
+        finally:
+            runner.run(opened.close())
