@@ -77,6 +77,8 @@ flows.running.run_setup.open_engine = open_engine
 flows.running.run_setup.open_checker = lambda config, language_judge: Checker(
     BagOfWords(), config, calibration=lenient(), open_reader=SilentReader, language_judge=language_judge
 )
+# The scripted model rewrites whole chunks, as a large one does.
+flows.running.run_setup.model_size = lambda config, found: None
 flows.running.run_setup.HubTokenizer = lambda model, **_: WordTokenizer()
 
 

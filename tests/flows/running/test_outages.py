@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_RETRY_EXTRA_CODES, temporary_settings
 from served import free_port
 
 from flows.running import outages
@@ -34,6 +34,14 @@ class Away(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+@pytest.fixture(autouse=True)
+def no_retries_by_prefect(monkeypatch):
+    """The command sets them for its process, and a test of it may have run in this one."""
+    monkeypatch.delenv("PREFECT_CLIENT_RETRY_EXTRA_CODES", raising=False)
+    with temporary_settings(restore_defaults={PREFECT_CLIENT_RETRY_EXTRA_CODES}):
+        yield
 
 
 @pytest.fixture
