@@ -100,7 +100,7 @@ def run_demo(output: str, out: Console, err: Console) -> None:
     n_rows = sum(table.num_rows for table in read_rewrites(storage, ["id", "text"]))
     out.print(f"\nread back: {n_rows} rewrites from {summary.n_parts_committed} committed shards\n")
     if n_rows:
-        out.print("[bold]Two accepted rewrites[/bold], each beside its source chunk:")
+        out.print("[bold]Accepted[/bold], beside its source:")
     else:
         out.print("[bold]No rewrite was accepted this time[/bold]; the summary above says why.\n")
     for example in accepted_examples(storage, 2):

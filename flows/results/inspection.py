@@ -144,6 +144,11 @@ class Example:
     style: str
 
 
+def _how(row: Row) -> str:
+    """The style, and the perspective if the recipe has any."""
+    return f"{row['style']} for {row['perspective']}" if row["perspective"] else str(row["style"])
+
+
 def accepted_examples(storage: Storage, n: int) -> list[Example]:
     """Accepted chunks beside their sources: for each style and perspective, the surest and least copied one."""
     best: dict[tuple[str, str], tuple[float, Row, Row]] = {}
@@ -158,7 +163,7 @@ def accepted_examples(storage: Storage, n: int) -> list[Example]:
                     best[key] = (merit, row, chunk)
     return [
         Example(
-            heading=f"{row['title'] or row['document_id']} · {row['recipe']}: {row['style']} for {row['perspective']}",
+            heading=f"{row['title'] or row['document_id']} · {row['recipe']}: {_how(row)}",
             # With several steps, chunks are spans of the text that the step before the last wrote.
             source=(row["steps"][-1]["text"] if row["steps"] else row["source_text"])[chunk["start"] : chunk["end"]],
             rewrite=row["text"][chunk["text_start"] : chunk["text_end"]],
