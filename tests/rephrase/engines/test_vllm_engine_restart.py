@@ -11,7 +11,7 @@ from rephrase.engines.supervision import SupervisedEngine
 from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.records import Prompt, Sampling
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
 def prompt(n: int) -> Prompt:

@@ -22,7 +22,7 @@ from training.model.presets import PRESETS
 
 N_STEPS = 300
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
 def _train(shards: str, run: Path, tokenizer: str, tiny: ModelConfig) -> None:
