@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rephrase.corpus.pieces import cut_pieces, join_pieces
+from rephrase.corpus.pieces import join_pieces
 from rephrase.dataset.rows import CHUNK_SEPARATOR
 from rephrase.engines.engine import Engine
 from rephrase.models.tokenizer import Tokenizer
@@ -112,8 +112,8 @@ async def rewrite_chunk(
             seed=tools.seed,
         )
 
-    pieces = cut_pieces(chunk, recipe.piece_sentences, tools.tokenizer) if recipe.piece_sentences else []
-    if len(pieces) < 2:
+    pieces = recipe.pieces(chunk, tools.tokenizer)
+    if not pieces:
         return _chunk_rewrite(chunk, await rewrite(chunk, requirements, written), tools.tokenizer)
     texts: list[str] = []
     attempts: list[Attempt] = []

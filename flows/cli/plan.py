@@ -96,10 +96,9 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     from rephrase.corpus.inputs import list_inputs
     from rephrase.corpus.sampling import N_PLACES, sample_corpus
     from rephrase.dataset.shards import read_commits
-    from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model
+    from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
     from rephrase.models.tokenizer import HubTokenizer
-    from rephrase.prompting.recipes import parse_size
-    from rephrase.prompting.routing import model_size_notices, open_recipes
+    from rephrase.prompting.routing import model_size, model_size_notices, open_recipes
     from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, measure_routes, time_and_cost
     from rephrase.storage.storage import Storage
 
@@ -120,7 +119,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         notices.append(f"tokens are counted with {PACKAGED_MODEL}, since neither --model nor --tokenizer is given")
     model = model or PACKAGED_MODEL
     folder = resolve_model(model)
-    size = parse_size(config.model_size) if config.model_size else n_parameters(folder)
+    size = model_size(config.model_size, folder if config.engine.kind == "vllm" else None)
     recipes = open_recipes(config.recipe, config.recipe_files, size)
     found = estimate(
         sample,

@@ -54,15 +54,13 @@ def show_recipe(
 ) -> None:
     """Print the exact prompts for a real document, without running a model."""
     from rephrase.corpus.reading import Fields, ReadOptions
-    from rephrase.models.resolve import n_parameters, resolve_model
+    from rephrase.models.resolve import resolve_model
     from rephrase.models.tokenizer import HubTokenizer
-    from rephrase.prompting.recipes import parse_size
-    from rephrase.prompting.routing import open_recipes
+    from rephrase.prompting import routing
 
     with readable_errors():
         folder = resolve_model(model)
-        size = parse_size(model_size) if model_size else n_parameters(folder)
-        found = open_recipes(name, recipes or (), size)
+        found = routing.open_recipes(name, recipes or (), routing.model_size(model_size, folder))
         if name not in found:
             raise ValueError(f"{name!r} is not the name of one recipe; there are {', '.join(sorted(found))}")
         document = first_document(on, ReadOptions(fields=Fields(text=text_field)))

@@ -18,10 +18,11 @@ from rephrase.engines.opening import EngineConfig, open_engine
 from rephrase.engines.supervision import SupervisedEngine
 from rephrase.engines.vllm_engine import check_options
 from rephrase.models.precision import fast_precision
-from rephrase.models.resolve import PACKAGED_MODEL, ResolvedModel, n_parameters, resolve
+from rephrase.models.resolve import PACKAGED_MODEL, ResolvedModel, resolve
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.progress import Progress
-from rephrase.prompting.recipes import Recipe, parse_size
+from rephrase.prompting import routing
+from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.routing import model_size_notices, open_recipes
 from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
@@ -93,9 +94,7 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
 
 def model_size(config: RephraseConfig, found: ResolvedModel | None) -> float | None:
     """The number of parameters by which recipes are worded; None if the model runs on a server and none is stated."""
-    if config.model_size:
-        return parse_size(config.model_size)
-    return n_parameters(found.folder) if found else None
+    return routing.model_size(config.model_size, found.folder if found else None)
 
 
 def find_model(config: EngineConfig, on_phase: Callable[[str], None] = lambda phase: None) -> ResolvedModel:

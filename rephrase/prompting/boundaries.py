@@ -9,6 +9,8 @@ _WORD = re.compile(r"\w+")
 SAME_SENTENCE = 0.8
 SAME_OPENING = 0.8
 MIN_WORDS = 4
+# Where the last sentences of a text are looked for: in all of it, each passage would cost more than the one before.
+END_CHARACTERS = 10_000
 
 _INTRODUCTION = re.compile(
     r"^\W*(?:introduction\b|welcome (?:back|to)\b|hello\b|good (?:morning|afternoon|evening)\b"
@@ -25,7 +27,7 @@ def remove_overlap(written: str, rewrite: str) -> tuple[str, int]:
 
     A rewrite that consists of nothing else is left as it is, for the checks to reject.
     """
-    ends = [_words(sentence) for sentence in _sentences(written)[-8:]]
+    ends = [_words(sentence) for sentence in _sentences(written[-END_CHARACTERS:])[-8:]]
     start, n_removed = 0, 0
     for sentence in _sentences(rewrite):
         words = _words(sentence)

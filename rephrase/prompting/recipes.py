@@ -20,6 +20,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rephrase.corpus.chunking import Unit
+from rephrase.corpus.pieces import Piece, cut_pieces
+from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.borders import contain, contain_line
 from rephrase.prompting.context import Context
 from rephrase.records import Check, Chunk, Document, Domain, Prompt, Requirements, Variant
@@ -247,6 +249,14 @@ class Recipe(Settings):
         # Short passages grow more: a lone heading may become a sentence.
         return int(passage.n_tokens * self.growth.get(style, self.max_growth)) + self.extra_tokens
 
+    def pieces(self, chunk: Chunk, tokenizer: Tokenizer) -> list[Piece]:
+        """The pieces in which a chunk is rewritten; none where it is rewritten as a whole.
+
+        A chunk without prose, such as a table below its heading, has nothing to rewrite apart from the rest.
+        """
+        pieces = cut_pieces(chunk, self.piece_sentences, tokenizer) if self.piece_sentences else []
+        return pieces if len(pieces) > 1 and any(piece.prose for piece in pieces) else []
+
     def render(self, document: Document, variant: Variant, context: Context, passage: str, hint: str = "") -> Prompt:
         """The prompt for one passage; in its text, placeholders stand for formulas that are masked."""
         instructions = {
@@ -285,7 +295,13 @@ class Recipe(Settings):
 
 
 def parse_size(size: str) -> float:
-    """ "1.5B" is 1.5e9."""
+    """ "1.5B" is 1.5e9.
+
+    Raises:
+        ValueError: it is not written so.
+    """
+    if not re.fullmatch(SIZE, size):
+        raise ValueError(f"{size!r} is not the size of a model; write it as 350M or 7B")
     return float(size[:-1]) * {"M": 1e6, "B": 1e9}[size[-1]]
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rephrase.prompting.recipes import Recipe, load_recipes
+from rephrase.models.resolve import n_parameters
+from rephrase.prompting.recipes import Recipe, load_recipes, parse_size
 from rephrase.records import Document, Domain
 
 AUTOMATIC = "auto"
@@ -62,6 +63,21 @@ def open_recipes(choice: str, files: Sequence[str | Path] = (), n_parameters: fl
     if choice in (AUTOMATIC, PASS_THROUGH):
         return recipes
     return {name: recipes[name] for name in choice.split("+")}
+
+
+def model_size(stated: str | None, folder: str | None) -> float | None:
+    """The number of parameters by which recipes are worded.
+
+    Args:
+        stated: such as "7B"; it counts more than the files.
+        folder: of the model's files; None if it runs on a server.
+
+    Raises:
+        ValueError: the stated size is malformed.
+    """
+    if stated:
+        return parse_size(stated)
+    return n_parameters(folder) if folder else None
 
 
 def model_size_notices(

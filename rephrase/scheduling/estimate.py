@@ -8,7 +8,6 @@ from typing import Any
 
 from rephrase.corpus.chunking import chunk_document
 from rephrase.corpus.language import likely_language
-from rephrase.corpus.pieces import cut_pieces
 from rephrase.corpus.sampling import CorpusSample
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.context import Context, tail
@@ -176,8 +175,7 @@ def estimate(
 
 def passages(chunk: Chunk, recipe: Recipe, tokenizer: Tokenizer) -> list[Chunk]:
     """What is asked for one by one: the chunk, or the pieces of it that are rewritten."""
-    pieces = cut_pieces(chunk, recipe.piece_sentences, tokenizer) if recipe.piece_sentences else []
-    return [piece.passage for piece in pieces if piece.prose] if len(pieces) > 1 else [chunk]
+    return [piece.passage for piece in recipe.pieces(chunk, tokenizer) if piece.prose] or [chunk]
 
 
 def n_prompt_tokens(prompt: Prompt, tokenizer: Tokenizer) -> int:

@@ -280,6 +280,12 @@ async def test_too_many_rejected_pieces_reject_the_chunk():
     assert len(engine.prompts) == 3  # nothing more is generated for it
 
 
+async def test_a_chunk_without_prose_is_rewritten_as_a_whole():
+    text = "# A heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n# Another"
+    result = await rewrite(ScriptedEngine(), text, recipe=PIECEWISE)
+    assert [part.text for part in result.chunks] == [text.upper() + "."]
+
+
 async def test_in_a_style_with_a_form_a_rejected_piece_rejects_the_chunk():
     recipe = PIECEWISE.model_copy(update={"forms": {"lecture": "questions"}})
     result = await rewrite(ScriptedEngine(), " ".join(FIVE), recipe=recipe, check=refusing("first"), n_retries=0)
