@@ -93,8 +93,10 @@ _WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE,
 def check_form(source: str, completion: Completion, requirements: Requirements) -> Verdict:
     """Run the checks that need no model: first those for every rewrite, then those that the recipe requests."""
     rewrite = completion.text.strip()
-    finding = _form_finding(source, rewrite, completion.finish_reason, requirements)
     scores = {"copied": copied_share(source, rewrite), "reworded": reworded_share(source, rewrite)}
+    finding = _form_finding(source, rewrite, completion.finish_reason, requirements)
+    if finding is None and Check.NEW_WORDING in requirements.checks:
+        finding = near_copy(scores["reworded"], requirements.reworded)
     if finding:
         return Verdict(accepted=False, reason=finding[0], detail=finding[1], scores=scores)
     return Verdict(accepted=True, scores=scores)
@@ -121,10 +123,7 @@ def _form_finding(source: str, rewrite: str, finish_reason: FinishReason, requir
     finding = finding or truncated(finish_reason, rewrite)
     finding = finding or length_ratio(source, rewrite, requirements.max_more_words)
     wanted = [check for name, check in RECIPE_CHECKS.items() if name in requirements.checks]
-    finding = finding or next((found for check in wanted if (found := check(source, rewrite))), None)
-    if finding is None and Check.NEW_WORDING in requirements.checks:
-        finding = near_copy(source, rewrite, requirements.reworded)
-    return finding
+    return finding or next((found for check in wanted if (found := check(source, rewrite))), None)
 
 
 def _shifted(found: Discrepancy, n_characters: int) -> Discrepancy:

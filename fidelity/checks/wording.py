@@ -35,12 +35,11 @@ def reworded_share(source: str, rewrite: str) -> float:
     return sum(share < MAX_COPIED for share in shares) / len(shares) if shares else 1.0
 
 
-def near_copy(source: str, rewrite: str, min_reworded: float) -> Finding | None:
-    """Too few of its sentences are new wording."""
-    share = reworded_share(source, rewrite)
-    if share >= min_reworded:
+def near_copy(reworded: float, min_reworded: float) -> Finding | None:
+    """Too few of its sentences are new wording, by their `reworded_share`."""
+    if reworded >= min_reworded:
         return None
-    return "near_copy", f"{share:.0%} of the sentences are new wording; {min_reworded:.0%} are asked for"
+    return "near_copy", f"{reworded:.0%} of the sentences are new wording; {min_reworded:.0%} are asked for"
 
 
 def _sentences(text: str) -> list[list[tuple[str, bool]]]:

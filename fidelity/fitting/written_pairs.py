@@ -11,9 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fidelity.fitting.labelled_sets import LabelledPair, read_rows
+from fidelity.fitting.labelled_sets import LabelledPair
 from fidelity.fitting.reader_rows import ReaderRow, Span, is_held_out
 from fidelity.planting.edits import Edit, applied, apply_edits
+from rephrase.tuning.references import referenced_documents
 
 WRITTEN = "written_pairs.jsonl"
 
@@ -33,29 +34,11 @@ class WrittenPair:
 
 def referenced_texts(data: Path, rows: Sequence[dict[str, Any]]) -> list[str | None]:
     """The source of each row with `file`, `id`, `start` and `end`; None where the file is missing."""
-    texts: dict[tuple[str, str], str] = {}
-    for name in dict.fromkeys(row["file"] for row in rows):
-        path = data / f"{name}.jsonl"
-        if path.is_file():
-            for key, text in _documents(name, read_rows(path)):
-                texts[name, key] = text
+    documents = referenced_documents(data, (row["file"] for row in rows))
     return [
-        texts[row["file"], row["id"]][row["start"] : row["end"]] if (row["file"], row["id"]) in texts else None
+        documents[row["file"], row["id"]][row["start"] : row["end"]] if (row["file"], row["id"]) in documents else None
         for row in rows
     ]
-
-
-def _documents(name: str, rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    for number, row in enumerate(rows):
-        if "paragraphs" in row:
-            for i, paragraph in enumerate(row["paragraphs"]):
-                yield f"{row['title']}#{i}", paragraph["context"]
-        elif "gsm8k" in name:
-            yield str(number), row["question"]
-        elif "solution" in row:
-            yield str(row["idx"]), f"Problem: {row['problem']}\n\nSolution: {row['solution']}"
-        else:
-            yield str(row.get("id", row.get("path"))), row["text"]
 
 
 def written_pairs(data: Path) -> list[WrittenPair]:

@@ -4,13 +4,15 @@
 folder.
 """
 
-import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from rephrase.corpus.sentences import sentence_spans
+from rephrase.tuning.references import referenced_documents
 
 REWRITES = "sentence_rewrites.jsonl"
 
@@ -30,35 +32,27 @@ class SentenceRewrite:
 def sentence_rewrites(data: Path) -> list[SentenceRewrite]:
     """
     Raises:
-        FileNotFoundError: the folder lacks a file of sources.
         ValueError: a row names a source that is not there.
     """
     text = resources.files("rephrase.tuning").joinpath(REWRITES).read_text("utf-8")
-    return [_read(json.loads(line), data) for line in text.splitlines()]
+    rows = [json.loads(line) for line in text.splitlines()]
+    documents = referenced_documents(data, (row["file"] for row in rows))
+    return [_read(row, documents) for row in rows]
 
 
-def _read(row: dict[str, object], data: Path) -> SentenceRewrite:
-    file, name, start, end = str(row["file"]), str(row["id"]), int(str(row["start"])), int(str(row["end"]))
-    document = _documents(data / f"{file}.jsonl").get(name, "")
-    source = document[start:end]
+def _read(row: dict[str, Any], documents: Mapping[tuple[str, str], str]) -> SentenceRewrite:
+    document = documents.get((row["file"], row["id"]), "")
+    source = document[row["start"] : row["end"]]
     if not source:
-        raise ValueError(f"{REWRITES}: {file} has no row {name!r} with characters {start} to {end}")
-    window = document[max(0, start - 1000) : start]
+        raise ValueError(
+            f"{REWRITES}: {row['file']} has no row {row['id']!r} with characters {row['start']} to {row['end']}"
+        )
+    window = document[max(0, row["start"] - 1000) : row["start"]]
     before = [sentence for span in sentence_spans(window) if (sentence := window[slice(*span)].strip())]
     return SentenceRewrite(
-        document=f"{file}/{name}",
+        document=f"{row['file']}/{row['id']}",
         source=source,
         before=before[-1] if before else "",
-        style=str(row["style"]),
-        rewrite=str(row["rewrite"]),
+        style=row["style"],
+        rewrite=row["rewrite"],
     )
-
-
-@functools.lru_cache(maxsize=8)
-def _documents(path: Path) -> dict[str, str]:
-    found = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            row = json.loads(line)
-            found[str(row.get("id", row.get("path", number)))] = row.get("text") or row["source"]
-    return found

@@ -38,8 +38,8 @@ def test_names_numbers_and_quotations_may_stay():
 
 
 def test_a_near_copy_says_how_much_is_new():
-    assert near_copy(SOURCE, NEW, 0.6) is None
-    assert near_copy(SOURCE, SOURCE, 0.0) is None
-    reason, detail = near_copy(SOURCE, SOURCE, 0.6)
+    assert near_copy(reworded_share(SOURCE, NEW), 0.6) is None
+    assert near_copy(reworded_share(SOURCE, SOURCE), 0.0) is None
+    reason, detail = near_copy(reworded_share(SOURCE, SOURCE), 0.6)
     assert reason == "near_copy"
     assert detail == "0% of the sentences are new wording; 60% are asked for"
