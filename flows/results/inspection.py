@@ -51,7 +51,7 @@ def summary_figures(summary: Summary) -> list[Figure]:
     beyond = "beyond --limit" if summary.n_not_selected else ""
     figures = [
         Figure("records read", f"{summary.n_read:,}"),
-        Figure("  accepted", f"{summary.n_accepted:,}", "with at least one accepted chunk", ACCEPTED),
+        Figure("  accepted", f"{summary.n_accepted:,}", "of which enough was rewritten", ACCEPTED),
         Figure("  rejected", f"{summary.n_rejected:,}", "", REJECTED if summary.n_rejected else None),
         Figure("  to do", f"{summary.n_to_do:,}", to_continue, TO_DO if summary.n_to_do else None),
         Figure("  not selected", f"{summary.n_not_selected:,}", beyond),
