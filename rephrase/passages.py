@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.engines.engine import Engine, RequestRefusedError
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.borders import release
 from rephrase.prompting.boundaries import find_restart, remove_overlap
@@ -61,6 +61,7 @@ class Attempt:
     finish_reason: FinishReason
     seed: int
     n_attempts: int
+    refused: bool  # by the engine, which would refuse it again
     n_sentences_removed: int  # at the boundary, because they repeated what was written before
     max_tokens: int
     usage: TokenUsage
@@ -105,8 +106,8 @@ async def rewrite_passage(
         found = await asyncio.gather(*(candidate(number) for number in range(n_candidates)))
         usage = sum((each.usage for each in found), usage)
         best = max(found, key=_rank)
-        if best.verdict.accepted or best.verdict.reason in (PromptTooLongError.reason, RequestRefusedError.reason):
-            break  # another seed would not help the one that is refused
+        if best.verdict.accepted or best.refused:
+            break  # another seed would not help
         hint = make_hint(best.verdict, passage.source)
     return dataclasses.replace(best, usage=usage)
 
@@ -122,10 +123,11 @@ async def _candidate(
     engine: Engine,
     check: Checker,
 ) -> Attempt:
-    text, n_removed = "", 0
+    text, n_removed, refused = "", 0, False
     try:
         completion = await engine.complete(prompt, sampling)
-    except (PromptTooLongError, RequestRefusedError) as error:
+    except RequestRefusedError as error:
+        refused = True
         verdict = Verdict(accepted=False, reason=error.reason, detail=str(error))
         completion = Completion(text="", finish_reason="unknown", n_prompt_tokens=0, n_completion_tokens=0)
     else:
@@ -151,6 +153,7 @@ async def _candidate(
         finish_reason=completion.finish_reason,
         seed=sampling.seed,
         n_attempts=attempt + 1,
+        refused=refused,
         n_sentences_removed=n_removed,
         max_tokens=sampling.max_tokens,
         usage=TokenUsage(

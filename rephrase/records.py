@@ -168,14 +168,6 @@ class Completion:
     n_cached_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprobs:
-    """The natural log-probability of each token, and the character offset in the text at which the token starts."""
-
-    starts: tuple[int, ...]
-    logprobs: tuple[float, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancy:
     """One place where a rewrite differs in content from its source.

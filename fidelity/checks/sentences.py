@@ -180,9 +180,3 @@ def window_vectors(sentences: Sentences, rows: np.ndarray) -> tuple[list[tuple[i
     ]
     found = np.stack([sums[last + 1] - sums[first] for first, last in windows])
     return windows, found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-
-
-def coverage_weight(source: str, rewrite: str) -> float:
-    """How much coverage matters: 0 for a summary, 1 for a full-length rewrite, linear in length between."""
-    ratio = len(rewrite) / max(len(source), 1)
-    return float(np.clip((ratio - SUMMARY_RATIO) / (WHOLE_RATIO - SUMMARY_RATIO), 0.0, 1.0))

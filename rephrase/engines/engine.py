@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
-
-
-class PromptTooLongError(ValueError):
-    """The prompt and the requested tokens do not fit into the model's context: this chunk cannot be rewritten."""
-
-    reason = "prompt_too_long"
+from rephrase.records import Completion, Prompt, Sampling
 
 
 class RequestRefusedError(ValueError):
     """The engine refuses this request and would refuse it again; others may succeed."""
 
     reason = "request_refused"
+
+
+class PromptTooLongError(RequestRefusedError):
+    """The prompt and the requested tokens do not fit into the model's context: this chunk cannot be rewritten."""
+
+    reason = "prompt_too_long"
 
 
 class PoisonError(RequestRefusedError):
@@ -78,23 +78,9 @@ class Engine(Protocol):
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
         """
         Raises:
-            PromptTooLongError, RequestRefusedError: this prompt cannot be completed.
+            RequestRefusedError: this prompt cannot be completed.
             EngineError: no prompt can.
         """
         ...
 
     async def close(self) -> None: ...
-
-
-@runtime_checkable
-class LogprobEngine(Protocol):
-    """An engine that can also score a given text. Nothing is generated: it is a prefill."""
-
-    async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        """The log-probability of each token of `text` after `context`; both are plain text, without a chat template.
-
-        Raises:
-            PromptTooLongError, RequestRefusedError: this text cannot be scored.
-            EngineError: no text can.
-        """
-        ...

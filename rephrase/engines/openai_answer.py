@@ -81,23 +81,6 @@ class _ScoredChat(_Lenient):
     choices: list[_ScoredChoice] = Field(min_length=1)
 
 
-class EchoedLogprobs(_Lenient):
-    """Tokens of an echoed prompt, where each starts, and its log-probability; the first has none."""
-
-    tokens: list[str] = Field(default_factory=list)
-    text_offset: list[_Count] = Field(default_factory=list)
-    token_logprobs: list[_Logprob | None] = Field(default_factory=list)
-
-
-class _EchoChoice(_Lenient):
-    logprobs: EchoedLogprobs | None = None
-
-
-class _Echo(_Lenient):
-    choices: list[_EchoChoice] = Field(min_length=1)
-    usage: _Usage | None = None
-
-
 class ServedModel(_Lenient):
     """A model that a server lists; `parent` is the base model of an adapter, whose `root` is the adapter's folder."""
 
@@ -151,22 +134,6 @@ def read_first_token(body: bytes) -> dict[str, float]:
     if not tokens:
         return {_text(choice.message, cut_off=False): 0.0}
     return {found.token: found.logprob for found in (tokens[0], *tokens[0].top_logprobs)}
-
-
-def read_echo(body: bytes) -> tuple[EchoedLogprobs | None, int]:
-    """The echoed tokens with their log-probabilities, None if there are none, and the number of generated tokens.
-
-    Raises:
-        MalformedAnswerError: the body is not a completion.
-    """
-    answer = _read(_Echo, body)
-    found = answer.choices[0].logprobs
-    n_generated = (answer.usage.completion_tokens if answer.usage else None) or 0
-    if found is None or not found.token_logprobs or not found.text_offset:
-        return None, n_generated
-    if not len(found.tokens) == len(found.text_offset) == len(found.token_logprobs):
-        raise MalformedAnswerError("the lists of tokens, offsets and log-probabilities differ in length")
-    return found, n_generated
 
 
 def read_models(body: bytes) -> list[ServedModel]:

@@ -41,12 +41,11 @@ from rephrase.engines.openai_answer import (
     MalformedAnswerError,
     ServedModel,
     read_completion,
-    read_echo,
     read_first_token,
     read_models,
 )
 from rephrase.engines.server_load import ServerLoad
-from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
+from rephrase.records import Completion, Prompt, Sampling
 
 Answer = TypeVar("Answer")
 
@@ -67,8 +66,6 @@ ANSWER_BYTES, BYTES_PER_TOKEN = 1_000_000, 256
 # How many of the likeliest tokens are asked for; more are refused by some servers.
 TOP_LOGPROBS = 5
 _FIRST_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, seed=0)
-# How many characters beyond a token are searched for it: the tokens before may have been parts of a character.
-_LOOK_AHEAD = 8
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
 _TRANSIENT_STATUS = {404, 405, 408, 409, 429, 501}
 
@@ -175,20 +172,16 @@ class OpenAIEngine:
         Of a server that does not report them, the one that it chose, as certain.
 
         Raises:
-            PromptTooLongError, RequestRefusedError: this prompt cannot be answered.
+            RequestRefusedError: this prompt cannot be answered.
             EngineError: no prompt can.
         """
         return await self._without_key(lambda client: self._first_token(client, prompt))
-
-    async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        """Ask the completions endpoint to echo the text with its log-probabilities, as `vllm serve` does."""
-        return await self._with_retries(lambda client: self._score(client, context, text))
 
     async def _without_key(self, send: Callable[[AsyncOpenAI], Awaitable[Answer]]) -> Answer:
         """Messages end in rows and logs."""
         try:
             return await self._with_retries(send)
-        except (EngineError, PromptTooLongError, RequestRefusedError) as error:
+        except (EngineError, RequestRefusedError) as error:
             raise type(error)(without_key(str(error), self._key_variable)) from error
 
     async def _with_retries(self, send: Callable[[AsyncOpenAI], Awaitable[Answer]]) -> Answer:
@@ -314,21 +307,6 @@ class OpenAIEngine:
             logger.warning("the server is asked differently from now on (%s): %s", learnt, sentence(refusal))
         return learnt is not None
 
-    async def _score(self, client: AsyncOpenAI, context: str, text: str) -> TokenLogprobs:
-        request = client.completions.with_streaming_response.create(
-            model=self._info.model, prompt=context + text, echo=True, logprobs=1, max_tokens=1, temperature=0
-        )
-        found, n_generated = read_echo(await self._body(request, len(context) + len(text)))
-        if found is None:
-            raise RequestRefusedError("the server does not echo a prompt with its log-probabilities")
-        starts = _starts(found.tokens, found.text_offset, context + text)
-        inside = [
-            (start - len(context), value or 0.0)
-            for start, value in list(zip(starts, found.token_logprobs, strict=True))[: len(starts) - n_generated]
-            if len(context) <= start < len(context) + len(text)
-        ]
-        return TokenLogprobs(tuple(start for start, _ in inside), tuple(value for _, value in inside))
-
     async def _body(self, request: AbstractAsyncContextManager[AsyncAPIResponse[Any]], n_tokens: int) -> bytes:
         """The body of the answer, within the time of a whole request and a size that fits so many tokens.
 
@@ -345,27 +323,6 @@ class OpenAIEngine:
         except TimeoutError as error:
             raise RequestTimeoutError(f"the answer was not complete after {self._timeout_s:g} s") from error
         return bytes(body)
-
-
-def _starts(tokens: Sequence[str], offsets: Sequence[int], prompt: str) -> list[int]:
-    """Where each token starts in the prompt; -1 for a start token, which the model's tokenizer puts before the prompt.
-
-    The server's own offsets count the characters of a start token, and a replacement character for each token that is
-    only a part of a character. So the tokens are looked up in the prompt; offsets serve where they are not its text.
-    """
-    starts: list[int] = []
-    at = n_found = 0
-    for token in tokens:
-        has_begun = bool(starts) and starts[-1] >= 0
-        found = prompt.find(token, at, at + len(token) + _LOOK_AHEAD) if token else -1
-        if found < 0 or (found > 0 and not has_begun):
-            is_part = "\ufffd" in token or token.startswith("bytes:")
-            starts.append(at if has_begun or is_part else -1)
-        else:
-            starts.append(found)
-            at = found + len(token)
-            n_found += 1
-    return starts if n_found > len(tokens) / 2 else list(offsets)
 
 
 class RequestTimeoutError(RuntimeError):

@@ -2,8 +2,9 @@
 
 When the engine dies, every request it was running is a suspect. The engine is restarted and the suspects are tried in
 halves, with nothing else running: a half that completes is cleared, one in which the engine dies is halved again. Of
-256 requests, one that kills the engine is isolated after eight restarts. It is refused once the engine died with it
-alone and answered others in between; where there are no others, at its MAX_DEATHS-th death. The rest is answered.
+256 requests, one that kills the engine is isolated after eight restarts; requests with one prompt, which differ in
+their seeds, count as one. It is refused once the engine died with it alone and answered others in between; where there
+are no others, at its MAX_DEATHS-th death. The rest is answered.
 
     death with a b c d  ->  a b: dies  ->  a: answered,  b: dies, refused  ->  c d: answered
 
@@ -16,23 +17,19 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from rephrase.engines.engine import (
     Engine,
     EngineError,
     EngineInfo,
     EngineLoad,
-    LogprobEngine,
     PoisonError,
     ReportsLoad,
-    RequestRefusedError,
 )
-from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
+from rephrase.records import Completion, Prompt, Sampling
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 MAX_DEATHS_IN_A_ROW = 12
 MAX_DEATHS = 3
@@ -41,8 +38,8 @@ STALL_S = 900.0
 
 @dataclass(slots=True, eq=False)
 class _Request:
+    prompt: Prompt
     n_deaths: int = 0
-    poison: bool = False
 
 
 class SupervisedEngine:
@@ -72,6 +69,7 @@ class SupervisedEngine:
         self._n_deaths_in_a_row = 0
         self._answered_since_death = False  # since the death that created the suspects
         self._last_answer_s = 0.0
+        self._poison: dict[Prompt, str] = {}  # and how the engine died of it
         self._changed = asyncio.Event()
 
     @property
@@ -82,26 +80,7 @@ class SupervisedEngine:
         return self._engine.load() if isinstance(self._engine, ReportsLoad) else EngineLoad()
 
     async def complete(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        return await self._supervised(lambda engine: engine.complete(prompt, sampling))
-
-    async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        """See `LogprobEngine`; an engine that cannot score texts refuses each request."""
-
-        def send(engine: Engine) -> Coroutine[Any, Any, TokenLogprobs]:
-            if not isinstance(engine, LogprobEngine):
-                raise RequestRefusedError("this engine does not score texts")
-            return engine.logprobs(context, text)
-
-        return await self._supervised(send)
-
-    async def close(self) -> None:
-        if self._restart:
-            self._restart.cancel()
-            await asyncio.gather(self._restart, return_exceptions=True)
-        await self._engine.close()
-
-    async def _supervised(self, send: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
-        request = _Request()
+        request = _Request(prompt)
         try:
             while True:
                 await self._admitted(request)
@@ -110,15 +89,10 @@ class SupervisedEngine:
                     self._last_answer_s = asyncio.get_running_loop().time()
                 self._running.add(request)
                 try:
-                    answer = await self._watched(send(self._engine))
+                    answer = await self._watched(self._engine.complete(prompt, sampling))
                 except EngineError as error:
                     if generation == self._generation and self._restart is None:
                         self._died(error)
-                    if request.poison:
-                        raise PoisonError(
-                            f"the engine died {request.n_deaths} times with this request, the last time alone with it: "
-                            f"{error}"
-                        ) from error
                     if self._fatal:
                         raise self._fatal from error
                 else:
@@ -131,16 +105,24 @@ class SupervisedEngine:
         finally:
             self._clear(request)
 
+    async def close(self) -> None:
+        if self._restart:
+            self._restart.cancel()
+            await asyncio.gather(self._restart, return_exceptions=True)
+        await self._engine.close()
+
     async def _admitted(self, request: _Request) -> None:
         """Wait while the engine restarts, or while other requests are tried as suspects."""
         while True:
             if self._fatal:
                 raise self._fatal
+            if death := self._poison.get(request.prompt):
+                raise PoisonError(death)
             if self._restart is None and (not self._groups or request in self._groups[0]):
                 return
             await self._changed.wait()
 
-    async def _watched(self, answer: Coroutine[Any, Any, T]) -> T:
+    async def _watched(self, answer: Coroutine[Any, Any, Completion]) -> Completion:
         """
         Raises:
             EngineError: the engine answered nothing for `stall_s`.
@@ -175,18 +157,20 @@ class SupervisedEngine:
             self._answered_since_death = False
         tried = self._groups.popleft() if self._groups else set(self._running)
         suspects = tried & self._running
-        alone = next(iter(suspects)) if len(suspects) == 1 else None
-        if (
-            alone
-            and alone.n_deaths > 1
-            and (self._answered_since_death or (not self._groups and alone.n_deaths >= MAX_DEATHS))
-        ):
-            alone.poison = True
-        elif alone:
-            self._groups.append(suspects)  # retry it after all others: do they complete?
+        prompts = dict.fromkeys(request.prompt for request in suspects)
+        if len(prompts) == 1:
+            n_deaths = max(request.n_deaths for request in suspects)
+            if n_deaths > 1 and (self._answered_since_death or (not self._groups and n_deaths >= MAX_DEATHS)):
+                self._poison |= dict.fromkeys(
+                    prompts,
+                    f"the engine died {n_deaths} times with this request, the last time alone with it: {error}",
+                )
+            else:
+                self._groups.append(suspects)  # retry it after all others: do they complete?
         else:
-            half = [*suspects][: len(suspects) // 2]
-            self._groups.extendleft([suspects.difference(half), {*half}])
+            first = set([*prompts][: len(prompts) // 2])
+            half = {request for request in suspects if request.prompt in first}
+            self._groups.extendleft([suspects - half, half])
         # Requests of the tried group that were not running are no longer suspects, but still have to be tried.
         if waiting := tried - self._running:
             self._groups.append(waiting)

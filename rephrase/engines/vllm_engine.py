@@ -28,7 +28,7 @@ from rephrase.models.adapter import Adapter
 from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL, resolve
 from rephrase.models.tokenizer import HubTokenizer
-from rephrase.records import Completion, Prompt, Sampling, TokenLogprobs
+from rephrase.records import Completion, Prompt, Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +42,11 @@ CLOSE_S = 60.0
 @dataclass(frozen=True, slots=True)
 class _Request:
     token_ids: list[int]
-    # None: generate nothing, return the log-probabilities of the tokens themselves.
-    sampling: Sampling | None
+    sampling: Sampling
     loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
+    future: "asyncio.Future[Completion]"
 
-    def answer(self, result: Completion | list[float] | Exception) -> None:
+    def answer(self, result: Completion | Exception) -> None:
         """Called from the model thread."""
 
         def settle() -> None:
@@ -174,24 +173,11 @@ class VLLMEngine:
                 f"{len(token_ids)} prompt tokens and {sampling.max_tokens} to generate exceed the context of "
                 f"{self._info.max_context_tokens}; use smaller chunks or a larger --max-context-tokens"
             )
-        completion: Completion = await self._submit(token_ids, sampling)
+        completion = await self._submit(token_ids, sampling)
         # A thought that the prompt opens is opened in the answer too, so that it is recognised even when cut off.
         return dataclasses.replace(completion, text=self._tokenizer.opened_thought(token_ids) + completion.text)
 
-    async def logprobs(self, context: str, text: str) -> TokenLogprobs:
-        before = [*self._tokenizer.start_ids, *self._tokenizer.ids_and_starts(context)[0]]
-        token_ids, starts = self._tokenizer.ids_and_starts(text)
-        if len(before) + len(token_ids) + 1 > self._info.max_context_tokens:
-            raise PromptTooLongError(
-                f"{len(before) + len(token_ids)} tokens to score exceed the context of "
-                f"{self._info.max_context_tokens}; use a larger --max-context-tokens"
-            )
-        if not before or not token_ids:
-            raise RequestRefusedError("scoring needs a context and a text of at least one token each")
-        found: list[float] = await self._submit([*before, *token_ids], None)
-        return TokenLogprobs(tuple(starts), tuple(found[len(before) :]))
-
-    async def _submit(self, token_ids: list[int], sampling: Sampling | None) -> Any:
+    async def _submit(self, token_ids: list[int], sampling: Sampling) -> Completion:
         loop = asyncio.get_running_loop()
         request = _Request(token_ids, sampling, loop, loop.create_future())
         self._queue.put(request)
@@ -211,7 +197,7 @@ class VLLMEngine:
             while self._take_requests():
                 for output in self._engine.step():
                     if output.finished and (request := self._requests.pop(output.request_id, None)):
-                        request.answer(_logprobs(output) if request.sampling is None else _completion(output))
+                        request.answer(_completion(output))
         except Exception as error:  # whatever killed the model, waiting requests must fail
             self._error = EngineError(f"vLLM stopped: {type(error).__name__}: {error}")
             self._error.__cause__ = error
@@ -415,14 +401,10 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _sampling_params(sampling: Sampling | None) -> Any:
+def _sampling_params(sampling: Sampling) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    if sampling is None:  # at least one token must be generated
-        return SamplingParams(
-            max_tokens=1, temperature=0.0, prompt_logprobs=0, output_kind=RequestOutputKind.FINAL_ONLY
-        )
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -430,12 +412,6 @@ def _sampling_params(sampling: Sampling | None) -> Any:
         seed=sampling.seed,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
-
-
-def _logprobs(output: Any) -> list[float]:
-    """The log-probability of each prompt token; the first has no context and counts as 0."""
-    tokens = zip(output.prompt_token_ids, output.prompt_logprobs, strict=True)
-    return [found[token].logprob if found else 0.0 for token, found in tokens]
 
 
 def _completion(output: Any) -> Completion:

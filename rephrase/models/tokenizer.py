@@ -1,7 +1,6 @@
 """Count tokens as the rewriting model does."""
 
 import functools
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,29 +70,9 @@ class HubTokenizer:
         )
         return [start for start, _ in encoded["offset_mapping"]]
 
-    def ids_and_starts(self, text: str) -> tuple[list[int], list[int]]:
-        """The tokens of a text, none of them a special token, and where each starts."""
-        # Those of the text itself are harmless, and some tokenizers add their own whatever they are told.
-        encoded = self._tokenizer(
-            self._harmless(text),
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            verbose=False,
-        )
-        special = set(self._tokenizer.all_special_ids)
-        found = [
-            (token, start)
-            for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-            if not (token in special and start == end)
-        ]
-        return [token for token, _ in found], [start for _, start in found]
-
-    @functools.cached_property
-    def start_ids(self) -> list[int]:
-        """The tokens that the model expects before any text, such as BOS; most models expect none."""
-        special = set(self._tokenizer.all_special_ids)
-        encoded = self._tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"]
-        return list(itertools.takewhile(special.__contains__, encoded))
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of a text; what looks like a special token is plain text."""
+        return self._tokenizer(self._harmless(text), add_special_tokens=False, verbose=False)["input_ids"]
 
     def opened_thought(self, prompt_token_ids: Sequence[int]) -> str:
         """The mark at the end of a prompt that opens the model's thought; empty for most models."""

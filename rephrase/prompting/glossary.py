@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from rephrase.engines.engine import Engine, PromptTooLongError, RequestRefusedError
+from rephrase.engines.engine import Engine, RequestRefusedError
 from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
 from rephrase.records import ChunkRewrite, Sampling
@@ -26,7 +26,7 @@ async def request_glossary(part: ChunkRewrite, recipe: Recipe, engine: Engine) -
     sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=MAX_TOKENS, seed=0)
     try:
         completion = await engine.complete(prompt, sampling)
-    except (PromptTooLongError, RequestRefusedError):
+    except RequestRefusedError:
         return {}, part
     part = dataclasses.replace(
         part,

@@ -61,7 +61,7 @@ def make_rows(rewrites: Sequence[SentenceRewrite], recipe: Recipe, folder: str, 
         document = Document(id=rewrite.document, text="", source="", title=rewrite.title)
         context = Context(written=tail(shown, tokenizer, recipe.context_tokens))
         prompt = tokenizer.prompt_token_ids(recipe.render(document, variant, context, rewrite.source))
-        answer, _ = tokenizer.ids_and_starts(rewrite.rewrite)
+        answer = tokenizer.token_ids(rewrite.rewrite)
         rows.append(Row((*prompt, *answer, end_of_turn), len(prompt)))
     return [row for row in rows if len(row.tokens) <= MAX_ROW_TOKENS]
 

@@ -4,7 +4,7 @@ import pytest
 from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
 
 from rephrase.dataset.rows import ModelInfo, reject_rows, rewrite_row
-from rephrase.engines.engine import EngineError, PromptTooLongError, RequestRefusedError
+from rephrase.engines.engine import EngineError, PoisonError, PromptTooLongError, RequestRefusedError
 from rephrase.prompting.recipes import load_recipes
 from rephrase.records import Check, Chunk, Completion, Discrepancy, Document, Requirements, Variant, Verdict
 from rephrase.rewriting import RewriteTools, rewrite_document
@@ -124,7 +124,11 @@ async def test_the_same_run_draws_the_same_seeds_and_another_run_different_ones(
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(PromptTooLongError("long"), "prompt_too_long"), (RequestRefusedError("no"), "request_refused")],
+    [
+        (PromptTooLongError("long"), "prompt_too_long"),
+        (RequestRefusedError("no"), "request_refused"),
+        (PoisonError("died"), "engine_killed"),
+    ],
 )
 async def test_a_prompt_the_engine_refuses_is_a_reject_and_the_rest_continues(error, reason):
     engine = ScriptedEngine(lambda prompt, _: error if passage(prompt) == "Two." else passage(prompt).upper())

@@ -3,7 +3,7 @@
 import numpy as np
 from scripted import BagOfWords
 
-from fidelity.checks.sentences import compare_sentences, coverage_weight, split_sentences, window_vectors
+from fidelity.checks.sentences import compare_sentences, split_sentences, window_vectors
 
 SOURCE = "The treaty was signed in Paris in 1783. It ended a long and bitter war. Britain lost thirteen colonies by it."
 
@@ -73,9 +73,3 @@ def test_windows_are_weighted_means_of_up_to_three_sentences():
 def test_a_text_without_words_gives_neutral_scores_and_no_error():
     assert set(compare(SOURCE, "***").scores.values()) == {0.0}
     assert compare("", "").support == ()
-
-
-def test_the_weight_of_coverage_depends_on_length():
-    assert coverage_weight("x" * 100, "x" * 20) == 0
-    assert coverage_weight("x" * 100, "x" * 80) == 1
-    assert 0 < coverage_weight("x" * 100, "x" * 45) < 1

@@ -12,7 +12,6 @@ from rephrase.engines.openai_answer import (
     MAX_TOKENS,
     MalformedAnswerError,
     read_completion,
-    read_echo,
     read_first_token,
     read_models,
 )
@@ -20,10 +19,6 @@ from rephrase.engines.openai_answer import (
 CHAT = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "It rained."}}],
     "usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}},
-}
-ECHO = {
-    "choices": [{"logprobs": {"tokens": ["a", "b"], "text_offset": [0, 1], "token_logprobs": [None, -1]}}],
-    "usage": {"completion_tokens": 1},
 }
 
 
@@ -107,7 +102,7 @@ def test_what_cannot_be_read_is_malformed_and_named(path, value, where):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"7", b'{"choices"', b"[" * 100_000, b"\xff\xfe"])
 def test_what_is_not_json_is_malformed(body):
-    for read in (read_completion, read_echo, read_models):
+    for read in (read_completion, read_first_token, read_models):
         with pytest.raises(MalformedAnswerError):
             read(body)
 
@@ -120,25 +115,16 @@ JSON = st.recursive(
 )
 
 
-@given(JSON, st.sampled_from([CHAT, ECHO]), st.integers(0, 5))
-def test_any_json_is_read_or_malformed(value, answer, depth):
+@given(JSON, st.integers(0, 5))
+def test_any_json_is_read_or_malformed(value, depth):
     paths = [("choices",), ("choices", 0), ("usage",), ("choices", 0, "message"), ("choices", 0, "logprobs"), ("x",)]
     try:
-        body = changed(answer, paths[depth], value)
+        body = changed(CHAT, paths[depth], value)
     except (KeyError, TypeError):
         return
-    for read in (read_completion, read_echo, read_models):
+    for read in (read_completion, read_first_token, read_models):
         with contextlib.suppress(MalformedAnswerError):
             read(body)
-
-
-def test_an_echo_has_lists_of_one_length():
-    found, n_generated = read_echo(json.dumps(ECHO).encode())
-    assert found.token_logprobs == [None, -1]
-    assert n_generated == 1
-    assert read_echo(changed(ECHO, ("choices", 0, "logprobs"), None))[0] is None
-    with pytest.raises(MalformedAnswerError, match="differ in length"):
-        read_echo(changed(ECHO, ("choices", 0, "logprobs", "tokens"), ["a"]))
 
 
 def test_a_list_of_models_needs_their_names():

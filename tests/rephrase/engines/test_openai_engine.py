@@ -290,55 +290,6 @@ async def test_a_server_that_dies_and_comes_back_on_its_port(serve):
     assert (await asyncio.wait_for(waiting, 20)).n_completion_tokens == 3
 
 
-def echo(tokens, *, counts_start=True, n_generated=1):
-    """An echoed prompt of (token, its number of characters as the server counts them), as vLLM or another answers."""
-    offsets, at = [], 0
-    for i, token in enumerate(tokens):
-        offsets.append(at)
-        at += len(token) if i or counts_start else 0
-    logprobs = {
-        "tokens": list(tokens),
-        "token_logprobs": [None, *(-float(i) for i in range(1, len(tokens)))],
-        "text_offset": offsets,
-        "top_logprobs": None,
-    }
-    choice = {"index": 0, "text": "".join(tokens), "finish_reason": "length", "logprobs": logprobs}
-    usage = {"prompt_tokens": len(tokens) - n_generated, "completion_tokens": n_generated, "total_tokens": len(tokens)}
-    answer = {"id": "1", "object": "text_completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-    return 200, json.dumps(answer)
-
-
-CONTEXT, TEXT = "Text:\n", "Lima is big."
-PIECES = ("Text", ":", "\n", "L", "ima", " is", " big", ".")
-
-
-@pytest.mark.parametrize("start", ["<s>", "<|begin_of_text|>", "<bos>", ""])
-@pytest.mark.parametrize("counts_start", [True, False])
-async def test_a_start_token_shifts_no_log_probability(serve, start, counts_start):
-    server = serve(echo([*PIECES, " x"]), echo([start, *PIECES, " x"], counts_start=counts_start))
-    engine = await asyncio.to_thread(OpenAIEngine, [server.url])
-    plain, started = await engine.logprobs(CONTEXT, TEXT), await engine.logprobs(CONTEXT, TEXT)
-    assert plain.starts == started.starts == (0, 1, 4, 7, 11)
-    assert plain.logprobs == (-3.0, -4.0, -5.0, -6.0, -7.0)
-    assert started.logprobs == (-4.0, -5.0, -6.0, -7.0, -8.0)
-
-
-async def test_a_character_of_several_tokens_shifts_no_log_probability(serve):
-    pieces = ("<s>", "Text", ":", "\n", "\ufffd", "\ufffd", "\ufffd", " is", " big", ".", "")
-    engine = await asyncio.to_thread(OpenAIEngine, [serve(echo(pieces)).url])
-    found = await engine.logprobs(CONTEXT, "\N{BALLOON} is big.")
-    assert found.starts == (0, 0, 0, 1, 4, 8)
-    assert found.logprobs == (-4.0, -5.0, -6.0, -7.0, -8.0, -9.0)
-
-
-async def test_tokens_that_are_not_text_keep_the_offsets_of_the_server(serve):
-    status, body = echo(PIECES, n_generated=0)
-    answer = json.loads(body)
-    answer["choices"][0]["logprobs"]["tokens"] = [f"token_id:{i}" for i in range(len(PIECES))]
-    engine = await asyncio.to_thread(OpenAIEngine, [serve((status, json.dumps(answer))).url])
-    assert (await engine.logprobs(CONTEXT, TEXT)).starts == (0, 1, 4, 7, 11)
-
-
 @pytest.mark.parametrize(
     ("content", "finish_reason", "text"),
     [("Ulm.", "stop", "Ulm."), (None, "length", "<think>"), ("", "length", "<think>"), (None, "stop", "")],

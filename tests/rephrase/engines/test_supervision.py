@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -74,6 +75,19 @@ async def test_of_256_requests_the_one_that_kills_is_found_in_ten_restarts():
     answers = await complete_all(engine, [f"t{i}" for i in range(256)])
     assert [i for i, answer in enumerate(answers) if isinstance(answer, PoisonError)] == [77]
     assert "with this request, the last time alone with it: the engine died: out of memory" in str(answers[77])
+    assert engine.n_restarts <= 10
+
+
+@pytest.mark.parametrize("n_others", [0, 1, 5])
+async def test_requests_that_differ_in_their_seeds_alone_are_refused_together(n_others):
+    engine = supervised(lambda text: text == "bad")
+    prompts = [Prompt(system="s", user="bad")] * 12 + [Prompt(system="s", user=f"t{i}") for i in range(n_others)]
+    answers = await asyncio.gather(
+        *[engine.complete(prompt, replace(SAMPLING, seed=i)) for i, prompt in enumerate(prompts)],
+        return_exceptions=True,
+    )
+    assert all(isinstance(answer, PoisonError) for answer in answers[:12])
+    assert [answer.text for answer in answers[12:]] == [f"T{i}." for i in range(n_others)]
     assert engine.n_restarts <= 10
 
 

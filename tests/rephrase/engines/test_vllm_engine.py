@@ -13,7 +13,7 @@ from rephrase.engines.engine import PromptTooLongError
 from rephrase.engines.engine_options import _SHAPES_TEXT, require_known
 from rephrase.engines.vllm_engine import VLLMEngine, check_options
 from rephrase.models.precision import fast_precision
-from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+from rephrase.models.resolve import PACKAGED_MODEL
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import Prompt, Sampling
 
@@ -129,30 +129,3 @@ def test_speculation_that_loses_the_temperature_is_refused(monkeypatch):
 
 def test_every_option_that_is_pinned_exists_in_the_installed_version():
     require_known(dict.fromkeys(_SHAPES_TEXT), {field.name for field in dataclasses.fields(AsyncEngineArgs)})
-
-
-async def test_it_scores_a_text_while_it_generates_others(engine):
-    source = "Text:\nThe capital of Peru is Lima.\n\nThe same in other words:\n"
-    right, wrong, *written = await asyncio.gather(
-        engine.logprobs(source, "Peru's capital is Lima."),
-        engine.logprobs(source, "Peru's capital is Oslo."),
-        *[engine.complete(prompt(n), sampling(n)) for n in range(4)],
-    )
-    assert all(answer.text for answer in written)
-    assert right.starts[0] == 0
-    assert len(right.starts) == len(right.logprobs) == len(engine._tokenizer.token_starts("Peru's capital is Lima."))
-    assert all(value <= 0 for value in right.logprobs)
-    assert sum(right.logprobs) > sum(wrong.logprobs) + 3
-    with pytest.raises(PromptTooLongError, match="to score"):
-        await engine.logprobs("word " * 2000, "text")
-
-
-async def test_transformers_and_vllm_agree_about_a_text(engine):
-    from fidelity.checks.causal_scorer import CausalScorer
-
-    context, text = "Text:\nRain fell.\n\nThe same in other words:\n", "It rained in the town of Ulm."
-    (expected,) = CausalScorer(resolve_model(PACKAGED_MODEL)).score([(context, text)])
-    found = await engine.logprobs(context, text)
-    assert found.starts == expected.starts
-    # vLLM computes in bfloat16 where the processor has units for it.
-    assert max(abs(a - b) for a, b in zip(found.logprobs, expected.logprobs, strict=True)) < 0.5

@@ -1,40 +1,47 @@
 """A LoRA adapter in the real vLLM, in a process of its own: engines of one process share state."""
 
 import pytest
+import torch
 from adapters import merge, write_adapter
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from fidelity.checks.causal_scorer import CausalScorer
 from rephrase.engines.engine import EngineError
 from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
 from rephrase.records import Prompt, Sampling
 
 pytestmark = pytest.mark.model
+N_TOKENS = 12
 
 
 async def test_an_adapter_changes_the_model_as_its_merged_weights_would(tmp_path):
     folder = resolve_model(PACKAGED_MODEL)
     adapter = write_adapter(tmp_path / "adapter", folder, rank=5)
-    context, text = "Text:\nRain fell.\n\nThe same in other words:\n", "It rained in the town of Ulm."
-    scorer = CausalScorer(folder)
-    (base,) = scorer.score([(context, text)])
-    merge(scorer._model, adapter)
-    (expected,) = scorer.score([(context, text)])
-    engine = VLLMEngine(lora=str(adapter), max_context_tokens=1024, options={"max_num_seqs": 4})
+    prompt = Prompt(system="You answer questions.", user="What is rain?")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    base = continuation(model, tokenizer, prompt)
+    merge(model, adapter)
+    expected = continuation(model, tokenizer, prompt)
+    options = {"max_num_seqs": 4, "dtype": "float32"}
+    engine = VLLMEngine(lora=str(adapter), max_context_tokens=1024, options=options)
     try:
-        found = await engine.logprobs(context, text)
-        answer = await engine.complete(
-            Prompt(system="You answer questions.", user="What is rain?"),
-            Sampling(temperature=0.8, top_p=0.9, max_tokens=16, seed=1),
-        )
+        answer = await engine.complete(prompt, Sampling(temperature=0.0, top_p=1.0, max_tokens=N_TOKENS, seed=1))
     finally:
         await engine.close()
-    assert max(abs(a - b) for a, b in zip(base.logprobs, expected.logprobs, strict=True)) > 2
-    assert max(abs(a - b) for a, b in zip(found.logprobs, expected.logprobs, strict=True)) < 0.5
-    assert answer.n_completion_tokens > 0
+    assert answer.text == expected != base
     model, revision = engine.info.model, engine.info.model_revision
     assert model == f"{PACKAGED_MODEL}+{adapter}"
     assert len(revision) == 25
+
+
+def continuation(model, tokenizer, prompt):
+    """What the model in transformers answers, each token the likeliest."""
+    tokens = tokenizer.apply_chat_template(
+        prompt.messages(), add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    answer = model.generate(**tokens, max_new_tokens=N_TOKENS, do_sample=False)[0, tokens["input_ids"].shape[1] :]
+    return tokenizer.decode(answer, skip_special_tokens=True)
 
 
 @pytest.mark.slow
