@@ -1,5 +1,6 @@
 """Reads pairs of texts: what each word and sentence of the rewrite adds or garbles, and what of the source is lost."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ Span = tuple[int, int]
 BATCH_TOKENS = 4096
 # A text in parts: a block of one side, and beside it what the other side says about it.
 BLOCK_TOKENS, CONTEXT_TOKENS = 160, 340
+# Fewer words may stand in a text by chance: "They did not."
+MIN_WORDS = 4
+# With numbers and signs: "x < 2" is not "x > 2".
+_WORD = re.compile(r"\w+|[^\w\s.,;:!?'\"()‘’“”]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,8 @@ class Reader:
             by_pair[job.pair].append((job, tokens, sentences))
         found = []
         for report, parts in zip(reports, by_pair, strict=True):
-            garbled = _joined(report.rewrite, [part for part in parts if part[0].mark == GARBLED], GARBLED)
+            kept, rendered = _standing_in(report.rewrite, report.source), _standing_in(report.source, report.rewrite)
+            garbled = _joined(report.rewrite, [part for part in parts if part[0].mark == GARBLED], GARBLED, kept)
             compared = [part for part in parts if part[0].mark != GARBLED]
             if not compared:
                 found.append(Reading(garbled=garbled))
@@ -91,8 +97,8 @@ class Reader:
             found.append(
                 Reading(
                     garbled=garbled,
-                    added=_joined(report.rewrite, [part for part in compared if part[0].mark == ADDED], ADDED),
-                    lost=_joined(report.source, lost, LOST) if lost else None,
+                    added=_joined(report.rewrite, [part for part in compared if part[0].mark == ADDED], ADDED, kept),
+                    lost=_joined(report.source, lost, LOST, rendered) if lost else None,
                 )
             )
         return found
@@ -195,7 +201,20 @@ def _context(matches: Sequence[Match], block: Sequence[int], lengths: Sequence[i
     return sorted(chosen)
 
 
-def _joined(side: Sentences, parts: Sequence[tuple[_Job, np.ndarray, np.ndarray]], mark: int) -> Marks:
+def _standing_in(side: Sentences, other: Sentences) -> set[int]:
+    """The sentences of one side that stand in the other word for word: nothing is added, lost or garbled there.
+
+    Without it, a sentence that rests on one before it, or a source that is itself badly written, may be marked.
+    """
+    text = f" {' '.join(_WORD.findall(other.text.casefold()))} "
+    words = {i: _WORD.findall(side[i].casefold()) for i in range(len(side.spans))}
+    return {i for i, found in words.items() if len(found) >= MIN_WORDS and f" {' '.join(found)} " in text}
+
+
+def _joined(
+    side: Sentences, parts: Sequence[tuple[_Job, np.ndarray, np.ndarray]], mark: int, unmarked: set[int]
+) -> Marks:
+    """The marks of all parts as those of one text; the sentences `unmarked` have none."""
     spans: list[Span] = []
     values: list[float] = []
     of_sentences = np.zeros(len(side.spans))
@@ -210,4 +229,8 @@ def _joined(side: Sentences, parts: Sequence[tuple[_Job, np.ndarray, np.ndarray]
         n_before = len(entry.sentences) - len(job.sentences) if in_source else 0
         for i, sentence in enumerate(job.sentences):
             of_sentences[sentence] = sentences[n_before + i, mark]
+    for sentence in unmarked:
+        of_sentences[sentence] = 0.0
+        start, end = side.spans[sentence]
+        values = [0.0 if a < end and b > start else p for (a, b), p in zip(spans, values, strict=True)]
     return Marks(spans=tuple(spans), tokens=np.array(values), sentences=of_sentences)

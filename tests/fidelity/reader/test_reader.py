@@ -8,7 +8,7 @@ from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.sentences import compare_sentences
 from fidelity.reader.inputs import Encoding, batch_tensors
 from fidelity.reader.network import MAX_TOKENS, load_network, new_network, save_network, tokenizer
-from fidelity.reader.reader import Reader, _blocks
+from fidelity.reader.reader import Reader, _blocks, _standing_in
 from fidelity.reader.scores import (
     ADDED_SCORES,
     LANGUAGE_SCORES,
@@ -66,6 +66,19 @@ def test_a_dropped_sentence_is_marked_in_the_source(reader, encoder):
     assert scores["reader_lost_max"] > whole["reader_lost_max"]
     places = [SOURCE[slice(*d.source)] for d in reader_discrepancies(report, reading) if d.problem == "missing"]
     assert any("French diplomat" in place for place in places)
+
+
+def test_a_sentence_that_stands_in_the_other_text_word_for_word_is_not_marked(reader, encoder):
+    odd = "Colorless green ideas sleeps furiously inside of the the canal."
+    (report, swapped) = compare_sentences(
+        [(f"{SOURCE} {odd}", f"{odd} {GOOD} He bought two tigers."), ("So x < 2 holds.", "So x > 2 holds.")], encoder
+    )
+    (reading,) = reader.read([report])
+    assert reading.added.sentences[0] == reading.garbled.sentences[0] == reading.lost.sentences[-1] == 0.0
+    assert all(p == 0.0 for start, _, p in word_probabilities(report.rewrite, reading.added) if start < len(odd))
+    assert reading.added.sentences[-1] > 0.5
+    assert _standing_in(swapped.source, swapped.source) == {0}
+    assert not _standing_in(swapped.source, swapped.rewrite)
 
 
 def test_scrambled_words_are_garbled(reader, encoder):
