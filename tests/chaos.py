@@ -53,7 +53,7 @@ def command_server() -> Iterator[Path]:
             len(READY) :
         ].strip()
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["run_scripted", "flows.cli.app", "flows.running.prefect_server"])
+        context.set_forkserver_preload(["run_scripted", "flows.cli.app", "flows.running.prefect_server", "warmed"])
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
         try:

@@ -1,7 +1,7 @@
 """Faithful rewrites written for this project, each with versions that contain one error, omission or garbled sentence.
 
-`written_pairs.jsonl` has the rewrites; their sources are named by file, row and characters, and read from the data
-folder.
+`written_pairs.jsonl` has rewrites of passages, and `rephrase/tuning/sentence_rewrites.jsonl` those of one to three
+sentences in really new words; their sources are named by file, row and characters, and read from the data folder.
 """
 
 import json
@@ -15,6 +15,7 @@ from fidelity.fitting.labelled_sets import LabelledPair
 from fidelity.fitting.reader_rows import ReaderRow, Span, is_held_out
 from fidelity.planting.edits import Edit, applied, apply_edits
 from rephrase.tuning.references import referenced_documents
+from rephrase.tuning.sentence_rewrites import REWRITES
 
 WRITTEN = "written_pairs.jsonl"
 
@@ -42,8 +43,11 @@ def referenced_texts(data: Path, rows: Sequence[dict[str, Any]]) -> list[str | N
 
 
 def written_pairs(data: Path) -> list[WrittenPair]:
-    text = resources.files("fidelity.fitting").joinpath(WRITTEN).read_text("utf-8")
-    rows = [json.loads(line) for line in text.splitlines()]
+    rows = [
+        json.loads(line)
+        for package, name in (("fidelity.fitting", WRITTEN), ("rephrase.tuning", REWRITES))
+        for line in resources.files(package).joinpath(name).read_text("utf-8").splitlines()
+    ]
     found = []
     for row, source in zip(rows, referenced_texts(data, rows), strict=True):
         if source is None:

@@ -17,13 +17,17 @@ from fidelity.fitting.written_pairs import (
     written_rows,
 )
 from fidelity.planting.edits import Edit, applied
+from rephrase.tuning.sentence_rewrites import REWRITES
 
 SHARES = {0, 0.25, 0.5, 0.75, 1}
 
 
-def test_every_edit_of_a_written_pair_has_one_place():
-    rows = [json.loads(line) for line in resources.files("fidelity.fitting").joinpath(WRITTEN).read_text().splitlines()]
-    assert len(rows) > 500
+@pytest.mark.parametrize(
+    ("package", "name", "n"), [("fidelity.fitting", WRITTEN, 500), ("rephrase.tuning", REWRITES, 1800)]
+)
+def test_every_edit_of_a_written_pair_has_one_place(package, name, n):
+    rows = [json.loads(line) for line in resources.files(package).joinpath(name).read_text().splitlines()]
+    assert len(rows) > n
     for row in rows:
         for edit in (*row["errors"], *row["omissions"], *row["garbles"]):
             assert row["rewrite"].count(edit["find"]) == 1
