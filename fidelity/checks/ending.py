@@ -70,9 +70,9 @@ def is_letter(text: str) -> bool:
 def _is_signed(text: str) -> bool:
     r"""The text ends with a valediction and a name: "Yours sincerely,\n\nAnna Kowalska", "Love, Anna", "— Anna"."""
     lines = [line.strip() for line in text.rstrip()[-400:].split("\n") if line.strip()]
-    last = lines[-1]
     if len(lines) < 2:
         return False
+    last = lines[-1]
     if last[0] in "—–―" and _is_name(last[1:]):
         return True
     closing, comma, name = last.rpartition(",")

@@ -57,6 +57,7 @@ def test_killed_twenty_times_at_random_moments(tmp_path, seed, save_every_s, cap
     assert ledger.n_repeated <= ledger.n_in_flight
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_it_resumes_with_free_space(corpus, tmp_path):
     out = tmp_path / "out"
     code, _, err = command(corpus, out, folder=tmp_path, SCRIPTED_N_WRITES=20).wait()

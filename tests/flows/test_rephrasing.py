@@ -58,14 +58,14 @@ def corpus(tmp_path):
     path = tmp_path / "corpus.jsonl"
     with path.open("w", encoding="utf-8") as file:
         for i in range(N_DOCUMENTS):
-            text = " ".join(f"Sentence {j} of document {i} says something new." for j in range(40 + 10 * (i % 5)))
+            text = " ".join(f"Sentence {j} of document {i} says something new." for j in range(20 + 5 * (i % 5)))
             file.write(json.dumps({"id": f"d{i}", "title": f"Title {i}", "text": text}) + "\n")
         file.write('{"id": "d0", "text": "a second d0"}\n{"id": "empty", "text": ""}\n')
     return path
 
 
 def options(corpus, out):
-    return ("rephrase", corpus, out, "--part-bytes", 20_000, "--json")
+    return ("rephrase", corpus, out, "--part-bytes", 9_000, "--json")
 
 
 def check_complete(summary, out):
@@ -180,7 +180,9 @@ def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_duplicated(run, sta
     assert journalled <= {path.stat().st_mtime_ns for path in out.glob("commits/*.json")}
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_cleanly_says_how_to_resume_and_the_same_command_resumes(run, corpus, tmp_path, sent, code):
     out = tmp_path / "out"
     process = start_as_a_user(*options(corpus, out), delay_s=0.05)

@@ -24,6 +24,7 @@ def s3(tmp_path):
         yield server
 
 
+@pytest.mark.slow
 def test_from_s3_to_s3_through_kills_and_503s_with_no_secret_written_anywhere(s3, commands, tmp_path):
     s3.share_busy, s3.put_s = 0.05, 0.02
     ledger = kill_and_resume(IN, OUT, tmp_path, n_kills=2, **s3.environment)

@@ -1,6 +1,6 @@
 """No text freezes or breaks a run: every public function of a text ends 20,000 hostile characters within 5 seconds.
 
-Here each function gets the texts that once took minutes, a tenth of all others and two mixtures; `make test-fuzz` runs
+Here each function gets the texts that once took minutes, a twentieth of all others and a mixture; `make test-fuzz` runs
 all of them, and many mixtures, with growth curves.
 """
 
@@ -15,7 +15,7 @@ N_CHARACTERS = 20_000
 @pytest.mark.parametrize("function", sorted(text_functions()))
 def test_hostile_texts_end_in_time_and_without_an_error(function):
     seed = zlib.crc32(function.encode())
-    cases = list(run_all(function, n_characters=N_CHARACTERS, seed=seed, share=0.1, n_mixed=2))
+    cases = list(run_all(function, n_characters=N_CHARACTERS, seed=seed, share=0.05, n_mixed=1))
     assert len(cases) > 20
     assert [(case.text, case.error) for case in cases if case.error] == []
 

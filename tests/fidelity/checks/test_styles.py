@@ -341,6 +341,7 @@ def test_a_letter_may_end_with_its_signature(letter):
         "It grew.\nBest known as the capital,\nWarsaw",
         "Dear Anna,\n\nWarsaw",
         "Dear Anna, in 1901 there were 711,988",
+        " \n\n",
         "Dear Anna,\n\nAll is well.\n\nYours sincerely,\nThe city had grown",
         "It grew.\nWith his love,\nthe king",
     ],

@@ -32,6 +32,7 @@ def scrape(port):
 
 
 @pytest.mark.usefixtures("commands")
+@pytest.mark.slow
 def test_a_run_exports_its_progress(tmp_path):
     source, port = tmp_path / "in.jsonl", free_port()
     write_documents(source, [f"d{i}" for i in range(40)])

@@ -81,6 +81,7 @@ def test_scheduled_runs_take_only_new_files(served, folder):
     assert not wait_for(lambda: not served.runs("Scheduled", "Pending", "Running") and [()])[0]
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_stops_within_seconds_and_resumes_when_it_is_retried(served, folder):
     source, out = folder / "many.jsonl", folder / "many"
     write_documents(source, [f"m{i}" for i in range(60)])
@@ -127,6 +128,7 @@ def test_each_parameter_is_described_and_has_its_bounds(served):
                 assert described.get("description") or meant.get("description"), f"{name}: {parameter}"
 
 
+@pytest.mark.slow
 def test_the_server_ends_with_serve_even_after_a_kill(tmp_path):
     served = Served(tmp_path)
     source = tmp_path / "in.jsonl"

@@ -10,7 +10,7 @@ from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
 from rephrase.records import Prompt, Sampling
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 N_TOKENS = 12
 
 
@@ -44,7 +44,6 @@ def continuation(model, tokenizer, prompt):
     return tokenizer.decode(answer, skip_special_tokens=True)
 
 
-@pytest.mark.slow
 def test_an_adapter_of_another_model_does_not_load(tmp_path):
     from safetensors.torch import load_file, save_file
 

@@ -239,6 +239,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_kill_9_and_resume_gives_the_same_losses(shards: Storage, tokenizer_folder: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     # Only the killed run needs a process of its own: starting one takes ten seconds of imports.
