@@ -102,13 +102,14 @@ class VLLMEngine:
         )
         on_phase(f"loading {found.name}")
         try:
-            own_context = AsyncEngineArgs(**{"model": found.folder, **given}).create_model_config().max_model_len
-            max_context_tokens = min(max_context_tokens, own_context)
+            model_config = AsyncEngineArgs(**{"model": found.folder, **given}).create_model_config()
+            max_context_tokens = min(max_context_tokens, model_config.max_model_len)
             arguments = {
                 "model": found.folder,
                 "max_model_len": max_context_tokens,
                 "use_tqdm_on_load": False,
                 **_defaults(max_context_tokens, max_in_flight),
+                **_latent_attention_on_cpus(model_config.hf_text_config),
                 **({"enable_lora": True, "max_lora_rank": _allowed_rank(found.adapter)} if found.adapter else {}),
                 **given,
             }
@@ -319,6 +320,21 @@ def _defaults(max_context_tokens: int, max_in_flight: int | None) -> dict[str, A
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(max_context_tokens, 4096),
     }
+
+
+def _latent_attention_on_cpus(config: Any) -> dict[str, Any]:
+    """What models with the attention of DeepSeek need on CPUs; nothing for others.
+
+    The kernel of vLLM 0.32 that rotates takes the distance between the heads of such a query for that between its
+    tokens; torch rotates rightly. Kernels for latents exist for DeepSeek's own sizes only.
+    """
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu() or not getattr(config, "kv_lora_rank", None):
+        return {}
+    if (config.kv_lora_rank, config.qk_rope_head_dim) != (512, 64):
+        os.environ.setdefault("VLLM_MLA_DISABLE", "1")
+    return {"compilation_config": {"custom_ops": ["-rotary_embedding"]}}
 
 
 def _executor(config: Any, on_phase: Callable[[str], None]) -> type:
