@@ -108,9 +108,10 @@ def evaluate(
     from dataclasses import asdict
     from pathlib import Path
 
-    from training.evaluate import evaluate as answer
-    from training.evaluate import open_model, summarise
+    from training.evaluating.answering import evaluate as answer
+    from training.evaluating.answering import summarise
     from training.evaluating.questions import read_questions
+    from training.open_model import open_model
 
     with readable_errors():
         asked = read_questions(questions)

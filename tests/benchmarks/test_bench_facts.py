@@ -14,6 +14,8 @@ from facts.report import interval
 from facts.rows import make_rows
 from facts.world import World, load_world
 
+SMALLER = ("--size", "vocab_size=400", "--size", "n_layers=1", "--size", "hidden_size=16")
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -24,7 +26,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["river", "bridge", "law", "trade", "river", "war", "house", "grain", "and", "of", "the", "in"]
     lines = (json.dumps({"text": " ".join(rng.choices(words, k=400))}) for _ in range(20))
     (folder / "data" / "documents" / "book.jsonl").write_text("\n".join(lines))
-    assert main([str(folder / "data"), str(folder), "--tiny", "--size", "vocab_size=400", "--prepare"]) == 0
+    assert main([str(folder / "data"), str(folder), "--tiny", *SMALLER, "--prepare"]) == 0
     return folder
 
 

@@ -28,6 +28,7 @@ from training.optimizer.qk_clip import QKClip, latent_attention_layers
 from training.optimizer.schedule import Schedule, wsd
 
 CLIP_EVERY = 20
+TELL_EVERY_S = 30
 BALANCE_WEIGHT, BIAS_SPEED = 1e-4, 1e-2
 MEASURE_BATCH = 512
 
@@ -79,8 +80,11 @@ def pretrain(model: Decoder, rows: Rows, what: Run, world: World) -> float:
     schedule = wsd(n_steps, round(sizes.warmup_share * n_steps), sizes.decay_share)
     weights = torch.full((sizes.rows_per_step, sizes.row_length), 1 / (sizes.rows_per_step * sizes.row_length))
     weights = weights.to(device)
-    losses = []
+    losses, told = [], time.monotonic()
     for step in range(n_steps):
+        if time.monotonic() - told > TELL_EVERY_S:
+            told = time.monotonic()
+            print(f"{what.key}: step {step} of {n_steps}", flush=True)
         tokens, targets, starts = rows.part(step * sizes.rows_per_step, (step + 1) * sizes.rows_per_step)
         loss = take_step(model, optimizer, schedule, step, what.lr, (tokens, targets, weights, Boundaries(starts)))
         if step % CLIP_EVERY == CLIP_EVERY - 1:

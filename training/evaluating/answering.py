@@ -1,21 +1,18 @@
-"""Closed-book evaluation of a training run or of any Hugging Face causal language model."""
+"""What a language model answers to questions, and what its answers are worth."""
 
-import re
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rephrase.models.resolve import resolve_model
 from training.data.tokenizer import TextTokenizer
 from training.evaluating.questions import Question
 from training.evaluating.scoring import answer_likelihoods, greedy_answers
 from training.evaluating.summary import figures
-from training.export import load_model
+from training.model.decoder import Decoder
 from training.model.dense_attention import dense_attention
 
 TEMPLATE = "Question: {question}\nAnswer:"
@@ -47,19 +44,6 @@ class Answered:
     rank: int | None
     generated: str
     exact: bool
-
-
-def open_model(name: str, device: str | None = None) -> LanguageModel:
-    """The model of `RUN`, `RUN@step`, a Hugging Face folder or id, or the packaged model by its name.
-
-    Raises:
-        ValueError: there is no such model, or the run has no such checkpoint.
-    """
-    at = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    run, step = match.groups() if (match := re.fullmatch(r"(.+)@(\d+)", name)) else (name, None)
-    if (Path(run) / "run.json").is_file():
-        return _of_run(run, None if step is None else int(step), at)
-    return _of_hugging_face(resolve_model(name), at)
 
 
 def evaluate(
@@ -149,40 +133,21 @@ def _bare(text: str) -> str:
     return " ".join(text.casefold().split()).strip(string.punctuation + " ")
 
 
-def _of_run(run: str, step: int | None, device: torch.device) -> LanguageModel:
-    decoder, options = load_model(run, step)
-    decoder.to(device).attend_with(dense_attention)
-    tokenizer = TextTokenizer(options.tokenizer)
+def decoder_model(decoder: Decoder, tokenizer: TextTokenizer) -> LanguageModel:
+    """Our decoder, in any precision that the caller sets; questions are short, so it attends densely."""
+
+    def logits(tokens_BS: Tensor) -> Tensor:
+        was_training = decoder.training
+        decoder.eval().attend_with(dense_attention)
+        try:
+            return decoder(tokens_BS)
+        finally:
+            decoder.train(was_training).attend_with(None)
+
     return LanguageModel(
-        logits=decoder,
+        logits=logits,
         encode=lambda text: tokenizer.encode([text])[0][:-1].tolist(),
         decode=tokenizer.decode,
         ends=frozenset({tokenizer.end_id}),
-        device=device,
-    )
-
-
-def _of_hugging_face(name: str, device: torch.device) -> LanguageModel:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, trust_remote_code=False).to(device).eval()
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{name} is neither a training run (no run.json) nor a Hugging Face causal language model: {error}"
-        ) from error
-    ends = {tokenizer.eos_token_id, getattr(model.generation_config, "eos_token_id", None)}
-
-    def encode(text: str) -> list[int]:
-        ids = list(tokenizer(text)["input_ids"])
-        return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
-
-    return LanguageModel(
-        logits=lambda tokens: model(input_ids=tokens, use_cache=False).logits,
-        encode=encode,
-        decode=lambda ids: str(tokenizer.decode(list(ids), skip_special_tokens=True)),
-        ends=frozenset(id_ for id_ in ends if isinstance(id_, int)),
-        device=device,
+        device=decoder.lm_head.weight.device,
     )

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,12 +8,14 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from rephrase.storage.storage import Storage
-from training.evaluate import evaluate, open_model, summarise
-from training.evaluating.questions import Question
+from training.evaluating.answering import evaluate, summarise
+from training.evaluating.questions import Question, read_questions
 from training.export import export_run
 from training.loop.run import RunOptions, train
+from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS
+from training.open_model import open_model
 
 QUESTIONS = [
     Question(
@@ -51,6 +54,19 @@ def test_a_run_and_its_export_give_the_same_answers(run: Path, tmp_path: Path) -
     assert earlier[0].loss != ours[0].loss
     with pytest.raises(ValueError, match="no checkpoint of step 9; it has 1, 2"):
         open_model(f"{run}@9", "cpu")
+
+
+def test_questions_are_asked_during_training(run: Path, shards: Storage, tmp_path: Path) -> None:
+    """The figures of the last evaluation are those of the finished model; asking changes nothing of the run."""
+    rows = ({"question": q.question, "answer": q.answer, "group": q.group} for q in QUESTIONS)
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    options = RunOptions.from_json(json.loads((run / "run.json").read_text()))
+    asking = dataclasses.replace(options, evaluate_questions=str(tmp_path / "q.jsonl"), evaluate_every=1)
+    assert train(shards.url, tmp_path / "asking", asking).loss == train(shards.url, run, options).loss
+    first, last = read_metrics(tmp_path / "asking", "questions")
+    expected = summarise(evaluate(open_model(str(run), "cpu"), read_questions(tmp_path / "q.jsonl")))
+    assert last["odd loss"] == pytest.approx(expected["odd"]["loss"]["mean"], rel=1e-5)
+    assert first["all loss"] != last["all loss"]
 
 
 def test_the_command(run: Path, tmp_path: Path) -> None:
