@@ -10,7 +10,7 @@ from bench_facts import main
 from facts.arms import ARMS, Gate, exposures, final_runs
 from facts.people import ATTRIBUTES, draw_people
 from facts.phrasings import PHRASINGS, paragraph, rewrite, synonyms
-from facts.report import interval
+from facts.report import best_setting, interval
 from facts.rows import make_rows
 from facts.world import World, load_world
 
@@ -110,6 +110,18 @@ def test_two_arms_a_resumed_run_and_the_report(
     assert "2 runs left" in capsys.readouterr().out
     assert (out / "results.jsonl").read_text().splitlines() == finished
     assert "raw (moe)" in (out / "facts.md").read_text()
+
+
+def test_the_best_setting_is_by_exact_answers_above_the_floor_and_by_loss_below() -> None:
+    def row(decay: float, exact: float, loss: float) -> dict[str, object]:
+        scores = {name: [exact] for name in ATTRIBUTES}
+        losses = {name: [loss] for name in ATTRIBUTES}
+        base = {"arm": "raw", "seed": 100, "lr": 1e-3, "weight_decay": decay}
+        return {**base, "exact": {"test": scores}, "tuned": {"loss": losses}}
+
+    assert best_setting([row(0.1, 0.3, 2.0), row(1.0, 0.4, 3.0)]) == (1e-3, 1.0)
+    assert best_setting([row(0.1, 0.03, 2.0), row(1.0, 0.04, 3.0)]) == (1e-3, 0.1)
+    assert best_setting([]) is None
 
 
 def test_those_that_the_claim_needs_come_first() -> None:

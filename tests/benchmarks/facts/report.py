@@ -21,6 +21,7 @@ from training.utility.line_chart import line_chart
 
 Row = dict[str, Any]
 N_RESAMPLES = 4000
+FLOOR = 0.1
 PAIRS = (
     ("one", "raw"),
     ("K=16", "one"),
@@ -49,11 +50,17 @@ def read_results(path: Path) -> list[Row]:
 
 
 def best_setting(rows: Iterable[Row]) -> tuple[float, float] | None:
-    """Learning rate and weight decay with the most exact answers in the grid, and of equal ones the lowest loss."""
+    """Learning rate and weight decay of the grid with the most exact answers.
+
+    If no setting reaches `FLOOR`, their differences are noise, and the one with the lowest loss of the right answers is
+    best.
+    """
     grid = [row for row in rows if row["seed"] == TUNING_SEED and row["arm"] == "raw"]
     if not grid:
         return None
-    best = max(grid, key=lambda row: (_mean(row["exact"]["test"]), -_mean(row["untuned"]["loss"])))
+    best = max(grid, key=lambda row: _mean(row["exact"]["test"]))
+    if _mean(best["exact"]["test"]) < FLOOR:
+        best = min(grid, key=lambda row: _mean(row["tuned"]["loss"]))
     return best["lr"], best["weight_decay"]
 
 
@@ -108,13 +115,13 @@ def _head(rows: Sequence[Row], world: World) -> str:
 
 
 def _grid(grid: Sequence[Row]) -> str:
-    header = ("learning rate", "weight decay", "exact, test", "untuned loss", "background loss", "s")
+    header = ("learning rate", "weight decay", "exact, test", "loss of answers", "background loss", "s")
     lines = [
         (
             f"{row['lr']:g}",
             f"{row['weight_decay']:g}",
             f"{_mean(row['exact']['test']):.1%}",
-            f"{_mean(row['untuned']['loss']):.3f}",
+            f"{_mean(row['tuned']['loss']):.3f}",
             f"{row['background_loss']:.3f}",
             f"{row['seconds']:.0f}",
         )
@@ -126,8 +133,8 @@ def _grid(grid: Sequence[Row]) -> str:
 
 
 def _arms(arms: Mapping[tuple[str, str], list[Row]], world: World) -> str:
-    header = ("arm", "seeds", "exact, 95 % interval", "reversed", "controls", "tuned on", "loss untuned")
-    header += ("first of 8 untuned", "planted value", "background loss", "tokens generated per person")
+    header = ("arm", "seeds", "exact, 95 % interval", "reversed", "controls", "tuned on", "loss untuned, tuned")
+    header += ("first of 8 untuned, tuned", "planted value", "background loss", "tokens generated per person")
     lines = []
     for (architecture, name), rows in arms.items():
         mean, low, high = interval(exact_matrix(rows))
@@ -140,14 +147,23 @@ def _arms(arms: Mapping[tuple[str, str], list[Row]], world: World) -> str:
                 f"{exact_matrix(rows, ['reversed']).mean():.1%}",
                 f"{exact_matrix(rows, split='control').mean():.1%}",
                 f"{exact_matrix(rows, split='tune').mean():.1%}",
-                f"{np.mean([_mean(row['untuned']['loss']) for row in rows]):.3f}",
-                f"{np.mean([_mean(row['untuned']['first']) for row in rows]):.1%}",
+                ", ".join(
+                    f"{np.mean([_mean(row[when]['loss']) for row in rows]):.2f}" for when in ("untuned", "tuned")
+                ),
+                ", ".join(
+                    f"{np.mean([_mean(row[when]['first']) for row in rows]):.0%}" for when in ("untuned", "tuned")
+                ),
                 f"{np.mean(planted):.1%}" if planted else "",
                 f"{np.mean([row['background_loss'] for row in rows]):.3f}",
                 f"{generated_tokens(name, world):,.0f}",
             )
         )
     return _table(header, lines)
+
+
+def _before_and_after(rows: Sequence[Row], score: str, form: str) -> str:
+    means = (np.mean([_mean(row[when][score]) for row in rows]) for when in ("untuned", "tuned"))
+    return ", ".join(format(mean, form) for mean in means)
 
 
 def generated_tokens(name: str, world: World) -> float:

@@ -44,7 +44,8 @@ def run(what: Run, world: World, gate: Gate, device: str) -> dict[str, Any]:
     final_loss = pretrain(model, rows, what, world)
     model.eval()
     background_loss = held_out_loss(model, held_out_rows(world).to(device))
-    untuned = likelihoods(model, [asked for asked in world.questions if asked.split == "test"], device)
+    tested = [asked for asked in world.questions if asked.split == "test"]
+    untuned = likelihoods(model, tested, device)
     tune(model.train(), [asked for asked in world.questions if asked.split == "tune"], what.seed, world, device)
     model.eval()
     answers = {split: answer(model, [a for a in world.questions if a.split == split], device) for split in SPLITS}
@@ -62,6 +63,7 @@ def run(what: Run, world: World, gate: Gate, device: str) -> dict[str, Any]:
         "background_loss": background_loss,
         "train_loss": final_loss,
         "untuned": untuned,
+        "tuned": likelihoods(model, tested, device),
         "exact": {split: exact(world, split, generated) for split, generated in answers.items()},
         "planted": planted(what, world, gate, answers["test"]),
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
