@@ -125,6 +125,12 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     )
     output = p.add_argument_group("output")
     output.add_argument("--evaluate-every", type=int, default=0, help="in steps; 0: only at the end")
+    output.add_argument(
+        "--evaluate-questions",
+        metavar="FILE",
+        help="closed-book questions to ask at each evaluation, as for `palimpsest evaluate`; the figures are in "
+        "RUN/metrics.jsonl and TensorBoard",
+    )
     output.add_argument("--checkpoint-every", type=int, default=0, help="in steps; 0: only by time and at the end")
     output.add_argument(
         "--checkpoint-minutes",

@@ -12,18 +12,24 @@ from training.loop.run import RunOptions, model_config
 from training.model.decoder import Decoder
 
 
-def load_model(run: str | Path) -> tuple[Decoder, RunOptions]:
-    """The model of a run's newest checkpoint, on the CPU.
+def load_model(run: str | Path, step: int | None = None) -> tuple[Decoder, RunOptions]:
+    """The model of a run's newest checkpoint, or of the one of a step, on the CPU.
 
     Raises:
-        ValueError: the run has no checkpoint yet.
+        ValueError: the run has no checkpoint yet, or none of this step.
     """
     run = Path(run)
     options = RunOptions.from_json(json.loads((run / "run.json").read_text()))
     config = model_config(run, options, TextTokenizer(options.tokenizer).vocab_size)
     model = Decoder(config.replace(context_length=max(options.row_length or 0, config.context_length)))
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    if Checkpoints(run / "checkpoints").load_newest(tensors) is None:
+    checkpoints = Checkpoints(run / "checkpoints")
+    if step is not None and step not in checkpoints.steps():
+        have = ", ".join(map(str, checkpoints.steps())) or "none"
+        raise ValueError(f"{run} has no checkpoint of step {step}; it has {have}")
+    if step is not None:
+        checkpoints.load(step, tensors)
+    elif checkpoints.load_newest(tensors) is None:
         raise ValueError(f"{run} has no checkpoint yet")
     return model.eval(), options
 

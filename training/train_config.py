@@ -67,6 +67,9 @@ class TrainConfig(Settings):
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Random seed of the weights and the document order.")
     evaluate_every: int = Field(0, ge=0, description="Steps between evaluations; 0: only at the end.")
+    evaluate_questions: str | None = Field(
+        None, description="File of closed-book questions to ask at each evaluation; JSON Lines or Parquet."
+    )
     checkpoint_every: int = Field(0, ge=0, description="Steps between checkpoints; 0: only by time and at the end.")
     checkpoint_minutes: float = Field(15, ge=0, description="Minutes between checkpoints; 0: not by time.")
     wandb_project: str | None = Field(None, description="Weights & Biases project to log to as well.")

@@ -17,7 +17,7 @@ from flows.cli.refilter import refilter
 from flows.cli.rephrase import rephrase
 from flows.cli.report import report
 from flows.cli.serve import serve
-from flows.cli.training import export, presets, tokenizer, train, utility
+from flows.cli.training import evaluate, export, presets, tokenizer, train, utility
 from flows.cli.verify import verify
 
 app = typer.Typer(
@@ -59,7 +59,7 @@ for command in (rephrase, plan, inspect, check, report, verify, refilter, calibr
     app.command()(command)
 app.add_typer(recipes_app, name="recipes")
 app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
-for command in (tokenizer, presets, export, utility):
+for command in (tokenizer, presets, export, utility, evaluate):
     app.command()(command)
 
 

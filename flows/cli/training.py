@@ -1,10 +1,10 @@
-"""`palimpsest train`, `tokenizer`, `presets`, `export` and `utility`: the training stage."""
+"""`palimpsest train`, `tokenizer`, `presets`, `export`, `utility` and `evaluate`: the training stage."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from flows.cli.console import out, print_json, readable_errors
+from flows.cli.console import err, out, print_json, readable_errors
 
 
 def train(context: typer.Context) -> None:
@@ -79,3 +79,73 @@ def utility(run: Annotated[str, typer.Argument(help="Folder of a training run.")
             raise FileNotFoundError(f"{report} does not exist: it is written when a training run ends")
         out.print(Markdown(report.read_text("utf-8")))
         out.print(f"see also: {run}/utility.parquet, {run}/utility.svg, {run}/max_logits.svg, {run}/mixture.json")
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Training run (RUN or RUN@step), or Hugging Face folder or id.")],
+    questions: Annotated[
+        str,
+        typer.Option(
+            help="JSON Lines or Parquet with `question`, `answer` and optionally `distractors` (a list of wrong "
+            "answers), `entity` (what the question is about) and `group`."
+        ),
+    ],
+    batch_size: Annotated[int, typer.Option(help="Sequences per forward pass.", min=1)] = 16,
+    template: Annotated[
+        str, typer.Option(help="How a question is put; the answer follows after a space. \\n is a new line.")
+    ] = "Question: {question}\\nAnswer:",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default a GPU if there is one.")] = None,
+    answers: Annotated[str | None, typer.Option(help="Write every answer to this JSON Lines file.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Ask a model questions it must know the answers to, and say how well it does by group.
+
+    `loss`: nats per token of the right answer. `exact`: share of answers, generated greedily, that are the right one.
+    `first` and `rank`: how often no distractor is likelier per token, and the mean rank. Each with its 95 % interval by
+    bootstrap over entities.
+    """
+    import json
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from training.evaluating.answering import evaluate as answer
+    from training.evaluating.answering import summarise
+    from training.evaluating.questions import read_questions
+    from training.open_model import open_model
+
+    with readable_errors():
+        asked = read_questions(questions)
+        answered = answer(
+            open_model(model, device),
+            asked,
+            batch_size,
+            template.replace("\\n", "\n"),
+            lambda phase: err.print(phase, style="dim"),
+        )
+        if answers is not None:
+            Path(answers).write_text("".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in answered))
+        summary = summarise(answered)
+        if json_output:
+            print_json(summary)
+            return
+        show_evaluation(summary)
+
+
+def show_evaluation(summary: dict[str, dict[str, Any]]) -> None:
+    """A row for each group, with the 95 % interval below each mean."""
+    from rich.table import Table
+
+    shown = [name for name in ("loss", "exact", "first", "rank") if name in summary["all"]]
+    table = Table("group", "questions", "entities", *shown, caption="means, and 95 % intervals over entities")
+    for group, row in summary.items():
+        cells = [_interval(row[name], name in ("exact", "first")) if name in row else "" for name in shown]
+        table.add_row(group, str(row["n_questions"]), str(row["n_entities"]), *cells)
+    out.print(table)
+
+
+def _interval(figure: dict[str, float | None], is_share: bool) -> str:
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.0%}" if is_share else f"{value:.2f}"
+
+    interval = "" if figure["low"] is None else f"\n{number(figure['low'])} to {number(figure['high'])}"
+    return number(figure["mean"]) + interval

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,8 @@ from training.data.plan import plan_tokens
 from training.data.texts import FILE, TextOptions, document_texts
 from training.data.token_store import TokenStore, tokenise_shards, tokenise_texts
 from training.data.tokenizer import TextTokenizer
+from training.evaluating.answering import decoder_model, evaluate, summarise
+from training.evaluating.questions import read_questions
 from training.loop.checkpoint import Checkpoints
 from training.loop.logit_curves import max_logit_curves
 from training.loop.starting import HuggingFaceStart, RunStart, find_start
@@ -41,6 +43,7 @@ log = logging.getLogger("training")
 # Options that may change on resuming: they affect what is written, or only the steps after a spike.
 CHANGEABLE_OPTIONS = {
     "evaluate_every",
+    "evaluate_questions",
     "checkpoint_every",
     "checkpoint_minutes",
     "n_checkpoints_kept",
@@ -86,6 +89,7 @@ class RunOptions:
     split_by: str | None = None
     mixture: Mixture = field(default_factory=Mixture)
     evaluate_every: int = 0
+    evaluate_questions: str | None = None
     checkpoint_every: int = 0
     checkpoint_minutes: float = 15.0
     n_checkpoints_kept: int = 3
@@ -253,6 +257,7 @@ def build_trainer(
         trainer_config,
         ranks,
         stop,
+        asker(o.evaluate_questions, model, o.tokenizer) if ranks.is_writer else None,
     )
     if isinstance(start, RunStart):
         trainer.begin_at(start.checkpoints, start.step, continue_data=_reads_on(start, store, o))
@@ -285,6 +290,29 @@ def model_config(run: Path, options: RunOptions, vocab_size: int) -> ModelConfig
             "use the tokenizer that it was trained with"
         )
     return config
+
+
+def asker(file: str | None, model: Decoder, tokenizer: str) -> Callable[[], dict[str, float]] | None:
+    """A function that puts the questions of a file to the model: the mean of each score, by group and over all.
+
+    Raises:
+        ValueError, OSError: the file cannot be read, or holds no questions.
+    """
+    if file is None:
+        return None
+    questions = read_questions(file)
+    asked = decoder_model(model, TextTokenizer(tokenizer))
+
+    def ask() -> dict[str, float]:
+        summary = summarise(evaluate(asked, questions))
+        return {
+            f"{group} {score}": row[score]["mean"]
+            for group, row in summary.items()
+            for score in ("loss", "exact", "first", "rank")
+            if score in row
+        }
+
+    return ask
 
 
 def _reads_on(start: RunStart, store: TokenStore, options: RunOptions) -> bool:

@@ -4,7 +4,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +94,7 @@ class Trainer:
         optimizer: with QK-Clip over the model's layers; its learning rates are the peaks of the schedule.
         held_out: evaluation rows by stream number.
         stop: ends the run after the step under way; SIGINT and SIGTERM set it.
+        ask: figures on closed-book questions to the model, wanted at each evaluation.
     """
 
     def __init__(
@@ -108,10 +109,11 @@ class Trainer:
         config: TrainerConfig,
         ranks: Ranks | None = None,
         stop: StopRequest | None = None,
+        ask: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         self.run, self.model, self.optimizer, self.schedule = run, model.train(), optimizer, schedule
         self.store, self.loader, self.held_out = store, loader, held_out
-        self.config, self.ranks, self.stop = config, ranks or Ranks(), stop or StopRequest()
+        self.config, self.ranks, self.stop, self.ask = config, ranks or Ranks(), stop or StopRequest(), ask
         self.device = model.lm_head.weight.device
         self.step = 0
         self.n_tokens = 0
@@ -177,6 +179,9 @@ class Trainer:
                 if telemetry is not None:
                     telemetry.write(self.step, "held_out", self.held_out_loss)
                     telemetry.write(self.step, "value", self.utility.values_by_stream())
+                    if self.ask is not None:
+                        with self._autocast():
+                            telemetry.write(self.step, "questions", self.ask())
             if is_last or _is_due(self.step, self.config.checkpoint_every) or self._is_time_to_save():
                 self.save()
             if not is_last and self._must_stop():

@@ -4,6 +4,8 @@ Shapes: B rows, S positions, M hidden size, H heads, D = N + R components of a q
 rotated), V components of a value head.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,9 @@ from training.model.rms_norm import RMSNorm
 
 # DeepSeek-V3 normalises the latents with this epsilon, whatever the config sets for the other norms.
 LATENT_NORM_EPS = 1e-6
+
+# Queries, keys, values, boundaries, scale, whether to track maxima; returns the output and each head's maximum.
+Attend = Callable[[Tensor, Tensor, Tensor, Boundaries, float, bool], tuple[Tensor, Tensor]]
 
 
 class LogitMaxima(nn.Module):
@@ -56,8 +61,11 @@ class RotaryTable:
 class LatentAttention(nn.Module):
     """Queries and keys-with-values come through low-rank latents; one rotated key is shared by all heads.
 
-    Parameters have the names that `DeepseekV3ForCausalLM` gives them.
+    Parameters have the names that `DeepseekV3ForCausalLM` gives them. `attend` None is what is fast for long rows
+    on the device; `dense_attention` is for short ones.
     """
+
+    attend: Attend | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -77,7 +85,7 @@ class LatentAttention(nn.Module):
 
     def forward(self, x_BSM: Tensor, rotary: RotaryTable, boundaries: Boundaries) -> Tensor:
         q_BHSD, k_BHSD, v_BHSV = self.project(x_BSM, rotary)
-        attend = flex_attention_with_max if x_BSM.is_cuda else chunked_attention
+        attend = self.attend or (flex_attention_with_max if x_BSM.is_cuda else chunked_attention)
         track_max = self.training and self.maxima.enabled
         out_BHSV, max_H = attend(q_BHSD, k_BHSD, v_BHSV, boundaries, self.config.qk_head_dim**-0.5, track_max)
         if track_max:

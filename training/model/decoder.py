@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.data.boundaries import Boundaries
-from training.model.attention import LatentAttention, LogitMaxima, RotaryTable
+from training.model.attention import Attend, LatentAttention, LogitMaxima, RotaryTable
 from training.model.config import ModelConfig
 from training.model.experts import Experts
 from training.model.feed_forward import FeedForward
@@ -127,6 +127,13 @@ class Decoder(nn.Module):
                 balance_losses.append(balance_loss)
         balance = torch.stack(balance_losses).mean() if balance_losses else x_BSM.new_zeros(())
         return self.norm(x_BSM), balance
+
+    def attend_with(self, attend: Attend | None) -> "Decoder":
+        """Compute attention in another way than what is fast for long rows on the device (None)."""
+        for module in self.modules():
+            if isinstance(module, LatentAttention):
+                module.attend = attend
+        return self
 
     def gates(self) -> Iterator[Gate]:
         """The gates of the mixture layers, from the first layer to the last."""
