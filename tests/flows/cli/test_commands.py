@@ -64,6 +64,13 @@ def test_presets_are_listed_with_their_parameters():
     assert "kimi_k2" in run("presets")
 
 
+def test_the_cost_of_a_token_is_shown_by_its_context():
+    rows = {(row["name"], row["n_context"]): row for row in json.loads(run("presets", "--flops", "--json"))}
+    assert rows["nano", 32_000]["flops_per_token"] > rows["nano", 1_000]["flops_per_token"]
+    (line,) = [line for line in run("presets", "--flops").splitlines() if "kimi_k2" in line and "128,000" in line]
+    assert "+83%" in line
+
+
 @pytest.mark.model
 def test_shards_are_trained_on_exported_and_their_utility_is_shown(tmp_path):
     rows = [
