@@ -89,7 +89,7 @@ class ModelConfig:
         return self.n_active_parameters() - self.vocab_size * self.hidden_size
 
     def flops_per_token(self, sequence_length: int) -> float:
-        """Training floating-point operations for one token: 6 per parameter in a matrix product, and causal attention."""
+        """Training operations for one token: 6 per parameter in a matrix product, and causal attention."""
         attention = 6 * self.n_layers * self.n_heads * (self.qk_head_dim + self.v_head_dim) * sequence_length / 2
         return 6 * self.n_multiplied_parameters() + attention
 
