@@ -35,7 +35,7 @@ def write_utility(
     n_readings: float | None = None,
 ) -> None:
     """`n_readings` tokens of rewrites are read for each token of the originals, which are read once."""
-    run.mkdir(exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
     metadata = {DISCOUNT_KEY: json.dumps(asdict(discount))} if discount else None
     pq.write_table(pa.Table.from_pylist([*rows], schema=SCHEMA.with_metadata(metadata)), run / "utility.parquet")
     if n_readings is not None:
