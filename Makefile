@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-utility bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-utility bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -101,6 +101,9 @@ bench-muon: install ## Muon against AdamW, and the effect of QK-Clip; DATA=folde
 
 bench-utility: install ## whether token utility ranks planted text correctly; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)
+
+bench-sparsity: install ## loss against training FLOPs by sparsity, resumable; DATA=folder OUT=folder ARGS=
+	$(BIN)/python tests/benchmarks/bench_sparsity.py $(DATA) $(OUT) $(ARGS)
 
 bench-engine: install ## dtype, 8-bit weights and speculation side by side; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_engine.py $(DATA) $(ARGS)

@@ -69,7 +69,10 @@ def run_cycle_locally(
     from flows.running.prefect_server import prefect_api
 
     require_measurable(config, options, rounds)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # As `palimpsest train` does; Prefect has configured the root of the loggers for its own.
+    log = logging.getLogger("training")
+    log.addHandler(logging.StreamHandler(sys.stderr))
+    log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _terminate)
     current_console.set(console)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # vLLM's default on a GPU.
 REQUESTS_PER_ENGINE = 256
 PLAN = "Plan"
+MAX_SOURCES = 10
 # Run options that do not apply to a plan.
 EXCLUDED_OPTIONS = ("output", "target_tokens", "new_files")
 
@@ -209,7 +210,19 @@ def print_styles(console: Console, styles: "StyleDecision") -> None:
     table = Table("recipe", "style", "share", "", f"in {styles.run}", box=None, pad_edge=False)
     for row in styles.shares:
         bar = "█" * max(1, round(40 * row.share))
-        table.add_row(row.recipe, row.style, f"{row.share:.1%}", bar, worth_text(row))
+        table.add_row(row.recipe, row.style, f"{row.share:.1%}", bar, worth_text(row.worth))
     console.print()
     console.print(table)
+    if len(sources := styles.sources()) > 1:
+        table = Table("source", "", box=None, pad_edge=False)
+        for source, worth in sources[:MAX_SOURCES]:
+            table.add_row(source, worth_text(worth))
+        console.print()
+        console.print(table)
+        console.print(
+            f"of {len(sources):,} sources; their documents are all rewritten equally often",
+            style="dim",
+            markup=False,
+            highlight=False,
+        )
     console.print(styles.variants_line(), style="dim", markup=False, highlight=False)

@@ -8,7 +8,7 @@ from rephrase.prompting.recipes import Recipe
 
 if TYPE_CHECKING:
     from training.utility.style_shares import StyleShare
-    from training.utility.worth import RunUtility
+    from training.utility.worth import RunUtility, Worth
 
 N_NAMED = 3
 
@@ -33,6 +33,10 @@ class StyleDecision:
         return {
             "run": self.run,
             "styles": [row.to_json() for row in self.shares],
+            "sources": [
+                {"source": source, "worth": worth.value, "error": worth.error, "n_tokens": worth.n_tokens}
+                for source, worth in self.sources()
+            ],
             "n_variants": self.utility.n_variants,
             "n_readings": self.utility.n_readings,
             "repetition": {
@@ -43,12 +47,17 @@ class StyleDecision:
             },
         }
 
+    def sources(self) -> "list[tuple[str, Worth]]":
+        """What the rewrites of each source were worth, best first."""
+        worths = self.utility.pooled(lambda stream: stream.source)
+        return sorted(worths.items(), key=lambda item: -item[1].value)
+
     def lines(self) -> list[str]:
         """The decision in short: the styles that are drawn most, and how many variants are proposed."""
         found = []
         for recipe in self.by_recipe():
             rows = [row for row in self.shares if row.recipe == recipe][:N_NAMED]
-            named = ", ".join(f"{row.style} {row.share:.0%} ({worth_text(row)})" for row in rows)
+            named = ", ".join(f"{row.style} {row.share:.0%} ({worth_text(row.worth)})" for row in rows)
             found.append(f"styles of {recipe} are drawn by what they were worth in {self.run}: mostly {named}")
         return [*found, self.variants_line()]
 
@@ -90,6 +99,6 @@ def decide_styles(run: str, recipes: Mapping[str, Recipe], seed: int) -> StyleDe
     return StyleDecision(run, shares, utility)
 
 
-def worth_text(row: "StyleShare") -> str:
-    """Its worth, with the standard error between runs."""
-    return f"worth {row.worth.value:.2f} ± {row.worth.error:.2f}" if row.worth else "not seen yet"
+def worth_text(worth: "Worth | None") -> str:
+    """With the standard error between runs."""
+    return f"worth {worth.value:.2f} ± {worth.error:.2f}" if worth else "not seen yet"
