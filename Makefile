@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-utility bench-facts bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-utility bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -104,6 +104,9 @@ bench-utility: install ## whether token utility ranks planted text correctly; DA
 
 bench-facts: install ## whether rewrites teach more than the same text again; DATA=folder OUT=folder ARGS=--tiny for a minute
 	$(BIN)/python tests/benchmarks/bench_facts.py $(DATA) $(OUT) $(ARGS)
+
+bench-sparsity: install ## loss against training FLOPs by sparsity, resumable; DATA=folder OUT=folder ARGS=
+	$(BIN)/python tests/benchmarks/bench_sparsity.py $(DATA) $(OUT) $(ARGS)
 
 bench-engine: install ## dtype, 8-bit weights and speculation side by side; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_engine.py $(DATA) $(ARGS)

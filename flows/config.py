@@ -15,6 +15,9 @@ from rephrase.rewriting import OnReject
 from rephrase.scheduling.cost import Prices
 from rephrase.settings import Settings
 
+# In the configuration that a plan keeps.
+STYLE_SHARES = "style_shares"
+
 
 class RayConfig(Settings):
     """The Ray cluster, and the resources that one part takes."""
@@ -50,6 +53,11 @@ class RephraseConfig(Settings):
     )
     recipe_files: tuple[str, ...] = Field((), description="Recipe files in addition to the built-in ones.")
     n_variants: int = Field(1, ge=1, le=1000, description="Rewrites per document, in different styles.")
+    utility: str | None = Field(
+        None,
+        description="Folder of a training run: styles are drawn by what their tokens were worth in it; by default "
+        "equally often.",
+    )
     n_candidates: int | None = Field(
         None,
         ge=1,
@@ -158,8 +166,18 @@ class RephraseConfig(Settings):
             per_million_completion_tokens=self.price_out,
         )
 
-    def pinned(self, model: str, model_revision: str, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-        """The options that a resumed run must share with the first: those that affect the text, not the speed."""
+    def pinned(
+        self,
+        model: str,
+        model_revision: str,
+        recipes: Mapping[str, Recipe],
+        style_shares: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> dict[str, Any]:
+        """The options that a resumed run must share with the first: those that affect the text, not the speed.
+
+        Args:
+            style_shares: how often each style is drawn; kept, since the training run that decided it may go.
+        """
         # Not the source: its files are compared one by one, and the same path can be written in several ways.
         elsewhere = {"engine", "source", "output", "recipe_files", "new_files", "runner", "ray"}
         changeable = {"target_tokens", "price_per_hour", "price_in", "price_out", "license", "source_description"}
@@ -167,6 +185,11 @@ class RephraseConfig(Settings):
         # Where the judge is served does not matter; plans of earlier versions do not name one.
         unpinned = {"judge_endpoints", *(() if self.fidelity.judge_model else ("judge_model",))}
         pinned["fidelity"] = self.fidelity.model_dump(mode="json", exclude=unpinned)
+        # Plans of earlier versions know no utility.
+        if self.utility is None:
+            del pinned["utility"]
+        if style_shares:
+            pinned[STYLE_SHARES] = style_shares
         hashes = {f"recipe {name}": recipe.prompt_hash for name, recipe in recipes.items()}
         return {
             **pinned,

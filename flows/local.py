@@ -1,7 +1,9 @@
 """Run the flow in this process, with a progress line; no server has to be running."""
 
 import asyncio
+import logging
 import signal
+import sys
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from rephrase.corpus.inputs import list_inputs
 from rephrase.progress import Progress
 from rephrase.prompting.routing import open_recipes
 from rephrase.storage.storage import Storage
+from training.train_config import TrainConfig
 
 
 def run_locally(values: dict[str, Any], console: Console) -> Summary:
@@ -47,6 +50,37 @@ def run_locally(values: dict[str, Any], console: Console) -> Summary:
                 soft_wrap=True,
             )
             return summary
+
+
+def run_cycle_locally(
+    values: dict[str, Any], training: dict[str, Any], *, rounds: int, max_variants: int, console: Console
+) -> list[dict[str, Any]]:
+    """The rounds of a cycle, each with the outcome of its steps.
+
+    Raises:
+        pydantic.ValidationError: an option is invalid.
+        ValueError, FileNotFoundError, RuntimeError: what the flow raises.
+        KeyboardInterrupt, prefect.exceptions.TerminationSignal: it was stopped; the same call resumes it.
+    """
+    config, options = RephraseConfig.model_validate(values), TrainConfig.model_validate(training)
+    open_recipes(config.recipe, config.recipe_files)
+    list_inputs(config.source, config.output)
+    from flows.cycling import current_console, cycle, require_measurable
+    from flows.running.prefect_server import prefect_api
+
+    require_measurable(config, options, rounds)
+    # As `palimpsest train` does; Prefect has configured the root of the loggers for its own.
+    log = logging.getLogger("training")
+    log.addHandler(logging.StreamHandler(sys.stderr))
+    log.setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _terminate)
+    current_console.set(console)
+
+    async def run() -> list[dict[str, Any]]:
+        return await cycle(config, rounds, options, max_variants)
+
+    with prefect_api():
+        return asyncio.run(run())
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -31,7 +31,7 @@ from rephrase.dataset.shards import commit_part, read_commit
 from rephrase.engines.engine import Engine, EngineError
 from rephrase.passages import Checker
 from rephrase.progress import Progress
-from rephrase.prompting.recipes import Recipe, draw_variants
+from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.routing import Route, route_document
 from rephrase.records import (
     Chunk,
@@ -134,7 +134,7 @@ def _open_chains(
             continue
         open_variants = [
             variant
-            for variant in draw_variants(run.recipes[route[-1]], document.id, run.n_variants, run.tools.seed)
+            for variant in run.draw_variants(run.recipes[route[-1]], document.id, run.n_variants)
             if (position, variant.index) not in entries
         ]
         if open_variants:
@@ -244,7 +244,7 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
             progress.n_chunks_accepted += part.verdict.accepted
             progress.n_chunks_rejected += not part.verdict.accepted
 
-        variant = chain.variant if last else draw_variants(recipe, document.id, 1, run.tools.seed)[0]
+        variant = chain.variant if last else run.draw_variants(recipe, document.id, 1)[0]
         rewrite = await rewrite_document(document, chunks, variant, recipe, tools, count_chunk)
         steps.append((rewrite, recipe))
         rejects += reject_rows(chain.document, rewrite, recipe, info)

@@ -7,7 +7,8 @@ from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import Plan
 from rephrase.dataset.rows import ModelInfo
 from rephrase.progress import Progress
-from rephrase.prompting.recipes import Recipe
+from rephrase.prompting.recipes import Recipe, draw_variants
+from rephrase.records import Variant
 from rephrase.rewriting import RewriteTools
 from rephrase.scheduling.cost import Prices
 from rephrase.scheduling.scheduler import Scheduler
@@ -31,8 +32,14 @@ class RunContext:
     progress: Progress
     target: Target = field(default_factory=Target)
     prices: Prices = field(default_factory=Prices)
+    # How often each style of a recipe is drawn, by the name of the recipe; the styles of others equally often.
+    style_shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def model_info(self) -> ModelInfo:
         info = self.tools.engine.info
         return ModelInfo(model=info.model, model_revision=info.model_revision, engine=info.engine, seed=self.tools.seed)
+
+    def draw_variants(self, recipe: Recipe, document_id: str, n_variants: int) -> list[Variant]:
+        """The variants of a document in this run, in the styles that it draws."""
+        return draw_variants(recipe, document_id, n_variants, self.tools.seed, self.style_shares.get(recipe.name))

@@ -114,6 +114,7 @@ if __name__ == "__main__":
     main(sys.argv[1:])
 else:
     # The entrypoints of deployments that are scripted.
+    from flows.cycling import cycle  # noqa: F401
     from flows.pretraining import full_run, pretrain  # noqa: F401
     from flows.rephrasing import rephrase  # noqa: F401
     from flows.verifying import verify  # noqa: F401

@@ -8,6 +8,7 @@ import typer
 
 from flows.cli.calibrate import calibrate
 from flows.cli.check import check
+from flows.cli.cycle import cycle
 from flows.cli.demo import demo
 from flows.cli.doctor import doctor
 from flows.cli.inspect import inspect
@@ -59,7 +60,7 @@ for command in (rephrase, plan, inspect, check, report, verify, refilter, calibr
     app.command()(command)
 app.add_typer(recipes_app, name="recipes")
 app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
-for command in (tokenizer, presets, export, utility, evaluate):
+for command in (cycle, tokenizer, presets, export, utility, evaluate):
     app.command()(command)
 
 

@@ -11,12 +11,14 @@ from flows.cli.console import out, print_json, readable_errors
 from flows.cli.run_options import with_run_options
 
 if TYPE_CHECKING:
+    from flows.results.style_decision import StyleDecision
     from rephrase.corpus.sampling import CorpusSample
     from rephrase.scheduling.estimate import Estimate, TimeAndCost
 
 # vLLM's default on a GPU.
 REQUESTS_PER_ENGINE = 256
 PLAN = "Plan"
+MAX_SOURCES = 10
 # Run options that do not apply to a plan.
 EXCLUDED_OPTIONS = ("output", "target_tokens", "new_files")
 
@@ -28,6 +30,7 @@ class RunPlan:
     time_and_cost: "TimeAndCost | None"
     n_engines: int
     notices: list[str]
+    styles: "StyleDecision | None" = None
 
     def as_json(self) -> dict[str, Any]:
         found = dataclasses.asdict(self.estimate)
@@ -39,6 +42,7 @@ class RunPlan:
             "relative_standard_error": self.sample.error,
             "n_engines": self.n_engines,
             **(dataclasses.asdict(self.time_and_cost) if self.time_and_cost else {}),
+            **({"utility": self.styles.to_json()} if self.styles else {}),
             "notes": self.notices,
         }
 
@@ -77,6 +81,8 @@ def plan(
 
         palimpsest plan corpus.jsonl --like out --engines 4 --price-per-hour 2.5
 
+        palimpsest plan corpus.jsonl --utility runs/a --tokens-per-s 8000
+
         palimpsest plan 's3://bucket/in/*.parquet' --model Qwen/Qwen3-4B-Instruct-2507 --tokens-per-s 8000
     """
     with readable_errors():
@@ -93,6 +99,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         ValueError, FileNotFoundError: an option is invalid, there is nothing to read, or there is no run at `like`.
     """
     from flows.config import RephraseConfig
+    from flows.results.style_decision import decide_styles
     from rephrase.corpus.inputs import list_inputs
     from rephrase.corpus.sampling import N_PLACES, sample_corpus
     from rephrase.dataset.shards import read_commits
@@ -121,6 +128,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     folder = resolve_model(model)
     size = model_size(config.model_size, folder if config.engine.kind == "vllm" else None)
     recipes = open_recipes(config.recipe, config.recipe_files, size)
+    styles = decide_styles(config.utility, recipes, config.seed) if config.utility else None
     found = estimate(
         sample,
         recipes,
@@ -131,6 +139,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         n_retries=config.n_retries,
         seed=config.seed,
         measured=measured,
+        style_shares=styles.by_recipe() if styles else None,
     )
     notices += model_size_notices(size, model, recipes, [route.route for route in found.routes])
     if unknown := [route.route for route in found.routes if route.n_chunks and route.accepted_share is None]:
@@ -151,7 +160,9 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         prices=config.prices,
         seed=config.seed,
     )
-    return RunPlan(sample=sample, estimate=found, time_and_cost=taken or None, n_engines=n_engines, notices=notices)
+    return RunPlan(
+        sample=sample, estimate=found, time_and_cost=taken or None, n_engines=n_engines, notices=notices, styles=styles
+    )
 
 
 def print_run_plan(console: Console, found: RunPlan) -> None:
@@ -186,5 +197,32 @@ def print_run_plan(console: Console, found: RunPlan) -> None:
             if n_tokens := sum(route.n_tokens or 0 for route in found.estimate.routes):
                 table.add_row("", f"{1e6 * taken.cost / n_tokens:,.2f}", "per million accepted tokens")
     console.print(table)
+    if found.styles:
+        print_styles(console, found.styles)
     for notice in found.notices:
         console.print(f"notice: {notice}", style="yellow", markup=False, highlight=False)
+
+
+def print_styles(console: Console, styles: "StyleDecision") -> None:
+    """What each style was worth, and how often it is therefore drawn."""
+    from flows.results.style_decision import worth_text
+
+    table = Table("recipe", "style", "share", "", f"in {styles.run}", box=None, pad_edge=False)
+    for row in styles.shares:
+        bar = "█" * max(1, round(40 * row.share))
+        table.add_row(row.recipe, row.style, f"{row.share:.1%}", bar, worth_text(row.worth))
+    console.print()
+    console.print(table)
+    if len(sources := styles.sources()) > 1:
+        table = Table("source", "", box=None, pad_edge=False)
+        for source, worth in sources[:MAX_SOURCES]:
+            table.add_row(source, worth_text(worth))
+        console.print()
+        console.print(table)
+        console.print(
+            f"of {len(sources):,} sources; their documents are all rewritten equally often",
+            style="dim",
+            markup=False,
+            highlight=False,
+        )
+    console.print(styles.variants_line(), style="dim", markup=False, highlight=False)

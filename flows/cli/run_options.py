@@ -183,6 +183,14 @@ def run_options(
             rich_help_panel=REWRITING, min=1, max=1000, help="Rewrites per document, each in a different style."
         ),
     ] = 1,
+    utility: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=REWRITING,
+            help="Folder of a training run: styles are drawn by what their tokens were worth in it, and all are still "
+            "tried. By default all are drawn equally often.",
+        ),
+    ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
@@ -407,6 +415,7 @@ def run_options(
         "recipe": recipe,
         "recipe_files": recipes or (),
         "n_variants": variants,
+        "utility": utility,
         "n_candidates": candidates,
         "n_retries": retries,
         "model_size": model_size,

@@ -31,27 +31,45 @@ def tokenizer(
         out.print(f"written: {folder}, {n_words:,} words")
 
 
-def presets(json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """List the model shapes that `train` knows, with their parameters."""
+def presets(
+    flops: Annotated[
+        bool, typer.Option("--flops", help="Show what one token costs at inference, by the length of its context.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the model shapes that `train` knows, with their parameters, or with their cost at inference."""
     from rich.table import Table
 
+    from training.model.inference_flops import list_inference_flops
     from training.model.presets import list_presets
 
-    rows = list_presets()
+    rows = list_inference_flops() if flops else list_presets()
     if json_output:
         print_json(rows)
         return
-    table = Table("preset", "parameters", "active", "layers", "hidden", "experts (active)", "context")
-    for row in rows:
-        shape = row["shape"]
-        table.add_row(
-            row["name"],
-            f"{row['n_parameters'] / 1e9:,.3f} B",
-            f"{row['n_active_parameters'] / 1e9:,.3f} B",
-            *(str(shape[name]) for name in ("n_layers", "hidden_size")),
-            f"{shape['n_experts']} ({shape['n_active_experts']})",
-            str(shape["context_length"]),
-        )
+    if flops:
+        table = Table("preset", "context", "GFLOPs per token", "with twice the heads", "of it attention")
+        for row in rows:
+            table.add_row(
+                row["name"],
+                f"{row['n_context']:,}",
+                f"{row['flops_per_token'] / 1e9:,.3g}",
+                f"+{row['increase_with_twice_the_heads']:.0%}",
+                f"+{row['increase_of_attention_alone']:.0%}",
+                end_section=row["n_context"] == rows[-1]["n_context"],
+            )
+    else:
+        table = Table("preset", "parameters", "active", "layers", "hidden", "experts (active)", "context")
+        for row in rows:
+            shape = row["shape"]
+            table.add_row(
+                row["name"],
+                f"{row['n_parameters'] / 1e9:,.3f} B",
+                f"{row['n_active_parameters'] / 1e9:,.3f} B",
+                *(str(shape[name]) for name in ("n_layers", "hidden_size")),
+                f"{shape['n_experts']} ({shape['n_active_experts']})",
+                str(shape["context_length"]),
+            )
     out.print(table)
 
 

@@ -7,12 +7,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from fidelity.checker import open_checker
-from flows.config import RephraseConfig
+from flows.config import STYLE_SHARES, RephraseConfig
+from flows.results.style_decision import decide_styles
 from flows.verification.judge_model import open_judge_model
 from rephrase.dataset.engines import record_engine
 from rephrase.dataset.new_files import open_plan
 from rephrase.dataset.part_reader import PartReader
-from rephrase.dataset.plan import Plan
+from rephrase.dataset.plan import Plan, load_plan
 from rephrase.engines.engine import Engine, EngineInfo
 from rephrase.engines.opening import EngineConfig, open_engine
 from rephrase.engines.supervision import SupervisedEngine
@@ -65,6 +66,8 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
     size = model_size(config, found)
     recipes = open_recipes(config.recipe, config.recipe_files, size)
 
+    style_shares = await asyncio.to_thread(find_style_shares, config, recipes, storage, progress)
+
     async def open_plan_for(model: str, revision: str) -> Plan:
         progress.begin("planning")
         return await asyncio.to_thread(
@@ -72,7 +75,7 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
             storage,
             config.source,
             config.read_options,
-            config.pinned(model, revision, recipes),
+            config.pinned(model, revision, recipes, style_shares),
             limit=config.limit,
             new_files=config.new_files,
             part_bytes=config.part_bytes,
@@ -90,6 +93,24 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
     plan = await open_plan_for(found.name, found.revision)
     notices = model_size_notices(size, found.name, recipes, plan.routes)
     return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notices=tuple(notices))
+
+
+def find_style_shares(
+    config: RephraseConfig, recipes: Mapping[str, Recipe], storage: Storage, progress: Progress
+) -> Mapping[str, Mapping[str, float]] | None:
+    """How often each style is drawn: as planned when the run began, or by the training run that the options name.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such training run, or it knows none of these recipes.
+    """
+    plan = load_plan(storage)
+    if plan is not None:
+        return plan.config.get(STYLE_SHARES)
+    if config.utility is None:
+        return None
+    decision = decide_styles(config.utility, recipes, config.seed)
+    progress.notices += decision.lines()
+    return decision.by_recipe()
 
 
 def model_size(config: RephraseConfig, found: ResolvedModel | None) -> float | None:
@@ -167,6 +188,7 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             progress=progress,
             target=target,
             prices=config.prices,
+            style_shares=planned_run.plan.config.get(STYLE_SHARES, {}),
         )
 
 

@@ -8,6 +8,7 @@ from prefect import Flow
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.schedules import Schedule
 
+from flows.cycling import cycle
 from flows.pretraining import full_run, pretrain
 from flows.rephrasing import rephrase
 from flows.verifying import verify
@@ -51,6 +52,12 @@ SERVED_FLOWS: Sequence[ServedFlow] = (
         flow=full_run,
         entrypoint="flows.pretraining.full_run",
         description="Rewrite a corpus, then train on the result.",
+    ),
+    ServedFlow(
+        flow=cycle,
+        entrypoint="flows.cycling.cycle",
+        description="Rewrite a corpus, train on the result, and let what training learnt decide what is rewritten "
+        "next, for some rounds. Run again, it resumes.",
     ),
 )
 

@@ -34,7 +34,7 @@ def parse_option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     name = name.strip().removeprefix("--").replace("-", "_")
     if not equals or not name:
-        raise ValueError(f"{text!r} is not an engine option: write name=value, such as kv_cache_dtype=fp8")
+        raise ValueError(f"{text!r} is not an option: write name=value, such as kv_cache_dtype=fp8")
     try:
         return name, json.loads(value)
     except ValueError:

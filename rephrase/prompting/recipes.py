@@ -9,7 +9,7 @@ import hashlib
 import random
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import product
 from pathlib import Path
@@ -361,16 +361,28 @@ def _line(text: str, location: tuple[int | str, ...]) -> int:
     return 1
 
 
-def draw_variants(recipe: Recipe, document_id: str, n_variants: int, seed: int) -> list[Variant]:
+def draw_variants(
+    recipe: Recipe, document_id: str, n_variants: int, seed: int, shares: Mapping[str, float] | None = None
+) -> list[Variant]:
     """`n_variants` ways to rewrite a document; no (style, perspective) pair repeats before all were drawn.
 
     The draw depends only on the arguments, not on the order of documents or runs.
+
+    Args:
+        shares: how often each style comes first, in a corpus of many documents; all above 0. By default all styles are
+            drawn equally often.
     """
     pairs = recipe.pairs
     shuffled: list[tuple[str, str]] = []
     generator = random.Random(f"{seed}/{recipe.name}/{document_id}")
     while len(shuffled) < n_variants:
-        shuffled.extend(generator.sample(pairs, len(pairs)))
+        if shares is None:
+            shuffled.extend(generator.sample(pairs, len(pairs)))
+        else:
+            # One after the other in proportion to what is left (Efraimidis and Spirakis 2006): the smallest of
+            # exponential waiting times whose rates are the shares.
+            waiting = {pair: generator.expovariate(shares[pair[0]]) for pair in pairs}
+            shuffled.extend(sorted(pairs, key=waiting.__getitem__))
     return [
         Variant(index=index, recipe=recipe.name, style=style, perspective=perspective)
         for index, (style, perspective) in enumerate(shuffled[:n_variants])

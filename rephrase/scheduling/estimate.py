@@ -103,9 +103,10 @@ def estimate(
     n_retries: int = 2,
     seed: int = 0,
     measured: Mapping[str, RouteStatistics] | None = None,
+    style_shares: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Estimate:
     """Chunk the documents of the sample, render their prompts, and scale up to the corpus."""
-    measured = measured or {}
+    measured, style_shares = measured or {}, style_shares or {}
     sums: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     chains: list[Chain] = []
     weights: list[float] = []
@@ -123,13 +124,15 @@ def estimate(
             total["n_source_tokens"] += weight * len(tokenizer.token_starts(document.text))
             continue
         known = measured.get(name)
-        for variant in draw_variants(recipes[route[-1]], document.id, n_variants, seed):
+        for variant in draw_variants(recipes[route[-1]], document.id, n_variants, seed, style_shares.get(route[-1])):
             chain: list[int] = []
             for step, recipe in enumerate(recipes[name] for name in route):
                 # A later step rewrites the output of the previous one, which is about as long as the source.
                 chunks = chunk_document(document, tokenizer, recipe.chunk_tokens, recipe.unit)
                 written = ""
-                own = variant if recipe.name == variant.recipe else draw_variants(recipe, document.id, 1, seed)[0]
+                own = variant
+                if recipe.name != variant.recipe:
+                    (own,) = draw_variants(recipe, document.id, 1, seed, style_shares.get(recipe.name))
                 n_drawn = n_candidates or recipe.candidates
                 for chunk in chunks:
                     n_out = 0.0

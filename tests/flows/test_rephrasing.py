@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from chaos import Command
+from utility_rows import utility_row, write_utility
 
 from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.prompting.recipes import draw_variants, load_recipes
 from rephrase.storage.storage import Storage
 
 TESTS = Path(__file__).parent.parent
@@ -159,6 +162,28 @@ def test_new_files_are_taken_on_request_and_no_model_is_loaded_when_there_is_not
     code, stdout, err = start(*command, SCRIPTED_MODELS="none").wait()  # would fail if a model were loaded
     assert code == 0, err
     assert json.loads(stdout)["n_accepted"] == N_DOCUMENTS + 1
+
+
+def test_styles_are_drawn_by_their_worth_in_a_training_run_and_a_resumed_run_draws_the_same(run, corpus, tmp_path):
+    training, out = tmp_path / "training", tmp_path / "out"
+    write_utility(training, [utility_row("faq", 3.0, 0.01), utility_row("lecture", 0.1, 0.01)], n_readings=2)
+    command = (*options(corpus, out), "--utility", training)
+    code, stdout, err = run(*command, "--target-tokens", 4000)
+    assert code == 0, err
+    assert "styles of rephrase are drawn by what they were worth in" in err
+    assert json.loads(stdout)["n_to_do"] > 0
+    shares = json.loads((out / "plan.json").read_text())["config"]["style_shares"]["rephrase"]
+    assert shares["lecture"] == min(shares.values()) < shares["faq"]
+    shutil.rmtree(training)
+    code, stdout, err = run(*command)
+    assert code == 0, err
+    check_complete(json.loads(stdout), out)
+    drawn = {row["document_id"]: row["style"] for table in read_rewrites(Storage(out)) for row in table.to_pylist()}
+    recipe = load_recipes()["rephrase"]
+    assert drawn == {name: draw_variants(recipe, name, 1, 0, shares)[0].style for name in drawn}
+    code, _, err = run(*options(corpus, out))
+    assert code == 1
+    assert f"utility was '{training}' and is now None" in err
 
 
 def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_duplicated(run, start, corpus, tmp_path):

@@ -84,14 +84,14 @@ class ModelConfig:
         """
         return self._count(self.n_active_experts)
 
-    def flops_per_token(self, sequence_length: int) -> float:
-        """Training floating-point operations for one token: 6 per parameter in a matrix product, and causal attention.
+    def n_multiplied_parameters(self) -> int:
+        """Active parameters in matrix products: without the embedding, of which a token only looks up one row."""
+        return self.n_active_parameters() - self.vocab_size * self.hidden_size
 
-        The embedding costs nothing: a token only looks up one row.
-        """
-        multiplied = self.n_active_parameters() - self.vocab_size * self.hidden_size
+    def flops_per_token(self, sequence_length: int) -> float:
+        """Training operations for one token: 6 per parameter in a matrix product, and causal attention."""
         attention = 6 * self.n_layers * self.n_heads * (self.qk_head_dim + self.v_head_dim) * sequence_length / 2
-        return 6 * multiplied + attention
+        return 6 * self.n_multiplied_parameters() + attention
 
     def _count(self, n_experts: int) -> int:
         hidden, heads = self.hidden_size, self.n_heads

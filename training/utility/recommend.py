@@ -1,7 +1,6 @@
 """The next mixture, from the measured value of tokens."""
 
 import glob
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.data.mixture import Mixture, MixtureRule
 from training.data.texts import Stream
-from training.utility.repetition import RepetitionDiscount
+from training.utility.repetition import RepetitionDiscount, max_useful_epochs
 
 # A stream's share changes by at most this factor and never falls below the floor: one run is weak evidence, and a
 # stream that is left out can never prove useful again.
@@ -45,8 +44,3 @@ def recommend_mixture(
         for stream, weight in zip(streams, weight_K, strict=True)
     ]
     return Mixture((*rules, MixtureRule(weight=None, max_epochs=cap)))
-
-
-def max_useful_epochs(discount: RepetitionDiscount, min_worth: float = 0.5) -> int:
-    """Epochs until one more is worth less than `min_worth` of fresh tokens: 1 + ⌊R*·ln(1/min_worth)⌋."""
-    return 1 + math.floor(discount.r_star * math.log(1 / min_worth))

@@ -49,3 +49,8 @@ def fit_discount(repetition: Floats, worth: Floats, error: Floats) -> Repetition
     best = int(np.argmin(chi_squared))
     within = _CANDIDATES[chi_squared <= chi_squared[best] + 1]
     return RepetitionDiscount(float(_CANDIDATES[best]), float(within.min()), float(within.max()), measured=True)
+
+
+def max_useful_epochs(discount: RepetitionDiscount, min_worth: float = 0.5) -> int:
+    """Epochs until one more is worth less than `min_worth` of fresh tokens: 1 + ⌊R*·ln(1/min_worth)⌋."""
+    return 1 + math.floor(discount.r_star * math.log(1 / min_worth))

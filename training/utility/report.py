@@ -1,8 +1,9 @@
 """Reports of a run's ledger: a Markdown table, a Parquet file, loss curves, and a mixture for the next run."""
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from training.optimizer.schedule import Schedule
 from training.utility.learning_speed import learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
 from training.utility.line_chart import line_chart
-from training.utility.recommend import max_useful_epochs, recommend_mixture
+from training.utility.recommend import recommend_mixture
+from training.utility.repetition import max_useful_epochs
 from training.utility.value import TokenValues, token_values
+from training.utility.worth import ACROSS_RUNS, DISCOUNT_KEY
 
 SCHEMA = pa.schema(
     [
@@ -37,8 +40,6 @@ SCHEMA = pa.schema(
     ]
 )
 MILLION = 1e6
-# Runs with other weights and another order of the documents differed by up to this many times the error within a run.
-ACROSS_RUNS = 2.7
 # Time bins whose mean learning rate is at least this share of the largest count as being at full rate.
 FULL_RATE = 0.9
 
@@ -138,7 +139,8 @@ def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream], sc
     measured = token_values(ledger, rate_T)
     rows = utility_rows(ledger, streams, measured, rate_T)
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sink, compression="zstd")
+    schema = SCHEMA.with_metadata({DISCOUNT_KEY: json.dumps(asdict(measured.discount))})
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
     storage = Storage(run)
     storage.write("utility.parquet", bytes(sink.getvalue()))
     tokens_K = ledger.tokens_KRT.sum(dim=(1, 2)).numpy()

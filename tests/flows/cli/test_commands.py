@@ -5,6 +5,7 @@ import re
 
 import pytest
 from typer.testing import CliRunner
+from utility_rows import utility_row, write_utility
 
 from flows.cli.app import app
 from rephrase.dataset.shards import commit_part
@@ -62,6 +63,29 @@ def test_presets_are_listed_with_their_parameters():
     assert 1.0e12 < rows["kimi_k2"]["n_parameters"] < 1.06e12
     assert rows["nano"]["shape"]["n_layers"] == 4
     assert "kimi_k2" in run("presets")
+
+
+def test_the_cost_of_a_token_is_shown_by_its_context():
+    rows = {(row["name"], row["n_context"]): row for row in json.loads(run("presets", "--flops", "--json"))}
+    assert rows["nano", 32_000]["flops_per_token"] > rows["nano", 1_000]["flops_per_token"]
+    (line,) = [line for line in run("presets", "--flops").splitlines() if "kimi_k2" in line and "128,000" in line]
+    assert "+83%" in line
+
+
+def test_a_plan_says_why_styles_are_drawn_as_they_are(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "A town lies at a river. " * 40}))
+    write_utility(tmp_path / "run", [utility_row("faq", 1.4, 0.1), utility_row("lecture", 0.4, 0.1)], n_readings=30)
+    command = ("plan", tmp_path / "a.jsonl", "--utility", tmp_path / "run", "--model-size", "7B")
+    styles = {row["style"]: row for row in json.loads(run(*command, "--json"))["utility"]["styles"]}
+    assert styles["faq"]["worth"] == 1.4
+    assert styles["faq"]["error"] == pytest.approx(0.27)
+    assert styles["faq"]["share"] > styles["lecture"]["share"]
+    assert styles["dialogue"]["worth"] is None
+    assert sum(row["share"] for row in styles.values()) == pytest.approx(1)
+    shown = run(*command)
+    assert "worth 1.40 ± 0.27" in shown
+    assert "not seen yet" in shown
+    assert "3 variants per document would do" in " ".join(shown.split())
 
 
 @pytest.mark.model

@@ -60,7 +60,7 @@ def test_the_server_is_given_the_arguments_of_the_chat_template(read):
     [
         ((), 2, "give SOURCE, or a --config that sets it"),
         (("in",), 2, "give OUTPUT, or a --config that sets it"),
-        (("in", "out", "--engine-option", "block_size"), 2, "'block_size' is not an engine option: write name=value"),
+        (("in", "out", "--engine-option", "block_size"), 2, "'block_size' is not an option: write name=value"),
         (("in", "out", "--chat-template-kwargs", "thinking"), 2, "'thinking' is not a JSON object"),
         (("in", "out", "--config", "none.toml"), 1, "No such file or directory: '"),
     ],

@@ -115,7 +115,7 @@ def test_a_wrong_value_is_refused_when_the_form_is_sent(served, values, message)
 
 
 def test_each_parameter_is_described_and_has_its_bounds(served):
-    for name in ("rephrase", "verify", "pretrain", "full_run"):
+    for name in ("rephrase", "verify", "pretrain", "full_run", "cycle"):
         deployment = served.deployment(name)
         schema = deployment["parameter_openapi_schema"]
         assert deployment["entrypoint"].endswith(f".{name}")

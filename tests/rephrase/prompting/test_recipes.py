@@ -154,6 +154,18 @@ def test_pairs_are_balanced_over_a_corpus():
     assert max(counts.values()) < 1.4 * 20_000 / N_PAIRS
 
 
+def test_styles_are_drawn_by_their_shares():
+    shares = {style: 0.5 if style == "faq" else 0.5 / (len(RECIPE.styles) - 1) for style in RECIPE.styles}
+    drawn = {i: draw_variants(RECIPE, f"d{i}", 3, 0, shares) for i in range(2000)}
+    assert drawn[7] == draw_variants(RECIPE, "d7", 5, 0, shares)[:3]
+    first = Counter(variants[0].style for variants in drawn.values())
+    assert 0.46 < first["faq"] / 2000 < 0.54
+    assert set(first) == set(RECIPE.styles)
+    assert len({v.perspective for variants in drawn.values() for v in variants}) == len(RECIPE.perspectives)
+    every = draw_variants(RECIPE, "d", N_PAIRS, 0, shares)
+    assert len({(v.style, v.perspective) for v in every}) == N_PAIRS
+
+
 def test_a_recipe_file_adds_and_replaces(tmp_path):
     (tmp_path / "mine.toml").write_text(TEXT)
     (tmp_path / "other.toml").write_text(TEXT.replace('"mine"', '"rephrase"'))

@@ -22,8 +22,8 @@ from training.utility import ledger as ledger_module
 from training.utility.alignment import probed_layers, scoring, target_gradients
 from training.utility.learning_speed import fit_power_law, learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
-from training.utility.recommend import max_useful_epochs, recommend_mixture
-from training.utility.repetition import PUBLISHED_R_STAR, RepetitionDiscount, fit_discount
+from training.utility.recommend import recommend_mixture
+from training.utility.repetition import PUBLISHED_R_STAR, RepetitionDiscount, fit_discount, max_useful_epochs
 from training.utility.report import SCHEMA, write_report
 from training.utility.value import token_values
 

@@ -1,0 +1,104 @@
+"""Which styles the next run draws and how often, decided by a training run; and why, for people and programs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rephrase.prompting.recipes import Recipe
+
+if TYPE_CHECKING:
+    from training.utility.style_shares import StyleShare
+    from training.utility.worth import RunUtility, Worth
+
+N_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StyleDecision:
+    """`run` is the training run; `shares` are of the styles of the recipes that it knows, best first."""
+
+    run: str
+    shares: "list[StyleShare]"
+    utility: "RunUtility"
+
+    def by_recipe(self) -> dict[str, dict[str, float]]:
+        """The share of each style of each recipe."""
+        found: dict[str, dict[str, float]] = {}
+        for row in self.shares:
+            found.setdefault(row.recipe, {})[row.style] = row.share
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        discount = self.utility.discount
+        return {
+            "run": self.run,
+            "styles": [row.to_json() for row in self.shares],
+            "sources": [
+                {"source": source, "worth": worth.value, "error": worth.error, "n_tokens": worth.n_tokens}
+                for source, worth in self.sources()
+            ],
+            "n_variants": self.utility.n_variants,
+            "n_readings": self.utility.n_readings,
+            "repetition": {
+                "r_star": discount.r_star,
+                "low": discount.low,
+                "high": discount.high,
+                "measured": discount.measured,
+            },
+        }
+
+    def sources(self) -> "list[tuple[str, Worth]]":
+        """What the rewrites of each source were worth, best first."""
+        worths = self.utility.pooled(lambda stream: stream.source)
+        return sorted(worths.items(), key=lambda item: -item[1].value)
+
+    def lines(self) -> list[str]:
+        """The decision in short: the styles that are drawn most, and how many variants are proposed."""
+        found = []
+        for recipe in self.by_recipe():
+            rows = [row for row in self.shares if row.recipe == recipe][:N_NAMED]
+            named = ", ".join(f"{row.style} {row.share:.0%} ({worth_text(row.worth)})" for row in rows)
+            found.append(f"styles of {recipe} are drawn by what they were worth in {self.run}: mostly {named}")
+        return [*found, self.variants_line()]
+
+    def variants_line(self) -> str:
+        from training.utility.repetition import max_useful_epochs
+
+        utility, discount = self.utility, self.utility.discount
+        origin = f"R* {discount.low:.1f} to {discount.high:.1f}" if discount.measured else "a published figure"
+        worth = f"tokens are worth less than half after {max_useful_epochs(discount)} readings ({origin})"
+        if utility.n_variants is None:
+            return f"{worth}; {self.run} does not say how often documents were read, so no number of variants follows"
+        n_variants = f"{utility.n_variants} variant{'s' * (utility.n_variants != 1)}"
+        return (
+            f"{self.run} read {utility.n_readings:.1f} tokens of rewrites for each token of the originals, and "
+            f"{worth}: {n_variants} per document would do"
+        )
+
+
+def decide_styles(run: str, recipes: Mapping[str, Recipe], seed: int) -> StyleDecision:
+    """
+    Args:
+        recipes: those of the next run, by name.
+
+    Raises:
+        FileNotFoundError: there is no training run.
+        ValueError: it knows none of these recipes, or measured nothing.
+    """
+    from training.utility.style_shares import style_shares
+    from training.utility.worth import read_utility
+
+    utility = read_utility(run)
+    shares = style_shares(utility, {name: tuple(recipe.styles) for name, recipe in recipes.items()}, seed)
+    if not shares:
+        known = sorted({f"{stream.recipe}/{stream.style}" for stream in utility.worths})
+        raise ValueError(
+            f"{run} measured no style that this run can draw: it knows {', '.join(known[:6])}"
+            f"{' …' * (len(known) > 6)}. Recipes have other styles for small models (--model-size)"
+        )
+    return StyleDecision(run, shares, utility)
+
+
+def worth_text(worth: "Worth | None") -> str:
+    """With the standard error between runs."""
+    return f"worth {worth.value:.2f} ± {worth.error:.2f}" if worth else "not seen yet"
