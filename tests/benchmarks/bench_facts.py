@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from facts.arms import ARMS, GRID, Gate, Run, final_runs
+from facts.arms import ARMS, GRID, Gate, Run, final_runs, pilot_runs
 from facts.report import best_setting, read_results, report
 from facts.running import run
 from facts.sizes import Sizes
@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
             n_failed += run_all(pick(GRID, options), world, do, options)
             setting = best_setting(read_results(results, world.sizes))
             if not options.grid_only and setting is not None:
-                n_failed += run_all(pick(final_runs(*setting), options), world, do, options)
+                runs = pilot_runs(*setting) if options.pilot else pick(final_runs(*setting), options)
+                n_failed += run_all(runs, world, do, options)
     text, charts = report(read_results(results, world.sizes), world)
     (out / "facts.md").write_text(text)
     for name, svg in charts.items():
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--setting", type=setting, metavar="LR,DECAY", help="a grid of this setting alone")
     p.add_argument("--prepare", action="store_true", help="only make the data")
     p.add_argument("--grid-only", action="store_true", help="only the grid")
+    p.add_argument("--pilot", action="store_true", help="the grid and four arms with its seed: can the sizes show it?")
     p.add_argument("--report", action="store_true", help="only the report")
     p.set_defaults(began=time.time())
     return p

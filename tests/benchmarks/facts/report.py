@@ -71,11 +71,12 @@ def best_setting(rows: Iterable[Row]) -> tuple[float, float] | None:
 def report(rows: Sequence[Row], world: World) -> tuple[str, dict[str, str]]:
     """The report as Markdown, and charts as SVG by file name."""
     setting = best_setting(rows)
-    grid = sorted((r for r in rows if r["seed"] == TUNING_SEED), key=lambda r: (r["lr"], r["weight_decay"]))
+    grid = [row for row in rows if row["seed"] == TUNING_SEED]
+    grid.sort(key=lambda row: (row["arm"] != "raw", row["arm"], row["lr"], row["weight_decay"]))
     finals = [r for r in rows if r["seed"] != TUNING_SEED and (r["lr"], r["weight_decay"]) == setting]
     parts = ["# Facts laboratory", _head(rows, world)]
     if grid:
-        parts += ["## Tuning raw × E", _grid(grid)]
+        parts += ["## Tuning raw × E, and the pilot", _grid(grid)]
     arms = {
         (architecture, name): chosen
         for architecture in ("dense", "moe")
@@ -119,12 +120,23 @@ def _head(rows: Sequence[Row], world: World) -> str:
 
 
 def _grid(grid: Sequence[Row]) -> str:
-    header = ("learning rate", "weight decay", "exact, test", "loss of answers", "background loss", "s")
+    header = (
+        "arm",
+        "learning rate",
+        "weight decay",
+        "exact, test",
+        "tuned on",
+        "loss of answers",
+        "background loss",
+        "s",
+    )
     lines = [
         (
+            row["arm"],
             f"{row['lr']:g}",
             f"{row['weight_decay']:g}",
             f"{_mean(row['exact']['test']):.1%}",
+            f"{_mean(row['exact']['tune']):.1%}",
             f"{_mean(row['tuned']['loss']):.3f}",
             f"{row['background_loss']:.3f}",
             f"{row['seconds']:.0f}",
