@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from facts.arms import ARMS, GRID, Gate, Run, final_runs
+from facts.arms import ARMS, GRID, Gate, Run, final_runs, pilot_runs
 from facts.report import best_setting, read_results, report
 from facts.running import run
 from facts.sizes import Sizes
@@ -43,7 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         began = time.perf_counter()
         make_world(options.data, sizes.replace(**dict(options.size)), folder)
         print(f"made {folder} in {time.perf_counter() - began:.0f} s", flush=True)
-    world = load_world(folder)
+    try:
+        world = load_world(folder, **dict(options.size))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     print(
         f"{world.n_rows // world.sizes.rows_per_step} steps of {world.sizes.rows_per_step * world.sizes.row_length} "
         f"tokens; {sum(map(len, world.background)):,} tokens of background",
@@ -52,11 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
     n_failed = 0
     if not options.report and not options.prepare:
         with workers(options.workers) as do:
-            n_failed += run_all(pick(GRID, options), results, do, folder, options)
-            setting = best_setting(read_results(results))
+            n_failed += run_all(pick(GRID, options), world, do, options)
+            setting = best_setting(read_results(results, world.sizes))
             if not options.grid_only and setting is not None:
-                n_failed += run_all(pick(final_runs(*setting), options), results, do, folder, options)
-    text, charts = report(read_results(results), world)
+                runs = pilot_runs(*setting) if options.pilot else pick(final_runs(*setting), options)
+                n_failed += run_all(runs, world, do, options)
+    text, charts = report(read_results(results, world.sizes), world)
     (out / "facts.md").write_text(text)
     for name, svg in charts.items():
         (out / name).write_text(svg)
@@ -70,7 +74,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("out", type=Path)
     p.add_argument("--tiny", action="store_true", help="sizes that run on a CPU in a minute, where nothing is learnt")
     p.add_argument(
-        "--size", action="append", default=[], type=size, metavar="NAME=VALUE", help="another size (sizes.py)"
+        "--size",
+        action="append",
+        default=[],
+        type=size,
+        metavar="NAME=VALUE",
+        help="another size of sizes.py; may be repeated",
     )
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     p.add_argument("--workers", type=int, default=0, help="processes, each with one run at a time; 0: in this process")
@@ -82,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--setting", type=setting, metavar="LR,DECAY", help="a grid of this setting alone")
     p.add_argument("--prepare", action="store_true", help="only make the data")
     p.add_argument("--grid-only", action="store_true", help="only the grid")
+    p.add_argument("--pilot", action="store_true", help="the grid and four arms with its seed: can the sizes show it?")
     p.add_argument("--report", action="store_true", help="only the report")
     p.set_defaults(began=time.time())
     return p
@@ -126,14 +136,17 @@ class workers:  # noqa: N801  reads as a statement
             self.pool.terminate()
 
 
-def run_all(runs: list[Run], results: Path, do, folder: Path, options: argparse.Namespace) -> int:
+def run_all(runs: list[Run], world: World, do, options: argparse.Namespace) -> int:
     """Run what the results file lacks and append a line for each; returns how many failed."""
-    finished = {row["key"] for row in read_results(results)}
+    results = options.out / "results.jsonl"
+    finished = {row["key"] for row in read_results(results, world.sizes)}
     missing = [what for what in runs if what.key not in finished]
     gate, until = Gate(options.recall, options.precision), options.began + 60 * options.limit_minutes
     n_failed = n_left = 0
     with results.open("a", buffering=1) as file:
-        for what, row, error in do(partial(one_run, folder, gate, options.device, until), missing):
+        for what, row, error in do(
+            partial(one_run, options.out / "world", options.size, gate, options.device, until), missing
+        ):
             if error is not None:
                 n_failed += 1
                 print(f"failed: {what.key}\n{error}", file=sys.stderr, flush=True)
@@ -156,21 +169,21 @@ def run_all(runs: list[Run], results: Path, do, folder: Path, options: argparse.
 
 
 def one_run(
-    folder: Path, gate: Gate, device: str, until: float, what: Run
+    folder: Path, changes: list[tuple[str, Any]], gate: Gate, device: str, until: float, what: Run
 ) -> tuple[Run, dict[str, Any] | None, str | None]:
     """The run, and its result, or None if the time is up, or what went wrong: the other runs go on."""
     if time.time() > until:
         return what, None, None
     try:
         torch.set_num_threads(1)
-        return what, run(what, _world(folder), gate, device), None
+        return what, run(what, _world(folder, tuple(changes)), gate, device), None
     except Exception:
         return what, None, traceback.format_exc()
 
 
 @cache
-def _world(folder: Path) -> World:
-    return load_world(folder)
+def _world(folder: Path, changes: tuple[tuple[str, Any], ...]) -> World:
+    return load_world(folder, **dict(changes))
 
 
 if __name__ == "__main__":

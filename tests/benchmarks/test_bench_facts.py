@@ -110,6 +110,11 @@ def test_two_arms_a_resumed_run_and_the_report(
     assert "2 runs left" in capsys.readouterr().out
     assert (out / "results.jsonl").read_text().splitlines() == finished
     assert "raw (moe)" in (out / "facts.md").read_text()
+    # Runs with other sizes are others; the data cannot have any.
+    assert main([*arguments, "raw", "--size", "tuning_lr=0.01", "--limit-minutes", "0"]) == 0
+    assert "1 runs left" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="was made with n_people=8"):
+        main([*arguments, "raw", "--size", "n_people=9"])
 
 
 def test_the_best_setting_is_by_exact_answers_above_the_floor_and_by_loss_below() -> None:

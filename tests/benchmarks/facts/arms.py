@@ -79,6 +79,11 @@ ONCE = ("K=2", "K=8", "synonym", "mixed 70/30", "mixed 50/50", "stitched")
 ONCE_MOE = ("raw", "one", "K=16", "background")
 
 
+def pilot_runs(lr: float, weight_decay: float) -> list[Run]:
+    """Some arms with the seed of the grid, to see whether the sizes can show anything; no final result."""
+    return [Run(arm, "dense", TUNING_SEED, lr, weight_decay) for arm in ("K=16", "one", "oracle", "K=4")]
+
+
 def final_runs(lr: float, weight_decay: float) -> list[Run]:
     """Every arm with the setting that is best for raw: those that must be run first, by seed, then the others."""
     always = [(arm, "dense", seed) for seed in range(5) for arm, n_seeds in ALWAYS.items() if seed < n_seeds]

@@ -9,6 +9,7 @@ Shapes: S seeds, P people, R resamples.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from facts.arms import ARMS, TUNING_SEED
 from facts.people import ATTRIBUTES
+from facts.sizes import Sizes
 from facts.world import N_VARIANTS, WRONG_SHARES, World
 from training.utility.line_chart import line_chart
 
@@ -38,14 +40,16 @@ PAIRS = (
 CLAIM = ("raw", "one", "K=16")
 
 
-def read_results(path: Path) -> list[Row]:
-    """The rows of a results file; a last line that a kill cut off is left out."""
+def read_results(path: Path, sizes: Sizes) -> list[Row]:
+    """The rows of a results file of runs with these sizes; a last line that a kill cut off is left out."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             continue
+        if row["sizes"] == asdict(sizes):
+            rows.append(row)
     return rows
 
 
@@ -67,11 +71,12 @@ def best_setting(rows: Iterable[Row]) -> tuple[float, float] | None:
 def report(rows: Sequence[Row], world: World) -> tuple[str, dict[str, str]]:
     """The report as Markdown, and charts as SVG by file name."""
     setting = best_setting(rows)
-    grid = sorted((r for r in rows if r["seed"] == TUNING_SEED), key=lambda r: (r["lr"], r["weight_decay"]))
+    grid = [row for row in rows if row["seed"] == TUNING_SEED]
+    grid.sort(key=lambda row: (row["arm"] != "raw", row["arm"], row["lr"], row["weight_decay"]))
     finals = [r for r in rows if r["seed"] != TUNING_SEED and (r["lr"], r["weight_decay"]) == setting]
     parts = ["# Facts laboratory", _head(rows, world)]
     if grid:
-        parts += ["## Tuning raw × E", _grid(grid)]
+        parts += ["## Tuning raw × E, and the pilot", _grid(grid)]
     arms = {
         (architecture, name): chosen
         for architecture in ("dense", "moe")
@@ -115,12 +120,23 @@ def _head(rows: Sequence[Row], world: World) -> str:
 
 
 def _grid(grid: Sequence[Row]) -> str:
-    header = ("learning rate", "weight decay", "exact, test", "loss of answers", "background loss", "s")
+    header = (
+        "arm",
+        "learning rate",
+        "weight decay",
+        "exact, test",
+        "tuned on",
+        "loss of answers",
+        "background loss",
+        "s",
+    )
     lines = [
         (
+            row["arm"],
             f"{row['lr']:g}",
             f"{row['weight_decay']:g}",
             f"{_mean(row['exact']['test']):.1%}",
+            f"{_mean(row['exact']['tune']):.1%}",
             f"{_mean(row['tuned']['loss']):.3f}",
             f"{row['background_loss']:.3f}",
             f"{row['seconds']:.0f}",
@@ -237,28 +253,17 @@ def _runs(finals: Sequence[Row]) -> str:
 def _charts(arms: Mapping[tuple[str, str], list[Row]], world: World) -> dict[str, str]:
     """Exact answers by the number of rewrites, and by the share of wrong facts in them."""
     charts = {}
+    ks = {"one": 1, "K=2": 2, "K=4": 4, "K=8": 8, "K=16": 16, "oracle": world.sizes.n_exposures}
     lines: dict[str, list[tuple[float, float]]] = {}
-    limit = None
     for architecture in ("dense", "moe"):
-        ks = {"one": 1, "K=2": 2, "K=4": 4, "K=8": 8, "K=16": 16, "oracle": world.sizes.n_exposures}
-        points = [
-            (float(np.log2(k)), 100 * interval(exact_matrix(arms[architecture, name]))[i])
-            for i in (0,)
-            for name, k in ks.items()
-            if (architecture, name) in arms
-        ]
-        if len(points) > 1:
-            lines[architecture] = points
-        if architecture == "dense" and len(points) > 1:
-            for label, i in (("95 % low", 1), ("95 % high", 2)):
-                lines[label] = [
-                    (float(np.log2(k)), 100 * interval(exact_matrix(arms[architecture, name]))[i])
-                    for name, k in ks.items()
-                    if (architecture, name) in arms
-                ]
-    if ("dense", "raw") in arms:
-        limit = 100 * float(exact_matrix(arms["dense", "raw"]).mean())
+        names = [name for name in ks if (architecture, name) in arms]
+        found = [(float(np.log2(ks[name])), interval(exact_matrix(arms[architecture, name]))) for name in names]
+        if len(found) > 1:
+            lines[architecture] = [(x, 100 * mean) for x, (mean, _, _) in found]
+            lines[f"{architecture}, 95 % low"] = [(x, 100 * low) for x, (_, low, _) in found]
+            lines[f"{architecture}, 95 % high"] = [(x, 100 * high) for x, (_, _, high) in found]
     if lines:
+        limit = 100 * float(exact_matrix(arms["dense", "raw"]).mean()) if ("dense", "raw") in arms else None
         title = "Exact answers (dotted: the raw text as often)"
         charts["rewrites.svg"] = line_chart(title, "log2 of the rewrites per person", "exact, %", lines, limit)
     price = {}

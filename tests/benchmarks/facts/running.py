@@ -7,6 +7,7 @@ at the end. QK-Clip, whose factors are computed on the CPU, looks at the maxima 
 import random
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -56,6 +57,7 @@ def run(what: Run, world: World, gate: Gate, device: str) -> dict[str, Any]:
         "seed": what.seed,
         "lr": what.lr,
         "weight_decay": what.weight_decay,
+        "sizes": asdict(sizes),
         "n_tokens": rows.tokens.numel(),
         "n_parameters": model.config.n_parameters(),
         "n_active_parameters": model.config.n_active_parameters(),

@@ -5,6 +5,12 @@ from typing import Any
 
 from training.model.config import ModelConfig
 
+# Sizes that the data do not depend on: they may differ between the runs on one world.
+OF_TRAINING = (
+    *("rows_per_step", "hidden_size", "n_layers", "momentum", "warmup_share", "decay_share"),
+    *("n_tuning_steps", "tuning_batch", "tuning_lr"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:

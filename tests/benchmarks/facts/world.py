@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facts.people import ATTRIBUTES, REVERSED_QUESTION, Person, draw_people, wrong_value
 from facts.phrasings import paragraph, rewrite, synonyms
-from facts.sizes import Sizes
+from facts.sizes import OF_TRAINING, Sizes
 
 N_VARIANTS = 16
 WRONG_SHARES = {"wrong_1": 0.01, "wrong_5": 0.05, "wrong_20": 0.2}
@@ -142,9 +142,17 @@ def make_world(data: Path, sizes: Sizes, folder: Path) -> None:
     (folder / "world.json").write_text(json.dumps(facts))
 
 
-def load_world(folder: Path) -> World:
+def load_world(folder: Path, **changes: Any) -> World:
+    """The world of a folder, with other sizes of training if asked for.
+
+    Raises:
+        ValueError: the data depend on a size that is to be another.
+    """
     facts = json.loads((folder / "world.json").read_text())
-    sizes = Sizes(**facts["sizes"])
+    sizes = Sizes(**facts["sizes"]).replace(**changes)
+    for name, value in changes.items():
+        if name not in OF_TRAINING and value != facts["sizes"][name]:
+            raise ValueError(f"{folder} was made with {name}={facts['sizes'][name]}; for {value} use another folder")
     with np.load(folder / "tokens.npz") as saved:
         arrays = dict(saved)
     pools = {}
