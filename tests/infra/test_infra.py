@@ -259,6 +259,7 @@ def test_kubernetes_objects_are_consistent():
     assert {found["name"] for found in values(objects, "secretKeyRef")} == {secret["metadata"]["name"]}
 
 
+@pytest.mark.slow
 async def test_the_job_template_makes_a_job_on_the_gpu_nodes():
     template = json.loads((INFRA / "kubernetes" / "job-template.json").read_text())
     used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(template["job_configuration"])))

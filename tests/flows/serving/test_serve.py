@@ -159,6 +159,7 @@ def _processes_with(text):
     return found
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_reported_with_a_remedy(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
