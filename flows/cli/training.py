@@ -102,12 +102,24 @@ def utility(run: Annotated[str, typer.Argument(help="Folder of a training run.")
 def evaluate(
     model: Annotated[str, typer.Argument(help="Training run (RUN or RUN@step), or Hugging Face folder or id.")],
     questions: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="JSON Lines or Parquet with `question`, `answer` and optionally `distractors` (a list of wrong "
             "answers), `entity` (what the question is about) and `group`."
         ),
-    ],
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="Benchmarks of lm-evaluation-harness instead, with commas: arc_easy,piqa. MODEL is then an exported "
+            "folder or a hub id.",
+        ),
+    ] = None,
+    task_folder: Annotated[str | None, typer.Option(help="Folder with task files (YAML) of your own.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many questions of each task.", min=1)] = None,
+    examples: Annotated[
+        int | None, typer.Option(help="Answered questions before each question of a task.", min=0)
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Sequences per forward pass.", min=1)] = 16,
     template: Annotated[
         str, typer.Option(help="How a question is put; the answer follows after a space. \\n is a new line.")
@@ -116,7 +128,7 @@ def evaluate(
     answers: Annotated[str | None, typer.Option(help="Write every answer to this JSON Lines file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Ask a model questions it must know the answers to, and say how well it does by group.
+    """Ask a model questions it must know the answers to, and say how well it does by group; or run benchmarks.
 
     `loss`: nats per token of the right answer. `exact`: share of answers, generated greedily, that are the right one.
     `first` and `rank`: how often no distractor is likelier per token, and the mean rank. Each with its 95 % interval by
@@ -125,6 +137,22 @@ def evaluate(
     import json
     from dataclasses import asdict
     from pathlib import Path
+
+    if (questions is None) == (tasks is None):
+        raise typer.BadParameter("give either --questions FILE or --tasks NAMES")
+    if tasks is not None:
+        _evaluate_tasks(
+            model,
+            tasks,
+            task_folder,
+            json_output,
+            n_examples=examples,
+            limit=limit,
+            batch_size=batch_size,
+            device=device,
+        )
+        return
+    assert questions is not None
 
     from training.evaluating.answering import evaluate as answer
     from training.evaluating.answering import summarise
@@ -147,6 +175,27 @@ def evaluate(
             print_json(summary)
             return
         show_evaluation(summary)
+
+
+def _evaluate_tasks(model: str, tasks: str, task_folder: str | None, json_output: bool, **options: Any) -> None:
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from rephrase.models.resolve import resolve_model
+    from training.evaluating.harness import evaluate_tasks
+
+    with readable_errors():
+        names = [name.strip() for name in tasks.split(",") if name.strip()]
+        scores = evaluate_tasks(resolve_model(model), names, task_folder=task_folder, **options)
+        if json_output:
+            print_json([asdict(score) for score in scores])
+            return
+        table = Table("task", "metric", "value", "standard error", "questions")
+        for score in scores:
+            error = "" if score.error is None else f"{score.error:.4f}"
+            table.add_row(score.task, score.metric, f"{score.value:.4f}", error, str(score.n_questions))
+        out.print(table)
 
 
 def show_evaluation(summary: dict[str, dict[str, Any]]) -> None:

@@ -91,7 +91,9 @@ def test_a_route_of_two_recipes_has_the_chunks_of_both(tmp_path):
     assert both.n_source_tokens == one.n_source_tokens
 
 
-def test_time_is_work_over_speed_and_at_least_the_longest_chain():
+def test_time_is_work_over_speed_and_at_least_the_longest_chain(monkeypatch):
+    monkeypatch.setattr("rephrase.scheduling.estimate.N_SIMULATED_CHUNKS", 4000)
+
     def found(n_documents, chain):
         total = n_documents * sum(chain)
         route = RouteEstimate(
