@@ -1,5 +1,6 @@
 """Line charts as SVG, without a plotting library."""
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -23,7 +24,8 @@ def line_chart(title: str, x_name: str, y_name: str, lines: Mapping[str, Points]
         text = f'<text y="20">{escape(title)}: no data</text>'
         return f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="40">{text}</svg>\n'
     xs, ys = [x for x, _ in points], [y for _, y in points] + ([] if limit is None else [limit])
-    (x_low, x_high), (y_low, y_high) = _range(xs), _range(ys)
+    x_ticks, y_ticks = _ticks(xs), _ticks(ys)
+    (x_low, x_high), (y_low, y_high) = (x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1])
 
     def x_at(x: float) -> float:
         return LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
@@ -39,13 +41,14 @@ def line_chart(title: str, x_name: str, y_name: str, lines: Mapping[str, Points]
         f'<text x="{(WIDTH - RIGHT + LEFT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">{escape(x_name)}</text>',
         f'<text transform="translate(16 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">{escape(y_name)}</text>',
     ]
-    for tick in range(N_TICKS + 1):
-        x, y = (low + (high - low) * tick / N_TICKS for low, high in ((x_low, x_high), (y_low, y_high)))
+    for y in y_ticks:
         parts += [
             f'<path d="M{LEFT} {y_at(y):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>',
-            f'<text x="{LEFT - 6}" y="{y_at(y) + 4:.1f}" text-anchor="end">{y:.4g}</text>',
-            f'<text x="{x_at(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:.4g}</text>',
+            f'<text x="{LEFT - 6}" y="{y_at(y) + 4:.1f}" text-anchor="end">{y:.6g}</text>',
         ]
+    parts += [
+        f'<text x="{x_at(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:.6g}</text>' for x in x_ticks
+    ]
     if limit is not None:
         parts.append(f'<path d="M{LEFT} {y_at(limit):.1f}H{WIDTH - RIGHT}" stroke="black" stroke-dasharray="2 4"/>')
     for index, (name, line) in enumerate(lines.items()):
@@ -58,7 +61,11 @@ def line_chart(title: str, x_name: str, y_name: str, lines: Mapping[str, Points]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """The range of the values, widened if it is a single value."""
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten, about `N_TICKS`, from below the lowest value to above all."""
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    power = 10.0 ** math.floor(math.log10((high - low) / N_TICKS))
+    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step * N_TICKS >= (high - low) * 0.999)
+    return [step * i for i in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]

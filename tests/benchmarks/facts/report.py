@@ -260,7 +260,7 @@ def _charts(arms: Mapping[tuple[str, str], list[Row]], world: World) -> dict[str
             lines[f"{architecture}, 95 % high"] = [(x, 100 * high) for x, (_, _, high) in found]
     if lines:
         limit = 100 * float(exact_matrix(arms["dense", "raw"]).mean()) if ("dense", "raw") in arms else None
-        title = "Exact answers (dotted: the raw text as often)"
+        title = "Exact answers; dotted: the raw text, read as often"
         charts["rewrites.svg"] = line_chart(title, "log2 of the rewrites per person", "exact, %", lines, limit)
     price = {}
     for label, ending in (("as written", ""), ("after the gate", " gated")):
