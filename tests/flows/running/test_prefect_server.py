@@ -43,13 +43,15 @@ def test_a_server_and_the_engine_in_the_process_give_rows_of_the_same_shape(endp
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("".join(json.dumps(record) + "\n" for record in packaged_documents()[:4]), encoding="utf-8")
     rows = {}
-    for name, options in {"server": ["--engine", "openai", "--endpoint", endpoint], "process": []}.items():
+    # A server does not say how large its model is; the process knows that of the packaged one.
+    server_options = ["--engine", "openai", "--endpoint", endpoint, "--model-size", "135M"]
+    lenient = ["--min-probability", "0", "--min-rewritten-share", "0"]  # the shape is compared, not the text
+    for name, options in {"server": [*server_options, *lenient], "process": lenient}.items():
         command = [str(Path(sys.executable).with_name("palimpsest")), "rephrase", str(corpus), str(tmp_path / name)]
         done = subprocess.run([*command, "--json", *options], capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         summary = json.loads(done.stdout)
         assert summary["n_read"] == summary["n_accepted"] + summary["n_rejected"] == 4
-        assert summary["n_chunks_accepted"] > 0
         rows[name] = [row for table in read_rewrites(Storage(tmp_path / name)) for row in table.to_pylist()]
     server, process = rows["server"][0], rows["process"][0]
     assert (server["engine"], process["engine"]) == ("openai", "vllm")
