@@ -25,15 +25,16 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.runtime import flow_run
 from rich.console import Console
 
-from flows.config import RephraseConfig
+from flows.config import STYLE_SHARES, RephraseConfig
 from flows.pretraining import pretrain
 from flows.rephrasing import rephrase
-from flows.results.cycle_report import cycle_markdown, decision_rows, share_curves
+from flows.results.cycle_report import Steps, cycle_markdown, decision_rows, share_curves
 from flows.results.progress import show_progress
 from flows.results.style_decision import decide_styles
 from flows.running import run_setup
 from flows.running.cancellation import cancellable
 from flows.running.process import prepare_process
+from rephrase.dataset.plan import option_differences
 from rephrase.progress import Progress
 from rephrase.prompting.routing import open_recipes
 from rephrase.storage.lock import locked
@@ -42,8 +43,6 @@ from training.train_config import TrainConfig
 
 # Where the rounds are shown on the command line.
 current_console: ContextVar[Console | None] = ContextVar("current_console", default=None)
-
-Steps = dict[str, Any]
 
 
 @flow(name="cycle", flow_run_name="cycle {config.source}", persist_result=False)
@@ -126,7 +125,7 @@ def decide(run: str, config: RephraseConfig) -> dict[str, Any]:
     found = run_setup.find_model(config.engine) if config.engine.kind == "vllm" else None
     recipes = open_recipes(config.recipe, config.recipe_files, run_setup.model_size(config, found))
     decision = decide_styles(run, recipes, config.seed + 1)  # the seed of the next round
-    drawn = Storage(config.output).read_json("plan.json")["config"].get("style_shares", {})
+    drawn = Storage(config.output).read_json("plan.json")["config"].get(STYLE_SHARES, {})
     return {
         **decision.to_json(),
         "lines": decision.lines(),
@@ -194,14 +193,7 @@ def pin_options(storage: Storage, config: RephraseConfig, training: TrainConfig,
     }
     if not storage.exists("cycle.json"):
         storage.write_json("cycle.json", options)
-    before = storage.read_json("cycle.json")
-    now = json.loads(json.dumps(options))
-    differences = [
-        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
+    if differences := option_differences(storage.read_json("cycle.json"), json.loads(json.dumps(options))):
         raise ValueError(
             f"{storage.url} belongs to a cycle with other options: {'; '.join(differences)}. Use those, or choose "
             "another folder."

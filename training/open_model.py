@@ -1,6 +1,5 @@
 """Open what closed-book questions are put to: a training run, or any Hugging Face causal language model."""
 
-import re
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ from rephrase.models.resolve import resolve_model
 from training.data.tokenizer import TextTokenizer
 from training.evaluating.answering import LanguageModel, decoder_model
 from training.export import load_model
+from training.loop.starting import split_step
 
 
 def open_model(name: str, device: str | None = None) -> LanguageModel:
@@ -18,9 +18,9 @@ def open_model(name: str, device: str | None = None) -> LanguageModel:
         ValueError: there is no such model, or the run has no such checkpoint.
     """
     at = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    run, step = match.groups() if (match := re.fullmatch(r"(.+)@(\d+)", name)) else (name, None)
+    run, step = split_step(name)
     if (Path(run) / "run.json").is_file():
-        return _of_run(run, None if step is None else int(step), at)
+        return _of_run(run, step, at)
     return _of_hugging_face(resolve_model(name), at)
 
 

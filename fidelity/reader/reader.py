@@ -218,19 +218,20 @@ def _joined(
     spans: list[Span] = []
     values: list[float] = []
     of_sentences = np.zeros(len(side.spans))
+    is_unmarked = np.zeros(len(side.text), dtype=bool)  # of each character
+    for sentence in unmarked:
+        is_unmarked[slice(*side.spans[sentence])] = True
     for job, tokens, sentences in parts:
         entry = job.entry
         in_source = mark == LOST
         places = entry.source_spans if in_source else entry.rewrite_spans
         first = entry.source_first if in_source else REWRITE_FIRST
         for i, (start, end) in enumerate(places):
-            spans.append((job.offset + start, job.offset + end))
-            values.append(float(tokens[first + i, mark]))
+            span = job.offset + start, job.offset + end
+            spans.append(span)
+            values.append(0.0 if is_unmarked[slice(*span)].any() else float(tokens[first + i, mark]))
         n_before = len(entry.sentences) - len(job.sentences) if in_source else 0
         for i, sentence in enumerate(job.sentences):
             of_sentences[sentence] = sentences[n_before + i, mark]
-    for sentence in unmarked:
-        of_sentences[sentence] = 0.0
-        start, end = side.spans[sentence]
-        values = [0.0 if a < end and b > start else p for (a, b), p in zip(spans, values, strict=True)]
+    of_sentences[list(unmarked)] = 0.0
     return Marks(spans=tuple(spans), tokens=np.array(values), sentences=of_sentences)

@@ -169,7 +169,9 @@ def evaluate(
             lambda phase: err.print(phase, style="dim"),
         )
         if answers is not None:
-            Path(answers).write_text("".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in answered))
+            Path(answers).write_text(
+                "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in answered), "utf-8"
+            )
         summary = summarise(answered)
         if json_output:
             print_json(summary)

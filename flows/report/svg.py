@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup, escape
 
 from flows.report.histogram import Histogram
+from training.utility.line_chart import round_step
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 380, 42, 12, 26, 36
 WIDE = 560
@@ -195,9 +196,7 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
     >>> ticks(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     """
-    raw = (high - low) / n
-    magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw * 0.999)
+    step = round_step(low, high, n)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -1,7 +1,7 @@
 """Which styles the next run draws and how often, decided by a training run; and why, for people and programs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rephrase.prompting.recipes import Recipe
@@ -29,7 +29,6 @@ class StyleDecision:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        discount = self.utility.discount
         return {
             "run": self.run,
             "styles": [row.to_json() for row in self.shares],
@@ -39,12 +38,7 @@ class StyleDecision:
             ],
             "n_variants": self.utility.n_variants,
             "n_readings": self.utility.n_readings,
-            "repetition": {
-                "r_star": discount.r_star,
-                "low": discount.low,
-                "high": discount.high,
-                "measured": discount.measured,
-            },
+            "repetition": asdict(self.utility.discount),
         }
 
     def sources(self) -> "list[tuple[str, Worth]]":

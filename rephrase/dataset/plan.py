@@ -345,6 +345,15 @@ def _read_plan(storage: Storage, name: str) -> Plan:
     )
 
 
+def option_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A phrase for each option that has changed, in the order of their names."""
+    return [
+        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+
+
 def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[InputFile] | None = None) -> None:
     """Check that a resumed run has the configuration and, if given, the inputs of the original run.
 
@@ -358,11 +367,7 @@ def require_same_run(plan: Plan, config: Mapping[str, Any], inputs: Sequence[Inp
             f"{config.get(weights)!r}, and one run has one verdict. Finish it with the version or --calibration that "
             "began it, or choose another folder; `palimpsest refilter OUT NEW` judges its rewrites anew."
         )
-    differences = [
-        f"{name} was {plan.config.get(name)!r} and is now {config.get(name)!r}"
-        for name in sorted({*plan.config, *config})
-        if plan.config.get(name) != config.get(name)
-    ]
+    differences = option_differences(plan.config, config)
     before, now = ({file.name: file for file in files} for files in (plan.inputs, inputs or ()))
     for name in sorted({*before, *now} if inputs is not None else ()):
         if name not in now:

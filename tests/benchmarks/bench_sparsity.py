@@ -30,6 +30,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from training.data.boundaries import Boundaries
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+from training.model.presets import nano
 from training.optimizer.muon_clip import MuonClip, MuonClipConfig
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import QKClip, latent_attention_layers
@@ -47,19 +48,10 @@ def shape(sparsity: int, vocab_size: int) -> ModelConfig:
 
     The sizes of heads are powers of two, which FlexAttention takes on every GPU.
     """
-    return ModelConfig(
-        vocab_size=vocab_size,
-        hidden_size=192,
-        n_layers=4,
-        n_dense_layers=1,
-        n_heads=4,
-        q_rank=96,
-        kv_rank=64,
+    return nano(vocab_size).replace(
         nope_head_dim=48,
-        rope_head_dim=16,
         v_head_dim=64,
         dense_ffn_size=640,
-        expert_ffn_size=128,
         n_experts=sparsity * N_ACTIVE,
         n_active_experts=N_ACTIVE,
         context_length=ROW_LENGTH,

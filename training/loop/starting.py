@@ -85,21 +85,29 @@ class HuggingFaceStart:
 Start = RunStart | HuggingFaceStart
 
 
+def split_step(value: str) -> tuple[str, int | None]:
+    """`RUN@step` as the folder and the step; None where none is named."""
+    match = re.fullmatch(r"(.+)@(\d+)", value)
+    return (match[1], int(match[2])) if match else (value, None)
+
+
 def find_start(value: str) -> Start:
     """`RUN@step`, `RUN` for its newest whole checkpoint, or a Hugging Face folder.
 
     Raises:
         ValueError: it is none of these, or has no such checkpoint.
     """
-    name, step = match.groups() if (match := re.fullmatch(r"(.+)@(\d+)", value)) else (value, None)
+    name, step = split_step(value)
     folder = Path(name)
     if (folder / "run.json").is_file():
         checkpoints = Checkpoints(folder / "checkpoints")
         steps = checkpoints.steps()
-        newest = checkpoints.newest_whole() if step is None else int(step)
+        newest = checkpoints.newest_whole() if step is None else step
         if newest is None or newest not in steps:
             have = f"it has {', '.join(map(str, steps))}" if steps else "it has none"
-            raise ValueError(f"{folder} has no whole checkpoint{f' of step {step}' if step else ''}; {have}")
+            raise ValueError(
+                f"{folder} has no whole checkpoint{f' of step {step}' if step is not None else ''}; {have}"
+            )
         return RunStart(folder, newest)
     if step is None and (folder / "config.json").is_file():
         return HuggingFaceStart(folder)

@@ -61,11 +61,17 @@ def line_chart(title: str, x_name: str, y_name: str, lines: Mapping[str, Points]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def round_step(low: float, high: float, n: int) -> float:
+    """The smallest of 1, 2, 2.5 and 5 times a power of ten of which `n` steps reach from `low` to `high`."""
+    raw = (high - low) / n
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    return next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw * 0.999)
+
+
 def _ticks(values: Sequence[float]) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten, about `N_TICKS`, from below the lowest value to above all."""
+    """Round values, about `N_TICKS`, from below the lowest value to above all."""
     low, high = min(values), max(values)
     if high == low:
         low, high = low - 0.5, high + 0.5
-    power = 10.0 ** math.floor(math.log10((high - low) / N_TICKS))
-    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step * N_TICKS >= (high - low) * 0.999)
+    step = round_step(low, high, N_TICKS)
     return [step * i for i in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
