@@ -87,7 +87,7 @@ class Scheduler:
         """
         self.limit = ConcurrencyLimit(engine.info.max_in_flight, engine.info.initial_in_flight)
         self.closed = False
-        self.n_in_flight = 0  # requests at the engine
+        self.n_in_flight = 0  # requests admitted: at the engine, or about to be sent
         self.n_chains_in_progress = 0
         self.n_chains_to_start = 0
         self.n_chunks_open = 0  # of the chains in progress
@@ -103,6 +103,7 @@ class Scheduler:
         self._part_needed = asyncio.Event()
         self._opened: weakref.WeakValueDictionary[int, asyncio.Event] = weakref.WeakValueDictionary()
         # Time since the start, each interval divided by the number of requests that shared it: see `_advance`.
+        self._n_at_engine = 0
         self._share_s = 0.0
         self._advanced_at = clock()
 
@@ -149,7 +150,7 @@ class Scheduler:
             slot.in_progress = False
             if slot.admitted:
                 slot.admitted = False
-                self._release()
+                self.n_in_flight -= 1
             self._dispatch()
 
     def set_chunks_left(self, slot: SchedulingSlot, n_left: int) -> None:
@@ -164,17 +165,19 @@ class Scheduler:
         else:
             await self._wait(self._waiting_in_progress, slot)
         began = self._advance()
+        self._n_at_engine += 1
         completion = None
         try:
             completion = await self._engine.complete(prompt, sampling)
             return completion
         finally:
             slot.engine_s += self._advance() - began
+            self._n_at_engine -= 1
             if self._load:
                 n_tokens = completion.n_completion_tokens if completion else 0
                 at_limit = self.n_in_flight >= self.limit.value
                 self.limit.record_answer(self._load(), n_tokens, self._advanced_at, at_limit)
-            self._release()
+            self.n_in_flight -= 1
             self._dispatch()
 
     def close(self) -> None:
@@ -206,7 +209,7 @@ class Scheduler:
                     self.n_chains_in_progress -= 1
                     self.n_chunks_open -= slot.n_left
                     slot.admitted = False
-                self._release()
+                self.n_in_flight -= 1
                 self._dispatch()
             raise
 
@@ -214,9 +217,9 @@ class Scheduler:
         """Fill the engine up to its limit with the most urgent waiting chains."""
         while self.n_in_flight < self.limit.value:
             if self._next(self._waiting_in_progress):
-                self._take()
+                self.n_in_flight += 1
             elif self._another_chain_may_start() and (slot := self._next(self._waiting_to_start)):
-                self._take()
+                self.n_in_flight += 1
                 self.n_chains_in_progress += 1
                 self.n_chunks_open += slot.n_left
                 slot.admitted = slot.in_progress = slot.document.started = True
@@ -248,23 +251,15 @@ class Scheduler:
                 return slot
         return None
 
-    def _take(self) -> None:
-        self._advance()
-        self.n_in_flight += 1
-
-    def _release(self) -> None:
-        self._advance()
-        self.n_in_flight -= 1
-
     def _advance(self) -> float:
-        """Advance the clock that divides time among the requests in flight, and return its reading.
+        """Advance the clock that divides time among the requests at the engine, and return its reading.
 
         The difference between two readings is the engine time of one request between them. Summed over all requests,
         this is the time in which the engine was busy.
         """
         now = self._clock()
-        if self.n_in_flight:
-            self._share_s += (now - self._advanced_at) / self.n_in_flight
+        if self._n_at_engine:
+            self._share_s += (now - self._advanced_at) / self._n_at_engine
             self.engine_s += now - self._advanced_at
         self._advanced_at = now
         return self._share_s

@@ -408,8 +408,8 @@ def test_kana_in_chinese_are_foreign():
     "text", ["I can't " * 20_000, "the text " * 20_000, '"' * 50_000, "Sure, " * 20_000, "A:" * 30_000, "-\n" * 50_000]
 )
 def test_the_checks_take_linear_time(text):
-    started = time.perf_counter()
+    started = time.process_time()
     for check in FORM_CHECKS:
         check(SOURCE, text)
     is_complete(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

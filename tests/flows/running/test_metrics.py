@@ -99,7 +99,7 @@ async def test_the_last_values_stay_for_a_scrape_and_say_how_the_run_ended(monke
         assert last["palimpsest_records_done_total",] == progress.n_records_done
         assert (last["palimpsest_run_state", state], last["palimpsest_run_state", "running"]) == (1, 0)
         with contextlib.suppress(ValueError):
-            await asyncio.wait_for(running, 5)
+            await asyncio.wait_for(running, 60)
     assert seen[0]["palimpsest_run_state", "running"] == 1
     assert "palimpsest_requests_in_flight_limit" in {name for name, *_ in seen[0]}
 

@@ -118,10 +118,10 @@ async def test_a_database_that_is_away_is_an_outage_and_a_request_that_fails_is_
         assert (await client._client.get("/logs")).json() == []
         assert "error 500" in said[0]
         handler.status = 500
-        began = time.monotonic()
+        handler.paths.clear()
         with pytest.raises(PrefectHTTPStatusError):
             await client._client.get("/logs")
-        assert time.monotonic() - began < 2
+        assert len([path for path in handler.paths if path.endswith("/logs")]) <= 2  # it is repeated at most once
     assert len(said) == 2
 
 

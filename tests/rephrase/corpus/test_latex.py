@@ -93,7 +93,7 @@ def test_any_text_has_spans_inside_it(text):
     ],
 )
 def test_it_takes_linear_time(text):
-    started = time.perf_counter()
+    started = time.process_time()
     formula_spans(text)
     protected_spans(text)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

@@ -87,12 +87,24 @@ async def test_chains_in_progress_go_before_new_ones():
 
 
 async def test_others_use_the_engine_while_one_waits_for_its_check():
-    engine = ScriptedEngine(max_in_flight=2, delay_s=0.01)
+    engine = ScriptedEngine(max_in_flight=2)
     scheduler = Scheduler(engine)
-    await run(*[Chain(scheduler, str(i), 4, checking_s=0.01) for i in range(8)])
+    others_are_done = asyncio.Event()
+    slot = SchedulingSlot(due=scheduler.register_part(2), n_left=2)
+
+    async def wait_for_the_others():
+        chain = ScheduledEngine(engine.info, scheduler, slot)
+        await chain.complete(Prompt(system="waits", user="0"), SAMPLING)
+        await others_are_done.wait()
+        await chain.complete(Prompt(system="waits", user="1"), SAMPLING)
+
+    async def work():
+        await run(*[Chain(scheduler, "other", 4) for _ in range(8)])
+        others_are_done.set()
+
+    await asyncio.wait_for(asyncio.gather(scheduler.run_chain(slot, wait_for_the_others), work()), 20)
+    assert names(engine) == ["waits", *["other"] * 32, "waits"]
     assert engine.most_running == 2
-    # In sequence, requests and checks would take twice as long.
-    assert scheduler.engine_s < 8 * 4 * (0.01 + 0.01) / 2
     assert is_idle(scheduler)
 
 
@@ -184,6 +196,27 @@ async def test_engine_time_is_divided_among_the_requests_in_flight():
     await run(long, short)
     assert scheduler.engine_s == 10.0
     assert (long.slot.engine_s, short.slot.engine_s) == (8.0, 2.0)
+
+
+async def test_the_engine_is_not_busy_while_an_admitted_chain_prepares_its_first_request():
+    now = 0.0
+    engine = ScriptedEngine(max_in_flight=2)
+    scheduler = Scheduler(engine, clock=lambda: now)
+    slot = SchedulingSlot(due=scheduler.register_part(1), n_left=1)
+
+    async def complete(prompt, sampling):
+        nonlocal now
+        now += 1.0
+        return Completion(text="", finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
+
+    async def work():
+        nonlocal now
+        now += 60.0  # a long document is cut into chunks
+        await scheduler.complete(slot, Prompt(system="", user=""), SAMPLING)
+
+    engine.complete = complete
+    await scheduler.run_chain(slot, work)
+    assert (scheduler.engine_s, slot.engine_s) == (1.0, 1.0)
 
 
 async def test_when_closed_it_finishes_started_documents_with_all_their_variants():
