@@ -23,11 +23,9 @@ install: .venv/.installed ## create .venv with all dependencies, for CPUs
 demo: install ## rewrite real documents with real models; takes minutes on two cores
 	$(BIN)/palimpsest demo
 
-test: install ## lint, types, layers and all tests
+test: install ## lint, and all tests, those of types and layers among them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
 	$(BIN)/pytest -q -n logical --dist worksteal -p no:randomly
 
 test-random: install ## all tests in random order; SEED=number repeats an order

@@ -16,12 +16,6 @@ from pydantic import Field, model_validator
 
 from fidelity.calibration.calibration import Calibration, Kind, load_calibration
 from fidelity.checks.diversity import near_duplicate
-from fidelity.checks.encoder import (
-    PACKAGED_ENCODER,
-    PACKAGED_MULTILINGUAL,
-    Encoder,
-    open_encoder,
-)
 from fidelity.checks.ending import truncated
 from fidelity.checks.finding import Finding
 from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, repetition
@@ -30,8 +24,14 @@ from fidelity.checks.language_judge import LanguageJudge, require_judge
 from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
 from fidelity.checks.prompt_injection import obeyed_instruction
 from fidelity.checks.time_limit import LIMIT_S, MAX_CHARACTERS, TooSlowError, time_limit
-from fidelity.checks.vector_cache import CachedEncoder
 from fidelity.checks.wording import near_copy, reworded_share
+from fidelity.embeddings.encoder import (
+    PACKAGED_ENCODER,
+    PACKAGED_MULTILINGUAL,
+    Encoder,
+    open_encoder,
+)
+from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.judge import Evidence, Judge, Pair
 from fidelity.reader.reader import Reader
 from rephrase.records import Check, Chunk, Completion, Discrepancy, FinishReason, Requirements, Verdict

@@ -15,7 +15,7 @@ from fidelity.checks.changed_words import change_discrepancies, other_meanings
 from fidelity.checks.form import copied_share
 from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences
 from fidelity.checks.style import missing_form
-from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import FACT_SCORES, FactReport, compare_facts
 from fidelity.reader.reader import Reader, Reading
 from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores

@@ -18,7 +18,7 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from fidelity.checks.encoder import open_encoder
+from fidelity.embeddings.encoder import open_encoder
 from rephrase.engines.opening import EngineConfig, open_engine
 from rephrase.models.resolve import PACKAGED_MODEL, n_parameters, resolve_model
 from rephrase.records import Prompt, Sampling

@@ -1,5 +1,5 @@
-"""Checks of a rewrite that need no calibration (form, language, preserved formulas and numbers, prompt injection,
-diversity), and the models that score it (embeddings, a causal language model).
+"""Checks of a rewrite that need no calibration: form, language, preserved formulas and numbers, prompt injection,
+diversity, and scores by sentence.
 
-Only `encoder` imports sentence-transformers. `fidelity.calibration` combines the scores into a probability.
+`fidelity.embeddings` has the vectors they compare, `fidelity.calibration` combines their scores into a probability.
 """

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fidelity.checks.encoder import Encoder
+from fidelity.embeddings.encoder import Encoder
 from fidelity.facts.comparing.copies import Change
 from fidelity.facts.reading.words import Word
 from rephrase.records import Discrepancy

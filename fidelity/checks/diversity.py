@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fidelity.checks.encoder import Encoder
 from fidelity.checks.form import COPY_WORDS, copied_share, word_ngrams
+from fidelity.embeddings.encoder import Encoder
 
 # Two variants of one document are near-duplicates when one mostly copies the other, word for word or in meaning.
 MAX_SHARED = 0.6

@@ -10,8 +10,8 @@ import re
 import numpy as np
 import sentencex
 
-from fidelity.checks.encoder import Encoder
 from fidelity.checks.finding import Finding
+from fidelity.embeddings.encoder import Encoder
 
 # Thresholds on cosines with all-MiniLM-L6-v2: an instruction below OFF_TOPIC and a sentence of the rewrite below
 # UNSUPPORTED are unrelated to the rest of the source; a response is nearer to the instruction than to the rest.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fidelity.checks.encoder import Encoder
+from fidelity.embeddings.encoder import Encoder
 from rephrase.corpus.sentences import sentence_spans
 from rephrase.records import Discrepancy
 

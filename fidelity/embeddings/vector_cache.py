@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fidelity.checks.encoder import Encoder
+from fidelity.embeddings.encoder import Encoder
 
 # Enough for the chunks of about a hundred documents in progress; with 384 float32 each and their texts, 20 MB.
 MAX_VECTORS = 10_000

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fidelity.calibration.calibration import FORMAT, Calibration, InStyle
-from fidelity.checks.encoder import SentenceEncoder, open_encoder
-from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.embeddings.encoder import SentenceEncoder, open_encoder
+from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.fitting.labelled_sets import LabelledPair
 from fidelity.judge import ANY, BASE_SCORES, DERIVED_SCORES, EVERYTHING, Judge, Pair, derived_scores
 from fidelity.reader.reader import Reader

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
-from fidelity.checks.encoder import PACKAGED_ENCODER, encoder_folder
+from fidelity.embeddings.encoder import PACKAGED_ENCODER, encoder_folder
 
 WEIGHTS = "weights.safetensors"
 MAX_TOKENS = 512

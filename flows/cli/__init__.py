@@ -1,4 +1,4 @@
-"""The `palimpsest` command: one file per command, on top of `console` and `run_options`.
+"""The `palimpsest` command: one file per command, on top of `run_options` and `flows.console`.
 
 Commands parse options, call other packages and print.
 """

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import err, out, print_json, readable_errors
 from flows.cli.verify import JudgeEndpointOption, JudgeModelOption, KindOption
+from flows.console import err, out, print_json, readable_errors
 
 
 def calibrate(

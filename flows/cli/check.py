@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from flows.cli.console import err, out, print_json, readable_errors
 from flows.cli.run_options import Output
+from flows.console import err, out, print_json, readable_errors
 
 if TYPE_CHECKING:
     from rephrase.dataset.audit import Audit, Finding

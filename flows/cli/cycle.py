@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.console import err, out, print_json, readable_errors
 from flows.cli.run_options import with_run_options
+from flows.console import err, out, print_json, readable_errors
 
 CYCLE = "Rounds and training"
 

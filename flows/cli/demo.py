@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import err, out, readable_errors
+from flows.console import err, out, readable_errors
 
 
 def demo(

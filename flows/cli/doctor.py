@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli.console import out, print_json, readable_errors
+from flows.console import out, print_json, readable_errors
 
 if TYPE_CHECKING:
     from flows.doctor import Finding

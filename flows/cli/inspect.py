@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import out, print_json, readable_errors
 from flows.cli.run_options import Output
+from flows.console import out, print_json, readable_errors
 
 
 def inspect(

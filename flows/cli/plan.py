@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.cli.console import out, print_json, readable_errors
 from flows.cli.run_options import with_run_options
+from flows.console import out, print_json, readable_errors
 
 if TYPE_CHECKING:
     from flows.results.style_decision import StyleDecision

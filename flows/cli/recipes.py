@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.padding import Padding
 
-from flows.cli.console import out, print_json, readable_errors
+from flows.console import out, print_json, readable_errors
 
 if TYPE_CHECKING:
     from rephrase.corpus.reading import ReadOptions

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import err, out, print_json, readable_errors
+from flows.console import err, out, print_json, readable_errors
 
 
 def refilter(

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.console import err, out, print_json, readable_errors
 from flows.cli.run_options import WRITING, with_run_options
+from flows.console import err, out, print_json, readable_errors
 
 
 @with_run_options()

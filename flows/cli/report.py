@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.console import err, print_json, readable_errors
-from flows.cli.console import out as console
+from flows.console import err, print_json, readable_errors
+from flows.console import out as console
 
 
 def report(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.cli.console import readable_errors
+from flows.console import readable_errors
 from rephrase.engines.engine_options import parse_option
 from rephrase.records import Domain
 from rephrase.storage.filesystem import read_settings

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.console import err, readable_errors
 from flows.cli.run_options import read_config
+from flows.console import err, readable_errors
 from rephrase.engines.api_key import KEY_ENDPOINTS
 
 RUNNING = "Running"

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.console import err, out, print_json, readable_errors
+from flows.console import err, out, print_json, readable_errors
 
 
 def train(context: typer.Context) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.console import err, out, print_json, readable_errors
+from flows.console import err, out, print_json, readable_errors
 
 FieldOption = Annotated[str | None, typer.Option(help="Field that holds the source; without it, PAIRS is a run.")]
 KindOption = Annotated[

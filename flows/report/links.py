@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fidelity.checks.encoder import Encoder
 from fidelity.checks.sentences import REPORT_BELOW, SentenceReport, compare_sentences
+from fidelity.embeddings.encoder import Encoder
 from flows.report.pairs import Pair
 
 # Word vectors have lower cosines than sentence embeddings.

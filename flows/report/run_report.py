@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from fidelity.calibration.calibration import QUESTIONS, Kind, Question, load_calibration
 from fidelity.checker import kind_of
-from fidelity.checks.encoder import PACKAGED_ENCODER, Encoder
+from fidelity.embeddings.encoder import PACKAGED_ENCODER, Encoder
 from flows.report import svg
 from flows.report.facts import add_discrepancies
 from flows.report.html import css_class, render

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fidelity.checks.encoder import Encoder, open_encoder
+from fidelity.embeddings.encoder import Encoder, open_encoder
 from flows.report.run_report import run_report
 from flows.report.training_report import RUN_NAME, training_report
 from flows.results.data_card import write_data_card

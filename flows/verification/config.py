@@ -3,8 +3,8 @@
 from pydantic import Field, model_validator
 
 from fidelity.calibration.calibration import Kind
-from fidelity.checks.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL
 from fidelity.checks.language_judge import require_judge
+from fidelity.embeddings.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL
 from rephrase.prompting.recipes import Keeps
 from rephrase.settings import Settings
 

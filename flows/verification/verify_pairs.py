@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fidelity.calibration.calibration import Calibration, load_calibration
-from fidelity.checks.encoder import open_encoder
-from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.embeddings.encoder import open_encoder
+from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
 from fidelity.reader.reader import Reader
 from fidelity.verify import Asked, atomic_write, batched, scored_schema, verdict_rows

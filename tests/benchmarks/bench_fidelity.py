@@ -232,8 +232,8 @@ def main() -> None:
     sets_table(pairs, cache)
     planted_table(pairs, cache)
     real_table(pairs, cache)
-    from fidelity.checks.encoder import SentenceEncoder
-    from fidelity.checks.vector_cache import CachedEncoder
+    from fidelity.embeddings.encoder import SentenceEncoder
+    from fidelity.embeddings.vector_cache import CachedEncoder
 
     encoder = CachedEncoder(SentenceEncoder())
     rated_table(arguments.data, Judge(load_calibration(), encoder, lambda: encoder))

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from fidelity.checker import check_form
-from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.sentences import compare_sentences, split_sentences
-from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.embeddings.encoder import SentenceEncoder
+from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import compare_facts
 from fidelity.facts.reading.parsed import parse
 from fidelity.fitting.planted_pairs import chunk_of

@@ -11,7 +11,7 @@ import dataclasses
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
-from fidelity.checks.encoder import SentenceEncoder
+from fidelity.embeddings.encoder import SentenceEncoder
 from fidelity.fitting.labelled_sets import read_rows
 from rephrase.corpus.chunking import chunk_document
 from rephrase.engines.vllm_engine import VLLMEngine

@@ -17,8 +17,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
-from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.prompt_injection import obeyed_instruction, sentence_texts
+from fidelity.embeddings.encoder import SentenceEncoder
 from fidelity.planting.planted import faithful_edit
 from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.models.resolve import PACKAGED_MODEL

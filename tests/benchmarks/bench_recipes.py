@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fidelity.checker import Checker, FidelityConfig
-from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.preserve import lost_formula, lost_number
+from fidelity.embeddings.encoder import SentenceEncoder
 from rephrase.corpus.reading import Fields, ReadOptions
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import make_plan

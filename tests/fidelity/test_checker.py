@@ -8,8 +8,8 @@ import pytest
 from scripted import BagOfWords, SilentReader, lenient
 
 from fidelity.checker import Checker, FidelityConfig, similarities
-from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.language_judge import LanguageJudge
+from fidelity.embeddings.encoder import SentenceEncoder
 from fidelity.facts.comparing.compare import compare_facts
 from rephrase.records import Check, Chunk, Completion, Requirements
 

@@ -6,7 +6,7 @@ import pytest
 from scripted import BagOfWords, SilentReader, lenient
 
 from fidelity.calibration.calibration import Calibration, InStyle, Model, Tree
-from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.judge import Judge, Pair
 
 SOURCE = "The treaty was signed in Paris in 1783. It ended the war between Britain and its colonies."

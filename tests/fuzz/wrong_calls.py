@@ -200,7 +200,7 @@ def _script_the_models() -> None:
     import flows.verification.verify_pairs
     from fidelity.calibration.calibration import load_calibration
     from fidelity.checker import Checker
-    from fidelity.checks.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL, open_encoder
+    from fidelity.embeddings.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL, open_encoder
 
     def encoder(name: str) -> object:
         return BagOfWords() if name in (PACKAGED_ENCODER, PACKAGED_MULTILINGUAL) else open_encoder(name)

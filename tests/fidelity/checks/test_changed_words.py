@@ -3,7 +3,7 @@
 import pytest
 
 from fidelity.checks.changed_words import change_discrepancies, other_meanings
-from fidelity.checks.encoder import SentenceEncoder
+from fidelity.embeddings.encoder import SentenceEncoder
 from fidelity.facts.comparing.copies import changed_words
 from fidelity.facts.comparing.pairing import Pairing
 from fidelity.facts.reading.parsed import parse

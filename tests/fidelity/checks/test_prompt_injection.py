@@ -2,8 +2,8 @@
 
 import pytest
 
-from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.prompt_injection import obeyed_instruction
+from fidelity.embeddings.encoder import SentenceEncoder
 
 TEXT = (
     "The Panthers defense gave up just 308 points and ranked sixth in the league. It led the league in interceptions "

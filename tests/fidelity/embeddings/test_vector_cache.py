@@ -3,7 +3,7 @@
 import numpy as np
 from scripted import BagOfWords
 
-from fidelity.checks.vector_cache import CachedEncoder
+from fidelity.embeddings.vector_cache import CachedEncoder
 
 
 class Counting(BagOfWords):

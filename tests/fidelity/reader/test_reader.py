@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fidelity.checks.encoder import SentenceEncoder
 from fidelity.checks.sentences import compare_sentences
+from fidelity.embeddings.encoder import SentenceEncoder
 from fidelity.reader.inputs import Encoding, batch_tensors
 from fidelity.reader.network import MAX_TOKENS, load_network, new_network, save_network, tokenizer
 from fidelity.reader.reader import Reader, _blocks, _standing_in

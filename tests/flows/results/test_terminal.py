@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli.console import print_json
+from flows.console import print_json
 from flows.results.terminal import safe_console
 
 ODD = "a\x1b[31m\x1b]0;title\x07b\u202ec\u2066d\x9b2Je\ufeff"
