@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from fidelity.calibration.calibration import KEEPS, KINDS, load_calibration
+from fidelity.calibration.calibration import KEEPS, KINDS, Kind, load_calibration
 from fidelity.fitting.fitting import (
     Example,
     balanced_weights,
@@ -28,9 +28,10 @@ from fidelity.fitting.fitting import (
     out_of_fold_odds,
 )
 from fidelity.fitting.labelled_sets import EXCLUDED_SETS, LabelledPair, read_rows
+from fidelity.fitting.read_rewrites import DATASET as REAL
 from fidelity.fitting.score_cache import ScoreCache
 from fidelity.fitting.train_calibration import FEATURES, FITTED, all_pairs, examples_of, of_kind
-from fidelity.judge import EVERYTHING, Judge, Pair
+from fidelity.judge import EVERYTHING, WORDS_CHANGED, Judge, Pair
 
 N_RESAMPLES = 1000
 
@@ -75,12 +76,11 @@ def sets_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
             )
 
 
-def combined_odds(pairs: list[LabelledPair], cache: ScoreCache, kind: str) -> dict[int, float]:
-    """For each pair with scores, the probability by folds that it is faithful, complete and fluent."""
-    found: dict[int, float] = {}
+def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: Kind) -> dict[str, np.ndarray]:
+    """For each question that has a model, its probability for each pair by folds; NaN for a pair without scores."""
     scored = [i for i, pair in enumerate(pairs) if cache.get(pair) is not None]
+    found = {}
     for question in FITTED:
-        features = FEATURES[question, kind]  # type: ignore[index]
         labelled = examples_of(pairs, cache, question)
         whole = [
             Example(
@@ -91,10 +91,15 @@ def combined_odds(pairs: list[LabelledPair], cache: ScoreCache, kind: str) -> di
             )
             for i in scored
         ]
-        odds = _by_folds(labelled, whole, features)
-        for i, value in zip(scored, odds, strict=True):
-            found[i] = found.get(i, 1.0) / (1 + np.exp(-value))
+        found[question] = np.full(len(pairs), np.nan)
+        found[question][scored] = 1 / (1 + np.exp(-_by_folds(labelled, whole, FEATURES[question, kind])))
     return found
+
+
+def combined_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: Kind) -> dict[int, float]:
+    """For each pair with scores, the probability by folds that it is faithful, complete and fluent."""
+    combined = np.prod([*probabilities_by_folds(pairs, cache, kind).values()], axis=0)
+    return {i: float(combined[i]) for i in np.flatnonzero(~np.isnan(combined))}
 
 
 def _by_folds(labelled: list[Example], asked: list[Example], features: tuple[str, ...]) -> np.ndarray:
@@ -121,7 +126,7 @@ def planted_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
     columns: list[str] = []
     for kind in KINDS:
         chosen = [p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS]
-        combined = combined_odds(chosen, cache, kind)
+        combined = combined_by_folds(chosen, cache, kind)
         for dataset in sorted({p.dataset for p in chosen if p.dataset.startswith(("planted", "MGSM", "written"))}):
             here = [i for i in combined if chosen[i].dataset == dataset]
             good = sorted(combined[i] for i in here if not chosen[i].error)
@@ -199,21 +204,31 @@ def rated_table(data: Path, judge: Judge) -> None:
 
 
 def real_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
-    """The labelled rewrites of real models, by folds."""
-    from fidelity.fitting.read_rewrites import DATASET
-
+    """The labelled rewrites of real models by folds, accepted at the shipped thresholds of the fitted questions."""
+    calibration = load_calibration()
     print("\n| real rewrites, by folds | |\n|---|---|")
     for kind in ("knowledge", "math"):
         chosen = [p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS]
-        combined = combined_odds(chosen, cache, kind)
-        here = [i for i in combined if chosen[i].dataset == DATASET]
+        here = [i for i, pair in enumerate(chosen) if pair.dataset == REAL and cache.get(pair) is not None]
         if not here:
             continue
-        good = [bool(chosen[i].faithful and chosen[i].fluent and (chosen[i].kept or 0) >= 0.75) for i in here]
-        print(f"| {kind}: read, of these good | {len(here)}, {sum(good)} |")
-        if len(set(good)) == 2:
-            values = np.array([combined[i] for i in here])
-            print(f"| AUROC of the combined probability | {interval(np.array(good), values)} |")
+        by_question = {q: values[here] for q, values in probabilities_by_folds(chosen, cache, kind).items()}
+        changed = np.array([bool((cache.get(chosen[i]) or {})[WORDS_CHANGED]) for i in here])
+        odds = by_question["faithful"] / (1 - by_question["faithful"])
+        odds[changed] *= np.exp(-calibration.changed_word)
+        by_question["faithful"] = odds / (1 + odds)
+        faithful = np.array([bool(chosen[i].faithful) for i in here])
+        good = faithful & np.array([bool(chosen[i].fluent) and (chosen[i].kept or 0) >= 0.75 for i in here])
+        accepted = np.all([values >= calibration.model(q, kind).threshold for q, values in by_question.items()], axis=0)
+        print(f"| {kind}: read, of these faithful, good | {len(here)}, {faithful.sum()}, {good.sum()} |")
+        print(f"| accepted, of these faithful | {accepted.sum()}, {(accepted & faithful).sum()} |")
+        print(f"| good ones accepted | {(accepted & good).sum()} of {good.sum()} |")
+        for name, labels, values in (
+            ("faithful", faithful, by_question["faithful"]),
+            ("all three", good, np.prod([*by_question.values()], axis=0)),
+        ):
+            if len(set(labels)) == 2:
+                print(f"| AUROC of the probability: {name} | {interval(labels, values)} |")
 
 
 def main() -> None:
