@@ -41,8 +41,8 @@ class readable_errors:  # noqa: N801  reads as a statement
         if error is None or os.environ.get("PALIMPSEST_DEBUG"):
             return
         stopped = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
-        # Prefect's, for SIGTERM and for Cancel in the UI.
-        if stopped or type(error).__name__ in ("TerminationSignal", "CancelledRun"):
+        # Prefect's, for SIGTERM and for Cancel in the UI, and that of a training run.
+        if stopped or type(error).__name__ in ("TerminationSignal", "CancelledRun", "RunStoppedError"):
             err.print("[yellow]stopped; finished work is kept. Run the same command again to resume.[/yellow]")
             raise typer.Exit(EXIT_INTERRUPTED if stopped else EXIT_TERMINATED)
         if isinstance(error, ValidationError):

@@ -15,6 +15,12 @@ from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import read_rewrites
 from rephrase.storage.storage import Storage
 
+# Half a minute of training on two cores: a vocabulary learnt from the text of the demo, and 24 steps of 1,024 tokens.
+VOCABULARY = 2048
+N_STEPS = 24
+ROW_LENGTH = 256
+ROWS_PER_STEP = 4
+
 MODULES = ("scipy.cluster.vq", "scipy.stats.qmc", "networkx.algorithms.summarization")
 MPMATH_FUNCTIONS = ("zeta", "gamma", "erf", "lambertw", "agm", "bernoulli", "polylog", "besselj")
 MIN_PARAGRAPH_CHARACTERS = 150
@@ -108,9 +114,43 @@ def run_demo(output: str, out: Console, err: Console) -> None:
     out.print("[bold]One that was rejected[/bold], kept with its reason in rejects/:")
     for example in rejected_examples(storage, 1):
         print_example(out, example)
+    out.print("Some of the questions fit their sentence badly all the same: real corpora need 1B parameters or more.\n")
+    run = str(Path(output) / "training")
+    if n_rows:
+        train_on(storage, run, out)
     out.print(
-        f"Some of the questions fit their sentence badly all the same: real corpora need 1B parameters or more.\n"
         f"See more:      palimpsest report {summary.output}\n"
         f"Your corpus:   palimpsest rephrase corpus.jsonl out --variants 3\n"
         f"In Python:     datasets.load_dataset('parquet', data_files='{summary.output}/rewrites/*.parquet')"
     )
+
+
+def train_on(shards: Storage, run: str, out: Console) -> None:
+    """Train a model on the demo's shards for half a minute, in the folder `run`, and show what each style taught it."""
+    from rich.markdown import Markdown
+
+    from training.data.byte_pairs import committed_texts, train_tokenizer
+    from training.loop.run import RunOptions, train
+
+    tokenizer = Path(run) / "tokenizer"
+    n_words = train_tokenizer(committed_texts(shards), VOCABULARY, tokenizer)
+    out.print(
+        f"[bold]Training[/bold] a mixture of experts (preset nano) with MuonClip on these shards: {N_STEPS} steps of "
+        f"{ROWS_PER_STEP * ROW_LENGTH:,} tokens, with a vocabulary of {n_words:,} learnt from them.\n"
+    )
+    options = RunOptions(
+        preset="nano",
+        tokenizer=str(tokenizer),
+        n_steps=N_STEPS,
+        row_length=ROW_LENGTH,
+        rows_per_step=ROWS_PER_STEP,
+        micro_batch_rows=ROWS_PER_STEP,
+        momentum=0.85,
+        n_warmup=4,
+        held_out_share=0,
+        align_every=4,
+    )
+    summary = train(shards.url, run, options)
+    out.print(f"{summary.n_steps} steps, {summary.n_tokens:,} tokens, loss {summary.loss:.2f}")
+    out.print(Markdown((Path(run) / "utility.md").read_text("utf-8")))
+    out.print("A few thousand tokens say nothing about a style: this shows where the figures of a real run stand.\n")
