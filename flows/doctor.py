@@ -155,15 +155,18 @@ def check_prefect_api(options: DoctorOptions) -> Finding:
     from prefect import __version__
     from prefect.settings import PREFECT_API_URL
 
+    from flows.running.server_password import given_password, password_file
+
     url = PREFECT_API_URL.value()
     if not url:
         return _ok("none is configured: a run starts its own, `palimpsest serve` starts one with a UI")
     try:
         answer = httpx.get(f"{url}/health", timeout=REQUEST_TIMEOUT_S)
-        asked = httpx.get(f"{url}/admin/version", timeout=REQUEST_TIMEOUT_S, auth=_server_password())
+        asked = httpx.get(f"{url}/admin/version", timeout=REQUEST_TIMEOUT_S, auth=given_password())
         if asked.status_code == httpx.codes.UNAUTHORIZED:
             return _problem(
-                f"{url} asks for a password", "set PREFECT_API_AUTH_STRING=user:password, as its operator says"
+                f"{url} asks for a password",
+                f"set PREFECT_API_AUTH_STRING to it, user:password; that of `palimpsest serve` is in {password_file()}",
             )
         version = asked.json()
     except (httpx.HTTPError, ValueError) as error:
@@ -179,15 +182,6 @@ def check_prefect_api(options: DoctorOptions) -> Finding:
             "run the same version on both sides: prefect==3.7.7",
         )
     return _ok(f"{url}, Prefect {version}")
-
-
-def _server_password() -> tuple[str, str] | None:
-    from prefect.settings import get_current_settings
-
-    if (secret := get_current_settings().api.auth_string) is None:
-        return None
-    user, _, password = secret.get_secret_value().partition(":")
-    return user, password
 
 
 def check_prefect_ui(options: DoctorOptions) -> Finding:

@@ -100,7 +100,15 @@ async def run_part(part: Part, run: RunContext) -> Row | None:
     left = {position for position, n_chains in n_open.items() if n_chains}
     if left and not entries:
         return None
-    commit = await asyncio.to_thread(_commit, part, records, entries, left, run, started_at, journal.n_tokens_resumed)
+    slot_s, idle_slot_s = scheduler.take_slot_seconds()
+    session = {
+        "n_tokens_resumed": journal.n_tokens_resumed,
+        "n_engine_restarts": run.progress.take_engine_restarts(),
+        "slot_s": slot_s,
+        "idle_slot_s": idle_slot_s,
+        "started_at": started_at,
+    }
+    commit = await asyncio.to_thread(_commit, part, records, entries, left, run, session)
     if not left:
         await asyncio.to_thread(journal.remove)
     return commit
@@ -334,10 +342,12 @@ def _commit(
     entries: Mapping[Key, Entry],
     left: Collection[int],
     run: RunContext,
-    started_at: float,
-    n_tokens_resumed: int,
+    session: Row,
 ) -> Row:
-    """Commit the rows in corpus order, whatever the order in which chains finished, without the records in `left`."""
+    """Commit the rows in corpus order, whatever the order in which chains finished, without the records in `left`.
+
+    `session` holds what the commit says of the session that writes it, besides the end of the part.
+    """
     found: defaultdict[int, list[Entry]] = defaultdict(list)
     for position, variant in sorted(entries):
         if position not in left:
@@ -377,11 +387,9 @@ def _commit(
         n_documents_rejected=len(records) - len(left) - n_accepted,
         **{name: usage[name] for name in usage if name not in ("n_rewrites", "n_tokens")},
         usage=usage_by_route,
-        n_tokens_resumed=n_tokens_resumed,
-        n_engine_restarts=run.progress.take_engine_restarts(),
         ids=part.ids,
         texts=part.texts,
-        started_at=started_at,
+        **session,
         ended_at=time.time(),
     )
 

@@ -1,5 +1,6 @@
 """A `palimpsest serve` with scripted models for tests, and its Prefect API."""
 
+import base64
 import json
 import os
 import shutil
@@ -61,12 +62,14 @@ def wait_for(found: Callable[[], Any], timeout_s: float = 200) -> Any:
 class Api:
     """A Prefect server, as the tests use it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: str = "") -> None:
         self.url = url
+        self.password = password
 
     def api(self, path: str, body: object = None, method: str = "POST") -> Any:
         data = None if method == "GET" else json.dumps(body or {}).encode()
-        headers = {"Content-Type": "application/json"}
+        basic = base64.b64encode(self.password.encode()).decode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Basic {basic}"}
         request = urllib.request.Request(f"{self.url}/api{path}", data=data, headers=headers, method=method)
         for _ in range(10):
             try:
@@ -122,6 +125,7 @@ class Served(Api):
             )
         wait_for(lambda: "Ctrl-C stops it" in self.log or self.process.poll() is not None)
         assert self.process.poll() is None, self.log
+        self.password = (home / "palimpsest-password").read_text().strip()
 
     @property
     def log(self) -> str:

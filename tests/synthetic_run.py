@@ -87,6 +87,8 @@ def _commit(
         n_completion_tokens=sum(chunk.n_completion_tokens for chunk in chunks),
         n_cached_tokens=0,
         n_tokens_resumed=0,
+        slot_s=8.0,
+        idle_slot_s=2.0,
         started_at=began,
         ended_at=began + 2,
     )

@@ -20,6 +20,9 @@ def serve(
     port: Annotated[
         int, typer.Option(rich_help_panel=RUNNING, min=0, max=65535, help="Port of the Prefect server that is started.")
     ] = 4200,
+    password: Annotated[
+        bool, typer.Option(rich_help_panel=RUNNING, help="Whether the server that is started asks for a password.")
+    ] = True,
     at_once: Annotated[
         int, typer.Option(rich_help_panel=RUNNING, min=1, help="Concurrent runs; further ones wait.")
     ] = 1,
@@ -54,9 +57,10 @@ def serve(
 ) -> None:
     """Serve the flows in Prefect's UI: start them from a form, schedule, watch, cancel and retry them.
 
-    Connects to the Prefect server at PREFECT_API_URL, or starts one that stops with this command. The API key for
-    `--engine openai` is read from OPENAI_API_KEY, or from the Prefect Secret block `palimpsest-openai-api-key`;
-    if `--config` names endpoints, or PALIMPSEST_KEY_ENDPOINTS does, it is sent only to these.
+    Connects to the Prefect server at PREFECT_API_URL, or starts one that stops with this command and asks for the
+    password that is shown with its address. The API key for `--engine openai` is read from OPENAI_API_KEY, or from the
+    Prefect Secret block `palimpsest-openai-api-key`; if `--config` names endpoints, or PALIMPSEST_KEY_ENDPOINTS does,
+    it is sent only to these.
 
     A scheduled run takes the files added since the last one, and does nothing if there are none.
 
@@ -90,6 +94,7 @@ def serve(
             parameters,
             {"rephrase": schedule} if schedule else {},
             port=port,
+            with_password=password,
             n_runs_at_once=at_once,
             console=err,
         )

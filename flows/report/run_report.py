@@ -225,6 +225,7 @@ def _outcomes(summary: Summary) -> dict[str, Any]:
 def _figures(summary: Summary, counted: Tally) -> list[tuple[str, str, str]]:
     complete = counted.completeness
     unchanged = f", {counted.n_unchanged:,} kept unchanged" if counted.n_unchanged else ""
+    idle = f"; {summary.idle_share:.0%} of the engine's slots idle" if summary.idle_share is not None else ""
     return [
         ("rewrites", f"{summary.n_rewrites:,}", f"{_share(complete[True], complete.total())} complete{unchanged}"),
         ("accepted tokens", f"{summary.n_tokens:,}", f"from {counted.n_source_tokens:,} source tokens"),
@@ -233,7 +234,7 @@ def _figures(summary: Summary, counted: Tally) -> list[tuple[str, str, str]]:
             _share(summary.n_chunks_accepted, summary.n_chunks),
             f"{summary.n_chunks_accepted:,} of {summary.n_chunks:,}",
         ),
-        ("speed", f"{summary.tokens_per_s:,.0f}", "generated tokens per second, rejected attempts included"),
+        ("speed", f"{summary.tokens_per_s:,.0f}", f"generated tokens per second, rejected attempts included{idle}"),
     ]
 
 

@@ -86,6 +86,10 @@ def summary_figures(summary: Summary) -> list[Figure]:
             cache_note(summary.n_cached_tokens, summary.n_prompt_tokens),
         ),
     ]
+    if summary.idle_share is not None:
+        figures.append(
+            Figure("idle slots", f"{summary.idle_share:.0%}", "of the requests that the engine takes at once")
+        )
     if summary.cost:
         per_million = f"{summary.cost_per_million_tokens:,.2f} per million accepted tokens"
         figures.append(Figure("cost", f"{summary.cost:,.2f}", per_million))

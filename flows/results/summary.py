@@ -18,7 +18,8 @@ class Summary:
 
     A record is to do while any of its variants is: the run was stopped, or reached its target.
     `engine_s` and `cost` cover the committed parts, including rejected attempts and killed sessions; `usage` has the
-    same counts for each route.
+    same counts for each route. `idle_share` is the share of the engine's slots that were idle, see
+    `rephrase.scheduling.scheduler`; None for runs of earlier versions, which did not count.
     """
 
     output: str
@@ -46,6 +47,7 @@ class Summary:
     n_engine_restarts: int
     seconds: float
     engine_s: float
+    idle_share: float | None
     cost: float
     usage: dict[str, dict[str, Any]]
 
@@ -119,6 +121,7 @@ def summarize(storage: Storage, plan: Plan | None = None, found: Mapping[int, Ro
         n_engine_restarts=total("n_engine_restarts"),
         seconds=covered_seconds([(commit["started_at"], commit["ended_at"]) for commit in commits]),
         engine_s=total("engine_s"),
+        idle_share=total("idle_slot_s") / total("slot_s") if total("slot_s") else None,
         cost=total("cost"),
         usage={recipe: total_usage(parts) for recipe, parts in sorted(usages.items())},
     )

@@ -4,6 +4,10 @@ A request that the server does not answer is sent again until it does, for at mo
 Prefect's own client gives up at once on an answer of 500, which is what a server sends while its database restarts. On
 all else it pauses for ever longer, request by request: a run whose server had gone hung for twenty minutes after its
 last commit. Here all requests share one clock, so that an outage costs its limit once.
+
+Task runs reach the server as events over a websocket, whose client tries for seven seconds and sends what it has kept
+only together with a later event: parts that ended in an outage stayed Running, or were not there at all, if no part
+ended after it. So it asks for the server by a request, which waits as all others do, before it connects.
 """
 
 import asyncio
@@ -15,7 +19,9 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import httpx
+from prefect import get_client
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+from prefect.events.clients import PrefectEventsClient
 
 MAX_OUTAGE_S = 480.0
 PAUSE_S = 2.0
@@ -79,8 +85,12 @@ def wait_for_outages(say: Callable[[str], None]) -> None:
     outage = Outage(say)
     # Prefect opens its clients in many places and has no setting for this, hence the method that all of them share.
     for client, patient in (PrefectHttpxAsyncClient, _patient_async), (PrefectHttpxSyncClient, _patient_sync):
-        original = getattr(client._send_with_retry, "__wrapped__", client._send_with_retry)
-        client._send_with_retry = patient(original, outage)  # type: ignore[method-assign]
+        client._send_with_retry = patient(_original(client._send_with_retry), outage)  # type: ignore[method-assign]
+    PrefectEventsClient._reconnect = _after_a_request(_original(PrefectEventsClient._reconnect))  # type: ignore[method-assign]
+
+
+def _original(method: Any) -> Any:
+    return getattr(method, "__wrapped__", method)
 
 
 def _exchange(outage: Outage, request: httpx.Request, ready: httpx.Request) -> Exchange:
@@ -157,5 +167,15 @@ def _patient_sync(send_with_retry: Any, outage: Outage) -> Any:
                     outcome = error
 
         return send_with_retry(self, request, until_answered, *arguments, **options)
+
+    return patient
+
+
+def _after_a_request(reconnect: Any) -> Any:
+    @functools.wraps(reconnect)
+    async def patient(self: PrefectEventsClient) -> None:
+        async with get_client() as client:
+            await client.hello()
+        await reconnect(self)
 
     return patient

@@ -3,7 +3,7 @@
 `prefect_api` is for a run from the command line without a configured server, `prefect_server` for `palimpsest serve`.
 The server that Prefect starts by itself outlives a `kill -9` of the run (it ran until killed by hand) and keeps the
 run's output open. This one reads a pipe from its parent, which closes however the parent ends. All of them write to the
-same database below PREFECT_HOME.
+same database below PREFECT_HOME. Both ask for a password, so that no other user of the machine can start runs.
 """
 
 import argparse
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 READY = "serving "
 DRAIN_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 3  # for open pages of the UI
 HOST = "127.0.0.1"
+SERVER_PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"
 
 
 @contextlib.contextmanager
@@ -34,15 +36,22 @@ def prefect_api() -> Iterator[str]:
     """The URL of the configured Prefect API, or of one that lives as long as this context.
 
     Raises:
-        RuntimeError: the server does not start.
+        RuntimeError: the server does not start, or the configured one cannot be used, see `check_server`.
     """
     from prefect.events.worker import EventsWorker
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    from flows.running.server_password import new_password
 
     if configured := PREFECT_API_URL.value():
+        check_server(configured)
         yield configured
         return
-    with _child([]) as url, temporary_settings({PREFECT_API_URL: url}):
+    password = new_password()
+    with (
+        _child([], {SERVER_PASSWORD: password}) as url,
+        temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}),
+    ):
         try:
             yield url
         finally:
@@ -50,9 +59,35 @@ def prefect_api() -> Iterator[str]:
             EventsWorker.drain_all(timeout=DRAIN_TIMEOUT_S)
 
 
+def check_server(url: str) -> None:
+    """
+    Raises:
+        RuntimeError: the server does not answer, or asks for another password than this process gives.
+    """
+    import httpx
+
+    from flows.running.server_password import given_password
+
+    try:
+        httpx.get(f"{url}/ready", timeout=READY_TIMEOUT_S).raise_for_status()
+        asked = httpx.get(f"{url}/admin/version", timeout=READY_TIMEOUT_S, auth=given_password())
+    except httpx.HTTPError as error:
+        raise RuntimeError(
+            f"the Prefect server at {url} does not answer ({error}): start it, correct PREFECT_API_URL (it ends in "
+            "/api), or unset it to have a server started"
+        ) from error
+    if asked.status_code == httpx.codes.UNAUTHORIZED:
+        raise RuntimeError(
+            f"the Prefect server at {url} asks for a password: set PREFECT_API_AUTH_STRING=user:password"
+        )
+
+
 @contextlib.contextmanager
-def prefect_server(port: int) -> Iterator[str]:
+def prefect_server(port: int, password: str | None) -> Iterator[str]:
     """The API URL of a full Prefect server, with scheduler and UI, on the loopback interface.
+
+    Args:
+        password: what it asks for, `user:password`; None: nothing.
 
     Raises:
         RuntimeError: the server does not start.
@@ -64,19 +99,20 @@ def prefect_server(port: int) -> Iterator[str]:
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        **({SERVER_PASSWORD: password} if password else {}),
     }
     with _child(["--with-ui", "--port", str(port)], environment) as url:
         yield url
 
 
 @contextlib.contextmanager
-def _child(arguments: list[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def _child(arguments: list[str], environment: Mapping[str, str]) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "flows.running.prefect_server", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **environment},
         # Ctrl-C in a terminal reaches the whole process group, but a stopping run still reports to this server.
         start_new_session=True,
     )

@@ -134,6 +134,8 @@ def summary_rows(summary: Summary) -> list[dict[str, str]]:
         "time": str(timedelta(seconds=round(summary.seconds))),
         "parts committed": f"{summary.n_parts_committed:,} of {summary.n_parts:,}",
     }
+    if summary.idle_share is not None:
+        figures["idle slots of the engine"] = f"{summary.idle_share:.0%}"
     if summary.cost:
         per_million = f"{summary.cost_per_million_tokens:,.2f} per million accepted tokens"
         figures["cost"] = f"{summary.cost:,.2f}, {per_million}"

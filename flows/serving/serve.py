@@ -6,11 +6,11 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
@@ -25,31 +25,51 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 from prefect.schedules import Schedule
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
 from prefect.states import Crashed
 from rich.console import Console
 
 from flows.running.engine_slot import ensure_engine_limit
 from flows.running.outages import wait_for_outages
-from flows.running.prefect_server import HOST, prefect_server
+from flows.running.prefect_server import HOST, check_server, prefect_server
 from flows.running.process import SERVED_BY
+from flows.running.server_password import kept_password, password_file
 from flows.serving.deployments import make_deployments
 
 POLL_S = 3.0
-READY_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The Prefect server that the flows are served on: `started` here, with this password, or found running."""
+
+    url: str  # of its API
+    ui: str
+    started: bool = False
+    password: str | None = None
 
 
 @contextlib.contextmanager
-def connect_or_start_server(port: int) -> Iterator[tuple[str, str, bool]]:
-    """Yield the API and UI URLs of the configured Prefect server, or of one that ends with this context.
+def connect_or_start_server(port: int, *, with_password: bool) -> Iterator[Server]:
+    """Yield the configured Prefect server, or one that ends with this context.
+
+    Args:
+        with_password: whether a server that is started asks for the password that is kept for it; for that in
+            PREFECT_SERVER_API_AUTH_STRING it asks in any case.
 
     Raises:
         ValueError: the port is taken.
-        RuntimeError: the server does not start, or the configured one does not answer.
+        RuntimeError: the server does not start, or the configured one does not answer or asks for another password.
     """
     if url := PREFECT_API_URL.value():
         check_server(url)
-        yield url, PREFECT_UI_URL.value() or url.removesuffix("/api"), False
+        yield Server(url=url, ui=PREFECT_UI_URL.value() or url.removesuffix("/api"))
         return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,31 +81,20 @@ def connect_or_start_server(port: int) -> Iterator[tuple[str, str, bool]]:
                 f"connect to it with PREFECT_API_URL=http://{HOST}:{port}/api"
             ) from error
         port = probe.getsockname()[1]
-    with prefect_server(port) as url, temporary_settings({PREFECT_API_URL: url}):
-        yield url, url.removesuffix("/api"), True
-
-
-def check_server(url: str) -> None:
-    """
-    Raises:
-        RuntimeError: the server does not answer.
-    """
-    try:
-        httpx.get(f"{url}/ready", timeout=READY_TIMEOUT_S).raise_for_status()
-    except httpx.HTTPError as error:
-        raise RuntimeError(
-            f"the Prefect server at {url} does not answer ({error}): start it, correct PREFECT_API_URL (it ends in "
-            "/api), or unset it to have a server started"
-        ) from error
+    password = PREFECT_SERVER_API_AUTH_STRING.value() or (kept_password() if with_password else None)
+    with (
+        prefect_server(port, password) as url,
+        temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}),
+    ):
+        yield Server(url=url, ui=url.removesuffix("/api"), started=True, password=password)
 
 
 async def serve_deployments(
     parameters: Mapping[str, Mapping[str, Any]],
     schedules: Mapping[str, Schedule],
     *,
-    ui: str,
+    server: Server,
     n_runs_at_once: int,
-    own_server: bool,
     console: Console,
 ) -> None:
     """Register the deployments and execute runs as they become due, until cancelled. Running runs are then stopped."""
@@ -101,8 +110,10 @@ async def serve_deployments(
         ids.append(await runner.aadd_deployment(deployment))
     async with get_client() as client:
         n_missed = await drop_missed_runs(client, ids)
-        n_interrupted = await mark_interrupted_runs(client, ids) if own_server else 0
-        console.print(f"[bold]Palimpsest is served.[/bold] Open [cyan]{ui}/deployments[/cyan]", soft_wrap=True)
+        n_interrupted = await mark_interrupted_runs(client, ids) if server.started else 0
+        console.print(f"[bold]Palimpsest is served.[/bold] Open [cyan]{server.ui}/deployments[/cyan]", soft_wrap=True)
+        if server.started:
+            console.print(describe_sign_in(server.password), markup=False, highlight=False, soft_wrap=True)
         for deployment_id in ids:
             console.print(await describe_deployment(client, deployment_id), soft_wrap=True)
     if n_missed:
@@ -111,6 +122,18 @@ async def serve_deployments(
         console.print(f"{n_interrupted} runs were interrupted; they are shown as crashed and can be retried")
     console.print("[dim]Ctrl-C stops it; finished work is kept.[/dim]")
     await run_until_stopped(runner, console)
+
+
+def describe_sign_in(password: str | None) -> str:
+    """How the users of a server that was started here sign in, and other programs."""
+    if password is None:
+        return "Warning: it asks for no password, so every user of this machine can start runs on it."
+    if PREFECT_SERVER_API_AUTH_STRING.value():
+        return "Sign in with PREFECT_SERVER_API_AUTH_STRING, all of it."
+    return (
+        f"Sign in with {password}, all of it. It is kept in {password_file()}; other programs take it from "
+        "PREFECT_API_AUTH_STRING."
+    )
 
 
 async def run_until_stopped(runner: Runner, console: Console) -> None:
@@ -204,6 +227,7 @@ def run_serving(
     schedules: Mapping[str, Schedule],
     *,
     port: int,
+    with_password: bool,
     n_runs_at_once: int,
     console: Console,
 ) -> None:
@@ -212,10 +236,11 @@ def run_serving(
     Raises:
         ValueError, RuntimeError: as `connect_or_start_server`.
     """
-    with connect_or_start_server(port) as (url, ui, own_server):
-        os.environ["PREFECT_API_URL"] = url  # for the processes of the runs
+    with connect_or_start_server(port, with_password=with_password) as server:
+        # For the processes of the runs.
+        os.environ["PREFECT_API_URL"] = server.url
+        if server.password:
+            os.environ["PREFECT_API_AUTH_STRING"] = server.password
         asyncio.run(
-            serve_deployments(
-                parameters, schedules, ui=ui, n_runs_at_once=n_runs_at_once, own_server=own_server, console=console
-            )
+            serve_deployments(parameters, schedules, server=server, n_runs_at_once=n_runs_at_once, console=console)
         )

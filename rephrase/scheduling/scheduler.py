@@ -14,6 +14,12 @@ earliest latest start first means longest remaining chain first; and a short cha
     part 0 of 80 chunks, part 1 of 40, 10 requests in flight: due after 8 and after 12 rounds of the engine
     part 0: a chain of 2 chunks -> 8 - 3 = 5      part 1: a chain of 6 chunks -> 12 - 9 = 3, which goes first
 
+A slot is one request that may be in flight, and is idle while none is at the engine in its place: no chain has one
+ready (checks are slow, the last chains end), or none is there to start (a part is read). The share of idle slots of a
+run is its idle slot-seconds over all of them, from its first chain to its last commit.
+
+    4 slots for 10 s, one request of 10 s and one of 2 s at the engine: 28 of 40 slot-seconds are idle, 70 %
+
 Nothing polls: a decision is made when a request or chain ends or arrives, and costs O(log n) for n waiting chains.
 """
 
@@ -105,6 +111,9 @@ class Scheduler:
         # Time since the start, each interval divided by the number of requests that shared it: see `_advance`.
         self._n_at_engine = 0
         self._share_s = 0.0
+        self._has_begun = False
+        self._slot_s = 0.0
+        self._idle_slot_s = 0.0
         self._advanced_at = clock()
 
     @property
@@ -136,6 +145,9 @@ class Scheduler:
         """
         if self.closed and not slot.document.started:
             raise ChainNotStartedError
+        if not self._has_begun:
+            self._advance()
+            self._has_begun = True
         self.n_chains_to_start += 1
         try:
             await self._wait(self._waiting_to_start, slot)
@@ -179,6 +191,13 @@ class Scheduler:
                 self.limit.record_answer(self._load(), n_tokens, self._advanced_at, at_limit)
             self.n_in_flight -= 1
             self._dispatch()
+
+    def take_slot_seconds(self) -> tuple[float, float]:
+        """All slot-seconds since the last call, and the idle ones among them: each is in one commit only."""
+        self._advance()
+        taken = self._slot_s, self._idle_slot_s
+        self._slot_s = self._idle_slot_s = 0.0
+        return taken
 
     def close(self) -> None:
         """Start no more chains; those of documents that have started run to their end."""
@@ -258,9 +277,15 @@ class Scheduler:
         this is the time in which the engine was busy.
         """
         now = self._clock()
+        elapsed_s = now - self._advanced_at
         if self._n_at_engine:
-            self._share_s += (now - self._advanced_at) / self._n_at_engine
-            self.engine_s += now - self._advanced_at
+            self._share_s += elapsed_s / self._n_at_engine
+            self.engine_s += elapsed_s
+        if self._has_begun:
+            # After the limit has fallen, more may be at the engine than it allows.
+            n_slots = max(self.limit.value, self._n_at_engine)
+            self._slot_s += elapsed_s * n_slots
+            self._idle_slot_s += elapsed_s * (n_slots - self._n_at_engine)
         self._advanced_at = now
         return self._share_s
 

@@ -35,6 +35,7 @@ def test_a_pipe_gets_lines_with_tabs_and_nothing_but_text(run):
     assert "  rejected\t1\tempty text: the text is empty or only whitespace\n" in text
     assert "[bold red]Not markup[/] U+001B[31m and no order" in text
     assert "== [link=x]tU+001B[0m" in text
+    assert "idle slots\t25%\t" in text
     for figure in summary_figures(summarize(run)):
         assert figure.value in text
 

@@ -1,14 +1,19 @@
 """Outages of the Prefect server: requests wait for it with one line, for a bounded time, and only for outages."""
 
 import asyncio
+import contextlib
 import http.server
 import logging
 import threading
 import time
 
+import fastapi
 import httpx
 import pytest
+import uvicorn
 from prefect.client.orchestration import get_client
+from prefect.events import Event
+from prefect.events.clients import PrefectEventsClient
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_RETRY_EXTRA_CODES, temporary_settings
 from served import free_port
@@ -51,12 +56,13 @@ def said(monkeypatch):
     monkeypatch.setattr(outages, "SILENT_S", 0.5)
     monkeypatch.setattr(outages, "MAX_OUTAGE_S", 3.0)
     monkeypatch.setattr(logging, "raiseExceptions", True)
-    originals = {client: client._send_with_retry for client in (httpx_clients())}
+    methods = [(client, "_send_with_retry") for client in httpx_clients()] + [(PrefectEventsClient, "_reconnect")]
+    originals = [getattr(*method) for method in methods]
     lines = []
     wait_for_outages(lines.append)
     yield lines
-    for client, original in originals.items():
-        client._send_with_retry = original
+    for method, original in zip(methods, originals, strict=True):
+        setattr(*method, original)
 
 
 def httpx_clients():
@@ -137,3 +143,49 @@ async def test_all_requests_together_wait_no_longer_than_the_limit(port, said):
     assert len(said) == 1
     assert not logging.raiseExceptions
     assert not isinstance(ServerAwayError(""), httpx.TransportError)  # Prefect's loops would count and repeat it
+
+
+@contextlib.asynccontextmanager
+async def event_stream(port):
+    """The events that arrive at a Prefect server on this port."""
+    app, arrived = fastapi.FastAPI(), []
+
+    @app.get("/api/{path:path}")
+    def answer(path: str) -> str:
+        return path
+
+    @app.websocket("/api/events/in")
+    async def events(websocket: fastapi.WebSocket) -> None:
+        await websocket.accept("prefect")
+        await websocket.receive_json()
+        await websocket.send_json({"type": "auth_success"})
+        async for event in websocket.iter_json():
+            arrived.append(event["event"])
+
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+    )
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        yield arrived
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def test_states_of_tasks_wait_for_the_server_and_arrive(port, said):
+    before, during = (Event(event=name, resource={"prefect.resource.id": "task"}) for name in ("before", "during"))
+    async with contextlib.AsyncExitStack() as stack:
+        async with event_stream(port):
+            client = await stack.enter_async_context(PrefectEventsClient(reconnection_attempts=1))
+            await client.emit(before)
+        sending = asyncio.create_task(client.emit(during))
+        await asyncio.sleep(AFTER_S)
+        async with event_stream(port) as arrived:
+            await sending
+            while "during" not in arrived:  # noqa: ASYNC110  a list has none either
+                await asyncio.sleep(0.01)
+            assert "before" in arrived  # the first server may have died with it
+    assert len(said) == 2

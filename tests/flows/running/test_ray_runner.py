@@ -12,7 +12,7 @@ from rephrase.dataset.shards import read_commits
 from rephrase.storage.storage import Storage
 
 # What depends on when and where a part was written.
-RUN_SPECIFIC = {"started_at", "ended_at", "engine_s", "cost", "n_tokens_resumed"}
+RUN_SPECIFIC = {"started_at", "ended_at", "engine_s", "slot_s", "idle_slot_s", "cost", "n_tokens_resumed"}
 
 
 @pytest.mark.slow

@@ -42,11 +42,20 @@ def page(served, request):
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(TIMEOUT_MS)
+        sign_in(page, served)
         yield page
         # For inspection: SCREENSHOTS=folder make test-browser
         if pictures := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{pictures}/{request.node.name}.png", full_page=True)
         browser.close()
+
+
+def sign_in(page, served):
+    """The pages ask for the password, whole as `serve` has shown it, before they show anything."""
+    page.goto(f"{served.url}/deployments")
+    page.locator("input[type=password]").fill(served.password)
+    page.get_by_role("button", name="Login").click()
+    page.get_by_role("link", name="rephrase", exact=True).first.wait_for()
 
 
 def field(page, label):

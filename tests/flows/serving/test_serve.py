@@ -8,13 +8,22 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    temporary_settings,
+)
 from served import TESTS, Api, Served, environment, free_port, wait_for, write_documents
 from typer.testing import CliRunner
 
+import flows.serving.serve
 from flows.cli.app import app
+from flows.serving.serve import check_server, connect_or_start_server, describe_sign_in
 from rephrase.dataset.shards import read_rewrites
 from rephrase.storage.storage import Storage
 
@@ -79,6 +88,54 @@ def test_scheduled_runs_take_only_new_files(served, folder):
     schedule = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
     served.api(schedule, {"active": False}, method="PATCH")
     assert not wait_for(lambda: not served.runs("Scheduled", "Pending", "Running") and [()])[0]
+
+
+def test_the_server_asks_for_the_password_that_serve_has_shown(served, folder):
+    assert f"Sign in with {served.password}, all of it." in served.log
+    assert str(folder / "palimpsest-password") in served.log
+    stranger = Api(served.url)
+    # Prefect's pages ask for it because of this answer, and keep it for their requests.
+    with urllib.request.urlopen(f"{served.url}/ui-settings") as answer:
+        assert json.loads(answer.read())["auth"] == "BASIC"
+    for wrong in ("", "palimpsest:", "palimpsest:guessed"):
+        stranger.password = wrong
+        for path in ("/deployments/filter", "/flow_runs/filter", "/admin/settings"):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                stranger.api(path, method="GET" if path.startswith("/admin") else "POST")
+            assert refused.value.code == 401
+    assert stranger.api("/health", method="GET")  # as probes ask
+    assert served.api("/deployments/filter")
+
+
+def test_a_server_that_is_joined_may_ask_for_a_password(served):
+    with pytest.raises(RuntimeError, match="asks for a password: set PREFECT_API_AUTH_STRING"):
+        check_server(f"{served.url}/api")
+    with temporary_settings({PREFECT_API_AUTH_STRING: served.password}):
+        check_server(f"{served.url}/api")
+
+
+@pytest.mark.parametrize(
+    ("with_password", "configured", "asked_for"),
+    [(True, None, "palimpsest:kept"), (False, None, None), (True, "a:b", "a:b"), (False, "a:b", "a:b")],
+)
+def test_which_password_a_server_that_is_started_asks_for(monkeypatch, with_password, configured, asked_for):
+    @contextlib.contextmanager
+    def start(port, password):
+        asked.append(password)
+        yield f"http://127.0.0.1:{port}/api"
+
+    asked = []
+    monkeypatch.setattr(flows.serving.serve, "prefect_server", start)
+    monkeypatch.setattr(flows.serving.serve, "kept_password", lambda: "palimpsest:kept")
+    settings = {PREFECT_API_URL: None, PREFECT_SERVER_API_AUTH_STRING: configured}
+    with (
+        temporary_settings(settings),
+        connect_or_start_server(0, with_password=with_password) as server,
+    ):
+        assert [server.password, PREFECT_API_AUTH_STRING.value(), *asked] == [asked_for] * 3
+        shown = describe_sign_in(server.password)
+    assert shown.startswith("Warning") == (asked_for is None)
+    assert "a:b" not in shown
 
 
 @pytest.mark.slow
@@ -233,10 +290,8 @@ def test_a_run_survives_a_server_outage_of_a_minute(tmp_path):
         assert json.loads(stdout)["n_accepted"] == 24
         api = Api(f"http://127.0.0.1:{port}")
         (found,) = api.runs("Completed")
-        tasks = wait_for(lambda: [task["state"]["name"] for task in api.of_run("task_runs", found["id"])])
-        assert len(tasks) == json.loads(stdout)["n_parts"]
-        # The server may have died before it wrote down the end of the part that it heard of last.
-        assert tasks.count("Completed") >= len(tasks) - 1
+        all_parts = ["Completed"] * json.loads(stdout)["n_parts"]
+        wait_for(lambda: [task["state"]["name"] for task in api.of_run("task_runs", found["id"])] == all_parts)
     finally:
         run.kill()
         server.kill()

@@ -219,6 +219,32 @@ async def test_the_engine_is_not_busy_while_an_admitted_chain_prepares_its_first
     assert (scheduler.engine_s, slot.engine_s) == (1.0, 1.0)
 
 
+async def test_slots_are_idle_from_the_first_chain_to_the_last_commit_while_no_request_is_in_them():
+    now = 0.0
+    engine = ScriptedEngine(max_in_flight=4)
+    scheduler = Scheduler(engine, clock=lambda: now)
+    long_may_end = asyncio.Event()
+
+    async def complete(prompt, sampling):
+        nonlocal now
+        if prompt.system == "long":
+            await long_may_end.wait()
+            now += 8.0
+        else:
+            await asyncio.sleep(0)
+            now += 2.0
+            long_may_end.set()
+        return Completion(text="", finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
+
+    engine.complete = complete
+    now = 100.0  # the models are loaded
+    await run(Chain(scheduler, "long", 1), Chain(scheduler, "short", 1))
+    assert scheduler.take_slot_seconds() == (40.0, 28.0)  # 2 s with two of four, 8 s with one
+    now += 1.0  # the next part is read
+    assert scheduler.take_slot_seconds() == (4.0, 4.0)
+    assert scheduler.take_slot_seconds() == (0.0, 0.0)
+
+
 async def test_when_closed_it_finishes_started_documents_with_all_their_variants():
     engine = ScriptedEngine(max_in_flight=1, delay_s=0.001)
     scheduler = Scheduler(engine)
