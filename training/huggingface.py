@@ -5,19 +5,24 @@ published layout that vLLM, SGLang and others load. Selection biases stay in flo
 them sends tokens to other experts.
 """
 
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
 from training.data.tokenizer import TextTokenizer
-from training.model.config import ModelConfig
+from training.model.config import ModelConfig, RopeScaling
 from training.model.decoder import Decoder
 
 # How tokens are routed. transformers knows no other way and leaves these out; without the first two, vLLM and SGLang
 # route by a soft-max without selection biases, and SGLang needs the third.
 ROUTING = {"topk_method": "noaux_tc", "scoring_func": "sigmoid", "moe_layer_freq": 1}
+
+# Fields of `RopeScaling` that transformers calls otherwise.
+HF_ROPE_SCALING = {"original_context_length": "original_max_position_embeddings"}
 
 
 def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV3Config:
@@ -44,7 +49,7 @@ def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV
         routed_scaling_factor=config.routed_scaling,
         norm_topk_prob=True,
         rms_norm_eps=config.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        rope_parameters=_to_rope_parameters(config),
         max_position_embeddings=config.context_length,
         initializer_range=config.init_std,
         num_nextn_predict_layers=0,
@@ -60,7 +65,6 @@ def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
         ValueError: the model uses a feature that this decoder lacks.
     """
     unsupported = {
-        "rope_parameters.rope_type": (hf.rope_parameters.get("rope_type", "default"), "default"),
         "attention_bias": (hf.attention_bias, False),
         "norm_topk_prob": (hf.norm_topk_prob, True),
         "rope_interleave": (hf.rope_interleave, True),
@@ -92,9 +96,33 @@ def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
         routed_scaling=hf.routed_scaling_factor,
         norm_eps=hf.rms_norm_eps,
         rope_theta=hf.rope_parameters["rope_theta"],
+        rope_scaling=_from_rope_parameters(hf.rope_parameters),
         context_length=hf.max_position_embeddings,
         init_std=hf.initializer_range,
     )
+
+
+def _to_rope_parameters(config: ModelConfig) -> dict[str, Any]:
+    scaling = config.rope_scaling
+    if scaling is None:
+        return {"rope_type": "default", "rope_theta": config.rope_theta}
+    yarn = {HF_ROPE_SCALING.get(name, name): value for name, value in asdict(scaling).items()}
+    return {"rope_type": "yarn", "rope_theta": config.rope_theta, **yarn}
+
+
+def _from_rope_parameters(parameters: dict[str, Any]) -> RopeScaling | None:
+    kind = parameters.get("rope_type", "default")
+    if kind == "default":
+        return None
+    known = {HF_ROPE_SCALING.get(field.name, field.name): field.name for field in fields(RopeScaling)}
+    unknown = {
+        name: value for name, value in parameters.items() if name not in {*known, "rope_type", "type", "rope_theta"}
+    }
+    if kind != "yarn" or unknown:
+        raise ValueError(f"rope scaling is {kind!r} with {unknown}; only yarn with {', '.join(known)} can be imported")
+    # Where the two are missing, neither transformers nor DeepSeek's code sharpens components without position.
+    given = {"mscale": 1.0, "mscale_all_dim": 0.0, **parameters}
+    return RopeScaling(**{ours: given[name] for name, ours in known.items() if name in given})
 
 
 def to_hf(model: Decoder, **special_tokens: int | None) -> DeepseekV3ForCausalLM:

@@ -42,7 +42,10 @@ class TrainConfig(Settings):
         0.01, ge=0, lt=1, description="Share of documents held out for evaluation, at least eight; 0: none."
     )
     row_length: int | None = Field(
-        None, ge=16, description="Tokens per packed row; by default the preset's context length."
+        None, ge=16, description="Tokens per packed row; by default the model's context length."
+    )
+    rope_factor: float | None = Field(
+        None, ge=1, description="Extend the context by YaRN to so many times what the model was first trained with."
     )
     rows_per_step: int = Field(8, ge=1, description="Rows per optimizer step.")
     micro_batch_rows: int = Field(4, ge=1, description="Rows per forward pass; fewer need less memory.")

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from training.data.boundaries import Boundaries
-from training.model.attention import Attend, LatentAttention, LogitMaxima, RotaryTable
+from training.model.attention import Attend, LatentAttention, LogitMaxima
 from training.model.config import ModelConfig
 from training.model.experts import Experts
 from training.model.feed_forward import FeedForward
 from training.model.gate import Gate, sequence_balance_loss
 from training.model.linear_cross_entropy import linear_cross_entropy
 from training.model.rms_norm import RMSNorm
+from training.model.rotary import RotaryTable
 
 
 class MixtureOfExperts(nn.Module):
@@ -118,7 +119,8 @@ class Decoder(nn.Module):
 
     def hidden(self, tokens_BS: Tensor, boundaries: Boundaries) -> tuple[Tensor, Tensor]:
         """The normalised last hidden state (B, S, M) and the mean balance loss of the mixture layers."""
-        rotary = RotaryTable(boundaries.positions_BS, self.config.rope_head_dim, self.config.rope_theta)
+        c = self.config
+        rotary = RotaryTable(boundaries.positions_BS, c.rope_head_dim, c.rope_theta, c.rope_scaling)
         x_BSM = self.embed_tokens(tokens_BS)
         balance_losses = []
         for layer in self.layers:
