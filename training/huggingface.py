@@ -5,6 +5,7 @@ published layout that vLLM, SGLang and others load. Selection biases stay in flo
 them sends tokens to other experts.
 """
 
+import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 from training.data.tokenizer import TextTokenizer
 from training.model.config import ModelConfig, RopeScaling
 from training.model.decoder import Decoder
+from training.published import BLOCK, hf_name
 
 # How tokens are routed. transformers knows no other way and leaves these out; without the first two, vLLM and SGLang
 # route by a soft-max without selection biases, and SGLang needs the third.
 ROUTING = {"topk_method": "noaux_tc", "scoring_func": "sigmoid", "moe_layer_freq": 1}
+
+# Kimi K2 is a DeepSeek-V3 under a name of its own, by which inference engines tell them apart.
+MODEL_TYPES = ("deepseek_v3", "kimi_k2")
 
 # Fields of `RopeScaling` that transformers calls otherwise.
 HF_ROPE_SCALING = {"original_context_length": "original_max_position_embeddings"}
@@ -56,6 +61,26 @@ def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV
         **ROUTING,
         **{"bos_token_id": None, "eos_token_id": None, **special_tokens},
     )
+
+
+def read_hf_config(folder: str | Path) -> DeepseekV3Config:
+    """The configuration in a folder of DeepSeek-V3's family; its code, if it has some, is not run.
+
+    Raises:
+        ValueError: the model is of another family, or quantised in a way that cannot be undone here.
+    """
+    values = json.loads((Path(folder) / "config.json").read_text())
+    kind, quantization = values.get("model_type"), values.pop("quantization_config", None)
+    if kind not in MODEL_TYPES:
+        raise ValueError(f"{folder} holds a model of type {kind!r}; only {' and '.join(MODEL_TYPES)} can be imported")
+    if quantization is not None and (
+        quantization.get("quant_method") != "fp8" or quantization.get("weight_block_size") != [BLOCK, BLOCK]
+    ):
+        raise ValueError(
+            f"the weights in {folder} are quantised by {quantization.get('quant_method')!r} in blocks of "
+            f"{quantization.get('weight_block_size')}; only fp8 in blocks of {[BLOCK, BLOCK]} can be imported"
+        )
+    return DeepseekV3Config.from_dict({**values, "model_type": "deepseek_v3"})
 
 
 def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
@@ -129,7 +154,7 @@ def to_hf(model: Decoder, **special_tokens: int | None) -> DeepseekV3ForCausalLM
     """A transformers model with a copy of the weights, in their dtype."""
     hf = DeepseekV3ForCausalLM(to_hf_config(model.config, **special_tokens))
     _cast_parameters(hf, model.lm_head.weight.dtype)
-    hf.load_state_dict({_hf_name(name): tensor for name, tensor in model.state_dict().items()}, strict=True)
+    hf.load_state_dict({hf_name(name): tensor for name, tensor in model.state_dict().items()}, strict=True)
     return hf.eval()
 
 
@@ -138,7 +163,7 @@ def from_hf(hf: DeepseekV3ForCausalLM) -> Decoder:
     model = Decoder(from_hf_config(hf.config))
     _cast_parameters(model, hf.lm_head.weight.dtype)
     weights = hf.state_dict()
-    model.load_state_dict({name: weights[_hf_name(name)] for name in model.state_dict()}, strict=True)
+    model.load_state_dict({name: weights[hf_name(name)] for name in model.state_dict()}, strict=True)
     return model
 
 
@@ -168,7 +193,3 @@ def _cast_parameters(model: nn.Module, dtype: torch.dtype) -> None:
     """Unlike `model.to(dtype)`, leave the buffers in float32: the selection biases and the angles of rotation."""
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
-
-
-def _hf_name(name: str) -> str:
-    return name if name.startswith("lm_head.") else f"model.{name}"

@@ -217,7 +217,7 @@ def build_trainer(
     device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
     model = Decoder(config).initialise(o.seed)
     if isinstance(start, HuggingFaceStart):
-        model.load_state_dict(start.model().state_dict())
+        start.load_into(model)
     model = model.to(device)
     optimizer = MuonClip(
         model.named_parameters(),
