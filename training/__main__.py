@@ -97,6 +97,14 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     )
     data.add_argument("--rows-per-step", type=int, default=8, help="over all processes (default: %(default)s)")
     data.add_argument("--micro-batch-rows", type=int, default=4, help="per forward pass (default: %(default)s)")
+    data.add_argument(
+        "--recompute-layers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep no activations of the first N layers and compute them again in the backward pass: less memory, more "
+        "time (default: %(default)s)",
+    )
     data.add_argument("--seed", type=int, default=0, help="for weights and document order (default: %(default)s)")
     o = p.add_argument_group("optimization")
     o.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default: %(default)s)")

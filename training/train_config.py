@@ -49,6 +49,9 @@ class TrainConfig(Settings):
     )
     rows_per_step: int = Field(8, ge=1, description="Rows per optimizer step.")
     micro_batch_rows: int = Field(4, ge=1, description="Rows per forward pass; fewer need less memory.")
+    recompute_layers: int = Field(
+        0, ge=0, description="First layers whose activations are computed again in the backward pass, to save memory."
+    )
     lr: float = Field(2e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["constant", "cosine", "wsd", "k2"] = Field("wsd", description="Learning-rate schedule.")
     n_warmup: int = Field(20, ge=0, description="Warm-up steps.")

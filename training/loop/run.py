@@ -40,7 +40,7 @@ from training.utility.tracker import UtilityConfig
 
 log = logging.getLogger("training")
 
-# Options that may change on resuming: they affect what is written, or only the steps after a spike.
+# Options that may change on resuming: they affect what is written, what is kept in memory, or the steps after a spike.
 CHANGEABLE_OPTIONS = {
     "evaluate_every",
     "evaluate_questions",
@@ -49,6 +49,7 @@ CHANGEABLE_OPTIONS = {
     "n_checkpoints_kept",
     "log_every",
     "on_spike",
+    "recompute_layers",
     "wandb_project",
 }
 
@@ -72,6 +73,7 @@ class RunOptions:
     n_steps: int
     rows_per_step: int = 8
     micro_batch_rows: int = 4
+    recompute_layers: int = 0
     row_length: int | None = None
     rope_factor: float | None = None
     lr: float = 2e-3
@@ -117,7 +119,7 @@ class RunOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.row_length is not None and self.row_length < 2:
             raise ValueError(f"row_length is {self.row_length}; it must be 2 or more")
-        for name in ("n_warmup", "evaluate_every", "checkpoint_every", "align_every"):
+        for name in ("n_warmup", "recompute_layers", "evaluate_every", "checkpoint_every", "align_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("lr", "clip_threshold"):
@@ -215,7 +217,7 @@ def build_trainer(
     if ranks.is_writer:
         Storage(run).write_json("model.json", asdict(config))
     device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
-    model = Decoder(config).initialise(o.seed)
+    model = Decoder(config).initialise(o.seed).recompute(o.recompute_layers)
     if isinstance(start, HuggingFaceStart):
         start.load_into(model)
     model = model.to(device)
