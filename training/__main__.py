@@ -88,9 +88,23 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         default=0.01,
         help="share of documents held out, at least eight; 0: none (default: %(default)s)",
     )
-    data.add_argument("--row-length", type=int, help="tokens per packed row (default: the preset's context length)")
+    data.add_argument("--row-length", type=int, help="tokens per packed row (default: the model's context length)")
+    data.add_argument(
+        "--rope-factor",
+        type=float,
+        help="extend the context by YaRN to so many times what the model was first trained with (Kimi K2: 32), for a "
+        "long-context stage after --from; rows become as long unless --row-length says otherwise",
+    )
     data.add_argument("--rows-per-step", type=int, default=8, help="over all processes (default: %(default)s)")
     data.add_argument("--micro-batch-rows", type=int, default=4, help="per forward pass (default: %(default)s)")
+    data.add_argument(
+        "--recompute-layers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep no activations of the first N layers and compute them again in the backward pass: less memory, more "
+        "time (default: %(default)s)",
+    )
     data.add_argument("--seed", type=int, default=0, help="for weights and document order (default: %(default)s)")
     o = p.add_argument_group("optimization")
     o.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default: %(default)s)")

@@ -5,19 +5,29 @@ published layout that vLLM, SGLang and others load. Selection biases stay in flo
 them sends tokens to other experts.
 """
 
+import json
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
 from training.data.tokenizer import TextTokenizer
-from training.model.config import ModelConfig
+from training.model.config import ModelConfig, RopeScaling
 from training.model.decoder import Decoder
+from training.published import BLOCK, hf_name
 
 # How tokens are routed. transformers knows no other way and leaves these out; without the first two, vLLM and SGLang
 # route by a soft-max without selection biases, and SGLang needs the third.
 ROUTING = {"topk_method": "noaux_tc", "scoring_func": "sigmoid", "moe_layer_freq": 1}
+
+# Kimi K2 is a DeepSeek-V3 under a name of its own, by which inference engines tell them apart.
+MODEL_TYPES = ("deepseek_v3", "kimi_k2")
+
+# Fields of `RopeScaling` that transformers calls otherwise.
+HF_ROPE_SCALING = {"original_context_length": "original_max_position_embeddings"}
 
 
 def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV3Config:
@@ -44,13 +54,33 @@ def to_hf_config(config: ModelConfig, **special_tokens: int | None) -> DeepseekV
         routed_scaling_factor=config.routed_scaling,
         norm_topk_prob=True,
         rms_norm_eps=config.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        rope_parameters=_to_rope_parameters(config),
         max_position_embeddings=config.context_length,
         initializer_range=config.init_std,
         num_nextn_predict_layers=0,
         **ROUTING,
         **{"bos_token_id": None, "eos_token_id": None, **special_tokens},
     )
+
+
+def read_hf_config(folder: str | Path) -> DeepseekV3Config:
+    """The configuration in a folder of DeepSeek-V3's family; its code, if it has some, is not run.
+
+    Raises:
+        ValueError: the model is of another family, or quantised in a way that cannot be undone here.
+    """
+    values = json.loads((Path(folder) / "config.json").read_text())
+    kind, quantization = values.get("model_type"), values.pop("quantization_config", None)
+    if kind not in MODEL_TYPES:
+        raise ValueError(f"{folder} holds a model of type {kind!r}; only {' and '.join(MODEL_TYPES)} can be imported")
+    if quantization is not None and (
+        quantization.get("quant_method") != "fp8" or quantization.get("weight_block_size") != [BLOCK, BLOCK]
+    ):
+        raise ValueError(
+            f"the weights in {folder} are quantised by {quantization.get('quant_method')!r} in blocks of "
+            f"{quantization.get('weight_block_size')}; only fp8 in blocks of {[BLOCK, BLOCK]} can be imported"
+        )
+    return DeepseekV3Config.from_dict({**values, "model_type": "deepseek_v3"})
 
 
 def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
@@ -60,7 +90,6 @@ def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
         ValueError: the model uses a feature that this decoder lacks.
     """
     unsupported = {
-        "rope_parameters.rope_type": (hf.rope_parameters.get("rope_type", "default"), "default"),
         "attention_bias": (hf.attention_bias, False),
         "norm_topk_prob": (hf.norm_topk_prob, True),
         "rope_interleave": (hf.rope_interleave, True),
@@ -92,16 +121,40 @@ def from_hf_config(hf: DeepseekV3Config) -> ModelConfig:
         routed_scaling=hf.routed_scaling_factor,
         norm_eps=hf.rms_norm_eps,
         rope_theta=hf.rope_parameters["rope_theta"],
+        rope_scaling=_from_rope_parameters(hf.rope_parameters),
         context_length=hf.max_position_embeddings,
         init_std=hf.initializer_range,
     )
+
+
+def _to_rope_parameters(config: ModelConfig) -> dict[str, Any]:
+    scaling = config.rope_scaling
+    if scaling is None:
+        return {"rope_type": "default", "rope_theta": config.rope_theta}
+    yarn = {HF_ROPE_SCALING.get(name, name): value for name, value in asdict(scaling).items()}
+    return {"rope_type": "yarn", "rope_theta": config.rope_theta, **yarn}
+
+
+def _from_rope_parameters(parameters: dict[str, Any]) -> RopeScaling | None:
+    kind = parameters.get("rope_type", "default")
+    if kind == "default":
+        return None
+    known = {HF_ROPE_SCALING.get(field.name, field.name): field.name for field in fields(RopeScaling)}
+    unknown = {
+        name: value for name, value in parameters.items() if name not in {*known, "rope_type", "type", "rope_theta"}
+    }
+    if kind != "yarn" or unknown:
+        raise ValueError(f"rope scaling is {kind!r} with {unknown}; only yarn with {', '.join(known)} can be imported")
+    # Where the two are missing, neither transformers nor DeepSeek's code sharpens components without position.
+    given = {"mscale": 1.0, "mscale_all_dim": 0.0, **parameters}
+    return RopeScaling(**{ours: given[name] for name, ours in known.items() if name in given})
 
 
 def to_hf(model: Decoder, **special_tokens: int | None) -> DeepseekV3ForCausalLM:
     """A transformers model with a copy of the weights, in their dtype."""
     hf = DeepseekV3ForCausalLM(to_hf_config(model.config, **special_tokens))
     _cast_parameters(hf, model.lm_head.weight.dtype)
-    hf.load_state_dict({_hf_name(name): tensor for name, tensor in model.state_dict().items()}, strict=True)
+    hf.load_state_dict({hf_name(name): tensor for name, tensor in model.state_dict().items()}, strict=True)
     return hf.eval()
 
 
@@ -110,7 +163,7 @@ def from_hf(hf: DeepseekV3ForCausalLM) -> Decoder:
     model = Decoder(from_hf_config(hf.config))
     _cast_parameters(model, hf.lm_head.weight.dtype)
     weights = hf.state_dict()
-    model.load_state_dict({name: weights[_hf_name(name)] for name in model.state_dict()}, strict=True)
+    model.load_state_dict({name: weights[hf_name(name)] for name in model.state_dict()}, strict=True)
     return model
 
 
@@ -140,7 +193,3 @@ def _cast_parameters(model: nn.Module, dtype: torch.dtype) -> None:
     """Unlike `model.to(dtype)`, leave the buffers in float32: the selection biases and the angles of rotation."""
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
-
-
-def _hf_name(name: str) -> str:
-    return name if name.startswith("lm_head.") else f"model.{name}"

@@ -42,10 +42,16 @@ class TrainConfig(Settings):
         0.01, ge=0, lt=1, description="Share of documents held out for evaluation, at least eight; 0: none."
     )
     row_length: int | None = Field(
-        None, ge=16, description="Tokens per packed row; by default the preset's context length."
+        None, ge=16, description="Tokens per packed row; by default the model's context length."
+    )
+    rope_factor: float | None = Field(
+        None, ge=1, description="Extend the context by YaRN to so many times what the model was first trained with."
     )
     rows_per_step: int = Field(8, ge=1, description="Rows per optimizer step.")
     micro_batch_rows: int = Field(4, ge=1, description="Rows per forward pass; fewer need less memory.")
+    recompute_layers: int = Field(
+        0, ge=0, description="First layers whose activations are computed again in the backward pass, to save memory."
+    )
     lr: float = Field(2e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["constant", "cosine", "wsd", "k2"] = Field("wsd", description="Learning-rate schedule.")
     n_warmup: int = Field(20, ge=0, description="Warm-up steps.")

@@ -1,14 +1,16 @@
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, DeepseekV3ForCausalLM, PreTrainedTokenizerFast
 
 from training.huggingface import export, from_hf, from_hf_config, to_hf, to_hf_config
-from training.model.config import ModelConfig
+from training.model.config import ModelConfig, RopeScaling
 from training.model.decoder import Decoder
 
 SHAPES = {
@@ -16,6 +18,14 @@ SHAPES = {
     "direct queries": {"q_rank": None},
     "expert groups": {"n_experts": 8, "n_expert_groups": 4, "n_active_groups": 2, "n_active_experts": 3},
     "all dense": {"n_dense_layers": 2},
+    "stretched as DeepSeek-V3": {"rope_scaling": RopeScaling(factor=40, original_context_length=8)},
+    "stretched as Kimi K2": {
+        "rope_theta": 50_000.0,
+        "rope_scaling": RopeScaling(factor=32, original_context_length=8, beta_fast=1, beta_slow=1),
+    },
+    "stretched, other scales": {
+        "rope_scaling": RopeScaling(factor=4, original_context_length=16, mscale=0.7, mscale_all_dim=0.5)
+    },
     "all mixture, two shared": {"n_dense_layers": 0, "n_shared_experts": 2, "rope_theta": 50_000.0},
 }
 
@@ -112,6 +122,36 @@ def test_import_rejects_what_the_decoder_does_not_support(tiny: ModelConfig) -> 
     config.attention_bias = True
     with pytest.raises(ValueError, match="attention_bias is True"):
         from_hf_config(config)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"rope_type": "linear", "factor": 2.0}, "rope scaling is 'linear'"),
+        (
+            {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64, "attention_factor": 1.5},
+            "{'attention_factor': 1.5}; only yarn with factor, original_max_position_embeddings",
+        ),
+    ],
+)
+def test_import_rejects_another_rope_scaling(tiny: ModelConfig, parameters: dict[str, Any], message: str) -> None:
+    config = to_hf_config(tiny)
+    config.rope_parameters = {"rope_theta": 10_000.0, **parameters}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        from_hf_config(config)
+
+
+def test_import_without_scales_sharpens_as_transformers_does(tiny: ModelConfig) -> None:
+    config = to_hf_config(tiny)
+    config.rope_parameters = {
+        "rope_type": "yarn",
+        "rope_theta": 10_000.0,
+        "factor": 8.0,
+        "original_max_position_embeddings": 8,
+    }
+    hf = DeepseekV3ForCausalLM(config).eval()
+    tokens = torch.randint(0, 61, (2, 40))
+    torch.testing.assert_close(from_hf(hf).eval()(tokens), hf(tokens).logits, rtol=1e-5, atol=1e-5)
 
 
 def test_import_rejects_another_routing(tiny: ModelConfig) -> None:

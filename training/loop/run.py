@@ -40,7 +40,7 @@ from training.utility.tracker import UtilityConfig
 
 log = logging.getLogger("training")
 
-# Options that may change on resuming: they affect what is written, or only the steps after a spike.
+# Options that may change on resuming: they affect what is written, what is kept in memory, or the steps after a spike.
 CHANGEABLE_OPTIONS = {
     "evaluate_every",
     "evaluate_questions",
@@ -49,6 +49,7 @@ CHANGEABLE_OPTIONS = {
     "n_checkpoints_kept",
     "log_every",
     "on_spike",
+    "recompute_layers",
     "wandb_project",
 }
 
@@ -59,7 +60,8 @@ class RunOptions:
 
     With `start` (`RUN[@step]` or a Hugging Face folder) it begins there, and the preset does not matter.
 
-    `rows_per_step` counts the rows of all processes. `row_length` None means the preset's context length. Up to
+    `rows_per_step` counts the rows of all processes. `row_length` None means the context length of the model, which
+    `rope_factor` extends by YaRN. Up to
     `max_eval_rows` held-out rows of each stream are evaluated. The defaults of `momentum` and `bias_speed` are those of
     K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its
     experts with 1e-2. `precision` applies to the forward pass and to Newton–Schulz; "auto" is what the hardware
@@ -71,7 +73,9 @@ class RunOptions:
     n_steps: int
     rows_per_step: int = 8
     micro_batch_rows: int = 4
+    recompute_layers: int = 0
     row_length: int | None = None
+    rope_factor: float | None = None
     lr: float = 2e-3
     momentum: float = 0.95
     schedule: str = "wsd"
@@ -115,7 +119,7 @@ class RunOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.row_length is not None and self.row_length < 2:
             raise ValueError(f"row_length is {self.row_length}; it must be 2 or more")
-        for name in ("n_warmup", "evaluate_every", "checkpoint_every", "align_every"):
+        for name in ("n_warmup", "recompute_layers", "evaluate_every", "checkpoint_every", "align_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("lr", "clip_threshold"):
@@ -213,7 +217,10 @@ def build_trainer(
     if ranks.is_writer:
         Storage(run).write_json("model.json", asdict(config))
     device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
-    model = (start.model() if isinstance(start, HuggingFaceStart) else Decoder(config).initialise(o.seed)).to(device)
+    model = Decoder(config).initialise(o.seed).recompute(o.recompute_layers)
+    if isinstance(start, HuggingFaceStart):
+        start.load_into(model)
+    model = model.to(device)
     optimizer = MuonClip(
         model.named_parameters(),
         deepseek_rules(config),
@@ -270,15 +277,19 @@ def has_checkpoint(run: Path) -> bool:
 
 
 def model_config(run: Path, options: RunOptions, vocab_size: int) -> ModelConfig:
-    """The shape of a run's model: as written down when it began, of what it starts from, or of its preset.
+    """The shape of a run's model: as written down when it began, or of what it starts from or its preset, stretched.
 
     Raises:
-        ValueError: the tokenizer has more tokens than the model that the run starts from.
+        ValueError: the factor is below 1, or the tokenizer has more tokens than the model that the run starts from.
     """
     if has_checkpoint(run) and (run / "model.json").exists():
-        return ModelConfig(**json.loads((run / "model.json").read_text()))
-    if options.start is None:
-        return preset(options.preset, vocab_size)
+        return ModelConfig.from_json(json.loads((run / "model.json").read_text()))
+    config = preset(options.preset, vocab_size) if options.start is None else _start_config(options, vocab_size)
+    return config if options.rope_factor is None else config.stretched(options.rope_factor)
+
+
+def _start_config(options: RunOptions, vocab_size: int) -> ModelConfig:
+    assert options.start is not None
     start = find_start(options.start)
     if isinstance(start, HuggingFaceStart):
         config = start.config()

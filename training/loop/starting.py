@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from training.loop.checkpoint import Checkpoints
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+from training.published import load_published
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +59,17 @@ class HuggingFaceStart:
         Raises:
             ValueError: the model is of another family, or uses a feature that our decoder lacks.
         """
-        from transformers import AutoConfig, DeepseekV3Config
+        from training.huggingface import from_hf_config, read_hf_config
 
-        from training.huggingface import from_hf_config
+        return from_hf_config(read_hf_config(self.folder))
 
-        hf = AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
-        if not isinstance(hf, DeepseekV3Config):
-            raise ValueError(
-                f"{self.folder} holds a model of type {hf.model_type!r}; only deepseek_v3 can be continued"
-            )
-        return from_hf_config(hf)
+    def load_into(self, model: Decoder) -> None:
+        """Read the weights, of any precision, in that of the model.
 
-    def model(self) -> Decoder:
-        """The model in float32."""
-        from transformers import AutoModelForCausalLM, DeepseekV3ForCausalLM
-
-        from training.huggingface import from_hf
-
-        hf = AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32, trust_remote_code=False)
-        assert isinstance(hf, DeepseekV3ForCausalLM)
-        return from_hf(hf)
+        Raises:
+            ValueError: the folder does not hold the weights of this model as safetensors.
+        """
+        load_published(model, self.folder)
 
 
 Start = RunStart | HuggingFaceStart

@@ -14,6 +14,7 @@ from training.model.chunked_attention import chunked_attention
 from training.model.config import ModelConfig
 from training.model.flex_attention import flex_attention_with_max
 from training.model.rms_norm import RMSNorm
+from training.model.rotary import RotaryTable
 
 # DeepSeek-V3 normalises the latents with this epsilon, whatever the config sets for the other norms.
 LATENT_NORM_EPS = 1e-6
@@ -41,21 +42,6 @@ class LogitMaxima(nn.Module):
 
     def reset(self) -> None:
         self.max_H.fill_(-torch.inf)
-
-
-class RotaryTable:
-    """cos and sin of every position's angles (B, 1, S, R/2) in float32: `angle = position · theta^(-2i/R)`."""
-
-    def __init__(self, positions_BS: Tensor, n_components: int, theta: float) -> None:
-        exponents = torch.arange(0, n_components, 2, dtype=torch.float32, device=positions_BS.device) / n_components
-        angles = positions_BS[:, None, :, None].float() * (1.0 / theta**exponents)
-        self.cos, self.sin = angles.cos(), angles.sin()
-
-    def rotate(self, x_BHSR: Tensor) -> Tensor:
-        """Rotate neighbouring components as pairs; the first halves of all pairs come out before the second halves."""
-        even, odd = x_BHSR[..., 0::2].float(), x_BHSR[..., 1::2].float()
-        rotated = torch.cat([even * self.cos - odd * self.sin, odd * self.cos + even * self.sin], dim=-1)
-        return rotated.to(x_BHSR.dtype)
 
 
 class LatentAttention(nn.Module):
@@ -87,7 +73,7 @@ class LatentAttention(nn.Module):
         q_BHSD, k_BHSD, v_BHSV = self.project(x_BSM, rotary)
         attend = self.attend or (flex_attention_with_max if x_BSM.is_cuda else chunked_attention)
         track_max = self.training and self.maxima.enabled
-        out_BHSV, max_H = attend(q_BHSD, k_BHSD, v_BHSV, boundaries, self.config.qk_head_dim**-0.5, track_max)
+        out_BHSV, max_H = attend(q_BHSD, k_BHSD, v_BHSV, boundaries, self.config.attention_scale, track_max)
         if track_max:
             self.maxima.record(max_H)
         return self.o_proj(out_BHSV.transpose(1, 2).flatten(2))

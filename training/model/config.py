@@ -1,7 +1,38 @@
 """The shape of a model: a decoder as in DeepSeek-V3 (arXiv 2412.19437) and Kimi K2 (arXiv 2507.20534)."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RopeScaling:
+    """YaRN: rotary positions stretched over `factor` times the context that the model was first trained with.
+
+    `beta_fast` and `beta_slow` are turns within that context: faster pairs of components keep their frequency, slower
+    ones are slowed by `factor`. `mscale` sharpens the rotated components and `mscale_all_dim` all of them. The defaults
+    are those of DeepSeek-V3; Kimi K2 has a factor of 32 and 1 for both betas.
+    """
+
+    factor: float
+    original_context_length: int
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    mscale: float = 1.0
+    mscale_all_dim: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.factor < math.inf:
+            raise ValueError(f"the factor of rope scaling is {self.factor}; it must be 1 or more")
+        for name in ("original_context_length", "beta_slow"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} of rope scaling is {getattr(self, name)}; it must be above 0")
+        if self.beta_fast < self.beta_slow:
+            raise ValueError(f"beta_fast is {self.beta_fast}, but beta_slow is {self.beta_slow}; it cannot be lower")
+
+    def sharpening(self, mscale: float) -> float:
+        """`0.1 · mscale · ln(factor) + 1` (YaRN, equation 22)."""
+        return 0.1 * mscale * math.log(self.factor) + 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -9,7 +40,8 @@ class ModelConfig:
     """All sizes of a decoder, validated on construction; `replace` returns a changed copy.
 
     A query or key head has `nope_head_dim + rope_head_dim` components; only the latter are rotated by position.
-    `q_rank` None means that queries are projected directly from the hidden state.
+    `q_rank` None means that queries are projected directly from the hidden state. `context_length` counts positions
+    after `rope_scaling`, if there is any.
     """
 
     vocab_size: int
@@ -32,11 +64,12 @@ class ModelConfig:
     routed_scaling: float = 2.5
     norm_eps: float = 1e-6
     rope_theta: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
     context_length: int = 4096
     init_std: float = 0.02
 
     def __post_init__(self) -> None:
-        optional = {"n_dense_layers", "q_rank"}
+        optional = {"n_dense_layers", "q_rank", "rope_scaling"}
         for name in self.__slots__:
             value = getattr(self, name)
             if name not in optional and value <= 0:
@@ -67,11 +100,30 @@ class ModelConfig:
         return self.nope_head_dim + self.rope_head_dim
 
     @property
+    def attention_scale(self) -> float:
+        """What query–key products are multiplied by: `qk_head_dim^(-1/2)`, sharpened twice if there is rope scaling."""
+        scaling = self.rope_scaling
+        return self.qk_head_dim**-0.5 * (1.0 if scaling is None else scaling.sharpening(scaling.mscale_all_dim) ** 2)
+
+    @property
     def n_moe_layers(self) -> int:
         return self.n_layers - self.n_dense_layers
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "ModelConfig":
+        """From what `asdict` gives; a config written before there was rope scaling has none."""
+        scaling = value.get("rope_scaling")
+        return cls(**{**value, "rope_scaling": None if scaling is None else RopeScaling(**scaling)})
+
     def replace(self, **changes: Any) -> "ModelConfig":
         return replace(self, **changes)
+
+    def stretched(self, factor: float) -> "ModelConfig":
+        """The same model with its context extended by YaRN to `factor` times what it was first trained with."""
+        scaling = self.rope_scaling
+        original = self.context_length if scaling is None else scaling.original_context_length
+        extended = RopeScaling(factor=factor, original_context_length=original)
+        return self.replace(rope_scaling=extended, context_length=int(original * factor))
 
     def n_parameters(self) -> int:
         """Parameters of the whole model, without the gates' selection biases, which are buffers."""

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from training.data.boundaries import Boundaries
-from training.model.attention import Attend, LatentAttention, LogitMaxima, RotaryTable
+from training.model.attention import Attend, LatentAttention, LogitMaxima
 from training.model.config import ModelConfig
 from training.model.experts import Experts
 from training.model.feed_forward import FeedForward
 from training.model.gate import Gate, sequence_balance_loss
 from training.model.linear_cross_entropy import linear_cross_entropy
+from training.model.recomputation import recomputed
 from training.model.rms_norm import RMSNorm
+from training.model.rotary import RotaryTable
 
 
 class MixtureOfExperts(nn.Module):
@@ -77,6 +79,7 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.n_layers))
         self.norm = RMSNorm(config.hidden_size, eps=config.norm_eps)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.n_recomputed_layers = 0
 
     @torch.no_grad()
     def initialise(self, seed: int) -> "Decoder":
@@ -118,11 +121,14 @@ class Decoder(nn.Module):
 
     def hidden(self, tokens_BS: Tensor, boundaries: Boundaries) -> tuple[Tensor, Tensor]:
         """The normalised last hidden state (B, S, M) and the mean balance loss of the mixture layers."""
-        rotary = RotaryTable(boundaries.positions_BS, self.config.rope_head_dim, self.config.rope_theta)
+        c = self.config
+        rotary = RotaryTable(boundaries.positions_BS, c.rope_head_dim, c.rope_theta, c.rope_scaling)
         x_BSM = self.embed_tokens(tokens_BS)
         balance_losses = []
-        for layer in self.layers:
-            x_BSM, balance_loss = layer(x_BSM, rotary, boundaries)
+        for index, layer in enumerate(self.layers):
+            inputs = x_BSM, rotary, boundaries
+            recomputes = index < self.n_recomputed_layers
+            x_BSM, balance_loss = recomputed(layer, *inputs) if recomputes else layer(*inputs)
             if balance_loss is not None:
                 balance_losses.append(balance_loss)
         balance = torch.stack(balance_losses).mean() if balance_losses else x_BSM.new_zeros(())
@@ -133,6 +139,11 @@ class Decoder(nn.Module):
         for module in self.modules():
             if isinstance(module, LatentAttention):
                 module.attend = attend
+        return self
+
+    def recompute(self, n_layers: int) -> "Decoder":
+        """Keep only the inputs of the first layers, and compute their activations again in the backward pass."""
+        self.n_recomputed_layers = n_layers
         return self
 
     def gates(self) -> Iterator[Gate]:

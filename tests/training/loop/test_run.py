@@ -96,7 +96,7 @@ def test_a_run_keeps_its_options(shards: Storage, options: RunOptions, tmp_path:
     train(shards.url, tmp_path / "run", options)
     with pytest.raises(ValueError, match=r"lr was 0.002 and is 0.1"):
         train(shards.url, tmp_path / "run", dataclasses.replace(options, lr=0.1))
-    train(shards.url, tmp_path / "run", dataclasses.replace(options, log_every=2))
+    train(shards.url, tmp_path / "run", dataclasses.replace(options, log_every=2, recompute_layers=1))
     capped = Mixture((MixtureRule(weight=1, max_epochs=1),))
     assert RunOptions.from_json(dataclasses.replace(options, mixture=capped).to_json()).mixture == capped
 
@@ -144,6 +144,7 @@ def test_the_command_reports_errors_without_a_traceback(
         ("seed", -1),
         ("max_eval_rows", 0),
         ("checkpoint_every", -1),
+        ("recompute_layers", -1),
     ],
 )
 def test_an_impossible_option_is_named(options: RunOptions, name: str, value: float) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from training.export import export_run, load_model
 from training.loop.run import RunOptions, train
 from training.loop.starting import find_start
 from training.loop.telemetry import read_metrics
-from training.model.config import ModelConfig
+from training.model.config import ModelConfig, RopeScaling
 from training.model.presets import PRESETS
 
 
@@ -70,6 +71,22 @@ def test_options_may_differ_and_a_stopped_run_goes_on(
     assert losses(again) == losses(run)
     (first / "run.json").unlink()
     assert train(shards.url, run, changed).n_steps == 9
+
+
+def test_a_long_context_stage(shards: Storage, options: RunOptions, first: Path, tmp_path: Path) -> None:
+    """The rows become as long as the context that YaRN extends, and the stage resumes, exports and is gone on from."""
+    run = tmp_path / "long"
+    longer = dataclasses.replace(options, start=str(first), n_steps=8, row_length=None, rope_factor=2.0)
+    assert train(shards.url, run, longer).n_tokens == 6 * 64 + 2 * 2 * 128
+    config = load_model(run)[0].config
+    assert config.rope_scaling == RopeScaling(factor=2, original_context_length=64)
+    assert config.context_length == 128
+    assert train(shards.url, run, longer).n_steps == 8
+    export_run(run, tmp_path / "exported", torch.float32)
+    exported = json.loads((tmp_path / "exported" / "config.json").read_text())
+    assert (exported["rope_parameters"]["rope_type"], exported["max_position_embeddings"]) == ("yarn", 128)
+    train(shards.url, tmp_path / "next", dataclasses.replace(options, start=str(tmp_path / "exported"), n_steps=1))
+    assert load_model(tmp_path / "next")[0].config == config
 
 
 def test_held_out_documents_must_not_have_been_trained_on(

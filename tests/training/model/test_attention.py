@@ -2,8 +2,9 @@ import torch
 from torch import Tensor
 
 from training.data.boundaries import Boundaries
-from training.model.attention import LatentAttention, RotaryTable
+from training.model.attention import LatentAttention
 from training.model.config import ModelConfig
+from training.model.rotary import RotaryTable
 
 
 def naive_attention(
@@ -69,12 +70,3 @@ def test_maxima_grow_over_micro_batches_and_stop_in_evaluation(tiny: ModelConfig
     assert torch.equal(layer.maxima.max_H, torch.stack(singly).amax(0))
     layer.eval()(100 * inputs[0], rotary, rows)
     assert torch.equal(layer.maxima.max_H, torch.stack(singly).amax(0))
-
-
-def test_rotation_depends_on_distance_only() -> None:
-    q, k = torch.randn(2, 1, 1, 1, 8)
-    dots = []
-    for shift in (0, 5, 900):
-        at_query, at_key = (RotaryTable(torch.tensor([[p + shift]]), 8, 10_000.0) for p in (7, 3))
-        dots.append((at_query.rotate(q) * at_key.rotate(k)).sum())
-    torch.testing.assert_close(torch.stack(dots), dots[0].expand(3), rtol=1e-3, atol=1e-4)

@@ -33,7 +33,7 @@ def test_active_parameters_without_the_idle_experts() -> None:
 def test_presets_list_is_complete_and_plain() -> None:
     rows = {row["name"]: row for row in list_presets()}
     assert set(rows) == {"nano", "micro", "mini", "deepseek_v3", "kimi_k2"}
-    assert ModelConfig(**rows["kimi_k2"]["shape"]) == kimi_k2()
+    assert ModelConfig.from_json(rows["kimi_k2"]["shape"]) == kimi_k2()
 
 
 def test_unknown_preset_names_the_known_ones() -> None:

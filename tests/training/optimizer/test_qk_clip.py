@@ -3,9 +3,10 @@ import torch
 from torch import Tensor, nn
 
 from training.data.boundaries import Boundaries
-from training.model.attention import LogitMaxima, RotaryTable
+from training.model.attention import LogitMaxima
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+from training.model.rotary import RotaryTable
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import ClippedLayer, HeadRows, QKClip, latent_attention_layers
