@@ -114,15 +114,30 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         default=0.95,
         help="of Muon; use less in runs of a few hundred steps (default: %(default)s)",
     )
-    o.add_argument("--schedule", default="wsd", choices=SCHEDULES, help="learning-rate schedule (default: %(default)s)")
+    o.add_argument(
+        "--schedule",
+        default="wsd",
+        choices=SCHEDULES,
+        help="learning-rate schedule; k2 and k3 are those of Kimi K2 and K3 (default: %(default)s)",
+    )
     o.add_argument("--n-warmup", type=int, default=20, help="warm-up steps (default: %(default)s)")
     o.add_argument("--weight-decay", type=float, default=0.1, help="decoupled weight decay (default: %(default)s)")
     o.add_argument("--clip-threshold", type=float, default=THRESHOLD, help="QK-Clip's τ (default: %(default)s)")
+    o.add_argument(
+        "--split-heads",
+        action="store_true",
+        help="orthogonalise the updates of queries, keys and values head by head (K3's per-head Muon)",
+    )
     o.add_argument(
         "--bias-speed",
         type=float,
         default=1e-3,
         help="update speed of the gates' balancing bias (default: %(default)s)",
+    )
+    o.add_argument(
+        "--quantile-balancing",
+        action="store_true",
+        help="set that bias to the quantile of the experts' margins after each step, as K3 does, without a speed",
     )
     o.add_argument(
         "--precision",

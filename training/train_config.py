@@ -53,11 +53,17 @@ class TrainConfig(Settings):
         0, ge=0, description="First layers whose activations are computed again in the backward pass, to save memory."
     )
     lr: float = Field(2e-3, gt=0, description="Peak learning rate.")
-    schedule: Literal["constant", "cosine", "wsd", "k2"] = Field("wsd", description="Learning-rate schedule.")
+    schedule: Literal["constant", "cosine", "wsd", "k2", "k3"] = Field("wsd", description="Learning-rate schedule.")
     n_warmup: int = Field(20, ge=0, description="Warm-up steps.")
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay.")
     clip_threshold: float = Field(
         100.0, gt=0, description="QK-Clip's τ: heads whose attention logits exceed it are scaled down."
+    )
+    split_heads: bool = Field(
+        False, description="Orthogonalise the updates of queries, keys and values head by head (K3's per-head Muon)."
+    )
+    quantile_balancing: bool = Field(
+        False, description="Balance experts by the quantile of their margins, as K3 does, in place of the sign step."
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",

@@ -35,42 +35,102 @@ def presets(
     flops: Annotated[
         bool, typer.Option("--flops", help="Show what one token costs at inference, by the length of its context.")
     ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Show what training costs a rank, laid out as pp=16,ep=16,dp=8: pipeline stages, expert-parallel "
+            "ranks and replicas; also vpp (virtual stages per rank), rows (per step) and micro (rows per micro-batch)."
+        ),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List the model shapes that `train` knows, with their parameters, or with their cost at inference."""
-    from rich.table import Table
-
+    """List the model shapes that `train` knows, with their parameters or what a token or a training step costs."""
     from training.model.inference_flops import list_inference_flops
     from training.model.presets import list_presets
+    from training.planning.estimate import list_layouts
+    from training.planning.layout import parse_layout
 
-    rows = list_inference_flops() if flops else list_presets()
+    if flops and layout is not None:
+        raise typer.BadParameter("give either --flops or --layout")
+    with readable_errors():
+        if layout is not None:
+            rows, show = list_layouts(parse_layout(layout)), show_layouts
+        elif flops:
+            rows, show = list_inference_flops(), show_inference_flops
+        else:
+            rows, show = list_presets(), show_presets
     if json_output:
         print_json(rows)
-        return
-    if flops:
-        table = Table("preset", "context", "GFLOPs per token", "with twice the heads", "of it attention")
-        for row in rows:
-            table.add_row(
-                row["name"],
-                f"{row['n_context']:,}",
-                f"{row['flops_per_token'] / 1e9:,.3g}",
-                f"+{row['increase_with_twice_the_heads']:.0%}",
-                f"+{row['increase_of_attention_alone']:.0%}",
-                end_section=row["n_context"] == rows[-1]["n_context"],
-            )
     else:
-        table = Table("preset", "parameters", "active", "layers", "hidden", "experts (active)", "context")
-        for row in rows:
-            shape = row["shape"]
-            table.add_row(
-                row["name"],
-                f"{row['n_parameters'] / 1e9:,.3f} B",
-                f"{row['n_active_parameters'] / 1e9:,.3f} B",
-                *(str(shape[name]) for name in ("n_layers", "hidden_size")),
-                f"{shape['n_experts']} ({shape['n_active_experts']})",
-                str(shape["context_length"]),
-            )
+        show(rows)
+
+
+def show_presets(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("preset", "parameters", "active", "layers", "hidden", "experts (active)", "context")
+    for row in rows:
+        shape = row["shape"]
+        table.add_row(
+            row["name"],
+            f"{row['n_parameters'] / 1e9:,.3f} B",
+            f"{row['n_active_parameters'] / 1e9:,.3f} B",
+            *(str(shape[name]) for name in ("n_layers", "hidden_size")),
+            f"{shape['n_experts']} ({shape['n_active_experts']})",
+            str(shape["context_length"]),
+        )
     out.print(table)
+
+
+def show_inference_flops(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("preset", "context", "GFLOPs per token", "with twice the heads", "of it attention")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            f"{row['n_context']:,}",
+            f"{row['flops_per_token'] / 1e9:,.3g}",
+            f"+{row['increase_with_twice_the_heads']:.0%}",
+            f"+{row['increase_of_attention_alone']:.0%}",
+            end_section=row["n_context"] == rows[-1]["n_context"],
+        )
+    out.print(table)
+
+
+def show_layouts(rows: list[dict[str, Any]]) -> None:
+    """A column for each preset that the layout fits, and a line for each other one."""
+    from rich.table import Table
+
+    fitting = [row for row in rows if "error" not in row]
+    table = Table("per rank", *(row["name"] for row in fitting), caption="memory: of the fullest pipeline rank")
+    memory = (
+        ("weights, bfloat16", "weights"),
+        ("gradients, float32", "gradients"),
+        ("optimizer state, of its owner", "optimizer"),
+        ("activations", "activations"),
+        ("activations, layers recomputed", "recomputed"),
+    )
+    traffic = (
+        ("sent per step: rows to experts", "experts"),
+        ("… of them to other nodes", "experts_between_nodes"),
+        ("… hidden states of the pipeline", "pipeline"),
+        ("… gradients", "gradients"),
+        ("… weights", "weights"),
+    )
+    for section, lines in (("fullest", memory), ("traffic", traffic)):
+        for name, key in lines:
+            table.add_row(name, *(f"{row[section][key] / 1e9:,.2f} GB" for row in fitting))
+        table.add_section()
+    table.add_row("bubble", *(f"{row['bubble_share']:.1%}" for row in fitting))
+    table.add_row("computing at the device's peak", *(f"{row['compute_s']:,.2f} s" for row in fitting))
+    table.add_row("sending at the links' peak", *(f"{row['between_nodes_s']:,.2f} s" for row in fitting))
+    table.add_row("first limit", *(row["first_limit"] for row in fitting))
+    if fitting:
+        out.print(table)
+    for row in rows:
+        if "error" in row:
+            out.print(f"{row['name']}: {row['error']}")
 
 
 def export(

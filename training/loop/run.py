@@ -82,7 +82,9 @@ class RunOptions:
     n_warmup: int = 20
     weight_decay: float = 0.1
     clip_threshold: float = THRESHOLD
+    split_heads: bool = False
     bias_speed: float = 1e-3
+    quantile_balancing: bool = False
     precision: Precision | Literal["auto"] = "auto"
     seed: int = 0
     start: str | None = None
@@ -221,9 +223,12 @@ def build_trainer(
     if isinstance(start, HuggingFaceStart):
         start.load_into(model)
     model = model.to(device)
+    if o.quantile_balancing:
+        for gate in model.gates():
+            gate.balance_by_quantile()
     optimizer = MuonClip(
         model.named_parameters(),
-        deepseek_rules(config),
+        deepseek_rules(config, o.split_heads),
         MuonClipConfig(lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay),
         QKClip(latent_attention_layers(model), o.clip_threshold),
         # Tied to the pinned precision of the forward pass, so that a resumed run rounds as before.

@@ -228,7 +228,7 @@ class Trainer:
         for kept in self.model.logit_maxima():
             kept.reset()
         for gate in self.model.gates():
-            gate.load_E.zero_()
+            gate.reset_counts()
         log.warning("%s Skipped: the documents are listed in %s.", error, self.run / SKIPPED)
         documents = [self.store.document_id(int(d)) for d in data.batch.document_BS.unique()]
         row = {"before_step": self.step + 1, "rank": self.ranks.rank, "reason": str(error), "documents": documents}
@@ -319,7 +319,7 @@ class Trainer:
         is_moving = self.step < self.config.bias_until * self.config.n_steps
         for gate, load_E in zip(gates, loads, strict=True):
             gate.load_E.copy_(load_E)
-            gate.update_bias(self.config.bias_speed if is_moving else 0.0)
+            gate.update_bias(self.config.bias_speed if is_moving else 0.0, self.ranks.sum)
         return float((loads.amax(dim=1) / loads.mean(dim=1).clamp(min=1e-9)).max())
 
     def _describe(self, batch: Batch, losses_BS: Tensor) -> str:

@@ -72,7 +72,9 @@ def deepseek_rules(config: ModelConfig, split_heads: bool = False) -> list[Rule]
     """Rules for our `Decoder` and for `DeepseekV3ForCausalLM`, whose parameters have the same names.
 
     Args:
-        split_heads: orthogonalise the up-projections of queries, keys and values head by head.
+        split_heads: orthogonalise the up-projections of queries, keys and values head by head, so that heads with large
+            gradients do not set the direction for all (Kimi K3's per-head Muon, arXiv 2607.24653, section 2.5; GLM-5's
+            Muon Split, arXiv 2602.15763).
     """
     c = config
     query = MatrixLayout(c.n_heads, (c.nope_head_dim, c.rope_head_dim), split_heads)

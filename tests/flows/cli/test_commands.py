@@ -72,6 +72,15 @@ def test_the_cost_of_a_token_is_shown_by_its_context():
     assert "+83%" in line
 
 
+def test_what_a_layout_costs_is_shown_by_preset_and_a_wrong_one_is_refused():
+    shown = run("presets", "--layout", "pp=16,ep=16,dp=8")
+    assert "19.28 GB" in shown
+    assert "nano: 4 layers do not fill 16" in shown
+    refused = runner.invoke(app, ["presets", "--layout", "pp=16,tp=8"])
+    assert refused.exit_code == 1
+    assert "'tp=8'" in refused.output
+
+
 def test_a_plan_says_why_styles_are_drawn_as_they_are(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"text": "A town lies at a river. " * 40}))
     write_utility(tmp_path / "run", [utility_row("faq", 1.4, 0.1), utility_row("lecture", 0.4, 0.1)], n_readings=30)

@@ -12,8 +12,9 @@ from rephrase.records import Document
 from rephrase.storage.storage import Storage
 from training.__main__ import main
 from training.data.mixture import Mixture, MixtureRule
+from training.data.token_store import TokenStore
 from training.export import export_run, load_model
-from training.loop.run import RunOptions, describe_precision, train
+from training.loop.run import RunOptions, build_trainer, describe_precision, train
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS
 
@@ -90,6 +91,20 @@ def test_a_second_round(
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "model").config.scoring_func == "sigmoid"
     again = Mixture.from_json(json.loads((second / "mixture.json").read_text()))
     assert len(again.rules) == 6
+
+
+def test_k3s_options_reach_the_optimizer_and_the_gates(
+    store: TokenStore, options: RunOptions, tiny: ModelConfig, tmp_path: Path
+) -> None:
+    changed = dataclasses.replace(options, split_heads=True, quantile_balancing=True, schedule="k3")
+    trainer = build_trainer(tmp_path / "run", store, changed, vocab_size=61)
+    matrices = {row["name"]: row["matrices"] for row in trainer.optimizer.describe()}
+    per_head = (tiny.n_heads, tiny.nope_head_dim, tiny.q_rank)
+    assert matrices["layers.0.self_attn.q_b_proj.weight"][0] == per_head
+    assert trainer.optimizer.clip is not None
+    assert trainer.train().finished
+    (gate,) = trainer.model.gates()
+    assert gate.e_score_correction_bias.abs().max() > 3 * 1e-3  # further than three sign steps
 
 
 def test_a_run_keeps_its_options(shards: Storage, options: RunOptions, tmp_path: Path) -> None:

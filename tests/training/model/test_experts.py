@@ -1,5 +1,6 @@
 """The mixture-of-experts layer: its gate, its experts and their balance."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -102,6 +103,71 @@ def test_bias_updates_balance_a_skewed_gate(tiny: ModelConfig) -> None:
         gate(x)
     gate.load_E.zero_()
     assert imbalance() < 1.15 < before
+
+
+def skewed_gate(config: ModelConfig) -> tuple[Gate, Tensor]:
+    """A gate that prefers some experts for these 512 tokens."""
+    gate = Gate(config).train()
+    torch.nn.init.normal_(gate.weight)
+    gate.e_score_correction_bias.copy_(torch.linspace(-0.5, 0.5, config.n_experts))
+    return gate, torch.randn(512, config.hidden_size) + 0.5
+
+
+def test_quantile_balancing_equals_the_quantiles_of_all_margins(tiny: ModelConfig) -> None:
+    gate, x = skewed_gate(tiny)
+    gate.balance_by_quantile()
+    scores = torch.cat([gate(part)[2] for part in x.split(200)])  # over micro-batches
+    biased = scores + gate.e_score_correction_bias
+    cutoff = biased.sort(dim=1, descending=True).values[:, tiny.n_active_experts]
+    margins = cutoff[:, None] - scores
+    expected = margins.quantile(tiny.n_active_experts / tiny.n_experts, dim=0)
+    gate.update_bias(1e-3)
+    bin_width = 3 / 1000
+    torch.testing.assert_close(gate.e_score_correction_bias, expected - expected.mean(), rtol=0, atol=2 * bin_width)
+    assert gate.e_score_correction_bias.mean().abs() < 1e-6
+
+
+def test_quantile_balancing_balances_in_a_few_steps(tiny: ModelConfig) -> None:
+    gate, x = skewed_gate(tiny)
+
+    def imbalance() -> float:
+        return (gate.load_E.max() / gate.load_E.mean()).item()
+
+    gate.balance_by_quantile()
+    gate(x)
+    before = imbalance()
+    for _ in range(5):
+        gate.update_bias(1e-3)
+        gate(x)
+    assert imbalance() < 1.1 < 1.5 < before
+
+
+def test_quantiles_are_those_of_all_ranks_and_freeze(tiny: ModelConfig) -> None:
+    whole, x = skewed_gate(tiny)
+    half = Gate(tiny).train()
+    half.load_state_dict(whole.state_dict())
+    other = Gate(tiny).train()
+    other.load_state_dict(whole.state_dict())
+    for gate, rows in ((whole, x), (half, x[:256]), (other, x[256:])):
+        gate.balance_by_quantile()
+        gate(rows)
+    whole.update_bias(1e-3)
+    half.update_bias(1e-3, lambda counts: counts.add_(other.margins_EH))
+    assert torch.equal(whole.e_score_correction_bias, half.e_score_correction_bias)
+    before = half.e_score_correction_bias.clone()
+    half.update_bias(1e-3)  # nothing was routed
+    half(x)
+    half.update_bias(0.0)
+    half.eval()(x)
+    assert torch.equal(half.e_score_correction_bias, before)
+    assert not half.margins_EH.any()
+
+
+def test_quantile_balancing_needs_one_cut_off(tiny: ModelConfig) -> None:
+    with pytest.raises(ValueError, match="2 of 6 in 3 groups"):
+        Gate(tiny.replace(n_expert_groups=3, n_active_groups=1)).balance_by_quantile()
+    with pytest.raises(ValueError, match="6 of 6 in 1 groups"):
+        Gate(tiny.replace(n_active_experts=6)).balance_by_quantile()
 
 
 def test_balance_loss_is_one_when_even_and_more_when_not() -> None:

@@ -53,6 +53,25 @@ def test_equals_torch_adamw() -> None:
         torch.testing.assert_close(a, b)
 
 
+def test_per_head_muon_is_muon_on_each_head(tiny: ModelConfig) -> None:
+    """K3's per-head Muon against one step by hand: W ← W(1 − ηλ) − η · 0.2·√max(n, m) · UVᵀ of each head's gradient."""
+    model = Decoder(tiny).initialise(0)
+    config = MuonClipConfig(lr=0.1, nesterov=False)
+    optimizer = MuonClip(model.named_parameters(), deepseek_rules(tiny, split_heads=True), config, dtype=torch.float32)
+    weight = model.layers[0].self_attn.kv_b_proj.weight
+    before, grad = weight.detach().clone(), torch.randn_like(weight)
+    weight.grad = grad.clone()
+    optimizer.step()
+    keys, values = tiny.nope_head_dim, tiny.v_head_dim
+    for start in range(0, len(weight), keys + values):
+        for rows in (slice(start, start + keys), slice(start + keys, start + keys + values)):
+            update = torch.linalg.svd(grad[rows], full_matrices=False)
+            size = 0.1 * 0.2 * max(grad[rows].shape) ** 0.5
+            exact = before[rows] * (1 - 0.1 * 0.1) - size * update.U @ update.Vh
+            # Five steps leave singular values within a few percent of 1.
+            torch.testing.assert_close(weight[rows], exact, rtol=0, atol=0.1 * size)
+
+
 @pytest.mark.parametrize("limit", [1, 700, 1 << 26])
 def test_stacked_and_fused_weights_are_updated_like_separate_matrices(
     limit: int, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from training.optimizer.schedule import SCHEDULES, Phase, Schedule, constant, cosine, kimi_k2, schedule, wsd
+from training.optimizer.schedule import SCHEDULES, Phase, Schedule, constant, cosine, kimi_k2, kimi_k3, schedule, wsd
 
 
 def test_warm_up_reaches_the_peak_with_its_last_step() -> None:
@@ -27,6 +27,14 @@ def test_k2_in_its_own_proportions() -> None:
     assert s.factor(500 + 9_999) == 1
     assert s.factor(500 + 10_000 + 5_499) == pytest.approx(2e-5 / 2e-4)
     assert s.factor(16_499) == pytest.approx(7e-6 / 2e-4)
+
+
+def test_k3_is_a_cosine_to_a_tenth_after_one_percent() -> None:
+    s = kimi_k3(1000)
+    assert [s.factor(0), s.factor(9)] == pytest.approx([0.1, 1])
+    for step in (10, 400, 999):
+        assert s.factor(step) == pytest.approx(0.1 + 0.45 * (1 + math.cos(math.pi * (step - 9) / 990)))
+    assert kimi_k3(1000, n_warmup=20) == cosine(1000, 20)
 
 
 @pytest.mark.parametrize("name", list(SCHEDULES))
