@@ -24,23 +24,25 @@ from training.evaluating.answering import decoder_model, evaluate, summarise
 from training.evaluating.questions import read_questions
 from training.loop.checkpoint import Checkpoints
 from training.loop.logit_curves import max_logit_curves
-from training.loop.starting import HuggingFaceStart, RunStart, find_start
+from training.loop.starting import HuggingFaceStart, RunStart, Start, find_start
 from training.loop.stopping import StopRequest
 from training.loop.trainer import OnSpike, Precision, Summary, Trainer, TrainerConfig
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+from training.model.parallelize import parallelize
 from training.model.presets import preset
 from training.optimizer.muon_clip import MuonClip, MuonClipConfig
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import THRESHOLD, QKClip, latent_attention_layers
 from training.optimizer.schedule import schedule
-from training.parallel import Ranks, process_group
+from training.parallel import MeshSizes, Ranks, Sharding, process_group
 from training.utility.report import write_report
 from training.utility.tracker import UtilityConfig
 
 log = logging.getLogger("training")
 
-# Options that may change on resuming: they affect what is written, or only the steps after a spike.
+# Options that may change on resuming: they affect what is written, how the work is divided among processes, or only the
+# steps after a spike.
 CHANGEABLE_OPTIONS = {
     "evaluate_every",
     "evaluate_questions",
@@ -48,7 +50,9 @@ CHANGEABLE_OPTIONS = {
     "checkpoint_minutes",
     "n_checkpoints_kept",
     "log_every",
+    "mesh",
     "on_spike",
+    "shard",
     "wandb_project",
 }
 
@@ -63,7 +67,8 @@ class RunOptions:
     `max_eval_rows` held-out rows of each stream are evaluated. The defaults of `momentum` and `bias_speed` are those of
     K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its
     experts with 1e-2. `precision` applies to the forward pass and to Newton–Schulz; "auto" is what the hardware
-    multiplies fast.
+    multiplies fast. `mesh` (as for `MeshSizes.parse`) and `shard` say how processes divide the work; without a mesh,
+    all processes of `torchrun` are data-parallel.
     """
 
     preset: str
@@ -80,6 +85,8 @@ class RunOptions:
     clip_threshold: float = THRESHOLD
     bias_speed: float = 1e-3
     precision: Precision | Literal["auto"] = "auto"
+    mesh: str | None = None
+    shard: Sharding = "none"
     seed: int = 0
     start: str | None = None
     held_out_share: float = 0.01
@@ -127,6 +134,11 @@ class RunOptions:
         for name in ("momentum", "held_out_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if self.rows_per_step % self.n_processes:
+            raise ValueError(
+                f"rows_per_step is {self.rows_per_step}; it must be a multiple of the {self.n_processes} processes of "
+                f"the mesh {self.mesh}"
+            )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}; it must be at least 0 and below 2^63")
 
@@ -136,6 +148,11 @@ class RunOptions:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "RunOptions":
         return cls(**{**value, "mixture": Mixture.from_json(value["mixture"])})
+
+    @property
+    def n_processes(self) -> int:
+        """The processes of the mesh; 1 without one, when torchrun says how many there are."""
+        return 1 if self.mesh is None else MeshSizes.parse(self.mesh).n_processes
 
     @property
     def texts(self) -> TextOptions:
@@ -160,7 +177,7 @@ def train(
         RunStoppedError: SIGINT, SIGTERM or `stop` ended it; the last step is saved.
     """
     run = Path(run)
-    with process_group() as ranks:
+    with process_group(options.mesh, options.shard) as ranks:
         tokenizer = TextTokenizer(options.tokenizer)
         options = with_start(with_precision(options, run), run)
         pin_options(run, options, ranks)
@@ -212,8 +229,7 @@ def build_trainer(
     config = config.replace(context_length=max(row_length, config.context_length))
     if ranks.is_writer:
         Storage(run).write_json("model.json", asdict(config))
-    device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
-    model = (start.model() if isinstance(start, HuggingFaceStart) else Decoder(config).initialise(o.seed)).to(device)
+    model = start_model(start, config, o.seed, ranks)
     optimizer = MuonClip(
         model.named_parameters(),
         deepseek_rules(config),
@@ -257,11 +273,22 @@ def build_trainer(
         trainer_config,
         ranks,
         stop,
-        asker(o.evaluate_questions, model, o.tokenizer) if ranks.is_writer else None,
+        asker(o.evaluate_questions, model, o.tokenizer),
     )
     if isinstance(start, RunStart):
         trainer.begin_at(start.checkpoints, start.step, continue_data=_reads_on(start, store, o))
     return trainer
+
+
+def start_model(start: Start | None, config: ModelConfig, seed: int, ranks: Ranks) -> Decoder:
+    """The model on its device, divided among the processes: with random weights, or those of a Hugging Face model."""
+    device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
+    if isinstance(start, HuggingFaceStart):
+        return parallelize(start.model().to(device), ranks)
+    # Without memory until it is divided: no process can hold a large model whole.
+    with torch.device("meta"):
+        model = Decoder(config)
+    return parallelize(model, ranks).to_empty(device=device).initialise(seed)
 
 
 def has_checkpoint(run: Path) -> bool:
