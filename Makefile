@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-utility bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-parallel bench-utility bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -98,6 +98,9 @@ bench-train: install ## training and loader speed; DATA=folder with documents/*.
 bench-muon: install ## Muon against AdamW, and the effect of QK-Clip; DATA=folder OUT=folder
 	$(BIN)/python tests/benchmarks/bench_muon.py $(DATA)
 	$(BIN)/python tests/benchmarks/bench_muon_clip.py $(DATA) $(OUT)
+
+bench-parallel: install ## time, bytes sent and optimizer state of each layout of two processes
+	$(BIN)/python tests/benchmarks/bench_parallel.py $(ARGS)
 
 bench-utility: install ## whether token utility ranks planted text correctly; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)

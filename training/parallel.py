@@ -91,6 +91,12 @@ class Ranks:
             dist.all_reduce(tensor)
         return tensor
 
+    def same(self, tensor: Tensor) -> Tensor:
+        """The values of rank 0, in place: for results that decide how often all ranks go on to call the model."""
+        if self.world_size > 1:
+            dist.broadcast(tensor, 0)
+        return tensor
+
     def barrier(self) -> None:
         if self.world_size > 1:
             dist.barrier()

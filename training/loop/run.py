@@ -204,11 +204,13 @@ def prepare_tokens(
 ) -> TokenStore:
     """Tokenise new data on rank 0, then open the token store on all ranks."""
     ranks, cache = ranks or Ranks(), Storage(run / "tokens")
-    if ranks.is_writer:
+
+    def tokenise() -> None:
         names = [name for shards in outputs for name in tokenise_shards(shards, tokenizer, cache, options.texts)]
         names += tokenise_texts(document_texts(documents, options.texts), "documents", tokenizer, cache)
         cache.write_json("blocks.json", list(dict.fromkeys(names)))  # the same output given twice counts once
-    ranks.barrier()
+
+    ranks.on_writer(tokenise)
     return TokenStore.open(cache, cache.read_json("blocks.json"))
 
 
@@ -273,7 +275,7 @@ def build_trainer(
         trainer_config,
         ranks,
         stop,
-        asker(o.evaluate_questions, model, o.tokenizer),
+        asker(o.evaluate_questions, model, o.tokenizer, ranks),
     )
     if isinstance(start, RunStart):
         trainer.begin_at(start.checkpoints, start.step, continue_data=_reads_on(start, store, o))
@@ -319,8 +321,10 @@ def model_config(run: Path, options: RunOptions, vocab_size: int) -> ModelConfig
     return config
 
 
-def asker(file: str | None, model: Decoder, tokenizer: str) -> Callable[[], dict[str, float]] | None:
+def asker(file: str | None, model: Decoder, tokenizer: str, ranks: Ranks) -> Callable[[], dict[str, float]] | None:
     """A function that puts the questions of a file to the model: the mean of each score, by group and over all.
+
+    All ranks call it together, as they may hold the model only together.
 
     Raises:
         ValueError, OSError: the file cannot be read, or holds no questions.
@@ -328,7 +332,8 @@ def asker(file: str | None, model: Decoder, tokenizer: str) -> Callable[[], dict
     if file is None:
         return None
     questions = read_questions(file)
-    asked = decoder_model(model, TextTokenizer(tokenizer))
+    here = decoder_model(model, TextTokenizer(tokenizer))
+    asked = replace(here, logits=lambda tokens_BS: ranks.same(here.logits(tokens_BS)))
 
     def ask() -> dict[str, float]:
         summary = summarise(evaluate(asked, questions))

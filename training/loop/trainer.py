@@ -216,7 +216,7 @@ class Trainer:
         return {str(self.store.streams[stream]): loss for stream, loss in losses.items()}
 
     def _ask(self) -> dict[str, float] | None:
-        """Put the questions to the model, on all ranks: they may hold it only together."""
+        """The figures on closed-book questions, on all ranks: they may hold the model only together."""
         if self.ask is None:
             return None
         with self._autocast():

@@ -130,11 +130,15 @@ def test_two_processes_give_what_one_gives(
 def test_other_layouts(
     shards: Storage, options: RunOptions, tiny: ModelConfig, tmp_path: Path, mesh: str, shard: str
 ) -> None:
-    options = dataclasses.replace(options, rows_per_step=8)
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "w1 w2", "answer": "w3", "distractors": ["w7"]}\n')
+    options = dataclasses.replace(options, rows_per_step=8, evaluate_questions=str(questions))
     train_here(shards.url, Job(tmp_path / "alone", options), tiny)
     job = layout(tmp_path, options, mesh, shard)
     train_together(job.options.n_processes, shards.url, [job], tiny)
     assert_same_run(job.run, tmp_path / "alone")
+    answers, expected = (next(read_metrics(run, "questions")) for run in (job.run, tmp_path / "alone"))
+    assert answers == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.slow
