@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-clip bench-options bench-utility bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-hints bench-train bench-muon bench-clip bench-options bench-parallel bench-utility bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -101,6 +101,9 @@ bench-clip: install ## attention logits with and without QK-Clip, as plots, resu
 
 bench-options: install ## per-head Muon, quantile balancing and K3's cosine on a small model, resumable; DATA=folder OUT=folder ARGS=
 	$(BIN)/python tests/benchmarks/bench_k3_options.py $(DATA) $(OUT) $(ARGS)
+
+bench-parallel: install ## time, bytes sent and optimizer state of each layout of two processes
+	$(BIN)/python tests/benchmarks/bench_parallel.py $(ARGS)
 
 bench-utility: install ## whether token utility ranks planted text correctly; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)

@@ -3,7 +3,9 @@
 import argparse
 import json
 import logging
+import os
 import sys
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import get_args
@@ -19,6 +21,8 @@ from training.loop.trainer import OnSpike, Precision
 from training.model.presets import PRESETS
 from training.optimizer.qk_clip import THRESHOLD
 from training.optimizer.schedule import SCHEDULES
+from training.parallel import Sharding
+from training.processes import run_processes
 
 DESCRIPTION = """\
 Train a mixture-of-experts model with MuonClip on the committed shards in every SHARDS, and on --documents.
@@ -30,7 +34,8 @@ command to resume a stopped run from its newest checkpoint.
   python -m training out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
   python -m training out more runs/c --documents corpus --mixture runs/a/mixture.json --n-steps 500 \\
       --tokenizer HuggingFaceTB/SmolLM2-135M
-  torchrun --nproc-per-node 8 -m training s3://bucket/out runs/b --preset mini \\
+  python -m training out runs/d --mesh dp=2 --shard optimizer --tokenizer ./tokenizer --n-steps 500
+  torchrun --nproc-per-node 8 -m training s3://bucket/out runs/b --preset mini --mesh dp=2,ep=4 \\
       --tokenizer ./tokenizer --n-steps 20000 --rows-per-step 256 --micro-batch-rows 8
 """
 
@@ -152,6 +157,21 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         help="when the loss jumps or is not finite: stop before the update, or skip the step and list its documents in "
         "RUN/skipped.jsonl, for at most 1%% of the steps (default: %(default)s)",
     )
+    processes = p.add_argument_group("processes")
+    processes.add_argument(
+        "--mesh",
+        metavar="dp=N,ep=N",
+        help="how processes divide the work: dp by rows of a step, ep by rows and by experts; as many are started on "
+        "this machine, unless torchrun has started them. A stopped run may go on with another mesh (default: by rows, "
+        "among the processes of torchrun)",
+    )
+    processes.add_argument(
+        "--shard",
+        default="none",
+        choices=get_args(Sharding),
+        help="what the processes divide among them instead of each holding it whole: nothing, the optimizer state "
+        "(ZeRO-1), or weights, gradients and optimizer state (ZeRO-3) (default: %(default)s)",
+    )
     output = p.add_argument_group("output")
     output.add_argument("--evaluate-every", type=int, default=0, help="in steps; 0: only at the end")
     output.add_argument(
@@ -204,6 +224,8 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
             mixture=Mixture.from_json(json.loads(mixture.read_text())) if mixture else Mixture(),
             **given,
         )
+        if options.n_processes > 1 and "WORLD_SIZE" not in os.environ:
+            return run_processes(options.n_processes, partial(main, arguments or sys.argv[1:], **defaults))
         documents = chain.from_iterable(read_documents(source, options.texts, text_field) for source in sources)
         summary = train(shards, run, options, documents)
     except TrainingStoppedError as error:

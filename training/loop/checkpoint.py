@@ -4,9 +4,10 @@
     RUN/checkpoints/step-00000200/state.json    what is not a tensor: loader, guard, step
     RUN/checkpoints/step-00000200/checksums.json    of the other files
 
-`save` copies the state to the CPU and returns; a thread writes it under a temporary name, flushes it and renames it. In
-a data-parallel run all ranks hold the same state and rank 0 writes it. State is saved by parameter name through
-`torch.distributed.checkpoint`, so that all ranks could write sharded state with the same calls.
+`save` copies the state to the CPU and returns; a thread writes it under a temporary name, flushes it and renames it.
+State is saved by name through `torch.distributed.checkpoint`: of a tensor that is divided among the ranks of a run each
+writes its own part, with the checksums of its files, and rank 0 renames the folder when all have. A checkpoint can be
+read by any number of ranks, however they divide the tensors.
 """
 
 import errno
@@ -15,11 +16,11 @@ import logging
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -27,21 +28,31 @@ from torch import Tensor
 from torch.distributed.checkpoint import CheckpointException
 
 from rephrase.storage.storage import Storage, flush_folder
-from training.loop.checkpoint_files import CHECKSUMS, STATE, BrokenCheckpointError, checksums, verify
+from training.loop.checkpoint_files import (
+    CHECKSUMS,
+    METADATA,
+    STATE,
+    BrokenCheckpointError,
+    Checksums,
+    checksums,
+    verify,
+)
 from training.loop.checkpoint_metadata import SafeReader
+from training.parallel import Ranks
 
 log = logging.getLogger("training")
 
 Tensors = dict[str, Tensor]
+T = TypeVar("T")
 
 
 class Checkpoints:
-    """The checkpoints of a run, of which the newest `n_kept` are kept."""
+    """The checkpoints of a run, of which the newest `n_kept` are kept. All `ranks` call the same methods."""
 
-    def __init__(self, folder: str | Path, n_kept: int = 3) -> None:
+    def __init__(self, folder: str | Path, n_kept: int = 3, ranks: Ranks | None = None) -> None:
         if n_kept < 1:
             raise ValueError(f"n_kept is {n_kept}; at least one checkpoint must be kept")
-        self.folder, self._n_kept = Path(folder), n_kept
+        self.folder, self._n_kept, self._ranks = Path(folder), n_kept, ranks or Ranks()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
@@ -73,9 +84,7 @@ class Checkpoints:
         Raises:
             OSError: a checkpoint of these tensors does not fit on the disk.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(self.folder).free < _n_bytes(tensors):
-            raise self._disk_full(tensors)
+        self._ranks.on_writer(lambda: self._require_space(_n_bytes(tensors)))
 
     def newest_whole(self) -> int | None:
         """The step of the newest checkpoint whose files are all as they were written."""
@@ -111,12 +120,26 @@ class Checkpoints:
         """Fill `tensors` in place from a finished checkpoint; returns the other state.
 
         Raises:
-            BrokenCheckpointError: a file of the checkpoint is missing or damaged.
+            BrokenCheckpointError: a file of the checkpoint is missing or damaged, as seen by any rank.
             ValueError: the checkpoint lacks one of these tensors, or its shape differs.
         """
+        self._raise_together(lambda: self._check(step, tensors))
+        folder = self._path(step)
+
+        def read() -> dict[str, Any]:
+            try:
+                with _quiet():
+                    dcp.load(dict(tensors), storage_reader=SafeReader(folder), no_dist=True)
+                return self.state(step)
+            except (CheckpointException, ValueError) as error:  # possible without checksums
+                raise BrokenCheckpointError(f"the checkpoint {folder} is broken: its tensors cannot be read") from error
+
+        return self._raise_together(read)
+
+    def _check(self, step: int, tensors: Tensors) -> None:
         folder = self._path(step)
         try:
-            verify(folder)
+            verify(folder, self._ranks.rank, self._ranks.world_size)
             saved = SafeReader(folder).read_metadata().state_dict_metadata
         except ValueError as error:
             raise BrokenCheckpointError(f"the checkpoint {folder} is broken: {error}") from error
@@ -127,43 +150,77 @@ class Checkpoints:
                 raise ValueError(
                     f"{folder} holds {found} for {name}, here of shape {tuple(tensor.shape)}: it is for another model"
                 )
+
+    def _raise_together(self, act: Callable[[], T]) -> T:
+        """What `act` returns; an error on any rank is raised on all, so that they choose the same checkpoint."""
+        result, problem = None, None
         try:
-            with _quiet():
-                dcp.load(dict(tensors), storage_reader=SafeReader(folder), no_dist=True)
-            return dict(json.loads((folder / STATE).read_text()))
-        except (CheckpointException, ValueError) as error:  # possible without checksums
-            raise BrokenCheckpointError(f"the checkpoint {folder} is broken: its tensors cannot be read") from error
+            result = act()
+        except ValueError as error:
+            problem = error
+        for one in self._ranks.gather(problem):
+            if one is not None:
+                raise one
+        return cast(T, result)
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"
 
     def _write(self, step: int, tensors: Tensors, state: str) -> None:
-        target = self._path(step)
-        if _is_whole(target):
-            return  # repeating the step gives the same state
-        self.require_space(tensors)
+        target, n_bytes = self._path(step), _n_bytes(tensors)
         temporary = target.with_name(f".{target.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        if not self._ranks.on_writer(lambda: self._begin(target, temporary, n_bytes)):
+            return  # repeating the step gives the same state
         try:
             with _quiet():
-                dcp.save(dict(tensors), storage_writer=dcp.FileSystemWriter(temporary, sync_files=True), no_dist=True)
-            Storage(temporary).write(STATE, state.encode())
-            Storage(temporary).write(CHECKSUMS, checksums(temporary))
+                writer = dcp.FileSystemWriter(temporary, sync_files=True)
+                dcp.save(
+                    dict(tensors),
+                    storage_writer=writer,
+                    process_group=self._ranks.files,
+                    no_dist=self._ranks.world_size == 1,
+                )
+            parts = self._ranks.gather(checksums(path for path in temporary.iterdir() if self._is_own(path)))
+            self._ranks.on_writer(lambda: self._finish(target, temporary, state, parts))
         except (OSError, CheckpointException) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             cause = _os_error(error)
             if cause is not None and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise self._disk_full(tensors) from error
+                raise self._disk_full(n_bytes) from error
             raise cause or RuntimeError(f"no checkpoint could be written: {error}") from error
+
+    def _begin(self, target: Path, temporary: Path, n_bytes: int) -> bool:
+        """Make the folder to write to; False if the checkpoint is there already."""
+        if _is_whole(target):
+            return False
+        self._require_space(n_bytes)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        return True
+
+    def _finish(self, target: Path, temporary: Path, state: str, parts: list[Checksums]) -> None:
+        """Add the state and the checksums of all ranks, and give the folder its name."""
+        Storage(temporary).write(STATE, state.encode())
+        rest = checksums(temporary / name for name in (METADATA, STATE))
+        merged = {name: checksum for part in [*parts, rest] for name, checksum in part.items()}
+        Storage(temporary).write(CHECKSUMS, json.dumps(merged).encode())
         shutil.rmtree(target, ignore_errors=True)  # a broken one
         temporary.rename(target)
         flush_folder(self.folder)
         for old in self.steps()[: -self._n_kept]:
             shutil.rmtree(self._path(old))
 
-    def _disk_full(self, tensors: Tensors) -> OSError:
-        needed, free = _n_bytes(tensors) / 1e6, shutil.disk_usage(self.folder).free / 1e6
+    def _is_own(self, path: Path) -> bool:
+        """Whether this rank wrote the file: torch names it `__RANK_NUMBER.distcp`."""
+        return path.name.startswith(f"__{self._ranks.rank}_")
+
+    def _require_space(self, n_bytes: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < n_bytes:
+            raise self._disk_full(n_bytes)
+
+    def _disk_full(self, n_bytes: int) -> OSError:
+        needed, free = n_bytes / 1e6, shutil.disk_usage(self.folder).free / 1e6
         return OSError(
             f"no checkpoint could be written: the disk of {self.folder} is full ({free:,.1f} MB free, {needed:,.1f} MB "
             "needed); earlier checkpoints are kept: free some space and run the same command again"
@@ -187,8 +244,8 @@ def _os_error(error: BaseException | None) -> OSError | None:
 
 
 def _n_bytes(tensors: Tensors) -> int:
-    """What a checkpoint takes on disk: its tensors, and about a kilobyte for the description of each."""
-    return sum(tensor.nbytes + 1024 for tensor in tensors.values())
+    """What a checkpoint takes on disk: its whole tensors, and about a kilobyte for the description of each."""
+    return sum(tensor.numel() * tensor.itemsize + 1024 for tensor in tensors.values())
 
 
 @contextmanager

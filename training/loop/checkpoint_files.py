@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 CHECKSUMS = "checksums.json"
@@ -13,14 +14,17 @@ class BrokenCheckpointError(ValueError):
     """A checkpoint lacks a file, or one of its files is not what was written."""
 
 
-def checksums(folder: Path) -> bytes:
-    """The content of `checksums.json`: size and SHA-256 of every other file in the folder."""
-    files = sorted(path for path in folder.iterdir() if path.name != CHECKSUMS)
-    return json.dumps({path.name: [path.stat().st_size, _sha256(path)] for path in files}).encode()
+# Size and SHA-256 of files, by name: the content of `checksums.json`, which has all other files of its folder.
+Checksums = dict[str, tuple[int, str]]
 
 
-def verify(folder: Path) -> None:
-    """
+def checksums(files: Iterable[Path]) -> Checksums:
+    return {path.name: (path.stat().st_size, _sha256(path)) for path in sorted(files)}
+
+
+def verify(folder: Path, rank: int = 0, world_size: int = 1) -> None:
+    """Check all files, or with others of `world_size` ranks together the `rank`-th part of them.
+
     Raises:
         BrokenCheckpointError: a file is missing, cut or changed.
     """
@@ -36,7 +40,7 @@ def verify(folder: Path) -> None:
         expected = {str(name): (int(size), str(digest)) for name, (size, digest) in recorded.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise BrokenCheckpointError(f"its {CHECKSUMS} is damaged") from error
-    for name in sorted({STATE, METADATA, *expected}):
+    for name in sorted({STATE, METADATA, *expected})[rank::world_size]:
         path = folder / name
         if not path.is_file():
             raise BrokenCheckpointError(f"it has no {name}")

@@ -25,9 +25,12 @@ def held_out_losses(
     model.eval()
     for index, batch in enumerate(batches.values()):
         starts = range(0, len(batch.tokens_BS), micro_batch_rows)
-        for start in list(starts)[ranks.rank :: ranks.world_size]:
+        # All ranks run the model equally often, as they exchange weights and experts: some run rows that do not count.
+        for first in range(0, len(starts), ranks.world_size):
+            index_here = first + ranks.rank
+            start = starts[min(index_here, len(starts) - 1)]
             part = batch.rows(start, start + micro_batch_rows).to(device)
-            weights_BS = (part.stream_BS != PADDING).float()
+            weights_BS = (part.stream_BS != PADDING).float() * (index_here < len(starts))
             with precision():
                 losses_BS = model.loss(part.tokens_BS, part.targets_BS, weights_BS, part.boundaries).tokens_BS
             sums[index] += torch.stack([(losses_BS * weights_BS).sum(), weights_BS.sum()]).double()

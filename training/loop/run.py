@@ -24,23 +24,25 @@ from training.evaluating.answering import decoder_model, evaluate, summarise
 from training.evaluating.questions import read_questions
 from training.loop.checkpoint import Checkpoints
 from training.loop.logit_curves import max_logit_curves
-from training.loop.starting import HuggingFaceStart, RunStart, find_start
+from training.loop.starting import HuggingFaceStart, RunStart, Start, find_start
 from training.loop.stopping import StopRequest
 from training.loop.trainer import OnSpike, Precision, Summary, Trainer, TrainerConfig
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+from training.model.parallelize import parallelize
 from training.model.presets import preset
 from training.optimizer.muon_clip import MuonClip, MuonClipConfig
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import THRESHOLD, QKClip, latent_attention_layers
 from training.optimizer.schedule import schedule
-from training.parallel import Ranks, process_group
+from training.parallel import MeshSizes, Ranks, Sharding, process_group
 from training.utility.report import write_report
 from training.utility.tracker import UtilityConfig
 
 log = logging.getLogger("training")
 
-# Options that may change on resuming: they affect what is written, what is kept in memory, or the steps after a spike.
+# Options that may change on resuming: they affect what is written, what is kept in memory, how the work is divided
+# among processes, or only the steps after a spike.
 CHANGEABLE_OPTIONS = {
     "evaluate_every",
     "evaluate_questions",
@@ -48,8 +50,10 @@ CHANGEABLE_OPTIONS = {
     "checkpoint_minutes",
     "n_checkpoints_kept",
     "log_every",
+    "mesh",
     "on_spike",
     "recompute_layers",
+    "shard",
     "wandb_project",
 }
 
@@ -65,7 +69,8 @@ class RunOptions:
     `max_eval_rows` held-out rows of each stream are evaluated. The defaults of `momentum` and `bias_speed` are those of
     K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its
     experts with 1e-2. `precision` applies to the forward pass and to Newton–Schulz; "auto" is what the hardware
-    multiplies fast.
+    multiplies fast. `mesh` (as for `MeshSizes.parse`) and `shard` say how processes divide the work; without a mesh,
+    all processes of `torchrun` are data-parallel.
     """
 
     preset: str
@@ -86,6 +91,8 @@ class RunOptions:
     bias_speed: float = 1e-3
     quantile_balancing: bool = False
     precision: Precision | Literal["auto"] = "auto"
+    mesh: str | None = None
+    shard: Sharding = "none"
     seed: int = 0
     start: str | None = None
     held_out_share: float = 0.01
@@ -133,6 +140,11 @@ class RunOptions:
         for name in ("momentum", "held_out_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if self.rows_per_step % self.n_processes:
+            raise ValueError(
+                f"rows_per_step is {self.rows_per_step}; it must be a multiple of the {self.n_processes} processes of "
+                f"the mesh {self.mesh}"
+            )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}; it must be at least 0 and below 2^63")
 
@@ -142,6 +154,11 @@ class RunOptions:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "RunOptions":
         return cls(**{**value, "mixture": Mixture.from_json(value["mixture"])})
+
+    @property
+    def n_processes(self) -> int:
+        """The processes of the mesh; 1 without one, when torchrun says how many there are."""
+        return 1 if self.mesh is None else MeshSizes.parse(self.mesh).n_processes
 
     @property
     def texts(self) -> TextOptions:
@@ -166,7 +183,7 @@ def train(
         RunStoppedError: SIGINT, SIGTERM or `stop` ended it; the last step is saved.
     """
     run = Path(run)
-    with process_group() as ranks:
+    with process_group(options.mesh, options.shard) as ranks:
         tokenizer = TextTokenizer(options.tokenizer)
         options = with_start(with_precision(options, run), run)
         pin_options(run, options, ranks)
@@ -193,11 +210,13 @@ def prepare_tokens(
 ) -> TokenStore:
     """Tokenise new data on rank 0, then open the token store on all ranks."""
     ranks, cache = ranks or Ranks(), Storage(run / "tokens")
-    if ranks.is_writer:
+
+    def tokenise() -> None:
         names = [name for shards in outputs for name in tokenise_shards(shards, tokenizer, cache, options.texts)]
         names += tokenise_texts(document_texts(documents, options.texts), "documents", tokenizer, cache)
         cache.write_json("blocks.json", list(dict.fromkeys(names)))  # the same output given twice counts once
-    ranks.barrier()
+
+    ranks.on_writer(tokenise)
     return TokenStore.open(cache, cache.read_json("blocks.json"))
 
 
@@ -218,11 +237,7 @@ def build_trainer(
     config = config.replace(context_length=max(row_length, config.context_length))
     if ranks.is_writer:
         Storage(run).write_json("model.json", asdict(config))
-    device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
-    model = Decoder(config).initialise(o.seed).recompute(o.recompute_layers)
-    if isinstance(start, HuggingFaceStart):
-        start.load_into(model)
-    model = model.to(device)
+    model = start_model(start, config, o.seed, ranks).recompute(o.recompute_layers)
     if o.quantile_balancing:
         for gate in model.gates():
             gate.balance_by_quantile()
@@ -269,11 +284,24 @@ def build_trainer(
         trainer_config,
         ranks,
         stop,
-        asker(o.evaluate_questions, model, o.tokenizer) if ranks.is_writer else None,
+        asker(o.evaluate_questions, model, o.tokenizer, ranks),
     )
     if isinstance(start, RunStart):
         trainer.begin_at(start.checkpoints, start.step, continue_data=_reads_on(start, store, o))
     return trainer
+
+
+def start_model(start: Start | None, config: ModelConfig, seed: int, ranks: Ranks) -> Decoder:
+    """The model on its device, divided among the processes: with random weights, or those of a Hugging Face model."""
+    device = torch.device("cuda", ranks.rank % torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
+    if isinstance(start, HuggingFaceStart):
+        model = Decoder(config).initialise(seed)
+        start.load_into(model)
+        return parallelize(model.to(device), ranks)
+    # Without memory until it is divided: no process can hold a large model whole.
+    with torch.device("meta"):
+        model = Decoder(config)
+    return parallelize(model, ranks).to_empty(device=device).initialise(seed)
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -308,8 +336,10 @@ def _start_config(options: RunOptions, vocab_size: int) -> ModelConfig:
     return config
 
 
-def asker(file: str | None, model: Decoder, tokenizer: str) -> Callable[[], dict[str, float]] | None:
+def asker(file: str | None, model: Decoder, tokenizer: str, ranks: Ranks) -> Callable[[], dict[str, float]] | None:
     """A function that puts the questions of a file to the model: the mean of each score, by group and over all.
+
+    All ranks call it together, as they may hold the model only together.
 
     Raises:
         ValueError, OSError: the file cannot be read, or holds no questions.
@@ -317,7 +347,8 @@ def asker(file: str | None, model: Decoder, tokenizer: str) -> Callable[[], dict
     if file is None:
         return None
     questions = read_questions(file)
-    asked = decoder_model(model, TextTokenizer(tokenizer))
+    here = decoder_model(model, TextTokenizer(tokenizer))
+    asked = replace(here, logits=lambda tokens_BS: ranks.same(here.logits(tokens_BS)))
 
     def ask() -> dict[str, float]:
         summary = summarise(evaluate(asked, questions))

@@ -23,9 +23,11 @@ from training.loop.pace import Pace, measure_peak_flops
 from training.loop.stopping import RunStoppedError, StopRequest
 from training.loop.telemetry import Telemetry
 from training.model.decoder import Decoder
+from training.model.parallelize import begin_micro_batch
+from training.optimizer.gradient_norm import clip_gradients
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.schedule import Schedule
-from training.parallel import Ranks
+from training.parallel import Ranks, local
 from training.utility.tracker import UtilityConfig, UtilityTracker
 
 log = logging.getLogger("training")
@@ -122,7 +124,7 @@ class Trainer:
         self.held_out_loss: dict[str, float] = {}
         self.guard = LossGuard(config.guard)
         self.utility = UtilityTracker(model, store.streams, held_out, config.utility)
-        self.checkpoints = Checkpoints(run / "checkpoints", config.n_checkpoints_kept)
+        self.checkpoints = Checkpoints(run / "checkpoints", config.n_checkpoints_kept, self.ranks)
         self._saved_at = time.monotonic()
         self._peak_lrs = [group["lr"] for group in optimizer.param_groups]
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
@@ -138,7 +140,7 @@ class Trainer:
             OSError: there is no space for a checkpoint.
         """
         self._resume()
-        if self.ranks.is_writer and self.step < self.config.n_steps:
+        if self.step < self.config.n_steps:
             self.checkpoints.require_space(self._tensors())
         telemetry = None
         if self.ranks.is_writer:
@@ -176,12 +178,12 @@ class Trainer:
             is_last = self.step == self.config.n_steps
             if is_last or _is_due(self.step, self.config.evaluate_every):
                 self.held_out_loss = self.evaluate()
+                answers = self._ask()
                 if telemetry is not None:
                     telemetry.write(self.step, "held_out", self.held_out_loss)
                     telemetry.write(self.step, "value", self.utility.values_by_stream())
-                    if self.ask is not None:
-                        with self._autocast():
-                            telemetry.write(self.step, "questions", self.ask())
+                    if answers is not None:
+                        telemetry.write(self.step, "questions", answers)
             if is_last or _is_due(self.step, self.config.checkpoint_every) or self._is_time_to_save():
                 self.save()
             if not is_last and self._must_stop():
@@ -213,11 +215,18 @@ class Trainer:
         losses = held_out_losses(self.model, self.held_out, self.config.micro_batch_rows, self._autocast, self.ranks)
         return {str(self.store.streams[stream]): loss for stream, loss in losses.items()}
 
+    def _ask(self) -> dict[str, float] | None:
+        """The figures on closed-book questions, on all ranks: they may hold the model only together."""
+        if self.ask is None:
+            return None
+        with self._autocast():
+            return self.ask()
+
     def save(self) -> None:
         """Start writing a checkpoint of the last step."""
         self._saved_at = time.monotonic()
-        if self.ranks.is_writer:
-            self.checkpoints.save(self.step, {**self._tensors(), **random_state()}, self._state())
+        generators = random_state() if self.ranks.is_writer else {}
+        self.checkpoints.save(self.step, {**self._tensors(), **generators}, self._state())
 
     def _skip(self, data: StepData, error: TrainingStoppedError) -> None:
         """Leave out a step that the guard refused: list its documents, and go on with the next rows."""
@@ -237,17 +246,23 @@ class Trainer:
 
     def _save_if_finite(self) -> None:
         """Save the last good step, unless its update is what broke the weights."""
-        if all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+        if not self._on_any_rank(
+            not all(bool(local(a.parameter).isfinite().all()) for a in self.optimizer.assignments)
+        ):
             self.save()
             self.checkpoints.wait()
 
     def _is_time_to_save(self) -> bool:
+        """Whether it is time by any rank's clock: all of them save, each its own part."""
         minutes = self.config.checkpoint_minutes
-        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+        return minutes > 0 and self._on_any_rank(time.monotonic() - self._saved_at >= 60 * minutes)
 
     def _must_stop(self) -> bool:
         """Whether any rank has been asked to stop: all of them end after the same step."""
-        return bool(self.ranks.sum(torch.tensor(float(self.stop.signal != 0), device=self.device)) > 0)
+        return self._on_any_rank(self.stop.signal != 0)
+
+    def _on_any_rank(self, condition: bool) -> bool:
+        return bool(self.ranks.sum(torch.tensor(float(condition), device=self.device)) > 0)
 
     def _take_step(self, data: StepData) -> dict[str, Any]:
         """One optimizer step (micro-batches, gradient, guard, update, gates); returns its metrics."""
@@ -256,9 +271,8 @@ class Trainer:
             group["lr"] = peak * factor
         self.utility.begin_step(self.step, self._autocast)
         loss, balance, token_losses = self._accumulate(data.batch)
-        self.ranks.sum_gradients(self.model.parameters())
         self._scaler.unscale_(self.optimizer)
-        grad_norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_grad_norm))
+        grad_norm = clip_gradients(self.model.parameters(), self.config.clip_grad_norm, self.ranks)
         # Under gradient scaling, a non-finite gradient only means that the scale must shrink.
         checked_norm = 0.0 if self._scaler.is_enabled() else grad_norm
         self.guard.check(self.step + 1, loss, checked_norm, lambda: self._describe(data.batch, token_losses))
@@ -295,6 +309,7 @@ class Trainer:
         token_losses = []
         for start in range(0, n_rows, self.config.micro_batch_rows):
             part = batch.rows(start, start + self.config.micro_batch_rows).to(self.device)
+            begin_micro_batch(self.model, self.ranks, is_last=start + self.config.micro_batch_rows >= n_rows)
             weights_BS = torch.full(part.tokens_BS.shape, weight, device=self.device)
             with self.utility.micro_batch(part, weight * self._scaler.get_scale()) as observed:
                 with self._autocast():

@@ -5,6 +5,7 @@ Shapes: B rows, S positions, T = B·S tokens, M hidden size, L vocabulary, E exp
 Modules and parameters have the names of transformers' `DeepseekV3ForCausalLM`, so weights transfer unchanged.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from training.model.linear_cross_entropy import linear_cross_entropy
 from training.model.recomputation import recomputed
 from training.model.rms_norm import RMSNorm
 from training.model.rotary import RotaryTable
+from training.parallel import local, local_rows
 
 
 class MixtureOfExperts(nn.Module):
@@ -83,14 +85,31 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def initialise(self, seed: int) -> "Decoder":
-        """Draw every matrix from a normal distribution of `init_std` and set every gain to 1; reproducible by seed."""
-        generator = torch.Generator(device=self.lm_head.weight.device).manual_seed(seed)
-        for parameter in self.parameters():
-            if parameter.ndim >= 2:
-                parameter.normal_(0.0, self.config.init_std, generator=generator)
+        """Draw every matrix from a normal distribution of `init_std`, set every gain to 1, and reset the gates.
+
+        A matrix depends on the seed and its name only: however a model is divided among processes, they begin with the
+        same weights. An expert is a matrix of its own, so that a process draws only the experts that it holds.
+        """
+        for name, parameter in self.named_parameters():
+            own, rows = local(parameter), local_rows(parameter)
+            if parameter.ndim == 1:
+                own.fill_(1.0)
+            elif parameter.ndim == 2:
+                own.copy_(self._draw(parameter.shape, seed, name, own)[rows])
             else:
-                parameter.fill_(1.0)
+                for e, expert in zip(range(rows.start, rows.stop), own, strict=True):
+                    expert.copy_(self._draw(expert.shape, seed, f"{name}.{e}", own))
+        for gate in self.gates():
+            gate.e_score_correction_bias.zero_()
+            gate.load_E.zero_()
+        for maxima in self.logit_maxima():
+            maxima.reset()
         return self
+
+    def _draw(self, shape: torch.Size, seed: int, name: str, like: Tensor) -> Tensor:
+        digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+        generator = torch.Generator(like.device).manual_seed(int.from_bytes(digest[:8], "big"))
+        return like.new_empty(shape).normal_(0.0, self.config.init_std, generator=generator)
 
     def forward(self, tokens_BS: Tensor, boundaries: Boundaries | None = None) -> Tensor:
         """Logits (B, S, L); without boundaries, each row is one document."""

@@ -7,6 +7,7 @@ columns of one matrix.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -33,6 +34,11 @@ class MatrixLayout:
             raise ValueError(
                 f"{name} of shape {tuple(shape)} is not {self.n_groups} groups of rows {self.parts or '(any)'}"
             )
+
+    def matrix_shapes(self, shape: Sequence[int]) -> list[tuple[int, int, int]]:
+        """What `split` makes of a parameter of this shape: number, rows and columns of the matrices of each part."""
+        batches = self.split(torch.empty(tuple(shape), device="meta"))
+        return [(batch.shape[0], batch.shape[1], batch.shape[2]) for batch in batches]
 
     def split(self, tensor: Tensor) -> list[Tensor]:
         """One batch (N, n, m) per part; a copy where the rows of a matrix are not contiguous."""

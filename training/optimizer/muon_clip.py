@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from rephrase.models.precision import fast_precision
 from training.optimizer.matrix_layout import MatrixLayout
-from training.optimizer.newton_schulz import COEFFICIENTS, orthogonalise
+from training.optimizer.newton_schulz import COEFFICIENTS, newton_schulz_flops, orthogonalise
+from training.optimizer.owners import Owners, rows_group
 from training.optimizer.parameter_rules import Assignment, Rule, assign
 from training.optimizer.qk_clip import QKClip
+from training.parallel import local
 
 UPDATE_RMS = 0.2
 # Matrices orthogonalised in one batch hold at most this many elements: 64 M take about 0.5 GB of bfloat16 workspace.
@@ -75,7 +78,10 @@ class MuonClip(Optimizer):
         dtype: of the Newton–Schulz products; by default, what the hardware multiplies fast.
 
     Raises:
-        ValueError: no rule covers a trainable parameter.
+        ValueError: no rule covers a trainable parameter, or one is divided among processes in an unknown way.
+
+    Parameters may be divided by FSDP2 and expert parallelism: state is divided like its parameter, a matrix whose rows
+    are divided has one owner that orthogonalises it (`training.optimizer.owners`), and the result is the same.
 
     Optimizer state has the dtype of its parameter. Keep float32 parameters and compute under autocast: at K2's
     learning rate, updates are too small for bfloat16 addition.
@@ -124,9 +130,7 @@ class MuonClip(Optimizer):
                 "name": a.name,
                 "shape": tuple(a.parameter.shape),
                 "optimizer": a.rule.optimizer,
-                "matrices": [tuple(batch.shape) for batch in a.rule.layout.split(a.parameter.detach())]
-                if a.rule.optimizer == "muon"
-                else [],
+                "matrices": a.rule.layout.matrix_shapes(a.parameter.shape) if a.rule.optimizer == "muon" else [],
             }
             for a in self.assignments
         ]
@@ -196,26 +200,52 @@ class MuonClip(Optimizer):
         return state
 
     def _muon(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
-        slices = {parameter: self._slices(parameter) for parameter in parameters}
+        moves = have_gradients(parameters)
+        # Newton–Schulz leaves a zero matrix zero.
+        directions = {parameter: self._direction(parameter) * moves[parameter] for parameter in parameters}
+        updates: dict[nn.Parameter, Tensor] = {}
+        for owners in self._owners(parameters):
+            updates |= owners.scatter(self._updates(owners.gather(directions), lr))
+        updates |= self._updates({p: directions[p] for p in parameters if p not in updates}, lr)
+        for parameter, update in updates.items():
+            local(parameter).mul_(1 - lr * weight_decay * moves[parameter]).add_(update)
+
+    def _direction(self, parameter: nn.Parameter) -> Tensor:
+        """What to orthogonalise, of this process's part of a parameter: the momentum, or Nesterov's look ahead."""
+        assert parameter.grad is not None
+        grad, momentum = local(parameter.grad), local(self._state_of(parameter, "muon")["momentum"])
+        momentum.mul_(self.config.momentum).add_(grad)
+        return grad.add(momentum, alpha=self.config.momentum) if self.config.nesterov else momentum
+
+    def _owners(self, parameters: list[nn.Parameter]) -> list[Owners]:
+        """The owners of the matrices whose rows are divided: one set for each group of processes."""
+        costs: dict[dist.ProcessGroup, dict[nn.Parameter, int]] = defaultdict(dict)
+        for parameter in parameters:
+            if (group := rows_group(parameter)) is not None:
+                shapes = self._layouts[parameter].matrix_shapes(parameter.shape)
+                costs[group][parameter] = sum(n_matrices * newton_schulz_flops(n, m) for n_matrices, n, m in shapes)
+        return [Owners(of_group, group) for group, of_group in costs.items()]
+
+    def _updates(self, directions: dict[nn.Parameter, Tensor], lr: float) -> dict[nn.Parameter, Tensor]:
+        """What to add to each parameter, or to this process's part of a stack, without the weight decay."""
+        slices = {parameter: self._slices(parameter, direction) for parameter, direction in directions.items()}
         by_shape: dict[tuple[int, int], list[_Slice]] = defaultdict(list)
         for part in (part for parts in slices.values() for part in parts):
             by_shape[part.batch_Nnm.shape[1], part.batch_Nnm.shape[2]].append(part)
         for parts in by_shape.values():
             self._orthogonalise(parts)
+        updates = {}
         for parameter, parts in slices.items():
-            parameter.mul_(1 - lr * weight_decay * _has_gradient(parameter))
             results = [
                 part.result_Nnm.mT if part.is_tall else part.result_Nnm for part in parts if part.result_Nnm is not None
             ]
             scales = [-lr * UPDATE_RMS * max(result.shape[1:]) ** 0.5 for result in results]
-            self._layouts[parameter].join(parameter, results, scales)
+            updates[parameter] = torch.zeros_like(directions[parameter])
+            self._layouts[parameter].join(updates[parameter], results, scales)
+        return updates
 
-    def _slices(self, parameter: nn.Parameter) -> list[_Slice]:
+    def _slices(self, parameter: nn.Parameter, direction: Tensor) -> list[_Slice]:
         """The matrices to orthogonalise, all of them wide, so that an n × m and an m × n matrix share a batch."""
-        assert parameter.grad is not None
-        momentum = self._state_of(parameter, "muon")["momentum"].mul_(self.config.momentum).add_(parameter.grad)
-        direction = parameter.grad.add(momentum, alpha=self.config.momentum) if self.config.nesterov else momentum
-        direction = direction * _has_gradient(parameter)  # Newton–Schulz leaves a zero matrix zero
         batches = self._layouts[parameter].split(direction)
         return [
             _Slice(batch.mT if batch.shape[1] > batch.shape[2] else batch, batch.shape[1] > batch.shape[2])
@@ -241,10 +271,10 @@ class MuonClip(Optimizer):
             return
         states = [self._state_of(parameter, "adamw") for parameter in parameters]
         adamw(
-            [*parameters],
-            [parameter.grad for parameter in parameters if parameter.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
+            [local(parameter) for parameter in parameters],
+            [local(parameter.grad) for parameter in parameters if parameter.grad is not None],
+            [local(state["exp_avg"]) for state in states],
+            [local(state["exp_avg_sq"]) for state in states],
             [],
             [state["step"] for state in states],
             fused=True,
@@ -258,13 +288,25 @@ class MuonClip(Optimizer):
         )
 
 
-def _has_gradient(parameter: nn.Parameter) -> Tensor:
-    """1 for each stacked weight (E, 1, 1) that has a gradient, or for a whole matrix (); else 0.
+def have_gradients(parameters: Sequence[nn.Parameter]) -> dict[nn.Parameter, Tensor]:
+    """1 for each stacked weight (E, 1, 1) that has a gradient, or for a whole matrix (1, 1); else 0.
 
     An expert that no token of the step was routed to rests, as a parameter without a gradient does. Otherwise it would
     go on moving by full steps along its last momentum, whose size Newton–Schulz normalises away: for about 390 steps,
     until the momentum has decayed below the smallest norm.
     """
-    assert parameter.grad is not None
-    dims = (1, 2) if parameter.ndim == 3 else (0, 1)
-    return (parameter.grad != 0).any(dim=dims, keepdim=parameter.ndim == 3).to(parameter.dtype)
+    found = {}
+    for parameter in parameters:
+        assert parameter.grad is not None
+        dims = (1, 2) if parameter.ndim == 3 else (0, 1)
+        found[parameter] = (local(parameter.grad) != 0).any(dim=dims, keepdim=True).to(parameter.dtype)
+    by_group: dict[dist.ProcessGroup, list[nn.Parameter]] = defaultdict(list)
+    for parameter in parameters:
+        if (group := rows_group(parameter)) is not None:
+            by_group[group].append(parameter)
+    for group, divided in by_group.items():
+        # The gradient may be in another process's rows.
+        anywhere = torch.stack([found[parameter] for parameter in divided])
+        dist.all_reduce(anywhere, dist.ReduceOp.MAX, group)
+        found |= zip(divided, anywhere, strict=True)
+    return found

@@ -46,3 +46,9 @@ def orthogonalise(x_Nnm: Tensor, coefficients: Coefficients, dtype: torch.dtype 
         polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         x = torch.baddbmm(x, polynomial, x, beta=a)
     return x.mT if is_tall else x
+
+
+def newton_schulz_flops(n: int, m: int) -> int:
+    """Floating-point operations of one step for a matrix (n, m): of two products with it and one of its Gram matrix."""
+    short, long = sorted((n, m))
+    return 4 * short**2 * long + 2 * short**3

@@ -10,6 +10,7 @@ from torch.distributed.tensor import DTensor
 
 from training.model.config import ModelConfig
 from training.optimizer.matrix_layout import MatrixLayout
+from training.parallel import divided_dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ def assign(named_parameters: Iterable[tuple[str, nn.Parameter]], rules: Sequence
     for name, parameter in named_parameters:
         if not parameter.requires_grad:
             continue
-        if isinstance(parameter, DTensor):
+        if isinstance(parameter, DTensor) and not _is_known(parameter):
             raise ValueError(
-                f"{name} is a DTensor: MuonClip orthogonalises whole matrices and cannot update shards; train without "
-                "FSDP2 and tensor parallelism, with all weights on every rank (DDP, or torchrun -m training)"
+                f"{name} is divided as {parameter.placements}: MuonClip knows weights that are divided along their "
+                "first dimension, as FSDP2 and expert parallelism do it; train without tensor parallelism"
             )
         rule = next((rule for rule in rules if fnmatchcase(name, rule.pattern)), None)
         if rule is None:
@@ -58,6 +59,14 @@ def assign(named_parameters: Iterable[tuple[str, nn.Parameter]], rules: Sequence
             "add a Rule for each: 'muon' for matrices inside the model, 'adamw' for embeddings, heads, gains and biases"
         )
     return assignments
+
+
+def _is_known(parameter: DTensor) -> bool:
+    """Whether each process holds rows of a matrix, or whole matrices of a stack."""
+    divided = divided_dimensions(parameter)
+    is_by_rows = all(getattr(parameter.placements[dimension], "dim", None) == 0 for dimension in divided)
+    # A stack of experts may be divided twice: by expert and by data parallelism.
+    return is_by_rows and (parameter.ndim == 3 or len(divided) <= 1)
 
 
 # Embeddings, the output head, gains and biases. Moonlight (arXiv 2502.16982, appendix D) decays gains too.

@@ -1,6 +1,6 @@
 """QK-Clip: after the update, shrink the query and key weights of every head whose logits passed τ (K2, section 2.1).
 
-Shapes: L attention layers, H heads, m columns.
+Shapes: L attention layers, H heads, R rows and m columns of a weight.
 
 For a head with maximum logit S > τ, γ = τ/S multiplies both terms of its logits, so recomputing the same batch would
 give exactly γ·S. Plain attention shares γ between queries and keys. In latent attention, non-rotary queries and keys
@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from training.model.attention import LatentAttention, LogitMaxima
+from training.parallel import local, local_rows
 
 THRESHOLD = 100.0
 
@@ -34,9 +35,12 @@ class HeadRows:
 
     @torch.no_grad()
     def scale(self, gamma_H: Tensor) -> None:
-        rows_HPm = self.parameter.detach().unflatten(0, (len(gamma_H), -1))[:, self.start : self.end]
-        factor_H = (gamma_H**self.power).to(self.parameter.device)
-        rows_HPm.mul_(factor_H.view(-1, *[1] * (rows_HPm.ndim - 1)).to(rows_HPm.dtype))
+        factor_R = torch.ones(len(self.parameter))
+        factor_R.view(len(gamma_H), -1)[:, self.start : self.end] = (gamma_H**self.power)[:, None]
+        # A process may hold any of the rows: a part of a head, or parts of several.
+        own_Rm = local(self.parameter.detach())
+        factor_R = factor_R[local_rows(self.parameter)].to(own_Rm)
+        own_Rm.mul_(factor_R.view(-1, *[1] * (own_Rm.ndim - 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,23 @@ def target_gradients(model: Decoder, layers: Sequence[nn.Linear], target: Batch)
     """The gradient (n, m) of the target's mean loss per token in each layer; `.grad` is unchanged."""
     weights_BS = (target.stream_BS != PADDING).float()
     weights_BS = weights_BS / weights_BS.sum()
+    # As products of inputs and output gradients: a weight may be divided among processes, what passes it is not.
+    passed: list[tuple[Tensor, Tensor]] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...], out_BSn: Tensor) -> None:
+        passed.append((inputs[0].detach(), out_BSn))
+
     # Evaluation mode: held-out text must not count towards gate loads and attention maxima.
     was_training = model.training
     model.eval()
-    loss = model.loss(target.tokens_BS, target.targets_BS, weights_BS, target.boundaries)
+    with _hooks(layers, [keep] * len(layers)):
+        loss = model.loss(target.tokens_BS, target.targets_BS, weights_BS, target.boundaries)
     model.train(was_training)
-    return list(torch.autograd.grad(loss.total, [layer.weight for layer in layers]))
+    grads = torch.autograd.grad(loss.total, [out_BSn for _, out_BSn in passed])
+    return [
+        grad_BSn.flatten(0, 1).T @ x_BSm.flatten(0, 1).to(grad_BSn.dtype)
+        for grad_BSn, (x_BSm, _) in zip(grads, passed, strict=True)
+    ]
 
 
 class TokenScores:
@@ -70,9 +81,15 @@ def scoring(layers: Sequence[nn.Linear], gradients: Sequence[Tensor], tokens_BS:
 
         return after_forward
 
-    hooks = [layer.register_forward_hook(score(gradient)) for layer, gradient in zip(layers, gradients, strict=True)]
-    try:
+    with _hooks(layers, [score(gradient) for gradient in gradients]):
         yield collected
+
+
+@contextmanager
+def _hooks(layers: Sequence[nn.Linear], after_forward: Sequence[Any]) -> Iterator[None]:
+    hooks = [layer.register_forward_hook(act) for layer, act in zip(layers, after_forward, strict=True)]
+    try:
+        yield
     finally:
         for hook in hooks:
             hook.remove()

@@ -20,6 +20,7 @@ from training.data.held_out import held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture, MixtureRule
 from training.data.token_store import TokenStore
+from training.loop.checkpoint import Checkpoints
 from training.loop.loss_guard import TrainingStoppedError
 from training.loop.stopping import RunStoppedError
 from training.loop.telemetry import read_metrics
@@ -259,14 +260,20 @@ def test_kill_9_and_resume_gives_the_same_losses(shards: Storage, tokenizer_fold
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_two_processes_train_like_one(shards: Storage, tokenizer_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("starts_them", ["the command", pytest.param("torchrun", marks=pytest.mark.slow)])
+def test_two_processes_train_like_one(
+    shards: Storage, tokenizer_folder: Path, tmp_path: Path, starts_them: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]
     clip = ["--clip-threshold", "0.2", "--n-steps", "6"]
     assert main([*command(shards, alone, tokenizer_folder), *clip]) == 0
-    subprocess.run(
-        [sys.executable, *launcher, *command(shards, together, tokenizer_folder), *clip], env=environment(), check=True
-    )
+    if starts_them == "the command":
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert main([*command(shards, together, tokenizer_folder), *clip, "--mesh", "dp=2"]) == 0
+    else:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]
+        arguments = [*command(shards, together, tokenizer_folder), *clip]
+        subprocess.run([sys.executable, *launcher, *arguments], env=environment(), check=True)
     rows = {run: list(read_metrics(run, "train")) for run in (alone, together)}
     assert [row["loss"] for row in rows[together]] == pytest.approx([row["loss"] for row in rows[alone]], abs=2e-3)
     assert rows[together][0]["loss"] == pytest.approx(rows[alone][0]["loss"], abs=1e-6)
@@ -274,3 +281,31 @@ def test_two_processes_train_like_one(shards: Storage, tokenizer_folder: Path, t
     assert any(row["share_clipped"] > 0 for row in rows[alone])
     for a, b in zip(rows[alone], rows[together], strict=True):
         torch.testing.assert_close(torch.tensor(a["max_logits"]), torch.tensor(b["max_logits"]), rtol=2e-2, atol=2e-2)
+
+
+def test_what_does_not_fit_is_said_once_before_processes_start(
+    shards: Storage, tokenizer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(shards, tmp_path / "run", tokenizer_folder)
+    assert main([*arguments, "--mesh", "dp=3"]) == 2
+    assert capsys.readouterr().err == (
+        "error: rows_per_step is 4; it must be a multiple of the 3 processes of the mesh dp=3\n"
+    )
+    assert main([*arguments, "--mesh", "tp=2"]) == 2
+    assert "the mesh is 'tp=2'; write sizes of 1 or more for dp and ep" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_signal_reaches_all_processes(shards: Storage, tokenizer_folder: Path, tmp_path: Path) -> None:
+    arguments = [*command(shards, tmp_path, tokenizer_folder), "--n-steps", "200"]
+    started = [sys.executable, "-m", "training", *arguments, "--mesh", "ep=2", "--shard", "weights"]
+    process = subprocess.Popen(started, env=environment(), stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and max(losses(tmp_path), default=0) < 3:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate()
+    assert process.returncode == 143, error
+    n_steps = max(losses(tmp_path))
+    assert f"stopped by SIGTERM; saved at step {n_steps}" in error
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert checkpoints.newest_whole() == n_steps

@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, Shard
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
@@ -180,13 +183,32 @@ def test_named_parameters_can_be_added() -> None:
         optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2, 2))]})
 
 
-def test_sharded_parameters_are_refused(tmp_path: Path) -> None:
+@pytest.fixture
+def one_process(tmp_path: Path) -> Iterator[None]:
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("one_process")
+def test_weights_divided_by_fsdp2_are_updated() -> None:
+    plain, divided = (nn.Linear(4, 6, bias=False) for _ in range(2))
+    divided.load_state_dict(plain.state_dict())
+    fully_shard(divided, mesh=init_device_mesh("cpu", (1,)))
+    for layer in (plain, divided):
+        optimizer = MuonClip(layer.named_parameters(), [Rule("*", "muon")], MuonClipConfig(lr=0.1))
+        layer(torch.ones(2, 4)).sum().backward()
+        optimizer.step()
+    assert torch.equal(divided.weight.full_tensor(), plain.weight)
+
+
+def test_weights_divided_by_columns_are_refused() -> None:
+    dist.init_process_group("fake", rank=0, world_size=2, store=FakeStore())
     try:
-        layer = nn.Linear(4, 4, bias=False)
-        fully_shard(layer, mesh=init_device_mesh("cpu", (1,)))
-        with pytest.raises(ValueError, match=r"weight is a DTensor: .*train without FSDP2"):
-            MuonClip(layer.named_parameters(), [Rule("*", "muon")])
+        mesh = init_device_mesh("cpu", (2,))
+        weight = nn.Parameter(DTensor.from_local(torch.zeros(4, 2), mesh, [Shard(1)], run_check=False))
+        with pytest.raises(ValueError, match=r"weight is divided as \(Shard\(dim=1\),\): .*without tensor parallelism"):
+            MuonClip([("weight", weight)], [Rule("*", "muon")])
     finally:
         dist.destroy_process_group()
 

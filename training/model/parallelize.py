@@ -1,0 +1,66 @@
+"""Divides a decoder among the processes of a mesh, with torch's FSDP2 and expert parallelism.
+
+The modules stay as they are: their parameters become DTensors, and the routed experts get another forward function.
+"""
+
+from collections.abc import Iterator
+
+from torch import nn
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import Shard, distribute_tensor
+
+from training.model.decoder import Decoder
+from training.model.expert_dispatch import ExpertDispatch
+from training.model.experts import Experts
+from training.parallel import Ranks
+
+
+def parallelize(model: Decoder, ranks: Ranks) -> Decoder:
+    """Divide the model's weights, on any device, among the processes; in a single process, do nothing.
+
+    Raises:
+        ValueError: the experts do not divide evenly among the processes.
+    """
+    if ranks.dense is None:
+        return model
+    gathers_again = ranks.shard == "weights"
+    for layer in model.layers:
+        for experts in (module for module in layer.modules() if isinstance(module, Experts)):
+            if ranks.owner is not None and ranks.owner.size() > 1:
+                _divide_experts(experts, model.config.n_experts, ranks)
+                fully_shard(experts, mesh=ranks.expert, reshard_after_forward=gathers_again)
+        fully_shard(layer, mesh=ranks.dense, reshard_after_forward=gathers_again)
+    # What the root holds (embedding, last norm, head) is wanted again at once by the backward pass.
+    fully_shard(model, mesh=ranks.dense, reshard_after_forward=False)
+    register_fsdp_forward_method(model, "loss")
+    for module in _sharded(model):
+        # Loss weights are 1/n over all processes: gradients are sums, not means. gloo has no reduction with a factor.
+        module.set_gradient_divide_factor(1.0)
+        module.set_force_sum_reduction_for_comms(True)
+    return model
+
+
+def begin_micro_batch(model: Decoder, ranks: Ranks, is_last: bool) -> None:
+    """Say before a forward pass whether it is the last one before the update.
+
+    Only then are gradients reduced and gathered weights dropped, unless all that the weights need is to be divided:
+    then each micro-batch does both, so that a process never holds a whole gradient.
+    """
+    for module in _sharded(model):
+        module.set_requires_gradient_sync(is_last or ranks.shard == "weights", recurse=False)
+        module.set_reshard_after_backward(is_last or ranks.shard == "weights", recurse=False)
+
+
+def _divide_experts(experts: Experts, n_experts: int, ranks: Ranks) -> None:
+    assert ranks.owner is not None
+    if n_experts % ranks.owner.size():
+        raise ValueError(f"{n_experts} experts do not divide evenly among the {ranks.owner.size()} processes of ep")
+    for name, parameter in list(experts.named_parameters()):
+        # Every process has the same values already, or none (on the meta device): nothing needs to be sent.
+        divided = distribute_tensor(parameter.detach(), ranks.owner, [Shard(0)], src_data_rank=None)
+        setattr(experts, name, nn.Parameter(divided))
+    experts.forward = ExpertDispatch(experts.forward, n_experts, ranks.owner.get_group())  # type: ignore[method-assign]
+
+
+def _sharded(model: nn.Module) -> Iterator[FSDPModule]:
+    return (module for module in model.modules() if isinstance(module, FSDPModule))

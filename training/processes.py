@@ -1,0 +1,62 @@
+"""Starts the processes of a run on one machine, as `torchrun` does on several."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from types import FrameType
+
+from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
+
+# How long the others may take to end after one process has ended with an error.
+GRACE_S = 30.0
+
+
+def run_processes(n_processes: int, act: Callable[[], int]) -> int:
+    """Call `act`, a function that pickles, in processes that find each other; returns the first exit status but 0.
+
+    SIGINT and SIGTERM are passed on to the processes, which are out of reach of the terminal's own Ctrl-C.
+    """
+    # The server imports torch once for all processes.
+    get_context("forkserver").set_forkserver_preload(["training.loop.run"])
+    arguments = (n_processes, _free_port(), act)
+    processes = start_processes(_run, arguments, n_processes, join=False, start_method="forkserver")
+    assert processes is not None
+    with _signals_passed_on(processes):
+        try:
+            while not processes.join(grace_period=GRACE_S):
+                pass
+        except ProcessExitedException as error:
+            return error.exit_code if error.exit_code > 0 else 128 - error.exit_code
+    return 0
+
+
+def _run(rank: int, n_processes: int, port: int, act: Callable[[], int]) -> None:
+    os.setpgrp()
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(n_processes), **address}
+    sys.exit(act())
+
+
+@contextmanager
+def _signals_passed_on(processes: ProcessContext) -> Iterator[None]:
+    def pass_on(number: int, _: FrameType | None) -> None:
+        for process in processes.processes:
+            if process.is_alive():
+                os.kill(process.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
