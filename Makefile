@@ -90,29 +90,29 @@ bench-hints: install ## how much a hint helps a second attempt; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_hints.py $(DATA)
 
 bench-train: install ## training and loader speed; DATA=folder with documents/*.jsonl
-	$(BIN)/python tests/benchmarks/bench_train.py
-	$(BIN)/python tests/benchmarks/bench_loader.py $(DATA)
+	$(BIN)/python tests/benchmarks/training/bench_train.py
+	$(BIN)/python tests/benchmarks/training/bench_loader.py $(DATA)
 
 bench-muon: install ## Muon against AdamW; DATA=folder
-	$(BIN)/python tests/benchmarks/bench_muon.py $(DATA)
+	$(BIN)/python tests/benchmarks/training/bench_muon.py $(DATA)
 
 bench-clip: install ## attention logits with and without QK-Clip, as plots, resumable; DATA=folder OUT=folder ARGS=
-	$(BIN)/python tests/benchmarks/bench_clip.py $(DATA) $(OUT) $(ARGS)
+	$(BIN)/python tests/benchmarks/training/bench_clip.py $(DATA) $(OUT) $(ARGS)
 
 bench-options: install ## per-head Muon, quantile balancing and K3's cosine on a small model, resumable; DATA=folder OUT=folder ARGS=
-	$(BIN)/python tests/benchmarks/bench_k3_options.py $(DATA) $(OUT) $(ARGS)
+	$(BIN)/python tests/benchmarks/training/bench_k3_options.py $(DATA) $(OUT) $(ARGS)
 
 bench-parallel: install ## time, bytes sent and optimizer state of each layout of two processes
-	$(BIN)/python tests/benchmarks/bench_parallel.py $(ARGS)
+	$(BIN)/python tests/benchmarks/training/bench_parallel.py $(ARGS)
 
 bench-utility: install ## whether token utility ranks planted text correctly; DATA=folder
-	$(BIN)/python tests/benchmarks/bench_utility.py $(DATA)
+	$(BIN)/python tests/benchmarks/training/bench_utility.py $(DATA)
 
 bench-facts: install ## whether rewrites teach more than the same text again; DATA=folder OUT=folder ARGS=--tiny for a minute
-	$(BIN)/python tests/benchmarks/bench_facts.py $(DATA) $(OUT) $(ARGS)
+	$(BIN)/python tests/benchmarks/training/bench_facts.py $(DATA) $(OUT) $(ARGS)
 
 bench-sparsity: install ## loss against training FLOPs by sparsity, resumable; DATA=folder OUT=folder ARGS=
-	$(BIN)/python tests/benchmarks/bench_sparsity.py $(DATA) $(OUT) $(ARGS)
+	$(BIN)/python tests/benchmarks/training/bench_sparsity.py $(DATA) $(OUT) $(ARGS)
 
 bench-engine: install ## dtype, 8-bit weights and speculation side by side; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_engine.py $(DATA) $(ARGS)

@@ -4,7 +4,7 @@ Both read the same batches at a learning rate at which plain Muon's attention lo
 gets a run's folder for each, `clip-logits.svg`, `clip-loss.svg` and `clip-share.svg` (the share of heads clipped, means
 of 10 steps). An interrupted benchmark is continued by the same command; finished runs are only drawn.
 
-    python tests/benchmarks/bench_clip.py DATA OUT [--lr 0.05] [--steps 400]
+    python tests/benchmarks/training/bench_clip.py DATA OUT [--lr 0.05] [--steps 400]
 """
 
 import argparse
@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from common.small_run import Rows, SmallRun, read_data
-
+from small_run import Rows, SmallRun, read_data
 from training.optimizer.qk_clip import THRESHOLD
 from training.utility.line_chart import line_chart
 

@@ -5,8 +5,8 @@ times, one rewrite E times, K rewrites in turn, a fresh one each time; rewrites 
 gate. Then the model is tuned on questions about half of the people and answers questions about the other half. See
 docs/facts.md for the rule and the results.
 
-    python tests/benchmarks/bench_facts.py DATA OUT [--tiny] [--device cuda --workers 8 --limit-minutes 6]
-    python tests/benchmarks/bench_facts.py DATA OUT --report
+    python tests/benchmarks/training/bench_facts.py DATA OUT [--tiny] [--device cuda --workers 8 --limit-minutes 6]
+    python tests/benchmarks/training/bench_facts.py DATA OUT --report
 
 DATA is a folder with documents/*.jsonl. OUT gets the data as token ids (OUT/world, made once; DATA is not read again),
 a line for each finished run in OUT/results.jsonl, and OUT/facts.md with charts. The same command goes on where it
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from facts.arms import ARMS, GRID, Gate, Run, final_runs, pilot_runs
 from facts.report import best_setting, read_results, report
 from facts.running import run

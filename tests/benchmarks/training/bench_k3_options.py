@@ -3,7 +3,7 @@
 Each schedule is run at several learning rates, as the better one at one rate need not be the better one at its own.
 The other options are compared at WSD's best. An interrupted benchmark is continued by the same command.
 
-    python tests/benchmarks/bench_k3_options.py DATA OUT [--steps 150] [--seeds 1]
+    python tests/benchmarks/training/bench_k3_options.py DATA OUT [--steps 150] [--seeds 1]
 """
 
 import argparse
@@ -11,8 +11,7 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from common.small_run import Data, SmallRun, read_data
-
+from small_run import Data, SmallRun, read_data
 from training.loop.telemetry import read_metrics
 
 LRS = (4e-3, 8e-3, 16e-3)

@@ -4,7 +4,7 @@ Both read the same committed shards with the same tokenizer and yield rows of to
 document boundaries and provenance. `first epoch` includes tokenisation; later epochs read our memory map, while
 streaming tokenises again.
 
-    python tests/benchmarks/bench_loader.py DATA [--tokenizer NAME_OR_FOLDER]
+    python tests/benchmarks/training/bench_loader.py DATA [--tokenizer NAME_OR_FOLDER]
 """
 
 import argparse
@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench_train_data import read_documents, train_tokenizer
 from datasets import load_dataset
 from transformers import AutoTokenizer
 
+from bench_train_data import read_documents, train_tokenizer
 from rephrase.dataset.shards import commit_part
 from rephrase.storage.storage import Storage
 from training.data.loader import Loader, LoaderConfig

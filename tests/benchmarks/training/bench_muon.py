@@ -5,7 +5,7 @@ then the momentum (AdamW's first beta) over another grid: in runs of a few hundr
 many. AdamW then trains with three seeds. MuonClip trains with the same seeds in shorter runs, each with a complete
 schedule of its own, and the share of steps at which it equals AdamW is interpolated.
 
-    python tests/benchmarks/bench_muon.py DATA [--steps 400]
+    python tests/benchmarks/training/bench_muon.py DATA [--steps 400]
 """
 
 import argparse
@@ -17,8 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from bench_train_data import build_store, read_documents, train_tokenizer
 
+from bench_train_data import build_store, read_documents, train_tokenizer
 from training.data.held_out import held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture

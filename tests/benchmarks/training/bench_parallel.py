@@ -4,7 +4,7 @@ All layouts take turns in the same two processes, each with one thread, on the s
 alone for comparison. Bytes are those that a process sends when every collective runs as a ring, as NCCL and gloo do for
 large messages: (n − 1)/n of what an all-gather or a reduce-scatter handles, twice that for an all-reduce.
 
-    python tests/benchmarks/bench_parallel.py [--preset nano] [--rows 8] [--micro-batch-rows 2] [--length 256]
+    python tests/benchmarks/training/bench_parallel.py [--preset nano] [--rows 8] [--micro-batch-rows 2] [--length 256]
         [--rounds 5]
 """
 

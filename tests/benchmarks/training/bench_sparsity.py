@@ -5,7 +5,7 @@ fewer FLOPs than 8, 16 and 32. Here the model is small: 4 of 8 to 4 of 128 exper
 schedule of its own, so that a curve is not one run seen at several times. Every run is a line of OUT/sparsity.jsonl as
 soon as it ends, and is not repeated; several processes may share the file, each with its own --seeds.
 
-    python tests/benchmarks/bench_sparsity.py DATA OUT [--device cuda] [--limit-minutes 6] [--report]
+    python tests/benchmarks/training/bench_sparsity.py DATA OUT [--device cuda] [--limit-minutes 6] [--report]
 
 Needs torch, numpy, tokenizers and nothing else beside `training`. DATA is a folder of JSON Lines with a `text` or
 SQuAD's `paragraphs`. Where a budget reads the text more than a few times, sparse models have more to memorise it with:

@@ -5,7 +5,7 @@
 3. tracking attention maxima on and off; token utility on and off
 4. 8, 16, 32, 64 experts with the same number active
 
-    python tests/benchmarks/bench_train.py [--preset nano] [--rows 4] [--length 1024] [--threads 1 2]
+    python tests/benchmarks/training/bench_train.py [--preset nano] [--rows 4] [--length 1024] [--threads 1 2]
         [--precision float32]
 
 With several numbers of threads, the first comparison is made with each, and the others with the last.

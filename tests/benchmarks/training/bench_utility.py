@@ -5,7 +5,7 @@ of a few sections (one word in twenty dropped), text of another domain, and sect
 sections of the book are the target. The correct ranking is fresh text above repeated and near-duplicated text, and both
 of these above off-domain and shuffled text: 8 pairs in all.
 
-    python tests/benchmarks/bench_utility.py DATA [--seeds 10]
+    python tests/benchmarks/training/bench_utility.py DATA [--seeds 10]
 """
 
 import argparse
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench_train_data import read_documents, train_tokenizer
-
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
 from training.data.held_out import held_out_rows

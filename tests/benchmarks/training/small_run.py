@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_train_data import build_store, read_documents, train_tokenizer
 
+from bench_train_data import build_store, read_documents, train_tokenizer
 from training.data.held_out import held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bench_facts import main
 from facts.arms import ARMS, Gate, exposures, final_runs
 from facts.people import ATTRIBUTES, draw_people
