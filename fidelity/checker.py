@@ -32,7 +32,7 @@ from fidelity.embeddings.encoder import (
     open_encoder,
 )
 from fidelity.embeddings.vector_cache import CachedEncoder
-from fidelity.judge import Evidence, Judge, Pair
+from fidelity.judge import CHECK_TOO_SLOW, Evidence, Judge, Pair, ReadPair, read_pair
 from fidelity.reader.reader import Reader
 from rephrase.records import Check, Chunk, Completion, Discrepancy, FinishReason, Requirements, Verdict
 from rephrase.settings import Settings
@@ -107,12 +107,12 @@ def check_form_in_time(source: str, completion: Completion, requirements: Requir
     longest = max(len(source), len(completion.text))
     if longest > MAX_CHARACTERS:
         detail = f"{longest:,} characters; texts of more than {MAX_CHARACTERS:,} are not checked"
-        return Verdict(accepted=False, reason="check_too_slow", detail=detail)
+        return Verdict(accepted=False, reason=CHECK_TOO_SLOW, detail=detail)
     try:
         with time_limit(LIMIT_S):
             return check_form(source, completion, requirements)
     except TooSlowError as error:
-        return Verdict(accepted=False, reason="check_too_slow", detail=f"the checks of form were {error}")
+        return Verdict(accepted=False, reason=CHECK_TOO_SLOW, detail=f"the checks of form were {error}")
 
 
 def _form_finding(source: str, rewrite: str, finish_reason: FinishReason, requirements: Requirements) -> Finding | None:
@@ -152,6 +152,7 @@ class _Request:
     source: str
     rewrite: str
     requirements: Requirements
+    pair: ReadPair | None  # if its facts are to be compared
 
 
 @dataclass(slots=True)
@@ -250,7 +251,19 @@ class Checker:
         verdict = check_form_in_time(source, completion, requirements)
         if not verdict.accepted or not _WITH_MODEL.intersection(checks):
             return verdict
-        found = await self._batcher.submit(_Request(source, rewrite, requirements))
+        pair = None
+        if Check.FACTS in checks:
+            # Here and not in the thread of the models, where nothing could interrupt it.
+            pair = read_pair(
+                Pair(
+                    source=source,
+                    rewrite=rewrite,
+                    kind=kind_of(checks),
+                    keeps=requirements.keeps,
+                    form=requirements.form,
+                )
+            )
+        found = await self._batcher.submit(_Request(source, rewrite, requirements, pair))
         verdict = dataclasses.replace(verdict, scores={**verdict.scores, **found.scores})
         if found.evidence is not None:
             judged = self.judge.decide(found.evidence)
@@ -268,19 +281,10 @@ class Checker:
         if any(Check.CROSS_LINGUAL in request.requirements.checks for request in requests):
             threshold = self._config.min_cross_lingual
             self._compare(Check.CROSS_LINGUAL, self._multilingual_encoder(), threshold, requests, found)
-        chosen = [i for i, request in enumerate(requests) if Check.FACTS in request.requirements.checks]
-        pairs = [
-            Pair(
-                source=requests[i].source,
-                rewrite=requests[i].rewrite,
-                kind=kind_of(requests[i].requirements.checks),
-                keeps=requests[i].requirements.keeps,
-                form=requests[i].requirements.form,
-            )
-            for i in chosen
-        ]
-        for i, evidence in zip(chosen, self.judge.examine(pairs) if pairs else (), strict=True):
-            found[i].evidence = evidence
+        asked = [(answer, request.pair) for request, answer in zip(requests, found, strict=True) if request.pair]
+        examined = self.judge.examine([pair for _, pair in asked]) if asked else []
+        for (answer, _), evidence in zip(asked, examined, strict=True):
+            answer.evidence = evidence
         for request, answer in zip(requests, found, strict=True):
             if Check.OBEDIENCE in request.requirements.checks and not answer.finding:
                 answer.finding = obeyed_instruction(request.source, request.rewrite, self._encoder)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from fidelity.calibration.calibration import KEEPS, QUESTIONS, Calibration, Kind, Question
 from fidelity.checks.changed_words import change_discrepancies, other_meanings
+from fidelity.checks.finding import Finding
 from fidelity.checks.form import copied_share
 from fidelity.checks.sentences import SENTENCE_SCORES, SentenceReport, compare_sentences
 from fidelity.checks.style import missing_form
+from fidelity.checks.time_limit import LIMIT_S, TooSlowError, time_limit
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import FACT_SCORES, FactReport, compare_facts
 from fidelity.reader.reader import Reader, Reading
@@ -38,8 +40,8 @@ _CHANGES = (
 )
 # A detail must fit into a table; the rest is in the discrepancies.
 DETAIL_CHARACTERS = 300
-# The reject reason of a pair on which a check raised an exception.
-CHECK_FAILED = "check_failed"
+# The reject reasons of a pair on which a check raised an exception, and of one on which it took too long.
+CHECK_FAILED, CHECK_TOO_SLOW = "check_failed", "check_too_slow"
 # The names of what a rewrite must keep; any other value is a share of the source.
 EVERYTHING, ANY = 1.0, 0.0
 
@@ -61,6 +63,18 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPair:
+    """A pair with what is read from it without a model. `failure` says why its facts could not be compared."""
+
+    pair: Pair
+    language: str  # of the source
+    facts: FactReport | None = None
+    # What the form of the style lacks, for people; None if nothing, or if there is no form to look for.
+    lacks: str | None = None
+    failure: Finding | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What the checks have found about a pair."""
 
@@ -68,10 +82,9 @@ class Evidence:
     sentences: SentenceReport
     scores: Mapping[str, float]
     discrepancies: tuple[Discrepancy, ...]
-    # What the form of the style lacks, for people; None if nothing, or if there is no form to look for.
-    lacks: str | None = None
-    # The error raised while comparing: such a pair has no probability and is rejected.
-    failure: str = ""
+    lacks: str | None = None  # see `ReadPair`
+    # Such a pair has no probability and is rejected.
+    failure: Finding | None = None
 
 
 class Judge:
@@ -102,41 +115,41 @@ class Judge:
         self.n_seen: Counter[str] = Counter()
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        return [self.decide(evidence) for evidence in self.examine(pairs)]
+        return [self.decide(evidence) for evidence in self.examine([read_pair(pair) for pair in pairs])]
 
-    def examine(self, pairs: Sequence[Pair]) -> list[Evidence]:
+    def examine(self, pairs: Sequence[ReadPair]) -> list[Evidence]:
         """Score pairs by embeddings, typed facts and the reader."""
         found: list[Evidence | None] = [None] * len(pairs)
         for foreign in (False, True):
-            chosen = [i for i, pair in enumerate(pairs) if (pair.kind == "translation") == foreign]
+            chosen = [i for i, read in enumerate(pairs) if (read.pair.kind == "translation") == foreign]
             if chosen:
                 compared = self._compare([pairs[i] for i in chosen], foreign)
                 for i, evidence in zip(chosen, self._read(compared, foreign), strict=True):
                     found[i] = evidence
         return [evidence for evidence in found if evidence is not None]
 
-    def _compare(self, pairs: Sequence[Pair], foreign: bool) -> list[Evidence]:
+    def _compare(self, pairs: Sequence[ReadPair], foreign: bool) -> list[Evidence]:
         self.n_seen["embedding and facts"] += len(pairs)
         encoder = self._open_multilingual() if foreign else self._encoder
-        languages = [pair.source_language or (detect_language(pair.source) if foreign else "en") for pair in pairs]
-        vectors = encoder.encode([text for pair in pairs for text in (pair.source, pair.rewrite)])
+        texts = [(read.pair.source, read.pair.rewrite) for read in pairs]
+        vectors = encoder.encode([text for pair in texts for text in pair])
         similarity = (vectors[0::2] * vectors[1::2]).sum(axis=1)
-        reports = compare_sentences(
-            [(pair.source, pair.rewrite) for pair in pairs], encoder, source_languages=languages
-        )
-        compared = [_facts(pair, language) for pair, language in zip(pairs, languages, strict=True)]
-        changes = other_meanings([() if isinstance(facts, str) else facts.changes for facts in compared], encoder)
+        reports = compare_sentences(texts, encoder, source_languages=[read.language for read in pairs])
+        changes = other_meanings([read.facts.changes if read.facts else () for read in pairs], encoder)
         evidence = []
-        for pair, report, facts, changed, cosine in zip(pairs, reports, compared, changes, similarity, strict=True):
-            if isinstance(facts, str):
-                evidence.append(Evidence(pair=pair, sentences=report, scores={}, discrepancies=(), failure=facts))
+        for read, report, changed, cosine in zip(pairs, reports, changes, similarity, strict=True):
+            pair = read.pair
+            if read.facts is None:
+                evidence.append(
+                    Evidence(pair=pair, sentences=report, scores={}, discrepancies=(), failure=read.failure)
+                )
                 continue
             scores = {
                 "similarity": float(cosine),
                 "copied": copied_share(pair.source, pair.rewrite),
                 WORDS_CHANGED: float(sum(len(change.new) for change in changed)),
                 **report.scores,
-                **facts.scores,
+                **read.facts.scores,
             }
             evidence.append(
                 Evidence(
@@ -144,9 +157,9 @@ class Judge:
                     sentences=report,
                     scores={**scores, **derived_scores(pair.source, pair.rewrite, scores)},
                     discrepancies=_merged(
-                        (*facts.discrepancies, *change_discrepancies(changed)), report.discrepancies()
+                        (*read.facts.discrepancies, *change_discrepancies(changed)), report.discrepancies()
                     ),
-                    lacks=missing_form(pair.rewrite, pair.form),
+                    lacks=read.lacks,
                 )
             )
         return evidence
@@ -188,7 +201,8 @@ class Judge:
 
     def decide(self, evidence: Evidence) -> Verdict:
         if evidence.failure:
-            return Verdict(accepted=False, reason=CHECK_FAILED, detail=evidence.failure[:DETAIL_CHARACTERS])
+            why, text = evidence.failure
+            return Verdict(accepted=False, reason=why, detail=text[:DETAIL_CHARACTERS])
         probabilities = self.probabilities(evidence)
         combined = math.prod(probabilities.values())
         thresholds = {question: self.threshold(question, evidence.pair.kind) for question in QUESTIONS}
@@ -235,12 +249,21 @@ def _odds(probability: float) -> float:
     return max(probability, 1e-9) / max(1 - probability, 1e-9)
 
 
-def _facts(pair: Pair, language: str) -> FactReport | str:
-    """The compared facts, or why they could not be compared: one bad text must not end a run of millions."""
+def read_pair(pair: Pair) -> ReadPair:
+    """Read and compare the facts of a pair, within LIMIT_S if this is the main thread.
+
+    A pair on which that fails or takes too long is rejected: one bad text must not end a run of millions.
+    """
+    language = pair.source_language or (detect_language(pair.source) if pair.kind == "translation" else "en")
     try:
-        return compare_facts(pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math")
+        with time_limit(LIMIT_S):
+            facts = compare_facts(pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math")
+            return ReadPair(pair=pair, language=language, facts=facts, lacks=missing_form(pair.rewrite, pair.form))
+    except TooSlowError as error:
+        failure = CHECK_TOO_SLOW, f"comparing the facts was {error}"
     except Exception as error:
-        return f"the facts could not be compared: {type(error).__name__}: {error}"
+        failure = CHECK_FAILED, f"the facts could not be compared: {type(error).__name__}: {error}"
+    return ReadPair(pair=pair, language=language, failure=failure)
 
 
 def derived_scores(source: str, rewrite: str, scores: Mapping[str, float]) -> dict[str, float]:

@@ -17,7 +17,8 @@ from fsspec.implementations.local import LocalFileSystem
 from fidelity.calibration.calibration import Kind
 from fidelity.checks.form import FORM_CHECKS
 from fidelity.checks.language_judge import JUDGE_SCORES
-from fidelity.judge import EVERYTHING, SCORES, Judge, Pair
+from fidelity.checks.time_limit import LIMIT_S, TooSlowError, time_limit
+from fidelity.judge import CHECK_TOO_SLOW, EVERYTHING, SCORES, Judge, Pair
 from rephrase.dataset.schema import DISCREPANCIES, PROBABILITIES, discrepancy_row, probability_row
 from rephrase.records import Verdict
 
@@ -73,7 +74,11 @@ def verdict_rows(judge: Judge, pairs: Sequence[Asked], review: Review | None = N
 
 
 def _with_form(verdict: Verdict, pair: Pair) -> Verdict:
-    found = next((found for check in FORM_CHECKS if (found := check(pair.source, pair.rewrite))), None)
+    try:
+        with time_limit(LIMIT_S):
+            found = next((found for check in FORM_CHECKS if (found := check(pair.source, pair.rewrite))), None)
+    except TooSlowError as error:
+        found = CHECK_TOO_SLOW, f"the checks of form were {error}"
     return dataclasses.replace(verdict, accepted=False, reason=found[0], detail=found[1]) if found else verdict
 
 

@@ -2,7 +2,7 @@
 
 Every check takes time in proportion to its text, and tests try it with hostile ones. If one is slow nevertheless, it
 is to be a rejected chunk, and not a stopped run. A regular expression holds the interpreter until it ends, so that no
-other thread could end it; but it lets signals in.
+other thread could end it; but it lets signals in. So texts are read in the main thread, and not in that of the models.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ from fidelity.calibration.calibration import FORMAT, Calibration, InStyle
 from fidelity.embeddings.encoder import SentenceEncoder, open_encoder
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.fitting.labelled_sets import LabelledPair
-from fidelity.judge import ANY, BASE_SCORES, DERIVED_SCORES, EVERYTHING, Judge, Pair, derived_scores
+from fidelity.judge import ANY, BASE_SCORES, DERIVED_SCORES, EVERYTHING, Judge, Pair, derived_scores, read_pair
 from fidelity.reader.reader import Reader
 
 BATCH = 64
@@ -62,7 +62,7 @@ class ScoreCache:
                     )
                     for p in batch
                 ]
-                for pair, evidence in zip(batch, judge.examine(asked), strict=True):
+                for pair, evidence in zip(batch, judge.examine([read_pair(pair) for pair in asked]), strict=True):
                     row = {name: round(float(value), 6) for name, value in evidence.scores.items()}
                     self._scores[_key(pair)] = row
                     file.write(json.dumps({"key": _key(pair), "scores": row}) + "\n")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from fidelity.checks.time_limit import LIMIT_S, TooSlowError, time_limit
 from fidelity.facts.comparing.compare import compare_facts
 from flows.report.pairs import Pair
 from rephrase.prompting.recipes import load_recipes
@@ -20,7 +21,13 @@ def add_discrepancies(pairs: list[Pair]) -> list[Pair]:
 def _facts(pair: Pair, mathematics: bool) -> tuple[Discrepancy, ...]:
     if not pair.source or not pair.rewrite:
         return ()
-    found = compare_facts(
-        pair.source, pair.rewrite, source_language=pair.language or "en", mathematics=mathematics
-    ).discrepancies
-    return tuple(sorted((f for f in found if f.kind != "sentence"), key=lambda fact: PROBLEMS.index(fact.problem)))
+    try:
+        with time_limit(LIMIT_S):  # it may be the pair that was rejected because this takes for ever
+            found = compare_facts(
+                pair.source, pair.rewrite, source_language=pair.language or "en", mathematics=mathematics
+            )
+    except TooSlowError:
+        return ()
+    return tuple(
+        sorted((f for f in found.discrepancies if f.kind != "sentence"), key=lambda fact: PROBLEMS.index(fact.problem))
+    )

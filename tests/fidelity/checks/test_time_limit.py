@@ -10,27 +10,31 @@ import pytest
 from scripted import BagOfWords, SilentReader, lenient
 
 import fidelity.checker
+import fidelity.judge
+import fidelity.verify
 from fidelity.checker import Checker, FidelityConfig
 from fidelity.checks.time_limit import TooSlowError, time_limit
+from fidelity.verify import Asked
 from rephrase.records import Check, Chunk, Completion, Requirements
 
 FOREVER = re.compile(r"(a+)+$")
 
 
-def check(text):
+def check(text, *checks):
     checker = Checker(BagOfWords(), FidelityConfig(), calibration=lenient(), open_reader=SilentReader)
     chunk = Chunk(document_id="d", index=0, start=0, end=len(text), text=text, n_tokens=9)
     completion = Completion(text=text, finish_reason="stop", n_prompt_tokens=1, n_completion_tokens=1)
     try:
-        return asyncio.run(checker(chunk, completion, Requirements(checks=(Check.SAME_LANGUAGE,))))
+        return asyncio.run(checker(chunk, completion, Requirements(checks=(Check.SAME_LANGUAGE, *checks))))
     finally:
         checker.close()
 
 
-def test_an_exponential_expression_rejects_its_chunk(monkeypatch):
-    def slow(source, rewrite):
-        FOREVER.match(rewrite)
+def slow(source, rewrite, **_):
+    FOREVER.match(rewrite)
 
+
+def test_an_exponential_expression_rejects_its_chunk(monkeypatch):
     monkeypatch.setattr(fidelity.checker, "FORM_CHECKS", [slow])
     monkeypatch.setattr(fidelity.checker, "LIMIT_S", 0.2)
     began = time.monotonic()
@@ -39,6 +43,29 @@ def test_an_exponential_expression_rejects_its_chunk(monkeypatch):
     assert "interrupted after 0.2 s" in verdict.detail
     assert time.monotonic() - began < 60  # it would take thousands of years
     assert check("A sentence.").accepted
+
+
+def test_facts_that_take_for_ever_reject_their_chunk_and_not_those_beside_it(monkeypatch):
+    compare = fidelity.judge.compare_facts
+    monkeypatch.setattr(
+        fidelity.judge,
+        "compare_facts",
+        lambda source, rewrite, **how: slow(source, rewrite) or compare(source, rewrite),
+    )
+    monkeypatch.setattr(fidelity.judge, "LIMIT_S", 0.2)
+    verdict = check("a" * 60 + "b.", Check.FACTS)
+    assert (verdict.accepted, verdict.reason) == (False, "check_too_slow")
+    assert "comparing the facts was interrupted after 0.2 s" in verdict.detail
+    assert check("The bridge is 40 m long.", Check.FACTS).accepted
+
+
+def test_a_pair_to_verify_is_rejected_as_well(monkeypatch):
+    judge = Checker(BagOfWords(), FidelityConfig(), calibration=lenient(), open_reader=SilentReader).judge
+    monkeypatch.setattr(fidelity.verify, "FORM_CHECKS", [slow])
+    monkeypatch.setattr(fidelity.verify, "LIMIT_S", 0.2)
+    texts = "a" * 60 + "b", "The bridge is 40 m long."
+    rows = fidelity.verify.verdict_rows(judge, [Asked(source=text, rewrite=text) for text in texts])
+    assert [row["reason"] for row in rows] == ["check_too_slow", None]
 
 
 def test_a_text_that_is_too_long_is_not_checked(monkeypatch):

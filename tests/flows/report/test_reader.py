@@ -1,10 +1,13 @@
 """The reader's data: it preserves the texts, and nothing in it can leave its script element."""
 
 import json
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+import flows.report.facts
+from flows.report.facts import add_discrepancies
 from flows.report.html import render
 from flows.report.links import SharedWords, link
 from flows.report.pairs import Pair
@@ -83,6 +86,12 @@ def test_changed_facts_are_marked_on_both_sides():
     assert found["facts"] == [("number", "changed", "1588, not 1584")]
     assert ("1588", [0]) in found["rewrite"][0][1]
     assert ("1584", [0]) in found["source"][0][1]
+
+
+def test_facts_that_take_for_ever_to_compare_are_left_out(monkeypatch):
+    monkeypatch.setattr(flows.report.facts, "compare_facts", lambda *_, **__: re.match("(a+)+$", "a" * 60 + "b"))
+    monkeypatch.setattr(flows.report.facts, "LIMIT_S", 0.2)
+    assert add_discrepancies([pair("It was.", "It was.")])[0].discrepancies == ()
 
 
 def test_invisible_and_bidirectional_characters_are_shown_by_code_point():
