@@ -47,7 +47,8 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; created if missing")
     p.add_argument(
         "--tokenizer",
-        help="Hugging Face Hub id or folder of the tokenizer" + (f" (default: {tokenizer})" if tokenizer else ""),
+        help="Hugging Face Hub id or folder of the tokenizer; for nano and micro best a small one, which `palimpsest "
+        "tokenizer` trains" + (f" (default: {tokenizer})" if tokenizer else ""),
     )
     p.add_argument("--n-steps", required=True, type=int, help="optimizer steps")
     p.add_argument("--preset", default="nano", choices=PRESETS, help="model shape (default: %(default)s)")
