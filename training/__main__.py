@@ -126,6 +126,12 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         help="update speed of the gates' balancing bias (default: %(default)s)",
     )
     o.add_argument(
+        "--z-weight",
+        type=float,
+        default=0.0,
+        help="weight of the z-loss, which keeps output logits small; PaLM's is 1e-4 (default: %(default)s)",
+    )
+    o.add_argument(
         "--precision",
         default="auto",
         choices=("auto", *get_args(Precision)),

@@ -59,6 +59,7 @@ class TrainConfig(Settings):
     clip_threshold: float = Field(
         100.0, gt=0, description="QK-Clip's τ: heads whose attention logits exceed it are scaled down."
     )
+    z_weight: float = Field(0.0, ge=0, description="Weight of the z-loss, which keeps output logits small; PaLM: 1e-4.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="Precision of matrix products; auto: bfloat16 if the hardware has units for it, else float32.",

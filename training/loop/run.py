@@ -83,6 +83,7 @@ class RunOptions:
     weight_decay: float = 0.1
     clip_threshold: float = THRESHOLD
     bias_speed: float = 1e-3
+    z_weight: float = 0.0
     precision: Precision | Literal["auto"] = "auto"
     seed: int = 0
     start: str | None = None
@@ -125,7 +126,7 @@ class RunOptions:
         for name in ("lr", "clip_threshold"):
             if not 0 < getattr(self, name) < math.inf:  # false for nan too
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
-        for name in ("weight_decay", "bias_speed", "checkpoint_minutes"):
+        for name in ("weight_decay", "bias_speed", "z_weight", "checkpoint_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, 0 or more")
         for name in ("momentum", "held_out_share"):
@@ -244,6 +245,7 @@ def build_trainer(
         micro_batch_rows=o.micro_batch_rows,
         precision=o.precision,
         bias_speed=o.bias_speed,
+        z_weight=o.z_weight,
         evaluate_every=o.evaluate_every,
         checkpoint_every=o.checkpoint_every,
         checkpoint_minutes=o.checkpoint_minutes,
