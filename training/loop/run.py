@@ -61,11 +61,10 @@ class RunOptions:
     With `start` (`RUN[@step]` or a Hugging Face folder) it begins there, and the preset does not matter.
 
     `rows_per_step` counts the rows of all processes. `row_length` None means the context length of the model, which
-    `rope_factor` extends by YaRN. Up to
-    `max_eval_rows` held-out rows of each stream are evaluated. The defaults of `momentum` and `bias_speed` are those of
-    K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its
-    experts with 1e-2. `precision` applies to the forward pass and to Newton–Schulz; "auto" is what the hardware
-    multiplies fast.
+    `rope_factor` extends by YaRN. Up to `max_eval_rows` held-out rows of each stream are evaluated. The defaults of
+    `momentum` and `bias_speed` are those of K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds
+    learns faster with 0.85 and balances its experts with 1e-2. `precision` applies to the forward pass and to
+    Newton–Schulz; "auto" is what the hardware multiplies fast.
     """
 
     preset: str
