@@ -52,7 +52,8 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; created if missing")
     p.add_argument(
         "--tokenizer",
-        help="Hugging Face Hub id or folder of the tokenizer" + (f" (default: {tokenizer})" if tokenizer else ""),
+        help="Hugging Face Hub id or folder of the tokenizer; for nano and micro best a small one, which `palimpsest "
+        "tokenizer` trains" + (f" (default: {tokenizer})" if tokenizer else ""),
     )
     p.add_argument("--n-steps", required=True, type=int, help="optimizer steps")
     p.add_argument("--preset", default="nano", choices=PRESETS, help="model shape (default: %(default)s)")
@@ -143,6 +144,12 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         "--quantile-balancing",
         action="store_true",
         help="set that bias to the quantile of the experts' margins after each step, as K3 does, without a speed",
+    )
+    o.add_argument(
+        "--z-weight",
+        type=float,
+        default=0.0,
+        help="weight of the z-loss, which keeps output logits small; PaLM's is 1e-4 (default: %(default)s)",
     )
     o.add_argument(
         "--precision",

@@ -40,10 +40,10 @@ def load_published(model: Decoder, folder: str | Path) -> None:
         where = {name: file for file in files for name in file.keys()}  # noqa: SIM118  not a dict
         wanted = dict(published_tensors(model))
         if missing := sorted(wanted.keys() - where.keys()):
-            raise ValueError(f"{folder} lacks {len(missing)} weights of the model, such as {missing[0]}")
+            raise ValueError(f"safetensors in {folder} lack {len(missing)} weights of the model, such as {missing[0]}")
         extra = sorted(name for name in where.keys() - wanted.keys() if not _may_be_extra(name, model))
         if extra:
-            raise ValueError(f"{folder} has {len(extra)} weights that the model lacks, such as {extra[0]}")
+            raise ValueError(f"{folder} has {len(extra)} weights that the model has not, such as {extra[0]}")
         for name, target in wanted.items():
             stored = where[name].get_tensor(name)
             if name + SCALES in where:

@@ -65,6 +65,7 @@ class TrainConfig(Settings):
     quantile_balancing: bool = Field(
         False, description="Balance experts by the quantile of their margins, as K3 does, in place of the sign step."
     )
+    z_weight: float = Field(0.0, ge=0, description="Weight of the z-loss, which keeps output logits small; PaLM: 1e-4.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="Precision of matrix products; auto: bfloat16 if the hardware has units for it, else float32.",

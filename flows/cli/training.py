@@ -18,16 +18,22 @@ def train(context: typer.Context) -> None:
 
 
 def tokenizer(
-    shards: Annotated[str, typer.Argument(help="Output folder of a rephrasing run.")],
+    shards: Annotated[list[str] | None, typer.Argument(help="Output folders of rephrasing runs.")] = None,
+    *,
     folder: Annotated[str, typer.Argument(help="Where to write the tokenizer.")],
+    documents: Annotated[
+        list[str] | None, typer.Option(help="Raw corpus to read as well: a file, folder or glob; may be repeated.")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field of --documents with the text.")] = "text",
     vocab_size: Annotated[int, typer.Option(help="Number of words.", min=257)] = 8192,
 ) -> None:
-    """Train a byte-level BPE tokenizer on the texts of a run, for `train --tokenizer`: small models want few words."""
-    from rephrase.storage.storage import Storage
-    from training.data.byte_pairs import committed_texts, train_tokenizer
+    """Train a byte-level BPE tokenizer on what `train` would read, for its --tokenizer: small models want few words."""
+    from training.data.byte_pairs import corpus_texts, train_tokenizer
 
+    if not shards and not documents:
+        raise typer.BadParameter(f"give an output folder before {folder}, or --documents SOURCE")
     with readable_errors():
-        n_words = train_tokenizer(committed_texts(Storage(shards)), vocab_size, folder)
+        n_words = train_tokenizer(corpus_texts(shards or (), documents or (), text_field), vocab_size, folder)
         out.print(f"written: {folder}, {n_words:,} words")
 
 

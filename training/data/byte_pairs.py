@@ -1,7 +1,7 @@
 """Trains a byte-level BPE tokenizer on a corpus of one's own.
 
 A small model spends much of its time and most of its parameters on its vocabulary: with the 49,152 words of SmolLM2's
-tokenizer, the output head is half of a step of the preset nano.
+tokenizer, forward and backward of the preset nano take 2.7 times as long as with 8,192 words (one core, float32).
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,24 +12,27 @@ from transformers import PreTrainedTokenizerFast
 
 from rephrase.dataset.shards import read_commits
 from rephrase.storage.storage import Storage
-from training.data.texts import TextOptions, shard_texts
+from training.data.texts import TextOptions, read_documents, shard_texts
 
 END = "<|endoftext|>"
 N_BYTES = 256
 
 
-def committed_texts(shards: Storage) -> Iterator[str]:
-    """The rewrites of a run and, once each, their source documents.
+def corpus_texts(outputs: Iterable[str], sources: Iterable[str] = (), text_field: str = "text") -> Iterator[str]:
+    """The rewrites of runs and, once each, their source documents; then the documents of raw corpora.
 
     Raises:
-        ValueError: no part is committed.
+        ValueError: no part of an output is committed, or a corpus has no file in a supported format.
+        FileNotFoundError: there is no such corpus.
     """
-    commits = read_commits(shards)
-    if not commits:
-        raise ValueError(f"no part is committed in {shards.url}: run `palimpsest rephrase` first")
-    for index in sorted(commits):
-        for text in shard_texts(shards, index, TextOptions()):
-            yield text.text
+    for shards in map(Storage, outputs):
+        commits = read_commits(shards)
+        if not commits:
+            raise ValueError(f"no part is committed in {shards.url}: run `palimpsest rephrase` first")
+        for index in sorted(commits):
+            yield from (text.text for text in shard_texts(shards, index, TextOptions()))
+    for source in sources:
+        yield from (document.text for document in read_documents(source, TextOptions(), text_field))
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, folder: str | Path) -> int:

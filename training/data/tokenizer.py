@@ -20,7 +20,8 @@ class TextTokenizer:
 
     def __init__(self, name_or_folder: str | Path) -> None:
         self.name = str(name_or_folder)
-        self._tokenizer = AutoTokenizer.from_pretrained(self.name)
+        # Left out, the flag would mean: ask on the terminal whether to run a tokenizer's own code.
+        self._tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
         end_id = self._tokenizer.eos_token_id
         if end_id is None:
             raise ValueError(f"the tokenizer {self.name} has no end-of-text token; training needs one to end documents")
@@ -54,4 +55,6 @@ class TextTokenizer:
     def save_for_prompts(self, folder: str | Path) -> None:
         """Write the tokenizer, set to put the start token before a prompt as training did before every document."""
         start = self._tokenizer.convert_ids_to_tokens(self.start_id)
-        AutoTokenizer.from_pretrained(self.name, bos_token=start, add_bos_token=True).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(
+            self.name, bos_token=start, add_bos_token=True, trust_remote_code=False
+        ).save_pretrained(folder)

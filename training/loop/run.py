@@ -65,12 +65,11 @@ class RunOptions:
     With `start` (`RUN[@step]` or a Hugging Face folder) it begins there, and the preset does not matter.
 
     `rows_per_step` counts the rows of all processes. `row_length` None means the context length of the model, which
-    `rope_factor` extends by YaRN. Up to
-    `max_eval_rows` held-out rows of each stream are evaluated. The defaults of `momentum` and `bias_speed` are those of
-    K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds learns faster with 0.85 and balances its
-    experts with 1e-2. `precision` applies to the forward pass and to Newton–Schulz; "auto" is what the hardware
-    multiplies fast. `mesh` (as for `MeshSizes.parse`) and `shard` say how processes divide the work; without a mesh,
-    all processes of `torchrun` are data-parallel.
+    `rope_factor` extends by YaRN. Up to `max_eval_rows` held-out rows of each stream are evaluated. The defaults of
+    `momentum` and `bias_speed` are those of K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds
+    learns faster with 0.85 and balances its experts with 1e-2. `precision` applies to the forward pass and to
+    Newton–Schulz; "auto" is what the hardware multiplies fast. `mesh` (as for `MeshSizes.parse`) and `shard` say how
+    processes divide the work; without a mesh, all processes of `torchrun` are data-parallel.
     """
 
     preset: str
@@ -90,6 +89,7 @@ class RunOptions:
     split_heads: bool = False
     bias_speed: float = 1e-3
     quantile_balancing: bool = False
+    z_weight: float = 0.0
     precision: Precision | Literal["auto"] = "auto"
     mesh: str | None = None
     shard: Sharding = "none"
@@ -134,7 +134,7 @@ class RunOptions:
         for name in ("lr", "clip_threshold"):
             if not 0 < getattr(self, name) < math.inf:  # false for nan too
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
-        for name in ("weight_decay", "bias_speed", "checkpoint_minutes"):
+        for name in ("weight_decay", "bias_speed", "z_weight", "checkpoint_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, 0 or more")
         for name in ("momentum", "held_out_share"):
@@ -264,6 +264,7 @@ def build_trainer(
         micro_batch_rows=o.micro_batch_rows,
         precision=o.precision,
         bias_speed=o.bias_speed,
+        z_weight=o.z_weight,
         evaluate_every=o.evaluate_every,
         checkpoint_every=o.checkpoint_every,
         checkpoint_minutes=o.checkpoint_minutes,

@@ -43,8 +43,9 @@ OnSpike = Literal["stop", "skip"]
 class TrainerConfig:
     """Settings of the loop; 0 for an `…_every` means only at the end, and 0 `checkpoint_minutes` not by time.
 
-    `balance_weight` is DeepSeek-V3's weight of each layer's sequence-wise balance loss. `bias_speed` is the update
-    speed of the gates' selection biases during the first `bias_until` of the run (DeepSeek-V3: 14.3 of 14.8 T tokens).
+    `balance_weight` is DeepSeek-V3's weight of each layer's sequence-wise balance loss, `z_weight` that of the z-loss;
+    reported losses are without either. `bias_speed` is the update speed of the gates' selection biases during the first
+    `bias_until` of the run (DeepSeek-V3: 14.3 of 14.8 T tokens).
     With `on_spike` "skip", a step that the loss guard refuses is left out and its documents are listed in
     `RUN/skipped.jsonl`, up to 1 % of the run's steps.
     """
@@ -54,6 +55,7 @@ class TrainerConfig:
     precision: Precision = "bfloat16"
     clip_grad_norm: float = 1.0
     balance_weight: float = 1e-4
+    z_weight: float = 0.0
     bias_speed: float = 1e-3
     bias_until: float = 0.966
     evaluate_every: int = 0
@@ -314,7 +316,12 @@ class Trainer:
             with self.utility.micro_batch(part, weight * self._scaler.get_scale()) as observed:
                 with self._autocast():
                     loss = self.model.loss(
-                        part.tokens_BS, part.targets_BS, weights_BS, part.boundaries, self.config.balance_weight
+                        part.tokens_BS,
+                        part.targets_BS,
+                        weights_BS,
+                        part.boundaries,
+                        self.config.balance_weight,
+                        self.config.z_weight,
                     )
                 self._scaler.scale(loss.total).backward()
                 observed.append(loss.tokens_BS)

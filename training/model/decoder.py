@@ -123,8 +123,9 @@ class Decoder(nn.Module):
         weights_BS: Tensor,
         boundaries: Boundaries,
         balance_weight: float = 0.0,
+        z_weight: float = 0.0,
     ) -> Loss:
-        """`Σ weights · cross-entropy + balance_weight · Σ_layers balance · Σ weights`, in nats.
+        """`Σ weights · (cross-entropy + z_weight · ln² Z) + balance_weight · Σ_layers balance · Σ weights`, in nats.
 
         The balance losses of the mixture layers are added, not averaged (DeepSeek-V3, section 2.1.2: α for each layer):
         otherwise a deeper model would be held in balance more weakly with the same weight.
@@ -132,7 +133,7 @@ class Decoder(nn.Module):
         """
         hidden_BSM, balance = self.hidden(tokens_BS, boundaries)
         total, losses_T = linear_cross_entropy(
-            hidden_BSM.flatten(0, 1), self.lm_head.weight, targets_BS.flatten(), weights_BS.flatten()
+            hidden_BSM.flatten(0, 1), self.lm_head.weight, targets_BS.flatten(), weights_BS.flatten(), z_weight
         )
         if balance_weight:
             total = total + balance_weight * self.config.n_moe_layers * balance * weights_BS.sum()

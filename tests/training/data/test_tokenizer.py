@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,14 @@ def test_a_tokenizer_without_an_end_token_is_rejected(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="no end-of-text token"):
         TextTokenizer(tmp_path)
+
+
+def test_a_tokenizer_that_is_code_is_refused_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Kimi K2's is."""
+    monkeypatch.setattr("builtins.input", lambda _="": "y")
+    config = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Own: pass\n")
+    with pytest.raises(ValueError, match="custom code"):
+        TextTokenizer(tmp_path)
+    assert not (tmp_path / "ran").exists()

@@ -15,6 +15,7 @@ from training.data.mixture import Mixture, MixtureRule
 from training.data.token_store import TokenStore
 from training.export import export_run, load_model
 from training.loop.run import RunOptions, build_trainer, describe_precision, train
+from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS
 
@@ -122,6 +123,15 @@ def test_additional_documents_are_trained_on(shards: Storage, options: RunOption
     assert "extra.md · original · original" in summary.held_out_loss
 
 
+def test_the_z_loss_is_trained_on_and_not_reported(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+    weights = {"none": 0.0, "much": 1.0}
+    for name, weight in weights.items():
+        train(shards.url, tmp_path / name, dataclasses.replace(options, z_weight=weight, align_every=0))
+    without, with_z = ([row["loss"] for row in read_metrics(tmp_path / name, "train")] for name in weights)
+    assert with_z[0] == without[0]
+    assert with_z[-1] != without[-1]
+
+
 def test_a_run_without_a_checkpoint_cannot_be_loaded(options: RunOptions, tmp_path: Path) -> None:
     Storage(tmp_path).write_json("run.json", options.to_json())
     with pytest.raises(ValueError, match="no checkpoint yet"):
@@ -150,6 +160,7 @@ def test_the_command_reports_errors_without_a_traceback(
         ("lr", 0.0),
         ("weight_decay", math.nan),
         ("weight_decay", -1.0),
+        ("z_weight", -1.0),
         ("momentum", 1.0),
         ("clip_threshold", math.nan),
         ("held_out_share", math.nan),

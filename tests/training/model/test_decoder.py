@@ -25,6 +25,10 @@ def test_loss_is_the_weighted_cross_entropy_of_the_logits(tiny: ModelConfig, pac
     torch.testing.assert_close(loss.total, (expected * weights.flatten()).sum())
     with_balance = model.loss(tokens, targets, weights, packed, balance_weight=0.5)
     torch.testing.assert_close(with_balance.total, loss.total + 0.5 * 2 * loss.balance * weights.sum())
+    with_z = model.loss(tokens, targets, weights, packed, z_weight=0.5)
+    normalisers = model(tokens, packed).logsumexp(dim=-1)
+    torch.testing.assert_close(with_z.total, loss.total + 0.5 * (normalisers**2 * weights).sum())
+    assert torch.equal(with_z.tokens_BS, loss.tokens_BS)
 
 
 def test_every_parameter_learns(tiny: ModelConfig, packed: Boundaries) -> None:

@@ -7,13 +7,15 @@ from training.model.linear_cross_entropy import linear_cross_entropy
 
 
 @pytest.mark.parametrize("block", [3, 7, 512])
-def test_equals_cross_entropy_of_all_logits(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("z_weight", [0.0, 0.1])
+def test_equals_cross_entropy_of_all_logits(block: int, z_weight: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK_TOKENS", block)
     hidden, head = torch.randn(7, 5, requires_grad=True), torch.randn(11, 5, requires_grad=True)
     targets, weights = torch.randint(0, 11, (7,)), torch.rand(7)
-    total, losses = linear_cross_entropy(hidden, head, targets, weights)
+    total, losses = linear_cross_entropy(hidden, head, targets, weights, z_weight)
     expected = F.cross_entropy(hidden @ head.T, targets, reduction="none")
     torch.testing.assert_close(losses, expected)
+    expected = expected + z_weight * (hidden @ head.T).exp().sum(dim=-1).log() ** 2
     torch.testing.assert_close(total, (expected * weights).sum())
     # Scaled, as gradient scaling for float16 does.
     mine = torch.autograd.grad(total * 8, (hidden, head))

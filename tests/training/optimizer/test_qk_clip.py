@@ -1,10 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from training.data.boundaries import Boundaries
 from training.model.attention import LogitMaxima
-from training.model.config import ModelConfig
+from training.model.config import ModelConfig, RopeScaling
 from training.model.decoder import Decoder
 from training.model.rotary import RotaryTable
 from training.optimizer.muon_clip import MuonClip
@@ -20,10 +22,17 @@ def maxima(model: Decoder, tokens: Tensor, rows: Boundaries) -> Tensor:
     return torch.stack([kept.max_H.clone() for kept in model.logit_maxima()])
 
 
-@pytest.fixture(params=[16, None])
+QUERIES: dict[str, dict[str, Any]] = {
+    "through a latent": {},
+    "direct": {"q_rank": None},
+    "of a stretched context": {"rope_scaling": RopeScaling(factor=8, original_context_length=4)},
+}
+
+
+@pytest.fixture(params=list(QUERIES))
 def model(request: pytest.FixtureRequest, tiny: ModelConfig) -> Decoder:
     # One layer: in deeper ones the clip of the first layer changes what the second sees.
-    return Decoder(tiny.replace(q_rank=request.param, n_layers=1, init_std=0.5)).initialise(1).train()
+    return Decoder(tiny.replace(**QUERIES[request.param], n_layers=1, init_std=0.5)).initialise(1).train()
 
 
 def test_the_same_batch_after_the_clip_gives_gamma_times_the_maximum(model: Decoder, packed: Boundaries) -> None:
