@@ -4,7 +4,7 @@ Both read the same batches at a learning rate at which plain Muon's attention lo
 gets a run's folder for each, `clip-logits.svg`, `clip-loss.svg` and `clip-share.svg` (the share of heads clipped, means
 of 10 steps). An interrupted benchmark is continued by the same command; finished runs are only drawn.
 
-    python tests/benchmarks/bench_clip.py DATA OUT [--lr 0.05] [--steps 400]
+    python tests/benchmarks/bench_clip.py DATA OUT [--lr 0.08] [--steps 300]
 """
 
 import argparse
@@ -58,13 +58,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--lr", type=float, default=0.05)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--lr", type=float, default=0.08)
+    parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
     data = read_data(options.data, options.out)
     runs = {}
     for name, threshold in THRESHOLDS.items():
-        run = SmallRun(n_steps=options.steps, lr=options.lr, schedule="k2", n_rows=4, threshold=threshold)
+        run = SmallRun(n_steps=options.steps, lr=options.lr, schedule="k2", n_warmup=10, threshold=threshold)
         runs[name] = run.metrics(data, options.out / name.replace(" ", "-").lower())
         print(describe(name, runs[name]), flush=True)
     draw(runs, options.out)
