@@ -8,13 +8,13 @@ import sys
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from rephrase.models.resolve import resolve_model
 from training.data.mixture import Mixture
 from training.data.texts import FILE, read_documents
 from training.loop.loss_guard import TrainingStoppedError
-from training.loop.run import RunOptions, train
+from training.loop.run import RunOptions, has_checkpoint, train, with_precision, with_start
 from training.loop.starting import find_start
 from training.loop.stopping import RunStoppedError
 from training.loop.trainer import OnSpike, Precision
@@ -23,6 +23,7 @@ from training.optimizer.qk_clip import THRESHOLD
 from training.optimizer.schedule import SCHEDULES
 from training.parallel import Sharding
 from training.processes import run_processes
+from training.run_file import read_run_file, write_run_file
 
 DESCRIPTION = """\
 Train a mixture-of-experts model with MuonClip on the committed shards in every SHARDS, and on --documents.
@@ -55,7 +56,14 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         help="Hugging Face Hub id or folder of the tokenizer; for nano and micro best a small one, which `palimpsest "
         "tokenizer` trains" + (f" (default: {tokenizer})" if tokenizer else ""),
     )
-    p.add_argument("--n-steps", required=True, type=int, help="optimizer steps")
+    p.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="TOML or JSON file with options, such as the config.json of another run, which begins the same run anew; "
+        "options on the command line win",
+    )
+    p.add_argument("--n-steps", type=int, help="optimizer steps")
     p.add_argument("--preset", default="nano", choices=PRESETS, help="model shape (default: %(default)s)")
     p.add_argument(
         "--from",
@@ -87,7 +95,7 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     data.add_argument(
         "--mixture", type=Path, help="JSON file of shares and epoch caps (default: weight streams by their tokens)"
     )
-    data.add_argument("--without-originals", action="store_true", help="train on rewrites only")
+    data.add_argument("--without-originals", dest="with_originals", action="store_false", help="train on rewrites only")
     data.add_argument(
         "--held-out-share",
         type=float,
@@ -214,25 +222,30 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     0 success, 1 stopped by the loss guard, 2 usage error, 130 and 143 stopped by SIGINT and SIGTERM.
     """
     parsed = parser(**defaults)
-    given = vars(parsed.parse_intermixed_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    shards, run, mixture = given.pop("shards"), given.pop("run"), given.pop("mixture")
-    sources, text_field = given.pop("documents"), given.pop("text_field")
     try:
+        file = parsed.parse_known_intermixed_args(arguments)[0].config
+        config = read_run_file(file) if file else {}
+        # Lists of the file are replaced, whereas argparse would append to a default.
+        lists = {name: config.pop(name, []) for name in ("shards", "documents")}
+        parsed.set_defaults(**config)
+        given = vars(parsed.parse_intermixed_args(arguments))
+        shards, sources = (given.pop(name) or values for name, values in lists.items())
+        run, mixture, text_field = given.pop("run"), given.pop("mixture"), given.pop("text_field")
+        del given["config"]
         if not shards and not sources:
             raise ValueError(f"nothing to train on: give an output folder before {run}, or --documents SOURCE")
         start, tokenizer = given["start"], given.pop("tokenizer")
         tokenizer = tokenizer or (find_start(start).tokenizer if start else defaults.get("tokenizer"))
-        if tokenizer is None:
-            parsed.error("the following arguments are required: --tokenizer")
-        options = RunOptions(
-            tokenizer=resolve_model(tokenizer),
-            with_originals=not given.pop("without_originals"),
-            mixture=Mixture.from_json(json.loads(mixture.read_text())) if mixture else Mixture(),
-            **given,
-        )
+        if tokenizer is None or given["n_steps"] is None:
+            missing = ["--tokenizer"] * (tokenizer is None) + ["--n-steps"] * (given["n_steps"] is None)
+            parsed.error(f"the following arguments are required: {', '.join(missing)}")
+        options = RunOptions(tokenizer=resolve_model(tokenizer), mixture=read_mixture(mixture), **given)
         if options.n_processes > 1 and "WORLD_SIZE" not in os.environ:
             return run_processes(options.n_processes, partial(main, arguments or sys.argv[1:], **defaults))
+        options = with_start(with_precision(options, run), run)
+        if os.environ.get("RANK", "0") == "0" and not has_checkpoint(run):
+            write_run_file(run, options, shards, sources, text_field)
         documents = chain.from_iterable(read_documents(source, options.texts, text_field) for source in sources)
         summary = train(shards, run, options, documents)
     except TrainingStoppedError as error:
@@ -251,6 +264,17 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     if not summary.finished:
         print("the data ran out before the last step: raise max_epochs in the mixture, or add shards", file=sys.stderr)
     return 0
+
+
+def read_mixture(given: Path | dict[str, Any] | None) -> Mixture:
+    """The mixture of a file, or as a run's file has it.
+
+    Raises:
+        ValueError, OSError: it is no mixture, or cannot be read.
+    """
+    if given is None:
+        return Mixture()
+    return Mixture.from_json(given if isinstance(given, dict) else json.loads(given.read_text()))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import json
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ import typer
 from flows.console import readable_errors
 from rephrase.engines.engine_options import parse_option
 from rephrase.records import Domain
-from rephrase.storage.filesystem import read_settings
+from rephrase.storage.config_file import read_config
 
 # The groups in which --help shows the options.
 READING = "Reading"
@@ -98,22 +97,6 @@ def merged(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, An
         value = both.get(name)
         both[name] = merged(value, other) if isinstance(value, Mapping) and isinstance(other, Mapping) else other
     return both
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """
-    Raises:
-        ValueError: the file is neither TOML nor JSON, or holds no names and values.
-        OSError: it cannot be read.
-    """
-    text = read_settings(str(path))
-    try:
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--config {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"--config {path} holds a {type(values).__name__}, not an object with options")
-    return values
 
 
 def _options(given: list[str] | None) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.run_options import read_config
 from flows.console import err, readable_errors
 from rephrase.engines.api_key import KEY_ENDPOINTS
+from rephrase.storage.config_file import read_config
 
 RUNNING = "Running"
 SCHEDULE = "Schedule of rephrase"

@@ -22,13 +22,13 @@ from prefect.workers.base import BaseJobConfiguration
 from scripted import ScriptedEngine
 
 from flows.cli.app import app
-from flows.cli.run_options import read_config
 from flows.config import RephraseConfig
 from flows.running.metrics import RunCollector
 from flows.running.secret_blocks import SECRETS
 from flows.serving.deployments import SERVED_FLOWS
 from rephrase.progress import Progress
 from rephrase.scheduling.scheduler import Scheduler
+from rephrase.storage.config_file import read_config
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"

@@ -1,7 +1,8 @@
 """K3's options beside K2's on a small model: per-head Muon, quantile balancing, and K3's cosine against WSD.
 
 Each schedule is run at several learning rates, as the better one at one rate need not be the better one at its own.
-The other options are compared at WSD's best. An interrupted benchmark is continued by the same command.
+The other options are compared at WSD's best, and quantile balancing also with a sign step for so short a run. An
+interrupted benchmark is continued by the same command.
 
     python tests/benchmarks/training/bench_k3_options.py DATA OUT [--steps 150] [--seeds 1]
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 from small_run import Data, SmallRun, read_data
 from training.loop.telemetry import read_metrics
 
-LRS = (4e-3, 8e-3, 16e-3)
+LRS = (4e-3, 8e-3)
 FIRST_STEPS = 30
 
 
@@ -53,8 +54,9 @@ def main() -> None:
     wsd = {lr: SmallRun(n_steps=options.steps, lr=lr, schedule="wsd", n_rows=4) for lr in LRS}
     losses = {lr: loss("WSD", run) for lr, run in wsd.items()}
     best = wsd[min(losses, key=losses.__getitem__)]
-    loss("per-head Muon", replace(best, split_heads=True))
     loss("quantile balancing", replace(best, quantile_balancing=True))
+    loss("tenfold sign step", replace(best, bias_speed=1e-2))
+    loss("per-head Muon", replace(best, split_heads=True))
     for run in wsd.values():
         loss("K3's cosine", replace(run, schedule="k3"))
 

@@ -50,6 +50,7 @@ class SmallRun:
     n_rows: int = 8
     threshold: float = THRESHOLD
     split_heads: bool = False
+    bias_speed: float = 1e-3
     quantile_balancing: bool = False
     seed: int = 0
 
@@ -85,6 +86,7 @@ class SmallRun:
                 n_steps=self.n_steps,
                 micro_batch_rows=8,
                 precision="float32",
+                bias_speed=self.bias_speed,
                 checkpoint_minutes=1.0,
                 utility=UtilityConfig(align_every=0),
                 guard=GuardConfig(min_rise=1e9),  # spikes are measured, not prevented

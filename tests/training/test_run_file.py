@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from rephrase.storage.storage import Storage
+from training.__main__ import main
+from training.data.mixture import Mixture, MixtureRule
+from training.export import load_model
+from training.loop.telemetry import read_metrics
+from training.model.config import ModelConfig
+from training.model.presets import PRESETS
+
+
+@pytest.fixture
+def arguments(tokenizer_folder: Path, tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setitem(PRESETS, "nano", lambda vocab_size=61: tiny.replace(vocab_size=vocab_size))
+    options = "--n-steps 3 --rows-per-step 2 --micro-batch-rows 2 --row-length 32 --held-out-share 0.2 --n-warmup 1"
+    return [*options.split(), "--tokenizer", str(tokenizer_folder), "--precision", "float32"]
+
+
+def test_a_runs_file_begins_the_same_run_again(shards: Storage, arguments: list[str], tmp_path: Path) -> None:
+    corpus, mixture = tmp_path / "corpus.jsonl", tmp_path / "mixture.json"
+    corpus.write_text("".join(json.dumps({"body": f"w{i} w3 w{i + 1} w5"}) + "\n" for i in range(30)))
+    mixture.write_text(json.dumps(Mixture((MixtureRule(weight=0.3, style="notes"), MixtureRule(weight=0.7))).to_json()))
+    first, again, longer = tmp_path / "first", tmp_path / "again", tmp_path / "longer"
+    arguments += ["--documents", str(corpus), "--text-field", "body", "--mixture", str(mixture), "--without-originals"]
+    assert main([shards.url, str(first), *arguments, "--split-heads", "--lr", "0.01"]) == 0
+    mixture.unlink()  # the file has it
+    assert main([str(again), "--config", str(first / "config.json")]) == 0
+    losses = [[row["loss"] for row in read_metrics(run, "train")] for run in (first, again)]
+    assert losses[0] == losses[1]
+    weights = [load_model(run)[0].state_dict() for run in (first, again)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+    assert main([str(longer), "--n-steps", "4", "--config", str(first / "config.json")]) == 0
+    files = [json.loads((run / "config.json").read_text()) for run in (first, again, longer)]
+    assert files == [files[0], files[0], files[0] | {"n_steps": 4}]
+
+
+def test_a_file_of_ones_own_is_checked(
+    shards: Storage, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, run = tmp_path / "run.toml", tmp_path / "run"
+
+    def attempt(text: str) -> str:
+        file.write_text(text)
+        assert main([str(run), *arguments, "--config", str(file)]) == 2
+        return capsys.readouterr().err
+
+    assert "there is no option learning_rate" in attempt("learning_rate = 0.1")
+    assert "lr is 'fast'" in attempt('lr = "fast"')
+    assert "precision is 'int8'" in attempt('precision = "int8"')
+    assert "shards is 'out'" in attempt('shards = "out"')
+    assert "--config" in attempt("lr = ")
+    file.write_text(f"shards = [{json.dumps(shards.url)}]\nseed = 3\nwith_originals = false\n")
+    assert main([str(run), *arguments, "--config", str(file)]) == 0
+    written = json.loads((run / "config.json").read_text())
+    assert (written["seed"], written["with_originals"]) == (3, False)
+
+
+def test_what_neither_gives_is_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["out", "run", *arguments[2:]])
+    assert "required: --n-steps" in capsys.readouterr().err
