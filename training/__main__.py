@@ -195,8 +195,9 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
             mixture=Mixture.from_json(json.loads(mixture.read_text())) if mixture else Mixture(),
             **given,
         )
-        if options.n_processes > 1 and "WORLD_SIZE" not in os.environ:
-            return run_processes(options.n_processes, partial(main, arguments or sys.argv[1:], **defaults))
+        n_processes = options.mesh_sizes.n_processes
+        if n_processes > 1 and "WORLD_SIZE" not in os.environ:
+            return run_processes(n_processes, partial(main, arguments or sys.argv[1:], **defaults))
         documents = chain.from_iterable(read_documents(source, options.texts, text_field) for source in sources)
         summary = train(shards, run, options, documents)
     except TrainingStoppedError as error:
@@ -211,6 +212,8 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # the first process speaks for all
     print(f"{summary.n_steps} steps, {summary.n_tokens} tokens, loss {summary.loss:.4f}")
     if not summary.finished:
         print("the data ran out before the last step: raise max_epochs in the mixture, or add shards", file=sys.stderr)
