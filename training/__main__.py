@@ -197,7 +197,10 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
         )
         n_processes = options.mesh_sizes.n_processes
         if n_processes > 1 and "WORLD_SIZE" not in os.environ:
-            return run_processes(n_processes, partial(main, arguments or sys.argv[1:], **defaults))
+            # By the name that other processes find it under: in this one the module may be called `__main__`.
+            from training.__main__ import main as found_by_name
+
+            return run_processes(n_processes, partial(found_by_name, arguments or sys.argv[1:], **defaults))
         documents = chain.from_iterable(read_documents(source, options.texts, text_field) for source in sources)
         summary = train(shards, run, options, documents)
     except TrainingStoppedError as error:

@@ -89,10 +89,12 @@ def test_two_processes_give_what_one_gives(
 ) -> None:
     alone = tmp_path / "alone"
     train_here(shards.url, Job(alone, options), tiny)
-    # A run that one process began goes on in two: the first half is that of `alone`.
+    # What one process has begun two go on with, from the middle: of the last checkpoint one file is damaged, which only
+    # one of them reads before both choose the one before.
     resharded = layout(tmp_path, options, "ep=2", "weights")
     shutil.copytree(alone, resharded.run)
-    shutil.rmtree(resharded.run / "checkpoints" / f"step-{N_STEPS:08d}")
+    with (resharded.run / "checkpoints" / f"step-{N_STEPS:08d}" / "__0_0.distcp").open("r+b") as file:
+        file.write(b"damaged")
     copies, rows, experts = (
         layout(tmp_path, options, mesh, shard)
         for mesh, shard in (("dp=2", "none"), ("dp=2", "weights"), ("ep=2", "none"))
