@@ -39,11 +39,11 @@ def pinned_routing(gate: Gate, scores: Tensor) -> Tensor:
     return table.topk(gate.config.n_active_experts, dim=-1).indices
 
 
-def train_here(shards: str, job: Job, config: ModelConfig, is_pinned: bool = True) -> None:
-    """Train as one process of those that the environment describes; write down what its weights are."""
+def train_here(shards: str, job: Job, config: ModelConfig) -> None:
+    """Train as one process of those that the environment describes, with pinned routing; write down what it holds."""
     torch.set_num_threads(1)
     PRESETS["tiny"] = lambda vocab_size=61: config.replace(vocab_size=vocab_size)
-    select, Gate.select = Gate.select, pinned_routing if is_pinned else Gate.select
+    select, Gate.select = Gate.select, pinned_routing
     try:
         with process_group(job.options.mesh, job.options.shard) as ranks:
             tokenizer = TextTokenizer(job.options.tokenizer)
@@ -57,6 +57,7 @@ def train_here(shards: str, job: Job, config: ModelConfig, is_pinned: bool = Tru
             (job.run / f"rank-{ranks.rank}.json").write_text(json.dumps({"parts": parts, "state_bytes": state_bytes}))
     finally:
         Gate.select = select
+        del PRESETS["tiny"]
 
 
 def digest(tensor: Tensor) -> str:

@@ -241,8 +241,12 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
             missing = ["--tokenizer"] * (tokenizer is None) + ["--n-steps"] * (given["n_steps"] is None)
             parsed.error(f"the following arguments are required: {', '.join(missing)}")
         options = RunOptions(tokenizer=resolve_model(tokenizer), mixture=read_mixture(mixture), **given)
-        if options.n_processes > 1 and "WORLD_SIZE" not in os.environ:
-            return run_processes(options.n_processes, partial(main, arguments or sys.argv[1:], **defaults))
+        n_processes = options.mesh_sizes.n_processes
+        if n_processes > 1 and "WORLD_SIZE" not in os.environ:
+            # By the name that other processes find it under: in this one the module may be called `__main__`.
+            from training.__main__ import main as found_by_name
+
+            return run_processes(n_processes, partial(found_by_name, arguments or sys.argv[1:], **defaults))
         options = with_start(with_precision(options, run), run)
         if os.environ.get("RANK", "0") == "0" and not has_checkpoint(run):
             write_run_file(run, options, shards, sources, text_field)
@@ -260,6 +264,8 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # the first process speaks for all
     print(f"{summary.n_steps} steps, {summary.n_tokens} tokens, loss {summary.loss:.4f}")
     if not summary.finished:
         print("the data ran out before the last step: raise max_epochs in the mixture, or add shards", file=sys.stderr)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from types import FrameType
 
+import torch
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 # How long the others may take to end after one process has ended with an error.
@@ -18,7 +19,8 @@ GRACE_S = 30.0
 def run_processes(n_processes: int, act: Callable[[], int]) -> int:
     """Call `act`, a function that pickles, in processes that find each other; returns the first exit status but 0.
 
-    SIGINT and SIGTERM are passed on to the processes, which are out of reach of the terminal's own Ctrl-C.
+    They share the cores, unless OMP_NUM_THREADS says how many threads each has. SIGINT and SIGTERM are passed on to
+    them, as they are out of reach of the terminal's own Ctrl-C.
     """
     # The server imports torch once for all processes.
     get_context("forkserver").set_forkserver_preload(["training.loop.run"])
@@ -38,6 +40,8 @@ def _run(rank: int, n_processes: int, port: int, act: Callable[[], int]) -> None
     os.setpgrp()
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(n_processes), **address}
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() // n_processes))
     sys.exit(act())
 
 

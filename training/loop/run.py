@@ -140,11 +140,14 @@ class RunOptions:
         for name in ("momentum", "held_out_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        if self.rows_per_step % self.n_processes:
+        if self.rows_per_step % self.mesh_sizes.n_processes:
             raise ValueError(
-                f"rows_per_step is {self.rows_per_step}; it must be a multiple of the {self.n_processes} processes of "
-                f"the mesh {self.mesh}"
+                f"rows_per_step is {self.rows_per_step}; it must be a multiple of the {self.mesh_sizes.n_processes} "
+                f"processes of the mesh {self.mesh}"
             )
+        # torch's gradient scaler would let each process decide alone whether the gradients of its experts overflowed.
+        if self.precision == "float16" and self.mesh_sizes.ep > 1:
+            raise ValueError(f"precision is float16 and the mesh {self.mesh} divides experts; use bfloat16 or float32")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}; it must be at least 0 and below 2^63")
 
@@ -156,9 +159,9 @@ class RunOptions:
         return cls(**{**value, "mixture": Mixture.from_json(value["mixture"])})
 
     @property
-    def n_processes(self) -> int:
-        """The processes of the mesh; 1 without one, when torchrun says how many there are."""
-        return 1 if self.mesh is None else MeshSizes.parse(self.mesh).n_processes
+    def mesh_sizes(self) -> MeshSizes:
+        """A single process without a mesh; torchrun may then say how many there are."""
+        return MeshSizes() if self.mesh is None else MeshSizes.parse(self.mesh)
 
     @property
     def texts(self) -> TextOptions:

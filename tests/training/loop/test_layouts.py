@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from layouts import Job, digest, parts, saved, start, train_here, train_together
+from layouts import Job, digest, parts, pinned_routing, saved, start, train_here, train_together
 
 from rephrase.storage.storage import Storage
+from training.export import export_run
 from training.loop.run import RunOptions
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
+from training.model.gate import Gate
 
 N_STEPS = 4
 # Sums in another order differ in the last of float32's 24 bits: over the steps of a run the weights drift this far.
@@ -87,10 +89,12 @@ def test_two_processes_give_what_one_gives(
 ) -> None:
     alone = tmp_path / "alone"
     train_here(shards.url, Job(alone, options), tiny)
-    # A run that one process began goes on in two: the first half is that of `alone`.
+    # What one process has begun two go on with, from the middle: of the last checkpoint one file is damaged, which only
+    # one of them reads before both choose the one before.
     resharded = layout(tmp_path, options, "ep=2", "weights")
     shutil.copytree(alone, resharded.run)
-    shutil.rmtree(resharded.run / "checkpoints" / f"step-{N_STEPS:08d}")
+    with (resharded.run / "checkpoints" / f"step-{N_STEPS:08d}" / "__0_0.distcp").open("r+b") as file:
+        file.write(b"damaged")
     copies, rows, experts = (
         layout(tmp_path, options, mesh, shard)
         for mesh, shard in (("dp=2", "none"), ("dp=2", "weights"), ("ep=2", "none"))
@@ -110,6 +114,14 @@ def test_two_processes_give_what_one_gives(
         ]
     state = [parts(job.run, 0)["state_bytes"] for job in (copies, rows)]
     assert state[1] == pytest.approx(state[0] / 2, rel=0.02)
+
+
+def test_rounding_may_send_a_token_to_another_expert_unless_routing_is_pinned(tiny: ModelConfig) -> None:
+    gate = Gate(tiny)
+    scores = torch.tensor([[0.5, 0.5 + 1e-7, 0.1, 0.1, 0.1, 0.9]])
+    rounded = torch.tensor([[0.5 + 1e-7, 0.5, 0.1, 0.1, 0.1, 0.9]])
+    assert gate.select(scores).tolist() != gate.select(rounded).tolist()
+    assert pinned_routing(gate, scores).tolist() == pinned_routing(gate, rounded).tolist()
 
 
 @pytest.mark.slow
@@ -135,10 +147,35 @@ def test_other_layouts(
     options = dataclasses.replace(options, rows_per_step=8, evaluate_questions=str(questions))
     train_here(shards.url, Job(tmp_path / "alone", options), tiny)
     job = layout(tmp_path, options, mesh, shard)
-    train_together(job.options.n_processes, shards.url, [job], tiny)
+    train_together(job.options.mesh_sizes.n_processes, shards.url, [job], tiny)
     assert_same_run(job.run, tmp_path / "alone")
     answers, expected = (next(read_metrics(run, "questions")) for run in (job.run, tmp_path / "alone"))
     assert answers == pytest.approx(expected, abs=1e-4)
+    if shard != "none":
+        n = job.options.mesh_sizes.n_processes
+        whole, divided = (
+            parts(tmp_path / "alone", 0)["state_bytes"],
+            [parts(job.run, r)["state_bytes"] for r in range(n)],
+        )
+        assert sum(divided) == pytest.approx(whole, rel=0.05)  # each has its own count of steps
+        assert max(divided) < 1.5 * whole / n  # six experts do not divide evenly among four
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("start_at", ["a run", "a Hugging Face model"])
+def test_beginning_elsewhere(
+    shards: Storage, options: RunOptions, tiny: ModelConfig, tmp_path: Path, start_at: str
+) -> None:
+    first = tmp_path / "first"
+    train_here(shards.url, Job(first, options), tiny)
+    export_run(first, tmp_path / "exported", torch.float32)
+    start_at = f"{first}@2" if start_at == "a run" else str(tmp_path / "exported")
+    options = dataclasses.replace(options, start=start_at, lr=0.02)
+    train_here(shards.url, Job(tmp_path / "alone", options), tiny)
+    job = layout(tmp_path, options, "ep=2", "weights")
+    train_together(2, shards.url, [job], tiny)
+    assert_same_run(job.run, tmp_path / "alone")
 
 
 @pytest.mark.slow
@@ -171,7 +208,7 @@ def test_killed_in_one_layout_a_run_goes_on_in_another(
         mesh, shard = (first, then)[number % 2]
         job = Job(run, dataclasses.replace(options, mesh=mesh, shard=shard))  # type: ignore[arg-type]
         before = last_step(run)
-        processes = start(job.options.n_processes, shards.url, [job], tiny)
+        processes = start(job.options.mesh_sizes.n_processes, shards.url, [job], tiny)
         while number < 10 and processes[0].is_alive() and last_step(run) < before + 3:
             time.sleep(0.005)
         if number < 10:

@@ -293,6 +293,8 @@ def test_what_does_not_fit_is_said_once_before_processes_start(
     )
     assert main([*arguments, "--mesh", "tp=2"]) == 2
     assert "the mesh is 'tp=2'; write sizes of 1 or more for dp and ep" in capsys.readouterr().err
+    assert main([*arguments, "--mesh", "ep=2", "--precision", "float16"]) == 2
+    assert "precision is float16 and the mesh ep=2 divides experts" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from training.data.boundaries import Boundaries
@@ -93,6 +94,26 @@ def test_heads_that_must_not_be_clipped_are_not_touched(maximum: float) -> None:
     report = QKClip([layer], 100.0).apply()
     assert torch.equal(query.weight, weight)
     assert report.gamma_LH.tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(("elsewhere", "gamma"), [(-torch.inf, 0.5), (400.0, 0.25), (torch.nan, 1.0), (torch.inf, 1.0)])
+def test_one_message_takes_the_maxima_of_all_processes(
+    elsewhere: float, gamma: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process whose heads did not run has -inf, which must not become nan; a broken one must not break weights."""
+    sent = []
+
+    def all_reduce(maxima: Tensor, op: object) -> None:
+        sent.append(maxima.shape)
+        maxima.copy_(torch.maximum(maxima, torch.tensor([elsewhere, -torch.inf])))
+
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    layers = [plain_layer([200.0, -5.0])[2], plain_layer([200.0, -torch.inf])[2]]
+    report = QKClip(layers, 100.0).apply()
+    assert sent == [(2, 2)]
+    assert report.gamma_LH.tolist() == [[gamma, 1.0]] * 2
+    assert all(rows.parameter.isfinite().all() for layer in layers for rows in layer.rows)
 
 
 def test_bfloat16_weights_scale_within_their_rounding() -> None:
