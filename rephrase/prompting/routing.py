@@ -83,11 +83,15 @@ def model_size(stated: str | None, folder: str | None) -> float | None:
 def model_size_notices(
     n_parameters: float | None, model: str, recipes: Mapping[str, Recipe], routes: Iterable[str]
 ) -> list[str]:
-    """A notice for each recipe on the routes that is meant for larger models."""
+    """A notice for each recipe on the routes that is meant for larger models, or for all whose wording is a guess."""
     used = {name for route in routes for name in route.split("+") if name in recipes}
+    if n_parameters is None:
+        guessed = ", ".join(name for name in sorted(used) if recipes[name].below)
+        taken = f"it gets the wording for the largest models of {guessed}; --model-size, such as 4B, chooses another"
+        return [f"the size of {model} is not known here: {taken}"] if guessed else []
     return [
         f"the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more; "
         f"{model} has about {n_parameters / 1e6:,.0f}M: expect many rejects"
         for name in sorted(used)
-        if n_parameters is not None and n_parameters < recipes[name].smallest_model_parameters
+        if n_parameters < recipes[name].smallest_model_parameters
     ]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 
 import pytest
 from typer.testing import CliRunner
@@ -156,6 +157,20 @@ def test_a_plan_estimates_a_run_without_starting_one(tmp_path):
     assert route["accepted_share"] == 0.4
     assert route["n_tokens"] == pytest.approx(80 * route["n_chunks"])
     assert found["seconds"] >= route["n_completion_tokens"] / 500  # 3000 tokens in 6 s
+
+
+def test_a_plan_says_what_it_assumes_of_a_model_that_is_not_here_and_asks_nobody(tmp_path, monkeypatch):
+    def connect(*_):
+        raise AssertionError("a plan must not use the network")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    corpus = tmp_path / "a.jsonl"
+    corpus.write_text(json.dumps({"text": "The bridge is 40 m long. " * 40}))
+    shown = " ".join(run("plan", corpus, "--model", "org/model").split())
+    assert "the size of org/model is not known here: it gets the wording for the largest models of rephrase" in shown
+    assert "tokens are counted with SmolLM2-135M-Instruct: org/model is not on this machine" in shown
+    shown = " ".join(run("plan", corpus, "--model", "org/model", "--model-size", "4B").split())
+    assert "not known here" not in shown
 
 
 def test_a_plan_takes_every_option_of_a_run():

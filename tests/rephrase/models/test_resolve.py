@@ -1,6 +1,8 @@
 import json
 
-from rephrase.models.resolve import resolve
+import pytest
+
+from rephrase.models.resolve import local_model, resolve
 
 
 def test_a_model_with_an_adapter_is_named_and_versioned_by_both(tmp_path):
@@ -15,6 +17,18 @@ def test_a_model_with_an_adapter_is_named_and_versioned_by_both(tmp_path):
     assert adapted.name == f"{model}+{adapter}"
     assert adapted.revision == f"{plain.revision}+{adapted.adapter.revision}"
     assert adapted.folder == plain.folder == str(model)
+
+
+@pytest.mark.parametrize(("model", "found"), [("org/model", True), ("org/other", False), ("its/own/name", False)])
+def test_a_model_is_on_this_machine_if_the_cache_of_the_hub_has_it(tmp_path, monkeypatch, model, found):
+    snapshot = tmp_path / "models--org--model" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (tmp_path / "models--org--model" / "refs").mkdir()
+    (tmp_path / "models--org--model" / "refs" / "main").write_text("abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert local_model(model) == (str(snapshot) if found else None)
+    assert local_model(str(snapshot)) == str(snapshot)
 
 
 def test_the_licence_is_what_the_model_card_states(tmp_path):
