@@ -129,11 +129,11 @@ def train_on(shards: Storage, run: str, out: Console) -> None:
     """Train a model on the demo's shards for half a minute, in the folder `run`, and show what each style taught it."""
     from rich.markdown import Markdown
 
-    from training.data.byte_pairs import committed_texts, train_tokenizer
+    from training.data.byte_pairs import corpus_texts, train_tokenizer
     from training.loop.run import RunOptions, train
 
     tokenizer = Path(run) / "tokenizer"
-    n_words = train_tokenizer(committed_texts(shards), VOCABULARY, tokenizer)
+    n_words = train_tokenizer(corpus_texts([shards.url]), VOCABULARY, tokenizer)
     out.print(
         f"[bold]Training[/bold] a mixture of experts (preset nano) with MuonClip on these shards: {N_STEPS} steps of "
         f"{ROWS_PER_STEP * ROW_LENGTH:,} tokens, with a vocabulary of {n_words:,} learnt from them.\n"
