@@ -9,7 +9,7 @@ each holds half of every layer's experts. `shard` says what else is divided:
 | optimizer | weights, gradients until the step's last micro-batch | optimizer state (ZeRO-1) |
 | weights | | weights, gradients, optimizer state (ZeRO-3) |
 
-All three are torch's FSDP2; `training.model.parallelize` applies it to a model.
+All three are torch's FSDP2; `training.sharding.parallelize` applies it to a model.
 """
 
 import math

@@ -29,13 +29,13 @@ from training.loop.stopping import StopRequest
 from training.loop.trainer import OnSpike, Precision, Summary, Trainer, TrainerConfig
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
-from training.model.parallelize import parallelize
 from training.model.presets import preset
 from training.optimizer.muon_clip import MuonClip, MuonClipConfig
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import THRESHOLD, QKClip, latent_attention_layers
 from training.optimizer.schedule import schedule
 from training.parallel import MeshSizes, Ranks, Sharding, process_group
+from training.sharding.parallelize import parallelize
 from training.utility.report import write_report
 from training.utility.tracker import UtilityConfig
 

@@ -23,11 +23,11 @@ from training.loop.pace import Pace, measure_peak_flops
 from training.loop.stopping import RunStoppedError, StopRequest
 from training.loop.telemetry import Telemetry
 from training.model.decoder import Decoder
-from training.model.parallelize import begin_micro_batch
 from training.optimizer.gradient_norm import clip_gradients
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.schedule import Schedule
 from training.parallel import Ranks, local
+from training.sharding.parallelize import begin_micro_batch
 from training.utility.tracker import UtilityConfig, UtilityTracker
 
 log = logging.getLogger("training")

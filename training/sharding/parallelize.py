@@ -10,9 +10,9 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from training.model.decoder import Decoder
-from training.model.expert_dispatch import ExpertDispatch
 from training.model.experts import Experts
 from training.parallel import Ranks
+from training.sharding.expert_dispatch import ExpertDispatch
 
 
 def parallelize(model: Decoder, ranks: Ranks) -> Decoder:

@@ -25,13 +25,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from training.data.boundaries import Boundaries
 from training.model.decoder import Decoder
-from training.model.parallelize import begin_micro_batch, parallelize
 from training.model.presets import PRESETS, preset
 from training.optimizer.gradient_norm import clip_gradients
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import QKClip, latent_attention_layers
 from training.parallel import MeshSizes, Ranks, Sharding, join, local
+from training.sharding.parallelize import begin_micro_batch, parallelize
 
 N_PROCESSES = 2
 VOCAB_SIZE = 8192

@@ -10,11 +10,11 @@ from torch.distributed.tensor import DTensor
 from training.data.boundaries import Boundaries
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
-from training.model.expert_dispatch import ExpertDispatch
-from training.model.parallelize import begin_micro_batch, parallelize
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.parameter_rules import deepseek_rules
 from training.parallel import MeshSizes, Ranks, join
+from training.sharding.expert_dispatch import ExpertDispatch
+from training.sharding.parallelize import begin_micro_batch, parallelize
 
 
 @pytest.fixture
