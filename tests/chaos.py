@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from pathlib import Path
 
 from served import migrated_database
@@ -52,6 +53,8 @@ def command_server() -> Iterator[Path]:
         settings["PREFECT_API_URL"] = next(line for line in server.stdout if line.startswith(READY))[
             len(READY) :
         ].strip()
+        # One that another test has started has neither this environment nor these modules.
+        forkserver._forkserver._stop()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["run_scripted", "flows.cli.app", "flows.running.prefect_server", "warmed"])
         before = {name: os.environ.get(name) for name in settings}
@@ -61,7 +64,7 @@ def command_server() -> Iterator[Path]:
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
-        stack.callback(multiprocessing.forkserver._forkserver._stop)
+        stack.callback(forkserver._forkserver._stop)
         yield Path(home)
 
 

@@ -22,11 +22,6 @@ from rephrase.engines.vllm_engine import set_environment  # noqa: E402  before t
 set_environment()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests of servers and schedules wait for a quarter of their time."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def pytest_sessionfinish() -> None:
     """Stop Prefect's temporary server now: at exit it logs to a stream that pytest has closed."""
     if module := sys.modules.get("prefect.server.api.server"):
