@@ -15,9 +15,9 @@ from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import read_rewrites
 from rephrase.storage.storage import Storage
 
-# Half a minute of training on two cores: a vocabulary learnt from the text of the demo, and 24 steps of 1,024 tokens.
+# Half a minute of training on two cores: a vocabulary learnt from the text of the demo, and 16 steps of 1,024 tokens.
 VOCABULARY = 2048
-N_STEPS = 24
+N_STEPS = 16
 ROW_LENGTH = 256
 ROWS_PER_STEP = 4
 
@@ -147,8 +147,7 @@ def train_on(shards: Storage, run: str, out: Console) -> None:
         micro_batch_rows=ROWS_PER_STEP,
         momentum=0.85,
         n_warmup=4,
-        held_out_share=0,
-        align_every=4,
+        align_every=2,
     )
     summary = train(shards.url, run, options)
     out.print(f"{summary.n_steps} steps, {summary.n_tokens:,} tokens, loss {summary.loss:.2f}")

@@ -23,15 +23,15 @@ REPEATED = 0.6
 
 # "Now" or "instead" alone begins many a statement, and so does "when": a question ends with its mark.
 _INSTRUCTION = re.compile(
-    r"""\?\s*$ | \b(?:your|the)\ (?:answer|response|reply|output)\b
+    r"""\?\s*$ | \byour\ (?:answer|response|reply|output)\b
         | ^\W*(?:(?:now|instead|then|next|also|always|from\ now\ on)\W+)*
         (?:please|ignore|disregard|forget|stop|do\ not|don['’]t|never|you\ (?:are|must|will|should)|in\ your
-        |act|add|analy[sz]e|answer|append|apply|assume|augment|begin|calculate|change|choose|classify|compare
+        |act|add|analy[sz]e|answer|append|apply|assume|augment|begin|break|calculate|change|choose|classify|compare
         |complete|compose|compute|convert|count|create|define|delete|describe|design|determine|develop|discuss|draft
         |draw|emphasi[sz]e|encode|encourage|end|enhance|evaluate|explain|extract|fill|find|follow|format|generate
-        |give|help|highlight|identify|imagine|include|incorporate|insert|integrate|introduce|invert|list|make|mention
+        |give|help|highlight|identify|imagine|include|incorporate|insert|integrate|introduce|invert|jumble|list|make|mention
         |misspell|modify|name|offer|organi[sz]e|outline|output|paraphrase|plan|predict|pretend|print|produce|promote
-        |propose|provide|rank|recommend|remove|repeat|replace|reply|respond|return|reverse|rewrite|rephrase|say
+        |propose|provide|rank|recommend|remove|render|repeat|replace|reply|respond|return|reverse|rewrite|rephrase|say
         |scramble|send|share|show|solve|sort|start|state|stress|substitute|suggest|summari[sz]e|swap|switch|tell
         |translate|turn|use|visit|write)\b""",
     re.IGNORECASE | re.VERBOSE,

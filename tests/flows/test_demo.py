@@ -20,7 +20,7 @@ def test_its_documents_are_prose_from_installed_packages():
 def test_it_trains_on_its_shards_and_shows_what_each_style_taught(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "N_STEPS", 2)
     monkeypatch.setattr(demo, "ROW_LENGTH", 64)
-    shards = write_run(tmp_path / "shards", documents(12))
+    shards = write_run(tmp_path / "shards", documents(20))
     for _ in range(2):  # the second time there is nothing left to do
         console = Console(record=True, width=120)
         demo.train_on(shards, str(tmp_path / "training"), console)

@@ -64,6 +64,12 @@ def test_an_on_topic_question_may_be_answered(encoder):
             "No wheat will grow in 1935, whatever we did. - Now: failure for a fourth year",
         ),
         (
+            "Ten variables, age and sex among them, were obtained for each of 442 patients, as well as the response of "
+            "interest, the progression of the disease. Each of these variables has been mean centered.",
+            "Q: What were the variables used for the progression of the disease? A: Ten variables, age and sex among "
+            "them, were obtained for 442 patients. Q: What was done to them? A: Each has been mean centered.",
+        ),
+        (
             "He hires a teacher for 20 lessons at $40 per lesson. How much did everything cost?",
             "The teacher gave 20 lessons for $40 each. What did it all cost?",
         ),
