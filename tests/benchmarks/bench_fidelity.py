@@ -77,8 +77,12 @@ def sets_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
 
 
 def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: Kind) -> dict[str, np.ndarray]:
-    """For each question that has a model, its probability for each pair by folds; NaN for a pair without scores."""
-    scored = [i for i, pair in enumerate(pairs) if cache.get(pair) is not None]
+    """For each question that has a model, its probability for each pair by folds.
+
+    NaN for a pair that lacks a score: of most sets only those are computed that their labels need.
+    """
+    needed = {name for question in FITTED for name in FEATURES[question, kind]} - {KEEPS}
+    scored = [i for i, pair in enumerate(pairs) if (cache.get(pair) or {}).keys() >= needed]
     found = {}
     for question in FITTED:
         labelled = examples_of(pairs, cache, question)
@@ -209,7 +213,7 @@ def real_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
     print("\n| real rewrites, by folds | |\n|---|---|")
     for kind in ("knowledge", "math"):
         chosen = [p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS]
-        here = [i for i, pair in enumerate(chosen) if pair.dataset == REAL and cache.get(pair) is not None]
+        here = [i for i, pair in enumerate(chosen) if pair.dataset == REAL and cache.get(pair)]
         if not here:
             continue
         by_question = {q: values[here] for q, values in probabilities_by_folds(chosen, cache, kind).items()}
