@@ -15,7 +15,7 @@ import torch
 
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
-from training.optimizer.newton_schulz import POLAR_EXPRESS
+from training.optimizer.newton_schulz import newton_schulz_flops
 from training.optimizer.parameter_rules import Assignment, assign, deepseek_rules
 from training.planning.layout import Layout, virtual_stages
 
@@ -102,7 +102,7 @@ def largest_optimizer_state(assignments: Sequence[Assignment], layout: Layout) -
     n_ranks = layout.ep * layout.dp
     muon = [a for a in assignments if a.rule.optimizer == "muon"]
     # (cost, bytes, number) of a rank; all expert-parallel ranks own equally much of their experts.
-    replicas = [(0.0, 0, d) for d in range(layout.dp)]
+    replicas = [(0, 0, d) for d in range(layout.dp)]
     _share_out(replicas, [m for a in muon if _is_expert(a) for m in _matrices(a, layout.ep)])
     ranks = [(cost, size, d + layout.dp * e) for cost, size, d in replicas for e in range(layout.ep)]
     _share_out(ranks, [m for a in muon if not _is_expert(a) for m in _matrices(a)])
@@ -141,20 +141,15 @@ def _is_expert(assignment: Assignment) -> bool:
     return ".mlp.experts." in assignment.name
 
 
-def _matrices(assignment: Assignment, ep: int = 1) -> list[tuple[float, int]]:
-    """Cost and state bytes of each matrix of a parameter on one of `ep` ranks.
-
-    The cost is in operations: a Newton–Schulz step multiplies n × m by m × n, n × n by n × n and n × n by n × m.
-    """
+def _matrices(assignment: Assignment, ep: int = 1) -> list[tuple[int, int]]:
+    """Cost of orthogonalising, in operations of one step, and state bytes of each matrix on one of `ep` ranks."""
     found = []
-    for batch_Nnm in assignment.rule.layout.split(assignment.parameter.detach()):
-        n, m = sorted(batch_Nnm.shape[1:])
-        cost = len(POLAR_EXPRESS) * 2.0 * n * n * (2 * m + n)
-        found += [(cost, n * m * MUON_STATE_BYTES)] * (len(batch_Nnm) // ep)
+    for n_matrices, n, m in assignment.rule.layout.matrix_shapes(assignment.parameter.shape):
+        found += [(newton_schulz_flops(n, m), n * m * MUON_STATE_BYTES)] * (n_matrices // ep)
     return found
 
 
-def _share_out(ranks: list[tuple[float, int, int]], matrices: Sequence[tuple[float, int]]) -> None:
+def _share_out(ranks: list[tuple[int, int, int]], matrices: Sequence[tuple[int, int]]) -> None:
     """Give each matrix, longest first, to the rank with the lowest cost so far; `ranks` changes in place."""
     heapq.heapify(ranks)
     for cost, size in sorted(matrices, reverse=True):
