@@ -21,6 +21,10 @@ class TooSlowError(RuntimeError):
     """The work was interrupted at its limit."""
 
 
+class _TimeIsUp(BaseException):
+    """What the signal raises: no Exception, since a library may catch all of those and go on."""
+
+
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Interrupt what runs in this context after so many seconds, if it runs in the main thread, which gets signals.
@@ -33,13 +37,21 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise TooSlowError(f"interrupted after {seconds:g} s")
+        nonlocal is_up
+        is_up = True
+        raise _TimeIsUp
 
+    is_up = False
     handler_before = signal.signal(signal.SIGALRM, stop)
     began = time.monotonic()
     left_before, interval_before = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except BaseException as error:
+        # A library may have raised another error because of the interruption.
+        if is_up and isinstance(error, Exception | _TimeIsUp):
+            raise TooSlowError(f"interrupted after {seconds:g} s") from error
+        raise
     finally:
         # Another timer, such as one of a test, goes on where it was.
         left = max(1e-3, left_before - (time.monotonic() - began)) if left_before else 0.0

@@ -46,14 +46,10 @@ def test_an_exponential_expression_rejects_its_chunk(monkeypatch):
 
 
 def test_facts_that_take_for_ever_reject_their_chunk_and_not_those_beside_it(monkeypatch):
-    compare = fidelity.judge.compare_facts
-    monkeypatch.setattr(
-        fidelity.judge,
-        "compare_facts",
-        lambda source, rewrite, **how: slow(source, rewrite) or compare(source, rewrite),
-    )
-    monkeypatch.setattr(fidelity.judge, "LIMIT_S", 0.2)
-    verdict = check("a" * 60 + "b.", Check.FACTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(fidelity.judge, "compare_facts", slow)
+        patch.setattr(fidelity.judge, "LIMIT_S", 0.2)
+        verdict = check("a" * 60 + "b.", Check.FACTS)
     assert (verdict.accepted, verdict.reason) == (False, "check_too_slow")
     assert "comparing the facts was interrupted after 0.2 s" in verdict.detail
     assert check("The bridge is 40 m long.", Check.FACTS).accepted
@@ -73,6 +69,27 @@ def test_a_text_that_is_too_long_is_not_checked(monkeypatch):
     verdict = check("word " * 30)
     assert verdict.reason == "check_too_slow"
     assert "more than 100 are not checked" in verdict.detail
+
+
+def test_code_that_catches_every_exception_is_interrupted_nevertheless():
+    with pytest.raises(TooSlowError, match="interrupted after 0.05 s"), time_limit(0.05):
+        try:
+            time.sleep(5)
+        except Exception:
+            time.sleep(5)
+
+
+def test_an_error_that_an_interruption_causes_is_reported_as_one():
+    with pytest.raises(TooSlowError, match="interrupted after 0.05 s"), time_limit(0.05):
+        try:
+            time.sleep(5)
+        except BaseException as error:
+            raise ValueError("the definition is not complete") from error
+
+
+def test_an_error_before_the_limit_stays_what_it_is():
+    with pytest.raises(ValueError, match="not complete"), time_limit(5):
+        raise ValueError("the definition is not complete")
 
 
 def test_another_timer_goes_on():
