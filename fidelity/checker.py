@@ -261,6 +261,7 @@ class Checker:
                     kind=kind_of(checks),
                     keeps=requirements.keeps,
                     form=requirements.form,
+                    thresholds=requirements.thresholds,
                 )
             )
         found = await self._batcher.submit(_Request(source, rewrite, requirements, pair))

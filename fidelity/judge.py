@@ -8,9 +8,9 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fidelity.calibration.calibration import KEEPS, QUESTIONS, Calibration, Kind, Question
+from fidelity.calibration.calibration import KEEPS, QUESTIONS, Calibration, Kind
 from fidelity.checks.changed_words import change_discrepancies, other_meanings
 from fidelity.checks.finding import Finding
 from fidelity.checks.form import copied_share
@@ -22,7 +22,7 @@ from fidelity.facts.comparing.compare import FACT_SCORES, FactReport, compare_fa
 from fidelity.reader.reader import Reader, Reading
 from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores
 from rephrase.corpus.language import detect_language
-from rephrase.records import Discrepancy, Verdict
+from rephrase.records import Discrepancy, Question, Verdict
 
 # The highest score of any changed fact, and the lowest of any kind's coverage: with one feature per kind of fact, too
 # few rows teach a model that one is enough.
@@ -51,7 +51,8 @@ class Pair:
     """A source and its rewrite.
 
     `keeps` is the share of the source that the rewrite must keep, from 0 (it may be a summary) to 1. `form` is the form
-    that the style asks for, one of `fidelity.checks.style.STYLE_FORMS`.
+    that the style asks for, one of `fidelity.checks.style.STYLE_FORMS`. `thresholds` are minimum probabilities other
+    than the calibration's.
     """
 
     source: str
@@ -60,6 +61,7 @@ class Pair:
     source_language: str | None = None
     keeps: float = EVERYTHING
     form: str | None = None
+    thresholds: Mapping[Question, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +196,12 @@ class Judge:
             found["faithful"] = _less_likely(found["faithful"], calibration.changed_word)
         return found
 
-    def threshold(self, question: Question, kind: Kind) -> float:
+    def threshold(self, question: Question, pair: Pair) -> float:
+        if question in pair.thresholds:
+            return pair.thresholds[question]
         if question == "in_style":
             return self.calibration.in_style.threshold
-        return self.calibration.model(question, kind).threshold
+        return self.calibration.model(question, pair.kind).threshold
 
     def decide(self, evidence: Evidence) -> Verdict:
         if evidence.failure:
@@ -205,7 +209,7 @@ class Judge:
             return Verdict(accepted=False, reason=why, detail=text[:DETAIL_CHARACTERS])
         probabilities = self.probabilities(evidence)
         combined = math.prod(probabilities.values())
-        thresholds = {question: self.threshold(question, evidence.pair.kind) for question in QUESTIONS}
+        thresholds = {question: self.threshold(question, evidence.pair) for question in QUESTIONS}
         if self._min_probability is None:
             accepted = all(probabilities[question] >= thresholds[question] for question in QUESTIONS)
         else:

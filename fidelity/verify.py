@@ -5,8 +5,8 @@ import dataclasses
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fidelity.checks.language_judge import JUDGE_SCORES
 from fidelity.checks.time_limit import LIMIT_S, TooSlowError, time_limit
 from fidelity.judge import CHECK_TOO_SLOW, EVERYTHING, SCORES, Judge, Pair
 from rephrase.dataset.schema import DISCREPANCIES, PROBABILITIES, discrepancy_row, probability_row
-from rephrase.records import Verdict
+from rephrase.records import Question, Verdict
 
 _UNWRITABLE = re.compile("[\ud800-\udfff]")  # JSON can encode a lone surrogate, which UTF-8 cannot
 
@@ -48,6 +48,7 @@ class Asked:
     kind: Kind = "knowledge"
     keeps: float = EVERYTHING
     form: str | None = None
+    thresholds: Mapping[Question, float] = field(default_factory=dict)
 
 
 def verdict_rows(judge: Judge, pairs: Sequence[Asked], review: Review | None = None) -> list[dict[str, Any]]:
@@ -59,7 +60,14 @@ def verdict_rows(judge: Judge, pairs: Sequence[Asked], review: Review | None = N
     rows: list[dict[str, Any]] = [_unjudged_row(pair.source, pair.rewrite) for pair in pairs]
     readable = [i for i, row in enumerate(rows) if row["reason"] is None]
     judged = [
-        Pair(source=asked.source, rewrite=asked.rewrite, kind=asked.kind, keeps=asked.keeps, form=asked.form)
+        Pair(
+            source=asked.source,
+            rewrite=asked.rewrite,
+            kind=asked.kind,
+            keeps=asked.keeps,
+            form=asked.form,
+            thresholds=asked.thresholds,
+        )
         for asked in (pairs[i] for i in readable)
     ]
     verdicts = [_with_form(verdict, pair) for pair, verdict in zip(judged, judge.judge(judged), strict=True)]

@@ -34,6 +34,15 @@ class Check(StrEnum):
     OBEDIENCE = "obedience"  # it does not follow instructions embedded in the document
 
 
+# What is asked of a rewrite: nothing false or added, nothing lost that must stay, sentences that a person would write,
+# and what its style asks for.
+Question = Literal["faithful", "complete", "fluent", "in_style"]
+
+# The minimum probability that a piece of a few sentences is complete. One sentence in other words looks incomplete more
+# often than a page does, and what it loses shows in the chunk.
+PIECE_COMPLETE = 0.02
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
     """What a recipe requires of a rewrite in one of its styles.
@@ -41,7 +50,7 @@ class Requirements:
     `keeps` is the share of the source that must be kept, from 0 (a summary) to 1 (everything); `reworded` is the share
     of the sentences that must be new wording. A rewrite of more than six times the words of its source and
     `max_more_words` is none. `form` is the form that the style asks for, such as "questions"; None if
-    it is only a matter of register.
+    it is only a matter of register. `thresholds` are minimum probabilities other than the calibration's.
     """
 
     checks: tuple[Check, ...]
@@ -49,10 +58,18 @@ class Requirements:
     reworded: float = 0.6
     max_more_words: int = 100
     form: str | None = None
+    thresholds: Mapping[Question, float] = field(default_factory=dict)
 
     def of_piece(self) -> "Requirements":
-        """What the same recipe requires of some sentences of a chunk: of the forms, only those that each part has."""
-        return replace(self, form=self.form if self.form in ("questions", "speakers") else None)
+        """What the same recipe requires of some sentences of a chunk: of the forms, only those that each part has.
+
+        Whether anything is lost is decided by the chunk as a whole; see PIECE_COMPLETE.
+        """
+        return replace(
+            self,
+            form=self.form if self.form in ("questions", "speakers") else None,
+            thresholds={**self.thresholds, "complete": PIECE_COMPLETE},
+        )
 
 
 def digest(*parts: object) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rephrase.records import digest
+from rephrase.records import Question, digest
 from rephrase.storage.filesystem import read_settings
 
 # 2: one model for each question, with the scores of the reader.
@@ -27,9 +27,7 @@ SHIPPED = "weights.json"
 Kind = Literal["knowledge", "math", "translation"]
 KINDS: tuple[Kind, ...] = ("knowledge", "math", "translation")
 
-# What is asked of a rewrite, in this order: nothing false or added, nothing lost that must stay, sentences that a
-# person would write, and what its style asks for.
-Question = Literal["faithful", "complete", "fluent", "in_style"]
+# In the order in which they are asked.
 QUESTIONS: tuple[Question, ...] = ("faithful", "complete", "fluent", "in_style")
 # The score by which a model of `complete` knows what share of the source must be kept.
 KEEPS = "keeps_lack"

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fidelity.calibration.calibration import QUESTIONS, Kind, Question, load_calibration
+from fidelity.calibration.calibration import QUESTIONS, Kind, load_calibration
 from fidelity.checker import kind_of
 from fidelity.embeddings.encoder import PACKAGED_ENCODER, Encoder
 from flows.report import svg
@@ -25,7 +25,7 @@ from flows.results.summary import Summary, summarize
 from rephrase.dataset.plan import load_plan
 from rephrase.dataset.shards import read_commits
 from rephrase.prompting.recipes import load_recipes
-from rephrase.records import Check
+from rephrase.records import Check, Question
 from rephrase.storage.storage import Storage
 
 SECTIONS = (

@@ -81,9 +81,15 @@ def _required(row: dict[str, Any], recipes: Mapping[str, Recipe]) -> dict[str, A
     """What the recipe requires; of a custom recipe only the domain is known here."""
     recipe = recipes.get(row["recipe"].rsplit("+", 1)[-1])
     if recipe is None:
-        return {"kind": "math" if row["domain"] == "math" else "knowledge", "keeps": 1.0, "form": None}
-    required = recipe.requirements(row["style"])
-    return {"kind": kind_of(required.checks), "keeps": required.keeps, "form": required.form}
+        kind = "math" if row["domain"] == "math" else "knowledge"
+        return {"kind": kind, "keeps": 1.0, "form": None, "thresholds": {}}
+    required = recipe.worded_as(row.get("prompt_hash")).requirements(row["style"])
+    return {
+        "kind": kind_of(required.checks),
+        "keeps": required.keeps,
+        "form": required.form,
+        "thresholds": required.thresholds,
+    }
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -81,7 +81,7 @@ def verify_pairs(config: VerifyConfig, on_rows: Callable[[int, int], None] = lam
 
 def _asked(row: dict[str, Any], config: VerifyConfig) -> Asked:
     if config.is_run:
-        return Asked(**{name: row[name] for name in ("source", "rewrite", "kind", "keeps", "form")})
+        return Asked(**{name: row[name] for name in ("source", "rewrite", "kind", "keeps", "form", "thresholds")})
     return Asked(
         source=row.get(config.source_field),
         rewrite=row.get(config.rewrite_field),

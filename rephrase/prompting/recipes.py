@@ -24,7 +24,7 @@ from rephrase.corpus.pieces import Piece, cut_pieces
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.borders import contain, contain_line
 from rephrase.prompting.context import Context
-from rephrase.records import Check, Chunk, Document, Domain, Prompt, Requirements, Variant
+from rephrase.records import Check, Chunk, Document, Domain, Prompt, Question, Requirements, Variant
 from rephrase.settings import Settings
 from rephrase.storage.filesystem import read_settings
 
@@ -132,6 +132,8 @@ class Recipe(Settings):
     checks: tuple[Check, ...]
     # What a rewrite may not lose: everything, or a share of its source; "any" for a summary.
     keeps: Keeps = "everything"
+    # Minimum probabilities of being faithful, complete, fluent or in style, where the calibration's do not fit.
+    thresholds: dict[Question, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     # The least share of the sentences that must be new wording.
     reworded: float = Field(0.6, ge=0, le=1)
     mask_formulas: bool = False
@@ -232,7 +234,7 @@ class Recipe(Settings):
     @property
     def prompt_hash(self) -> str:
         """A hash of everything that shapes a prompt, except the document."""
-        shaping = self.model_dump_json(exclude={"keeps", "forms", "reworded", "candidates", "below"})
+        shaping = self.model_dump_json(exclude={"keeps", "thresholds", "forms", "reworded", "candidates", "below"})
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
     def requirements(self, style: str) -> Requirements:
@@ -243,6 +245,7 @@ class Recipe(Settings):
             reworded=self.reworded,
             max_more_words=max(100, self.extra_tokens),
             form=self.forms.get(style),
+            thresholds=self.thresholds,
         )
 
     def max_output_tokens(self, passage: Chunk, style: str) -> int:

@@ -92,6 +92,14 @@ def test_a_style_without_its_form_is_rejected_with_what_is_lacking(calibration):
     assert verdict(calibration, SAME).probabilities["in_style"] == 0.8
 
 
+def test_a_pair_may_have_thresholds_of_its_own(calibration):
+    assert verdict(calibration, SAME).probabilities["faithful"] < 0.99
+    strict = verdict(calibration, SAME, thresholds={"faithful": 0.99})
+    assert not strict.accepted
+    assert "of being faithful is below 0.99" in strict.detail
+    assert verdict(calibration, SAME.replace("1783", "1784"), thresholds={"faithful": 0.01}).accepted
+
+
 def test_one_threshold_for_all_overrides_those_of_the_questions(calibration):
     strict = judge(calibration, min_probability=0.9)
     (found,) = strict.judge([Pair(source=SOURCE, rewrite=SAME)])

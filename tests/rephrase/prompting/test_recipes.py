@@ -112,8 +112,23 @@ def test_a_document_that_looks_like_a_template_is_only_text():
 def test_a_recipe_is_worded_by_the_size_of_the_model():
     assert RECIPE.for_model(None) == RECIPE.for_model(70e9) == RECIPE
     small, smaller = RECIPE.for_model(1.5e9), RECIPE.for_model(135e6)
-    assert (small.piece_sentences, smaller.piece_sentences, RECIPE.piece_sentences) == (2, 1, 0)
+    assert (small.piece_sentences, smaller.piece_sentences, RECIPE.piece_sentences) == (1, 1, 0)
     assert len({RECIPE.prompt_hash, small.prompt_hash, smaller.prompt_hash}) == 3
+
+
+def test_small_models_must_be_more_certainly_faithful():
+    requirements = RECIPE.for_model(1.5e9).requirements("encyclopedia")
+    assert requirements.thresholds == {"faithful": 0.66}
+    assert RECIPE.requirements("encyclopedia").thresholds == {}
+    piece = requirements.of_piece()
+    assert piece.thresholds["faithful"] == 0.66
+    assert piece.thresholds["complete"] < 0.1
+
+
+def test_a_threshold_is_a_probability_of_a_known_question():
+    for line, why in (("thresholds.true = 0.5", r"thresholds\.true"), ("thresholds.faithful = 1.5", "less than 1")):
+        with pytest.raises(ValueError, match=why):
+            parse_recipe(TEXT + line, "mine.toml")
 
 
 def test_a_faulty_wording_for_small_models_is_an_error():
