@@ -38,10 +38,6 @@ class Check(StrEnum):
 # and what its style asks for.
 Question = Literal["faithful", "complete", "fluent", "in_style"]
 
-# The minimum probability that a piece of a few sentences is complete. One sentence in other words looks incomplete more
-# often than a page does, and what it loses shows in the chunk.
-PIECE_COMPLETE = 0.02
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
@@ -61,15 +57,8 @@ class Requirements:
     thresholds: Mapping[Question, float] = field(default_factory=dict)
 
     def of_piece(self) -> "Requirements":
-        """What the same recipe requires of some sentences of a chunk: of the forms, only those that each part has.
-
-        Whether anything is lost is decided by the chunk as a whole; see PIECE_COMPLETE.
-        """
-        return replace(
-            self,
-            form=self.form if self.form in ("questions", "speakers") else None,
-            thresholds={**self.thresholds, "complete": PIECE_COMPLETE},
-        )
+        """What the same recipe requires of some sentences of a chunk: of the forms, only those that each part has."""
+        return replace(self, form=self.form if self.form in ("questions", "speakers") else None)
 
 
 def digest(*parts: object) -> str:

@@ -120,9 +120,7 @@ def test_small_models_must_be_more_certainly_faithful():
     requirements = RECIPE.for_model(1.5e9).requirements("encyclopedia")
     assert requirements.thresholds == {"faithful": 0.66}
     assert RECIPE.requirements("encyclopedia").thresholds == {}
-    piece = requirements.of_piece()
-    assert piece.thresholds["faithful"] == 0.66
-    assert piece.thresholds["complete"] < 0.1
+    assert requirements.of_piece().thresholds == {"faithful": 0.66}
 
 
 def test_a_threshold_is_a_probability_of_a_known_question():
