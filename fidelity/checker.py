@@ -64,6 +64,11 @@ class FidelityConfig(Settings):
         (), description="Servers of a language model that is asked about what all other checks accept."
     )
     judge_model: str | None = Field(None, description="The name under which they serve it.")
+    back_translation: bool = Field(
+        False,
+        description="Translations that pass all other checks are translated back by the rewriting model and compared "
+        "with their source.",
+    )
 
     @model_validator(mode="after")
     def _judge_is_named(self) -> "FidelityConfig":

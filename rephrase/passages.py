@@ -11,6 +11,7 @@ from typing import Protocol
 
 from rephrase.engines.engine import Engine, RequestRefusedError
 from rephrase.models.tokenizer import Tokenizer
+from rephrase.prompting.back_translation import request_back_translation, source_language
 from rephrase.prompting.borders import release
 from rephrase.prompting.boundaries import find_restart, remove_overlap
 from rephrase.prompting.context import Context
@@ -30,6 +31,14 @@ from rephrase.records import (
     Variant,
     Verdict,
 )
+
+
+class BackChecker(Protocol):
+    """Decides whether a translation may stay accepted, once it was translated back into the source's language."""
+
+    def __call__(
+        self, chunk: Chunk, back: Completion, language: str, requirements: Requirements, verdict: Verdict
+    ) -> Verdict: ...
 
 
 class Checker(Protocol):
@@ -75,13 +84,15 @@ async def rewrite_passage(
     engine: Engine,
     tokenizer: Tokenizer,
     check: Checker,
+    check_back: BackChecker | None = None,
     n_candidates: int,
     n_retries: int,
     seed: int,
 ) -> Attempt:
     """Generate until the checks accept, each time with other seeds and a hint at what was wrong with the best one.
 
-    Returns the best candidate of the last attempt.
+    Returns the best candidate of the last attempt. With `check_back`, what the checks accept of a recipe that asks for
+    it is translated back and compared.
 
     Raises:
         EngineError: the engine no longer answers.
@@ -101,7 +112,10 @@ async def rewrite_passage(
                 max_tokens=max_tokens,
                 seed=passage_seed(seed, passage, attempt, number),
             )
-            return await _candidate(passage, recipe, masked, prompt, sampling, attempt, requirements, engine, check)
+            drawn = await _candidate(passage, recipe, masked, prompt, sampling, attempt, requirements, engine, check)
+            if check_back and recipe.translates_back and drawn.verdict.accepted:
+                return await _translated_back(drawn, passage, recipe, requirements, engine, check_back)
+            return drawn
 
         found = await asyncio.gather(*(candidate(number) for number in range(n_candidates)))
         usage = sum((each.usage for each in found), usage)
@@ -156,11 +170,26 @@ async def _candidate(
         refused=refused,
         n_sentences_removed=n_removed,
         max_tokens=sampling.max_tokens,
-        usage=TokenUsage(
-            n_prompt_tokens=completion.n_prompt_tokens,
-            n_completion_tokens=completion.n_completion_tokens,
-            n_cached_tokens=completion.n_cached_tokens,
-        ),
+        usage=completion.usage,
+    )
+
+
+async def _translated_back(
+    drawn: Attempt,
+    passage: Passage,
+    recipe: Recipe,
+    requirements: Requirements,
+    engine: Engine,
+    check_back: BackChecker,
+) -> Attempt:
+    language = source_language(passage.document, passage.source)
+    if language is None:
+        return drawn
+    back = await request_back_translation(drawn.text, passage.source, language, recipe, engine)
+    return dataclasses.replace(
+        drawn,
+        verdict=check_back(passage.source, back, language, requirements, drawn.verdict),
+        usage=drawn.usage + back.usage,
     )
 
 

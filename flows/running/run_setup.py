@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from fidelity.checker import open_checker
+from fidelity.checks.back_translation import BackReview
 from flows.config import STYLE_SHARES, RephraseConfig
 from flows.results.style_decision import decide_styles
 from flows.verification.judge_model import open_judge_model
@@ -167,6 +168,9 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             stack.callback(lambda: progress.notices.extend(judge.notices()))
         checker = await asyncio.to_thread(open_checker, config.fidelity, judge.judge if judge else None)
         stack.callback(checker.close)
+        review_back = BackReview() if config.fidelity.back_translation else None
+        if review_back:
+            stack.callback(lambda: progress.notices.extend(review_back.notices()))
         progress.notices += _how_it_runs(engine.info)
         progress.begin(None)
         yield RunContext(
@@ -180,6 +184,7 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
                 engine=engine,
                 tokenizer=HubTokenizer(engine.info.tokenizer, trust_remote_code=config.engine.trust_remote_code),
                 check=checker,
+                check_back=review_back,
                 n_candidates=config.n_candidates,
                 n_retries=config.n_retries,
                 seed=config.seed,

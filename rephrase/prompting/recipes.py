@@ -15,6 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from babel import Locale
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -112,6 +113,15 @@ class PromptTemplates(Settings):
         return self
 
 
+class BackTranslation(PromptTemplates):
+    """How a translation is translated back: `passage` is the English text, `language` the English name of the source's.
+
+    Below `min_chrf` between the source and what comes back, the translation is rejected.
+    """
+
+    min_chrf: float = Field(0.0, ge=0, le=1)
+
+
 class Example(Settings):
     """A passage and a rewrite of it, shown to the model as earlier turns of the chat."""
 
@@ -154,6 +164,7 @@ class Recipe(Settings):
     sampling: SamplingDefaults
     prompt: PromptTemplates
     glossary: PromptTemplates | None = None
+    back_translation: BackTranslation | None = None
     styles: dict[Name, Instruction] = Field(min_length=1)
     perspectives: dict[Name, Instruction] = Field(default_factory=dict)
     # What must be visible in a style, such as question_answer = "questions"; styles of mere register have no form.
@@ -173,6 +184,12 @@ class Recipe(Settings):
                 raise ValueError(
                     f"{table} has {unknown[0]!r}, which is not a style; there are {', '.join(self.styles)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _can_translate_back(self) -> Self:
+        if Check.BACK_TRANSLATION in self.checks and self.back_translation is None:
+            raise ValueError("the check back_translation needs the templates in [back_translation]")
         return self
 
     @field_validator("compose")
@@ -234,7 +251,9 @@ class Recipe(Settings):
     @property
     def prompt_hash(self) -> str:
         """A hash of everything that shapes a prompt, except the document."""
-        shaping = self.model_dump_json(exclude={"keeps", "thresholds", "forms", "reworded", "candidates", "below"})
+        shaping = self.model_dump_json(
+            exclude={"keeps", "thresholds", "forms", "reworded", "candidates", "below", "back_translation"}
+        )
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
     def requirements(self, style: str) -> Requirements:
@@ -246,6 +265,7 @@ class Recipe(Settings):
             max_more_words=max(100, self.extra_tokens),
             form=self.forms.get(style),
             thresholds=self.thresholds,
+            min_chrf=self.back_translation.min_chrf if self.back_translation else 0.0,
         )
 
     def max_output_tokens(self, passage: Chunk, style: str) -> int:
@@ -295,6 +315,16 @@ class Recipe(Settings):
     def render_glossary(self, source: str, rewrite: str) -> Prompt | None:
         """The prompt for the glossary of `source` and `rewrite`, or None if the recipe has none."""
         return _render(self.glossary, passage=contain(source), written=contain(rewrite)) if self.glossary else None
+
+    @property
+    def translates_back(self) -> bool:
+        return Check.BACK_TRANSLATION in self.checks
+
+    def render_back_translation(self, english: str, language: str) -> Prompt:
+        """The prompt for translating `english` into `language`, an ISO 639 code whose English name the model reads."""
+        assert self.back_translation is not None  # see `_can_translate_back`
+        name = Locale.parse(language).get_language_name("en") or language
+        return _render(self.back_translation, passage=contain(english), language=name)
 
 
 def parse_size(size: str) -> float:
