@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
+from rephrase.corpus.protected import outermost, protected_spans
+from rephrase.corpus.words import words_of
 from rephrase.engines.engine import Engine, RequestRefusedError
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.back_translation import request_back_translation, source_language
@@ -22,6 +24,7 @@ from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
 from rephrase.records import (
     Chunk,
     Completion,
+    CopyPenalty,
     Document,
     FinishReason,
     Prompt,
@@ -100,6 +103,7 @@ async def rewrite_passage(
     source = passage.source.text.strip()
     masked = mask(source) if recipe.mask_formulas else MaskedText(source, ())
     max_tokens = recipe.max_output_tokens(passage.source, passage.variant.style)
+    penalty = _copy_penalty(recipe.sampling.copy_penalty, masked.text)
     usage = TokenUsage()
     hint = ""
     for attempt in range(1 + n_retries):
@@ -111,6 +115,7 @@ async def rewrite_passage(
                 top_p=recipe.sampling.top_p,
                 max_tokens=max_tokens,
                 seed=passage_seed(seed, passage, attempt, number),
+                copy_penalty=penalty,
             )
             drawn = await _candidate(passage, recipe, masked, prompt, sampling, attempt, requirements, engine, check)
             if check_back and recipe.translates_back and drawn.verdict.accepted:
@@ -171,6 +176,19 @@ async def _candidate(
         n_sentences_removed=n_removed,
         max_tokens=sampling.max_tokens,
         usage=completion.usage,
+    )
+
+
+def _copy_penalty(amount: float, text: str) -> CopyPenalty | None:
+    """Names, numbers, quotations, formulas and code may be copied."""
+    if not amount:
+        return None
+    spans = outermost(protected_spans(text))
+    starts = (word.start for word in words_of(text) if not word.kept)
+    return CopyPenalty(
+        amount=amount,
+        passage=text,
+        word_starts=tuple(at for at in starts if not any(start <= at < end for start, end in spans)),
     )
 
 

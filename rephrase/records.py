@@ -138,6 +138,18 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopyPenalty:
+    """Of a token's logit, `amount` is subtracted where the token would go on with a run copied from `passage`.
+
+    Only words that begin at `word_starts`, offsets in the passage, are penalized.
+    """
+
+    amount: float
+    passage: str
+    word_starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """The sampling parameters of one completion."""
 
@@ -145,6 +157,7 @@ class Sampling:
     top_p: float
     max_tokens: int
     seed: int
+    copy_penalty: CopyPenalty | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

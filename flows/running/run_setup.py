@@ -84,7 +84,9 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
         )
 
     if found is None:
-        engine = await asyncio.to_thread(open_engine, config.engine, progress.begin)
+        engine = await asyncio.to_thread(
+            open_engine, config.engine, progress.begin, penalizes_copies=_penalize_copies(recipes)
+        )
         try:
             plan = await open_plan_for(engine.info.model, engine.info.model_revision)
         except BaseException:
@@ -148,7 +150,9 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
 
             def opened() -> Engine:
                 try:
-                    return open_engine(config.engine, progress.begin)
+                    return open_engine(
+                        config.engine, progress.begin, penalizes_copies=_penalize_copies(planned_run.recipes)
+                    )
                 finally:
                     progress.begin(None)
 
@@ -198,6 +202,10 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             prices=config.prices,
             style_shares=planned_run.plan.config.get(STYLE_SHARES, {}),
         )
+
+
+def _penalize_copies(recipes: Mapping[str, Recipe]) -> bool:
+    return any(recipe.sampling.copy_penalty for recipe in recipes.values())
 
 
 def _how_it_runs(info: EngineInfo) -> list[str]:

@@ -80,6 +80,8 @@ _BY_STYLE = ("forms", "growth", "compose", "examples")
 class SamplingDefaults(Settings):
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(gt=0, le=1)
+    # Subtracted from the logit of a word that would go on with a run copied from the passage; in-process vLLM only.
+    copy_penalty: float = Field(0.0, ge=0, le=100)
 
 
 class PromptTemplates(Settings):
@@ -251,9 +253,12 @@ class Recipe(Settings):
     @property
     def prompt_hash(self) -> str:
         """A hash of everything that shapes a prompt, except the document."""
-        shaping = self.model_dump_json(
-            exclude={"keeps", "thresholds", "forms", "reworded", "candidates", "below", "back_translation"}
+        without: dict[str, Any] = dict.fromkeys(
+            ("keeps", "thresholds", "forms", "reworded", "candidates", "below", "back_translation"), True
         )
+        if not self.sampling.copy_penalty:  # as in recipes of earlier versions
+            without["sampling"] = {"copy_penalty"}
+        shaping = self.model_dump_json(exclude=without)
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
     def requirements(self, style: str) -> Requirements:

@@ -1,6 +1,6 @@
 """Does a translation back into the source's language tell right translations from wrong ones?
 
-    python tests/benchmarks/bench_back_translation.py DATA [--model MODEL] [--languages de,es] [--problems 25] [--out FILE]
+    python tests/benchmarks/bench_back_translation.py DATA [--model MODEL] [--languages de,es] [--problems 25] [--out F]
 
 DATA contains foreign_math/mgsm_parallel.jsonl: school problems with their translations by people. The model translates
 the right English text and one with a planted error back into the source's language; a third, the text of the next
