@@ -138,6 +138,8 @@ class _Thresholds:
         checks = known.checks if known else ()
         if known and score == "reworded" and Check.NEW_WORDING in checks:
             limit: float | None = known.reworded
+        elif known and score == "back_chrf" and known.back_translation:
+            limit = known.back_translation.min_chrf or None
         elif score == "similarity":
             limit = self._fidelity.get("min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity")
         elif score == "probability":

@@ -219,9 +219,18 @@ class Recipe(Settings):
         return self
 
     def for_model(self, n_parameters: float | None) -> "Recipe":
-        """This recipe for a model of this size; for one of unknown size, that for the largest."""
-        fitting = [size for size in self.below if n_parameters is not None and n_parameters < parse_size(size)]
-        return self._changed(min(fitting, key=parse_size)) if fitting else self
+        """This recipe for a model of this size; for one of unknown size, that for the largest.
+
+        A model that is too small for it is not asked to translate back: it would say nothing about the translation.
+        """
+        if n_parameters is None:
+            return self
+        fitting = [size for size in self.below if n_parameters < parse_size(size)]
+        chosen = self._changed(min(fitting, key=parse_size)) if fitting else self
+        if n_parameters < self.smallest_model_parameters and chosen.translates_back:
+            checks = tuple(check for check in chosen.checks if check is not Check.BACK_TRANSLATION)
+            return chosen.model_copy(update={"checks": checks})
+        return chosen
 
     def worded_as(self, prompt_hash: str | None) -> "Recipe":
         """This recipe in the wording with this hash; unchanged if none has it, as after a change of the recipe."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import dataclasses
+import re
 
-from scripted import ScriptedEngine, WordTokenizer
+from scripted import ScriptedEngine, WordTokenizer, accept
 
 from rephrase.passages import Passage, rewrite_passage
 from rephrase.prompting.context import Context
@@ -136,3 +137,32 @@ async def test_a_text_that_is_english_already_is_not_translated_back():
     )
     assert attempt.verdict.accepted
     assert len(engine.prompts) == 1
+
+
+async def test_the_copy_penalty_of_a_recipe_spares_names_numbers_quotations_and_code():
+    text = 'The king of France said "go on" to 300 men and ran `make all` in camp.'
+    chunk = dataclasses.replace(PASSAGE.source, text=text, end=len(text))
+    sampling = RECIPE.sampling.model_copy(update={"copy_penalty": 1.5})
+    seen = []
+
+    async def draw(recipe):
+        engine = ScriptedEngine(lambda prompt, sampling: seen.append(sampling.copy_penalty) or "x")
+        await rewrite_passage(
+            dataclasses.replace(PASSAGE, source=chunk),
+            recipe,
+            recipe.requirements("lecture"),
+            engine=engine,
+            tokenizer=WordTokenizer(),
+            check=accept,
+            n_candidates=1,
+            n_retries=0,
+            seed=0,
+        )
+
+    await draw(RECIPE)
+    await draw(RECIPE.model_copy(update={"sampling": sampling}))
+    none, penalty = seen
+    assert none is None
+    assert (penalty.amount, penalty.passage) == (1.5, text)
+    words = [re.match(r"\w+", text[start:])[0] for start in penalty.word_starts]
+    assert words == ["The", "king", "of", "said", "to", "men", "and", "ran", "in", "camp"]
