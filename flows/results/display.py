@@ -75,6 +75,7 @@ REASONS = {
     "formula_lost": "a formula of the source is missing",
     "formula_changed": "a formula differs from the source",
     "number_changed": "a number differs from the source",
+    "question_lost": "the source asks a question and the rewrite none",
     "answer_lost": "the final answer of the source is missing",
     "dissimilar": "the meaning is too far from the source",
     "unfaithful": "the rewrite is probably not faithful to the source",

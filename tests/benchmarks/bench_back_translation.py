@@ -162,7 +162,9 @@ def main() -> None:
         chosen = np.array([language in (None, row["language"]) for row in rows])
         print(f"{language or 'all languages'}, {chosen.sum()} pairs")
         print("\n".join(measure(found, chosen)))
-    print("planted errors by kind: AUROC of chrF, share with other numbers")
+    n_other = (found["numbers"]["right"] < 0).mean()
+    print(f"of the right ones, {n_other:.0%} come back with other numbers")
+    print("planted errors by kind: how many, AUROC of chrF, share with other numbers")
     for kind in sorted({row["kind"] for row in rows}):
         chosen = np.array([row["kind"] == kind for row in rows])
         right, wrong = (found["chrF"][version][chosen] for version in ("right", "planted"))
