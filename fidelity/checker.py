@@ -21,7 +21,7 @@ from fidelity.checks.finding import Finding
 from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, repetition
 from fidelity.checks.language import not_english, other_language
 from fidelity.checks.language_judge import LanguageJudge, require_judge
-from fidelity.checks.preserve import lost_answer, lost_formula, lost_number
+from fidelity.checks.preserve import lost_answer, lost_formula, lost_number, lost_question
 from fidelity.checks.prompt_injection import obeyed_instruction
 from fidelity.checks.time_limit import LIMIT_S, MAX_CHARACTERS, TooSlowError, time_limit
 from fidelity.checks.wording import near_copy, reworded_share
@@ -64,6 +64,11 @@ class FidelityConfig(Settings):
         (), description="Servers of a language model that is asked about what all other checks accept."
     )
     judge_model: str | None = Field(None, description="The name under which they serve it.")
+    back_translation: bool = Field(
+        False,
+        description="Translations that pass all other checks are translated back by the rewriting model and compared "
+        "with their source.",
+    )
 
     @model_validator(mode="after")
     def _judge_is_named(self) -> "FidelityConfig":
@@ -85,6 +90,7 @@ RECIPE_CHECKS: dict[Check, Callable[[str, str], Finding | None]] = {
     Check.ENGLISH: not_english,
     Check.ANSWER: lost_answer,
     Check.NUMBERS: lost_number,
+    Check.QUESTIONS: lost_question,
     Check.FORMULAS: lost_formula,
 }
 _WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE, Check.FACTS})

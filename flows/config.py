@@ -182,8 +182,9 @@ class RephraseConfig(Settings):
         elsewhere = {"engine", "source", "output", "recipe_files", "new_files", "runner", "ray"}
         changeable = {"target_tokens", "price_per_hour", "price_in", "price_out", "license", "source_description"}
         pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)
-        # Where the judge is served does not matter; plans of earlier versions do not name one.
+        # Where the judge is served does not matter; plans of earlier versions name neither one nor a back-translation.
         unpinned = {"judge_endpoints", *(() if self.fidelity.judge_model else ("judge_model",))}
+        unpinned |= set() if self.fidelity.back_translation else {"back_translation"}
         pinned["fidelity"] = self.fidelity.model_dump(mode="json", exclude=unpinned)
         # Plans of earlier versions know no utility.
         if self.utility is None:

@@ -29,7 +29,7 @@ from rephrase.dataset.rows import (
 )
 from rephrase.dataset.shards import commit_part, read_commit
 from rephrase.engines.engine import Engine, EngineError
-from rephrase.passages import Checker
+from rephrase.passages import BackChecker, Checker
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.routing import Route, route_document
@@ -237,6 +237,7 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         run.tools,
         engine=engine,
         check=_counting(run.tools.check, progress),
+        check_back=_counting_back(run.tools.check_back, progress) if run.tools.check_back else None,
     )
     document, chunks = chain.document, chain.chunks
     steps: list[tuple[Rewrite, Recipe]] = []
@@ -321,10 +322,18 @@ def _counting(check: Checker, progress: Progress) -> Checker:
     """`check`, wrapped so that it also counts the tokens of each completion."""
 
     async def counting(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:
-        progress.n_prompt_tokens += completion.n_prompt_tokens
-        progress.n_completion_tokens += completion.n_completion_tokens
-        progress.n_cached_tokens += completion.n_cached_tokens
+        progress.count_tokens(completion.usage)
         return await check(chunk, completion, requirements)
+
+    return counting
+
+
+def _counting_back(check: BackChecker, progress: Progress) -> BackChecker:
+    def counting(
+        chunk: Chunk, back: Completion, language: str, requirements: Requirements, verdict: Verdict
+    ) -> Verdict:
+        progress.count_tokens(back.usage)
+        return check(chunk, back, language, requirements, verdict)
 
     return counting
 

@@ -9,8 +9,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
+from rephrase.corpus.protected import outermost, protected_spans
+from rephrase.corpus.words import words_of
 from rephrase.engines.engine import Engine, RequestRefusedError
 from rephrase.models.tokenizer import Tokenizer
+from rephrase.prompting.back_translation import request_back_translation, source_language
 from rephrase.prompting.borders import release
 from rephrase.prompting.boundaries import find_restart, remove_overlap
 from rephrase.prompting.context import Context
@@ -21,6 +24,7 @@ from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
 from rephrase.records import (
     Chunk,
     Completion,
+    CopyPenalty,
     Document,
     FinishReason,
     Prompt,
@@ -30,6 +34,14 @@ from rephrase.records import (
     Variant,
     Verdict,
 )
+
+
+class BackChecker(Protocol):
+    """Decides whether a translation may stay accepted, once it was translated back into the source's language."""
+
+    def __call__(
+        self, chunk: Chunk, back: Completion, language: str, requirements: Requirements, verdict: Verdict
+    ) -> Verdict: ...
 
 
 class Checker(Protocol):
@@ -75,13 +87,15 @@ async def rewrite_passage(
     engine: Engine,
     tokenizer: Tokenizer,
     check: Checker,
+    check_back: BackChecker | None = None,
     n_candidates: int,
     n_retries: int,
     seed: int,
 ) -> Attempt:
     """Generate until the checks accept, each time with other seeds and a hint at what was wrong with the best one.
 
-    Returns the best candidate of the last attempt.
+    Returns the best candidate of the last attempt. With `check_back`, what the checks accept of a recipe that asks for
+    it is translated back and compared.
 
     Raises:
         EngineError: the engine no longer answers.
@@ -89,6 +103,7 @@ async def rewrite_passage(
     source = passage.source.text.strip()
     masked = mask(source) if recipe.mask_formulas else MaskedText(source, ())
     max_tokens = recipe.max_output_tokens(passage.source, passage.variant.style)
+    penalty = _copy_penalty(recipe.sampling.copy_penalty, masked.text)
     usage = TokenUsage()
     hint = ""
     for attempt in range(1 + n_retries):
@@ -100,8 +115,12 @@ async def rewrite_passage(
                 top_p=recipe.sampling.top_p,
                 max_tokens=max_tokens,
                 seed=passage_seed(seed, passage, attempt, number),
+                copy_penalty=penalty,
             )
-            return await _candidate(passage, recipe, masked, prompt, sampling, attempt, requirements, engine, check)
+            drawn = await _candidate(passage, recipe, masked, prompt, sampling, attempt, requirements, engine, check)
+            if check_back and recipe.translates_back and drawn.verdict.accepted:
+                return await _translated_back(drawn, passage, recipe, requirements, engine, check_back)
+            return drawn
 
         found = await asyncio.gather(*(candidate(number) for number in range(n_candidates)))
         usage = sum((each.usage for each in found), usage)
@@ -156,11 +175,39 @@ async def _candidate(
         refused=refused,
         n_sentences_removed=n_removed,
         max_tokens=sampling.max_tokens,
-        usage=TokenUsage(
-            n_prompt_tokens=completion.n_prompt_tokens,
-            n_completion_tokens=completion.n_completion_tokens,
-            n_cached_tokens=completion.n_cached_tokens,
-        ),
+        usage=completion.usage,
+    )
+
+
+def _copy_penalty(amount: float, text: str) -> CopyPenalty | None:
+    """Names, numbers, quotations, formulas and code may be copied."""
+    if not amount:
+        return None
+    spans = outermost(protected_spans(text))
+    starts = (word.start for word in words_of(text) if not word.kept)
+    return CopyPenalty(
+        amount=amount,
+        passage=text,
+        word_starts=tuple(at for at in starts if not any(start <= at < end for start, end in spans)),
+    )
+
+
+async def _translated_back(
+    drawn: Attempt,
+    passage: Passage,
+    recipe: Recipe,
+    requirements: Requirements,
+    engine: Engine,
+    check_back: BackChecker,
+) -> Attempt:
+    language = source_language(passage.document, passage.source)
+    if language is None:
+        return drawn
+    back = await request_back_translation(drawn.text, passage.source, language, recipe, engine)
+    return dataclasses.replace(
+        drawn,
+        verdict=check_back(passage.source, back, language, requirements, drawn.verdict),
+        usage=drawn.usage + back.usage,
     )
 
 

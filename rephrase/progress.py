@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rephrase.dataset.plan import Part
 from rephrase.dataset.rows import Row
+from rephrase.records import TokenUsage
 
 
 @dataclass(slots=True)
@@ -35,6 +36,11 @@ class Progress:
     def begin(self, phase: str | None) -> None:
         """From now on, the run is in this phase; None: it writes."""
         self.phase = (phase, time.monotonic()) if phase else None
+
+    def count_tokens(self, usage: TokenUsage) -> None:
+        self.n_prompt_tokens += usage.n_prompt_tokens
+        self.n_completion_tokens += usage.n_completion_tokens
+        self.n_cached_tokens += usage.n_cached_tokens
 
     def take_engine_restarts(self) -> int:
         """The restarts since the last call, so that each is counted in one commit only."""

@@ -25,8 +25,10 @@ class Check(StrEnum):
     NEW_WORDING = "new_wording"  # not a near copy of its source
     SIMILARITY = "similarity"  # its embedding is close to that of its source
     CROSS_LINGUAL = "cross_lingual"  # the same, with a multilingual embedding model
+    BACK_TRANSLATION = "back_translation"  # translated back by the rewriting model, it says what the source says
     FORMULAS = "formulas"  # it contains every formula of the source, unchanged
     NUMBERS = "numbers"  # it contains every number of the source
+    QUESTIONS = "questions"  # where the source asks something, it does, too
     ANSWER = "answer"  # it contains the final answer of the source
     SAME_LANGUAGE = "same_language"
     ENGLISH = "english"
@@ -46,7 +48,8 @@ class Requirements:
     `keeps` is the share of the source that must be kept, from 0 (a summary) to 1 (everything); `reworded` is the share
     of the sentences that must be new wording. A rewrite of more than six times the words of its source and
     `max_more_words` is none. `form` is the form that the style asks for, such as "questions"; None if
-    it is only a matter of register. `thresholds` are minimum probabilities other than the calibration's.
+    it is only a matter of register. `thresholds` are minimum probabilities other than the calibration's. `min_chrf` is
+    asked of a translation that is translated back, see `fidelity.checks.back_translation`.
     """
 
     checks: tuple[Check, ...]
@@ -55,6 +58,7 @@ class Requirements:
     max_more_words: int = 100
     form: str | None = None
     thresholds: Mapping[Question, float] = field(default_factory=dict)
+    min_chrf: float = 0.0
 
     def of_piece(self) -> "Requirements":
         """What the same recipe requires of some sentences of a chunk: of the forms, only those that each part has."""
@@ -135,6 +139,18 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopyPenalty:
+    """Of a token's logit, `amount` is subtracted where the token would go on with a run copied from `passage`.
+
+    Only words that begin at `word_starts`, offsets in the passage, are penalized.
+    """
+
+    amount: float
+    passage: str
+    word_starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """The sampling parameters of one completion."""
 
@@ -142,6 +158,7 @@ class Sampling:
     top_p: float
     max_tokens: int
     seed: int
+    copy_penalty: CopyPenalty | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +189,14 @@ class Completion:
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int = 0
+
+    @property
+    def usage(self) -> TokenUsage:
+        return TokenUsage(
+            n_prompt_tokens=self.n_prompt_tokens,
+            n_completion_tokens=self.n_completion_tokens,
+            n_cached_tokens=self.n_cached_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from rephrase.corpus.pieces import join_pieces
 from rephrase.dataset.rows import CHUNK_SEPARATOR
 from rephrase.engines.engine import Engine
 from rephrase.models.tokenizer import Tokenizer
-from rephrase.passages import Attempt, Checker, Passage, rewrite_passage
+from rephrase.passages import Attempt, BackChecker, Checker, Passage, rewrite_passage
 from rephrase.prompting.context import make_context
 from rephrase.prompting.glossary import request_glossary
 from rephrase.prompting.recipes import Recipe
@@ -36,6 +36,7 @@ class RewriteTools:
     engine: Engine
     tokenizer: Tokenizer
     check: Checker
+    check_back: BackChecker | None = None  # without one, translations are not translated back
     n_retries: int
     seed: int
     n_candidates: int | None = None  # by default as many as the recipe says
@@ -107,6 +108,7 @@ async def rewrite_chunk(
             engine=tools.engine,
             tokenizer=tools.tokenizer,
             check=tools.check,
+            check_back=tools.check_back,
             n_candidates=tools.n_candidates or recipe.candidates,
             n_retries=tools.n_retries,
             seed=tools.seed,

@@ -49,7 +49,7 @@ class LoggedEngine(ScriptedEngine):
 real_open_engine = flows.running.run_setup.open_engine
 
 
-def open_engine(config: EngineConfig, on_phase=None) -> Engine:
+def open_engine(config: EngineConfig, on_phase=None, *, penalizes_copies=False) -> Engine:
     if config.kind == "openai":
         return real_open_engine(config)
     if os.environ.get("SCRIPTED_MODELS") == "none":

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fidelity.checks.form import COPY_WORDS, copied_share, word_ngrams
+from fidelity.checks.form import COPY_WORDS, copied_share, share_of, word_ngrams
 from fidelity.embeddings.encoder import Encoder
 
 # Two variants of one document are near-duplicates when one mostly copies the other, word for word or in meaning.
@@ -30,6 +30,18 @@ def near_duplicate(variants: Sequence[str], encoder: Encoder) -> dict[int, tuple
             if later in rejected:
                 break
     return rejected
+
+
+def shared_sequences(variants: Sequence[str], n_words: int) -> list[float]:
+    """For each ordered pair of variants, the share of the second's n-word sequences that the first has too."""
+    sequences = [word_ngrams(text, n_words) for text in variants]
+    known = [set(found) for found in sequences]
+    return [
+        share_of(found, known[other])
+        for this, found in enumerate(sequences)
+        for other in range(len(variants))
+        if other != this
+    ]
 
 
 def template_collapse(texts: Iterable[str]) -> tuple[float, str]:

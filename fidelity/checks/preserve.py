@@ -1,4 +1,4 @@
-"""Formulas, numbers and final answers of a source must occur in its rewrite, equal up to notation.
+"""Formulas, numbers, questions and final answers of a source must occur in its rewrite, equal up to notation.
 
 These checks ignore what the rewrite adds: a learning note works out steps that its source omits.
 """
@@ -11,12 +11,14 @@ from fidelity.checks.finding import Finding
 from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, without_delimiters
 from fidelity.facts.reading.notation.digits import digits_end, minus_before, read_digits, starts_of_digits
 from fidelity.facts.reading.parsed import parse
-from rephrase.corpus.protected import formula_spans
+from rephrase.corpus.protected import formula_spans, without_protected
 
 _NO_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.^\\]")
 _NO_NUMBER_AFTER = re.compile(r"\w*[\\^_{]")
 # GSM8K's calculator annotations, not meant for a reader.
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
+# Of any script: Latin and most others, Chinese and Japanese, Arabic.
+_QUESTION_MARK = re.compile("[?？؟]")
 _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
 
 
@@ -39,6 +41,13 @@ def lost_number(source: str, rewrite: str) -> Finding | None:
         parts = {float(part) for part in re.findall(r"\d+", written)}
         if there.isdisjoint(values) and not (len(parts) > 1 and parts <= there):
             return "number_changed", f"{_plain(values[0])} is missing"
+    return None
+
+
+def lost_question(source: str, rewrite: str) -> Finding | None:
+    """The source asks something, by its question marks, and the rewrite nothing."""
+    if _QUESTION_MARK.search(without_protected(source)) and not _QUESTION_MARK.search(rewrite):
+        return "question_lost", "the source asks a question, the rewrite none"
     return None
 
 

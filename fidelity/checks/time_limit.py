@@ -36,12 +36,13 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
         return
 
+    is_up = False
+
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal is_up
         is_up = True
         raise _TimeIsUp
 
-    is_up = False
     handler_before = signal.signal(signal.SIGALRM, stop)
     began = time.monotonic()
     left_before, interval_before = signal.setitimer(signal.ITIMER_REAL, seconds)

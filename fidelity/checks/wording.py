@@ -9,6 +9,7 @@ import re
 from fidelity.checks.finding import Finding
 from rephrase.corpus.protected import without_protected
 from rephrase.corpus.sentences import sentence_spans
+from rephrase.corpus.words import words_of
 
 N_WORDS = 5
 MIN_SENTENCE_WORDS = 6
@@ -16,9 +17,6 @@ MAX_COPIED = 0.5
 # As many words of a sequence must be common ones.
 MIN_COMMON = 3
 
-# In scripts without spaces between words, each character counts as a word.
-_WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W぀-ヿ㐀-鿿]+(?:['’][^\W\d_]+)?")
-_QUOTED = re.compile(r"[“\"«][^“”\"«»\n]{1,200}[”\"»]")
 _LINE = re.compile(r"[^\n]+")
 
 
@@ -52,21 +50,8 @@ def _sentences(text: str) -> list[list[tuple[str, bool]]]:
 
 
 def _words(text: str) -> list[tuple[str, bool]]:
-    """The words of a text; with each, whether it is a name, a number or quoted. A first word is no name."""
-    quoted = [match.span() for match in _QUOTED.finditer(text)]
-    found: list[tuple[str, bool]] = []
-    at_start, last_end = True, 0
-    i = 0
-    for match in _WORD.finditer(text):
-        at_start = at_start or any(char in ".!?:\n" for char in text[last_end : match.start()])
-        while i < len(quoted) and quoted[i][1] <= match.start():
-            i += 1
-        in_quotes = i < len(quoted) and quoted[i][0] <= match.start()
-        word = match.group()
-        is_name = word[0].isupper() and not at_start
-        found.append((word, in_quotes or is_name or any(char.isdigit() for char in word)))
-        at_start, last_end = False, match.end()
-    return found
+    """The words of a text; with each, whether a faithful rewrite keeps it."""
+    return [(word.text, word.kept) for word in words_of(text)]
 
 
 def _sequences(words: list[str]) -> set[tuple[str, ...]]:

@@ -147,6 +147,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         seed=config.seed,
         measured=measured,
         style_shares=styles.by_recipe() if styles else None,
+        translate_back=config.fidelity.back_translation,
     )
     notices += model_size_notices(size, model, recipes, [route.route for route in found.routes])
     if unknown := [route.route for route in found.routes if route.n_chunks and route.accepted_share is None]:

@@ -367,6 +367,13 @@ def run_options(
         str | None,
         typer.Option(rich_help_panel=CHECKING, help="The name under which --judge-endpoint serves the model."),
     ] = None,
+    back_translation: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=CHECKING,
+            help="Let the model translate each accepted translation back, and compare it with its source.",
+        ),
+    ] = False,
     part_bytes: Annotated[
         int | None,
         typer.Option(rich_help_panel=WRITING, min=1, help="Text per shard in bytes; by default about 1000 shards."),
@@ -437,5 +444,6 @@ def run_options(
             "calibration": calibration,
             "judge_endpoints": judge_endpoint or (),
             "judge_model": judge_model,
+            "back_translation": back_translation,
         },
     }

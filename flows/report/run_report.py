@@ -138,6 +138,8 @@ class _Thresholds:
         checks = known.checks if known else ()
         if known and score == "reworded" and Check.NEW_WORDING in checks:
             limit: float | None = known.reworded
+        elif known and score == "back_chrf" and known.back_translation:
+            limit = known.back_translation.min_chrf or None
         elif score == "similarity":
             limit = self._fidelity.get("min_cross_lingual" if Check.CROSS_LINGUAL in checks else "min_similarity")
         elif score == "probability":
@@ -414,6 +416,8 @@ def _diversity_row(row: RecipeDiversity) -> dict[str, Any]:
         "openings": [(words, f"{share:.0%}") for words, share in row.openings],
         "distinct_3": f"{row.distinct_3:.0%}",
         "source_overlap": f"{row.source_overlap:.0%}",
+        "variant_overlap": _known_share(row.variant_overlap),
+        "near_duplicates": f"{row.near_duplicates:.0%}",
     }
 
 
@@ -432,6 +436,10 @@ def _links_note(by_meaning: bool) -> str:
         f"Sentences are linked {how}: the small number after a sentence of the rewrite is the number of the source "
         "sentence that says the same. The links are a reading aid; the verdict is shown above the texts."
     )
+
+
+def _known_share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -75,6 +75,7 @@ REASONS = {
     "formula_lost": "a formula of the source is missing",
     "formula_changed": "a formula differs from the source",
     "number_changed": "a number differs from the source",
+    "question_lost": "the source asks a question and the rewrite none",
     "answer_lost": "the final answer of the source is missing",
     "dissimilar": "the meaning is too far from the source",
     "unfaithful": "the rewrite is probably not faithful to the source",
@@ -93,6 +94,7 @@ REASONS = {
     "word_changed": "a sentence copies its source, but a word of it means something else",
     "judged_unfaithful": "the judging model finds a sentence that the source does not say",
     "judged_incomplete": "the judging model finds a sentence of the source missing",
+    "back_translation": "translated back, it no longer says what the source says",
     "swap_changed": "two names or two numbers were swapped",
     "step_changed": "a step of the calculation is wrong",
     "answer_changed": "the final answer differs from the source",
@@ -125,6 +127,7 @@ SCORES = {
     "coverage_min": "how well the rewrite covers the least covered sentence of the source",
     "reworded": "share of the rewrite's sentences that are new wording",
     "judge_support_min": "how surely the judging model finds the least supported sentence in the source",
+    "back_chrf": "chrF, from 0 to 1, between the source and the translation translated back",
     "copied": "share of the rewrite's 8-word sequences that occur in its source",
 }
 

@@ -188,13 +188,23 @@ def diversity_rows(storage: Storage) -> list[Row]:
             "commonest_opening_share": found.openings[0][1],
             "distinct_3": found.distinct_3,
             "source_overlap": found.source_overlap,
+            "variant_overlap": found.variant_overlap,
+            "near_duplicate_variants": found.near_duplicates,
         }
         for found in measure_diversity(storage)
     ]
 
 
 def print_diversity(console: Console, rows: list[Row]) -> None:
-    names = ("recipe", "rewrites", "most common opening", "distinct 3-grams", "copied 8-grams")
+    names = (
+        "recipe",
+        "rewrites",
+        "most common opening",
+        "distinct 3-grams",
+        "copied 8-grams",
+        "3-grams shared by variants",
+        "near-duplicate variants",
+    )
     lines = [
         (
             row["recipe"],
@@ -202,6 +212,8 @@ def print_diversity(console: Console, rows: list[Row]) -> None:
             f"{row['commonest_opening_share']:.0%} {row['commonest_opening']!r}",
             f"{row['distinct_3']:.0%}",
             f"{row['source_overlap']:.0%}",
+            "–" if row["variant_overlap"] is None else f"{row['variant_overlap']:.0%}",
+            f"{row['near_duplicate_variants']:.0%}",
         )
         for row in rows
     ]

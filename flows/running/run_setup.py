@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from fidelity.checker import open_checker
+from fidelity.checks.back_translation import BackReview
 from flows.config import STYLE_SHARES, RephraseConfig
 from flows.results.style_decision import decide_styles
 from flows.verification.judge_model import open_judge_model
@@ -83,7 +84,9 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
         )
 
     if found is None:
-        engine = await asyncio.to_thread(open_engine, config.engine, progress.begin)
+        engine = await asyncio.to_thread(
+            open_engine, config.engine, progress.begin, penalizes_copies=_penalize_copies(recipes)
+        )
         try:
             plan = await open_plan_for(engine.info.model, engine.info.model_revision)
         except BaseException:
@@ -147,7 +150,9 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
 
             def opened() -> Engine:
                 try:
-                    return open_engine(config.engine, progress.begin)
+                    return open_engine(
+                        config.engine, progress.begin, penalizes_copies=_penalize_copies(planned_run.recipes)
+                    )
                 finally:
                     progress.begin(None)
 
@@ -167,6 +172,9 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             stack.callback(lambda: progress.notices.extend(judge.notices()))
         checker = await asyncio.to_thread(open_checker, config.fidelity, judge.judge if judge else None)
         stack.callback(checker.close)
+        review_back = BackReview() if config.fidelity.back_translation else None
+        if review_back:
+            stack.callback(lambda: progress.notices.extend(review_back.notices()))
         progress.notices += _how_it_runs(engine.info)
         progress.begin(None)
         yield RunContext(
@@ -180,6 +188,7 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
                 engine=engine,
                 tokenizer=HubTokenizer(engine.info.tokenizer, trust_remote_code=config.engine.trust_remote_code),
                 check=checker,
+                check_back=review_back,
                 n_candidates=config.n_candidates,
                 n_retries=config.n_retries,
                 seed=config.seed,
@@ -193,6 +202,10 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             prices=config.prices,
             style_shares=planned_run.plan.config.get(STYLE_SHARES, {}),
         )
+
+
+def _penalize_copies(recipes: Mapping[str, Recipe]) -> bool:
+    return any(recipe.sampling.copy_penalty for recipe in recipes.values())
 
 
 def _how_it_runs(info: EngineInfo) -> list[str]:

@@ -115,15 +115,20 @@ class EngineConfig(Settings):
         }
 
 
-def open_engine(config: EngineConfig, on_phase: Callable[[str], None] = lambda phase: None) -> Engine:
+def open_engine(
+    config: EngineConfig, on_phase: Callable[[str], None] = lambda phase: None, *, penalizes_copies: bool = False
+) -> Engine:
     """
     Args:
+        penalizes_copies: whether requests may have a copy penalty.
         on_phase: called with what is being done, such as "loading the model"; from another thread than the event loop.
 
     Raises:
         ValueError: the configuration is invalid.
         EngineError: the model does not load, or the server does not answer.
     """
+    if penalizes_copies:
+        _require_penalties(config)
     if config.kind == "openai":
         from rephrase.engines.openai_engine import OpenAIEngine
 
@@ -145,5 +150,23 @@ def open_engine(config: EngineConfig, on_phase: Callable[[str], None] = lambda p
         max_in_flight=config.max_in_flight,
         chat_template_kwargs=config.chat_template_kwargs,
         options=config.vllm_options,
+        penalizes_copies=penalizes_copies,
         on_phase=on_phase,
     )
+
+
+def _require_penalties(config: EngineConfig) -> None:
+    """
+    Raises:
+        ValueError: the engine has no place for a copy penalty.
+    """
+    if config.kind == "openai":
+        raise ValueError(
+            "the recipe has a copy_penalty, which only the vllm engine in this process can apply: leave out --engine "
+            "openai, or set copy_penalty to 0 in the recipe"
+        )
+    if speculation := [name for name, value in config.vllm_options.items() if name.startswith("spec") and value]:
+        raise ValueError(
+            f"vLLM does not speculate with a copy penalty: leave out the engine option {speculation[0]}, or set "
+            "copy_penalty to 0 in the recipe"
+        )

@@ -1,4 +1,4 @@
-"""In-process vLLM; the only module that imports it.
+"""In-process vLLM; only this module and `vllm_copy_penalty` import it.
 
 vLLM's own AsyncLLM runs the model in a second process, which outlives a `kill -9` of the first and keeps its memory
 (measured with vLLM 0.32: the orphan stayed until killed by hand, and a resume on the same GPU would find it full).
@@ -42,7 +42,7 @@ CLOSE_S = 60.0
 @dataclass(frozen=True, slots=True)
 class _Request:
     token_ids: list[int]
-    sampling: Sampling
+    params: Any  # vLLM's own
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Completion]"
 
@@ -74,6 +74,7 @@ class VLLMEngine:
         max_in_flight: int | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        penalizes_copies: bool = False,
         on_phase: Callable[[str], None] = lambda phase: None,
     ) -> None:
         """
@@ -82,6 +83,8 @@ class VLLMEngine:
             max_context_tokens: of prompt and completion; a model that has fewer keeps its own.
             max_in_flight: by default what fills the batch.
             options: vLLM's engine arguments, in place of the defaults chosen here.
+            penalizes_copies: whether requests may have a copy penalty, which costs time in each step and excludes
+                speculation.
             on_phase: called with what is being done.
 
         Raises:
@@ -89,6 +92,9 @@ class VLLMEngine:
             EngineError: the model or adapter does not load.
         """
         check_options(options or {})
+        if penalizes_copies:
+            # vLLM 0.32 has another interface for processors of logits in its second model runner.
+            os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
         from vllm import AsyncEngineArgs, __version__
         from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -113,6 +119,10 @@ class VLLMEngine:
                 **({"enable_lora": True, "max_lora_rank": _allowed_rank(found.adapter)} if found.adapter else {}),
                 **given,
             }
+            if penalizes_copies:
+                from rephrase.engines.vllm_copy_penalty import CopyPenaltyProcessor
+
+                arguments["logits_processors"] = [*given.get("logits_processors", ()), CopyPenaltyProcessor]
             config = AsyncEngineArgs(**arguments).create_engine_config()
             self._engine = LLMEngine(
                 config,
@@ -174,13 +184,13 @@ class VLLMEngine:
                 f"{len(token_ids)} prompt tokens and {sampling.max_tokens} to generate exceed the context of "
                 f"{self._info.max_context_tokens}; use smaller chunks or a larger --max-context-tokens"
             )
-        completion = await self._submit(token_ids, sampling)
+        completion = await self._submit(token_ids, _sampling_params(sampling, self._tokenizer))
         # A thought that the prompt opens is opened in the answer too, so that it is recognised even when cut off.
         return dataclasses.replace(completion, text=self._tokenizer.opened_thought(token_ids) + completion.text)
 
-    async def _submit(self, token_ids: list[int], sampling: Sampling) -> Completion:
+    async def _submit(self, token_ids: list[int], params: Any) -> Completion:
         loop = asyncio.get_running_loop()
-        request = _Request(token_ids, sampling, loop, loop.create_future())
+        request = _Request(token_ids, params, loop, loop.create_future())
         self._queue.put(request)
         if self._error is not None:  # the model thread has ended
             raise self._error
@@ -228,7 +238,7 @@ class VLLMEngine:
             name = str(self._n_requests)
             try:
                 prompt = {"prompt_token_ids": item.token_ids}
-                self._engine.add_request(name, prompt, _sampling_params(item.sampling), lora_request=self._lora)
+                self._engine.add_request(name, prompt, item.params, lora_request=self._lora)
             except ValueError as error:  # one invalid request must not stop the others
                 item.answer(RequestRefusedError(str(error)))
             else:
@@ -417,15 +427,21 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _sampling_params(sampling: Sampling) -> Any:
+def _sampling_params(sampling: Sampling, tokenizer: HubTokenizer) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
+    extra = {}
+    if sampling.copy_penalty:
+        from rephrase.engines.vllm_copy_penalty import copy_penalty_arguments
+
+        extra = copy_penalty_arguments(sampling.copy_penalty, tokenizer)
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
         seed=sampling.seed,
+        extra_args=extra or None,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 

@@ -42,6 +42,11 @@ class MaskedText:
         return _PLACEHOLDER.sub(lambda match: self.formulas[int(match.group(1)) - 1], text)
 
 
+def without_placeholders(text: str) -> str:
+    """The prose between the placeholders."""
+    return _PLACEHOLDER.sub(" ", text)
+
+
 def mask(text: str) -> MaskedText:
     """Replace each formula by a placeholder. A text that already contains placeholders is left as it is."""
     if _PLACEHOLDER.search(text):

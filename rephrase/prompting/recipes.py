@@ -15,6 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from babel import Locale
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -79,6 +80,8 @@ _BY_STYLE = ("forms", "growth", "compose", "examples")
 class SamplingDefaults(Settings):
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(gt=0, le=1)
+    # Subtracted from the logit of a word that would go on with a run copied from the passage; in-process vLLM only.
+    copy_penalty: float = Field(0.0, ge=0, le=100)
 
 
 class PromptTemplates(Settings):
@@ -110,6 +113,15 @@ class PromptTemplates(Settings):
         if not any(_EXAMPLE["passage"] in text for text in texts):
             raise ValueError("no template has {{ passage }}: the model would not see the text")
         return self
+
+
+class BackTranslation(PromptTemplates):
+    """How a translation is translated back: `passage` is the English text, `language` the English name of the source's.
+
+    Below `min_chrf` between the source and what comes back, the translation is rejected.
+    """
+
+    min_chrf: float = Field(0.0, ge=0, le=1)
 
 
 class Example(Settings):
@@ -154,6 +166,7 @@ class Recipe(Settings):
     sampling: SamplingDefaults
     prompt: PromptTemplates
     glossary: PromptTemplates | None = None
+    back_translation: BackTranslation | None = None
     styles: dict[Name, Instruction] = Field(min_length=1)
     perspectives: dict[Name, Instruction] = Field(default_factory=dict)
     # What must be visible in a style, such as question_answer = "questions"; styles of mere register have no form.
@@ -173,6 +186,12 @@ class Recipe(Settings):
                 raise ValueError(
                     f"{table} has {unknown[0]!r}, which is not a style; there are {', '.join(self.styles)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _can_translate_back(self) -> Self:
+        if Check.BACK_TRANSLATION in self.checks and self.back_translation is None:
+            raise ValueError("the check back_translation needs the templates in [back_translation]")
         return self
 
     @field_validator("compose")
@@ -200,9 +219,18 @@ class Recipe(Settings):
         return self
 
     def for_model(self, n_parameters: float | None) -> "Recipe":
-        """This recipe for a model of this size; for one of unknown size, that for the largest."""
-        fitting = [size for size in self.below if n_parameters is not None and n_parameters < parse_size(size)]
-        return self._changed(min(fitting, key=parse_size)) if fitting else self
+        """This recipe for a model of this size; for one of unknown size, that for the largest.
+
+        A model that is too small for it is not asked to translate back: it would say nothing about the translation.
+        """
+        if n_parameters is None:
+            return self
+        fitting = [size for size in self.below if n_parameters < parse_size(size)]
+        chosen = self._changed(min(fitting, key=parse_size)) if fitting else self
+        if n_parameters < self.smallest_model_parameters and chosen.translates_back:
+            checks = tuple(check for check in chosen.checks if check is not Check.BACK_TRANSLATION)
+            return chosen.model_copy(update={"checks": checks})
+        return chosen
 
     def worded_as(self, prompt_hash: str | None) -> "Recipe":
         """This recipe in the wording with this hash; unchanged if none has it, as after a change of the recipe."""
@@ -234,7 +262,12 @@ class Recipe(Settings):
     @property
     def prompt_hash(self) -> str:
         """A hash of everything that shapes a prompt, except the document."""
-        shaping = self.model_dump_json(exclude={"keeps", "thresholds", "forms", "reworded", "candidates", "below"})
+        without: dict[str, Any] = dict.fromkeys(
+            ("keeps", "thresholds", "forms", "reworded", "candidates", "below", "back_translation"), True
+        )
+        if not self.sampling.copy_penalty:  # as in recipes of earlier versions
+            without["sampling"] = {"copy_penalty"}
+        shaping = self.model_dump_json(exclude=without)
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
     def requirements(self, style: str) -> Requirements:
@@ -246,6 +279,7 @@ class Recipe(Settings):
             max_more_words=max(100, self.extra_tokens),
             form=self.forms.get(style),
             thresholds=self.thresholds,
+            min_chrf=self.back_translation.min_chrf if self.back_translation else 0.0,
         )
 
     def max_output_tokens(self, passage: Chunk, style: str) -> int:
@@ -295,6 +329,16 @@ class Recipe(Settings):
     def render_glossary(self, source: str, rewrite: str) -> Prompt | None:
         """The prompt for the glossary of `source` and `rewrite`, or None if the recipe has none."""
         return _render(self.glossary, passage=contain(source), written=contain(rewrite)) if self.glossary else None
+
+    @property
+    def translates_back(self) -> bool:
+        return Check.BACK_TRANSLATION in self.checks
+
+    def render_back_translation(self, english: str, language: str) -> Prompt:
+        """The prompt for translating `english` into `language`, an ISO 639 code whose English name the model reads."""
+        assert self.back_translation is not None  # see `_can_translate_back`
+        name = Locale.parse(language).get_language_name("en") or language
+        return _render(self.back_translation, passage=contain(english), language=name)
 
 
 def parse_size(size: str) -> float:

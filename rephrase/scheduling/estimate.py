@@ -10,6 +10,7 @@ from rephrase.corpus.chunking import chunk_document
 from rephrase.corpus.language import likely_language
 from rephrase.corpus.sampling import CorpusSample
 from rephrase.models.tokenizer import Tokenizer
+from rephrase.prompting.back_translation import max_back_tokens, source_language
 from rephrase.prompting.context import Context, tail
 from rephrase.prompting.recipes import Recipe, draw_variants
 from rephrase.prompting.routing import PASS_THROUGH, route_document
@@ -104,8 +105,12 @@ def estimate(
     seed: int = 0,
     measured: Mapping[str, RouteStatistics] | None = None,
     style_shares: Mapping[str, Mapping[str, float]] | None = None,
+    translate_back: bool = False,
 ) -> Estimate:
-    """Chunk the documents of the sample, render their prompts, and scale up to the corpus."""
+    """Chunk the documents of the sample, render their prompts, and scale up to the corpus.
+
+    With `translate_back`, every translation is taken to be accepted and translated back, where its recipe asks for it.
+    """
     measured, style_shares = measured or {}, style_shares or {}
     sums: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     chains: list[Chain] = []
@@ -146,6 +151,19 @@ def estimate(
                         total["n_completion_tokens_at_most"] += (
                             weight * n_drawn * (1 + n_retries) * recipe.max_output_tokens(passage, own.style)
                         )
+                        language = (
+                            source_language(document, passage) if translate_back and recipe.translates_back else None
+                        )
+                        if language:
+                            # A translation is about as long as its source, and so is what comes back.
+                            prompt = recipe.render_back_translation(passage.text.strip(), language)
+                            n_out += n_drawn * passage.n_tokens
+                            total["n_prompt_tokens"] += (
+                                0 if known else weight * n_drawn * n_prompt_tokens(prompt, tokenizer)
+                            )
+                            total["n_completion_tokens_at_most"] += (
+                                weight * n_drawn * (1 + n_retries) * max_back_tokens(passage)
+                            )
                         written = passage.text
                     n_out = known.n_completion_tokens if known else n_out
                     chain.append(max(1, round(n_out)))

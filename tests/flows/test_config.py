@@ -51,3 +51,14 @@ def test_the_model_of_the_judge_is_pinned_and_not_its_server():
     assert one["fidelity"]["judge_model"] == "m"
     with pytest.raises(ValueError, match="--judge-model"):
         RephraseConfig(source="in", output="out", fidelity={"judge_model": "m"})
+
+
+def test_plans_of_runs_without_back_translations_do_not_know_them():
+    plain, asked = (
+        RephraseConfig(source="in", output="out", fidelity={"back_translation": on}).pinned("model", "1", {})[
+            "fidelity"
+        ]
+        for on in (False, True)
+    )
+    assert asked == plain | {"back_translation": True}
+    assert "back_translation" not in plain

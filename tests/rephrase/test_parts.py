@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import BagOfWords, ScriptedEngine, WordTokenizer, accept, passage, shout
 
+from fidelity.checks.back_translation import BackReview
 from fidelity.checks.diversity import near_duplicate
 from rephrase.corpus.reading import ReadOptions
 from rephrase.dataset.journal import Entry, Journal
@@ -244,6 +245,33 @@ async def test_foreign_mathematics_is_translated_and_then_made_into_a_note(tmp_p
     assert step["text"].startswith("The theorem says")
     assert (translation["text"], translation["source_text"]) == (step["text"], german)
     assert row["text"].replace("\n\n", " ").lower() == step["text"].replace("\n\n", " ").lower()
+
+
+async def test_a_translation_that_comes_back_wrong_is_rejected_and_all_tokens_are_counted(tmp_path):
+    german = "Elf Kinder haben sich am Freitag für den langen Lauf angemeldet, und alle kamen ins Ziel."
+    english = "Elves have signed up on Friday for the long race, and all of them reached the finish."
+
+    def answer(prompt, _):
+        back = prompt.system.startswith("You translate from English into German")
+        return german.replace("Elf Kinder", "Elfen") if back else english
+
+    engine = ScriptedEngine(answer)
+    context = run_context(tmp_path, engine, texts=[german], domain=Domain.MATH, choice="translate")
+    review = BackReview()
+    context = dataclasses.replace(
+        context,
+        recipes={"translate": RECIPES["translate"].model_copy(update={"chunk_tokens": 64})},
+        tools=dataclasses.replace(context.tools, check_back=review),
+    )
+    commit = await run(context)
+    rewrites, (reject,) = rows(context)
+    assert rewrites == []
+    assert (reject["reason"], reject["text"]) == ("back_translation", english)
+    assert reject["detail"].startswith("translated back, Elf is on one side only: Elfen haben")
+    assert len(engine.prompts) == 2
+    n_tokens = len(english.split()) + len(german.split()) - 1
+    assert commit["n_completion_tokens"] == context.progress.n_completion_tokens == n_tokens
+    assert commit["n_prompt_tokens"] == context.progress.n_prompt_tokens == 20
 
 
 async def test_a_translation_is_kept_when_its_note_is_rejected_and_once_for_all_variants(tmp_path):

@@ -1,8 +1,10 @@
 """Of several candidates the best that passes is taken."""
 
 import asyncio
+import dataclasses
+import re
 
-from scripted import ScriptedEngine, WordTokenizer
+from scripted import ScriptedEngine, WordTokenizer, accept
 
 from rephrase.passages import Passage, rewrite_passage
 from rephrase.prompting.context import Context
@@ -19,7 +21,9 @@ PASSAGE = Passage(
 )
 
 
-async def best(answers, probabilities, *, n_candidates, n_retries=0, threshold=0.5, recipe=RECIPE):
+async def best(
+    answers, probabilities, *, n_candidates, n_retries=0, threshold=0.5, recipe=RECIPE, passage=PASSAGE, check_back=None
+):
     found = iter(answers)
     engine = ScriptedEngine(lambda prompt, sampling: next(found))
 
@@ -29,12 +33,13 @@ async def best(answers, probabilities, *, n_candidates, n_retries=0, threshold=0
         return Verdict(accepted=accepted, reason=None if accepted else "unfaithful", probability=probability)
 
     attempt = await rewrite_passage(
-        PASSAGE,
+        passage,
         recipe,
-        recipe.requirements("lecture"),
+        recipe.requirements(passage.variant.style),
         engine=engine,
         tokenizer=WordTokenizer(),
         check=check,
+        check_back=check_back,
         n_candidates=n_candidates,
         n_retries=n_retries,
         seed=0,
@@ -91,3 +96,73 @@ async def test_a_model_may_write_a_part_of_which_a_template_makes_the_rewrite():
         recipe=RECIPE.model_copy(update={"compose": templates}),
     )
     assert attempt.text == "Q: What comes first?\nA: One two."
+
+
+GERMAN = dataclasses.replace(
+    PASSAGE,
+    document=Document(id="d", text="Eins und zwei.", source="s", language="de"),
+    variant=Variant(index=0, recipe="translate", style="faithful", perspective=""),
+)
+
+
+def reject_back(chunk, back, language, requirements, verdict):
+    accepted = (back.text, language) == ("Eins und zwei", "de")
+    return dataclasses.replace(verdict, accepted=accepted, reason=None if accepted else "back_translation")
+
+
+async def test_each_accepted_translation_is_translated_back_and_one_that_comes_back_right_is_taken():
+    recipe = load_recipes()["translate"]
+    probabilities = {"One and two.": 0.6, "Wrong.": 0.9, "Bad.": 0.1}
+    options = {"recipe": recipe, "passage": GERMAN, "n_candidates": 3}
+    # The three candidates first, then those that the checks accept, in the order in which they were accepted.
+    answers = ["Wrong.", "One and two.", "Bad.", "Falsch", "Eins und zwei"]
+    attempt, engine = await best(answers, probabilities, check_back=reject_back, **options)
+    assert (attempt.text, attempt.verdict.accepted) == ("One and two.", True)
+    assert len(engine.prompts) == 5
+    assert attempt.usage.n_completion_tokens == 1 + 3 + 1 + 1 + 3
+
+    attempt, engine = await best(answers, probabilities, **options)  # switched off
+    assert (attempt.text, len(engine.prompts)) == ("Wrong.", 3)
+
+
+async def test_a_text_that_is_english_already_is_not_translated_back():
+    english = dataclasses.replace(GERMAN, document=dataclasses.replace(GERMAN.document, language="en"))
+    attempt, engine = await best(
+        ["One and two."],
+        {"One and two.": 0.9},
+        n_candidates=1,
+        recipe=load_recipes()["translate"],
+        passage=english,
+        check_back=reject_back,
+    )
+    assert attempt.verdict.accepted
+    assert len(engine.prompts) == 1
+
+
+async def test_the_copy_penalty_of_a_recipe_spares_names_numbers_quotations_and_code():
+    text = 'The king of France said "go on" to 300 men and ran `make all` in camp.'
+    chunk = dataclasses.replace(PASSAGE.source, text=text, end=len(text))
+    sampling = RECIPE.sampling.model_copy(update={"copy_penalty": 1.5})
+    seen = []
+
+    async def draw(recipe):
+        engine = ScriptedEngine(lambda prompt, sampling: seen.append(sampling.copy_penalty) or "x")
+        await rewrite_passage(
+            dataclasses.replace(PASSAGE, source=chunk),
+            recipe,
+            recipe.requirements("lecture"),
+            engine=engine,
+            tokenizer=WordTokenizer(),
+            check=accept,
+            n_candidates=1,
+            n_retries=0,
+            seed=0,
+        )
+
+    await draw(RECIPE)
+    await draw(RECIPE.model_copy(update={"sampling": sampling}))
+    none, penalty = seen
+    assert none is None
+    assert (penalty.amount, penalty.passage) == (1.5, text)
+    words = [re.match(r"\w+", text[start:])[0] for start in penalty.word_starts]
+    assert words == ["The", "king", "of", "said", "to", "men", "and", "ran", "in", "camp"]

@@ -2,7 +2,7 @@
 
 from scripted import BagOfWords
 
-from fidelity.checks.diversity import distinct_n, near_duplicate, template_collapse
+from fidelity.checks.diversity import distinct_n, near_duplicate, shared_sequences, template_collapse
 
 ONE = "The treaty ended the long war between the two powers and brought peace to all of their many colonies."
 OTHER = "Peace came at last when both countries signed, after years of fighting at sea and on land."
@@ -32,3 +32,9 @@ def test_template_collapse_names_the_commonest_opening():
 def test_distinct_n_counts_sequences_once():
     assert distinct_n(["a b a b"], 2) == 2 / 3
     assert distinct_n([], 2) == 0.0
+
+
+def test_shared_sequences_compares_each_variant_with_each_other():
+    # "a b" and "b c" of the first: half of them in the second, none in the third; and so on.
+    assert shared_sequences(["a b c", "a b", "x y"], 2) == [0.5, 0.0, 1.0, 0.0, 0.0, 0.0]
+    assert shared_sequences(["a b"], 2) == []

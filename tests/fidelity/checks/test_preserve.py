@@ -2,7 +2,7 @@
 
 import pytest
 
-from fidelity.checks.preserve import formulas, lost_answer, lost_formula, lost_number, numbers
+from fidelity.checks.preserve import formulas, lost_answer, lost_formula, lost_number, lost_question, numbers
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,13 @@ def test_a_lost_number_is_named():
 def test_the_final_answer(source, rewrite, found):
     finding = lost_answer(source, rewrite)
     assert (finding and finding[0]) == found
+
+
+def test_a_question_that_became_a_statement_is_lost():
+    assert lost_question("Wie viele Löffel gab es?", "There were 5 spoons.") == (
+        "question_lost",
+        "the source asks a question, the rewrite none",
+    )
+    assert lost_question("有多少个勺子？", "How many spoons were there?") is None
+    assert lost_question("Es gab 5 Löffel.", "There were 5 spoons.") is None
+    assert lost_question("Siehe `a ? b : c` im Text.", "See the text.") is None

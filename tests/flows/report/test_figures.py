@@ -119,11 +119,39 @@ def test_templates_and_copies_are_measured(tmp_path):
     storage = Storage(tmp_path)
     words = " ".join(f"w{i}" for i in range(20))
     written = [
-        {"id": str(i), "recipe": "rephrase", "text": f"Here we go {words}", "source_text": words, "n_tokens": 3}
+        {
+            "source": "corpus.jsonl",
+            "record": i,
+            "recipe": "rephrase",
+            "text": f"Here we go {words}",
+            "source_text": words,
+            "n_tokens": 3,
+        }
         for i in range(3)
     ]
-    commit_part(storage, 0, [*written, {**written[0], "text": f"Once upon a time {words[::-1]}"}], [])
+    other = {**written[0], "record": 3, "text": f"Once upon a time {words[::-1]}"}
+    commit_part(storage, 0, [*written, other], [])
     (found,) = measure_diversity(storage)
     assert found.openings[0] == ("here we go", 0.75)
     assert found.distinct_3 < 0.75
     assert 0.5 < found.source_overlap < 0.75
+    assert (found.variant_overlap, found.near_duplicates) == (None, 0.0)  # each document has one variant
+
+
+def test_variants_are_compared_within_their_documents(tmp_path):
+    def row(record, variant, text, **more):
+        shared = {"source": "corpus.jsonl", "record": record, "variant": variant, "recipe": "rephrase"}
+        return {**shared, "text": text, "source_text": "s", "n_tokens": 3, **more}
+
+    storage = Storage(tmp_path)
+    rewrites = [
+        row(0, 0, "one two three four five"),  # shares one of three sequences with the next, and one of two back
+        row(0, 1, "now three four five"),
+        row(1, 0, "one two three four five"),  # as the first document's, but of another one
+    ]
+    repeated = row(0, 2, "one two three four five.", stage="variant", reason="near_duplicate")
+    again = row(1, 2, "one two three four five!", stage="variant", reason="near_duplicate")
+    commit_part(storage, 0, rewrites, [repeated, again, row(1, 1, "Bad.", stage="rewrite", reason="unfaithful")])
+    (found,) = measure_diversity(storage)
+    assert found.variant_overlap == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert found.near_duplicates == pytest.approx(2 / 5)

@@ -1,7 +1,7 @@
 import pytest
 
 from rephrase.engines.engine_options import parse_option, require_known, shaping_text
-from rephrase.engines.opening import EngineConfig
+from rephrase.engines.opening import EngineConfig, open_engine
 
 KNOWN = {"kv_cache_dtype", "enforce_eager", "max_num_seqs"}
 
@@ -55,3 +55,11 @@ def test_options_are_given_once_and_to_the_engine_that_has_them():
     with pytest.raises(ValueError, match="dtype, block_size: only for the vllm engine"):
         EngineConfig(kind="openai", endpoints=["http://x/v1"], dtype="float32", options={"block_size": 64})
     EngineConfig(kind="openai", endpoints=["http://x/v1"], chat_template_kwargs={"enable_thinking": False})
+
+
+def test_a_copy_penalty_is_refused_where_it_could_not_be_applied():
+    with pytest.raises(ValueError, match="copy_penalty, which only the vllm engine"):
+        open_engine(EngineConfig(kind="openai", endpoints=["http://x/v1"]), penalizes_copies=True)
+    speculating = EngineConfig(options={"speculative_config": {"method": "ngram"}})
+    with pytest.raises(ValueError, match="leave out the engine option speculative_config"):
+        open_engine(speculating, penalizes_copies=True)

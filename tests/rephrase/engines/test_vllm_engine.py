@@ -9,21 +9,25 @@ from vllm import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.utils import cpu_triton_utils
 
+from rephrase.corpus.words import words_of
 from rephrase.engines.engine import PromptTooLongError
 from rephrase.engines.engine_options import _SHAPES_TEXT, require_known
 from rephrase.engines.vllm_engine import VLLMEngine, check_options
 from rephrase.models.precision import fast_precision
 from rephrase.models.resolve import PACKAGED_MODEL
 from rephrase.models.tokenizer import HubTokenizer
-from rephrase.records import Prompt, Sampling
+from rephrase.records import CopyPenalty, Prompt, Sampling
 
 pytestmark = pytest.mark.model
+GREEDY = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 40, "seed": 0}
 
 
 @pytest.fixture(scope="module")
 def engine():
     phases = []
-    engine = VLLMEngine(max_context_tokens=1024, options={"max_num_seqs": 8}, on_phase=phases.append)
+    engine = VLLMEngine(
+        max_context_tokens=1024, options={"max_num_seqs": 8}, penalizes_copies=True, on_phase=phases.append
+    )
     assert phases == [f"loading {PACKAGED_MODEL}", f"warming up {PACKAGED_MODEL}"]
     yield engine
     asyncio.run(engine.close())
@@ -81,6 +85,25 @@ async def test_a_cancelled_request_leaves_the_engine_working(engine):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await engine.complete(prompt(2), sampling())).text
+
+
+async def test_a_copy_is_left_after_four_tokens_where_it_is_penalized(engine):
+    text = "The treaty was signed in Paris in 1783 and ended the long war between Britain and its colonies."
+    asked = Prompt(system="Repeat the text word by word.", user=f"Repeat this text: {text}")
+
+    async def answer(words):
+        penalty = CopyPenalty(amount=100.0, passage=text, word_starts=tuple(word.start for word in words))
+        return (await engine.complete(asked, Sampling(**GREEDY, copy_penalty=penalty))).text.strip()
+
+    # In one batch with a request without a penalty.
+    plain, kept, penalized = await asyncio.gather(
+        engine.complete(asked, Sampling(**GREEDY)),
+        answer([]),
+        answer([word for word in words_of(text) if not word.kept]),
+    )
+    assert plain.text.strip() == kept == text
+    assert penalized.startswith("The treaty was signed ")
+    assert not penalized.startswith("The treaty was signed in")
 
 
 def test_info_names_model_and_revision_and_how_it_runs(engine):

@@ -270,3 +270,18 @@ def test_numbers_that_are_none_are_refused(tmp_path, line):
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(ValueError, match=name):
         load_recipes([tmp_path / "mine.toml"])
+
+
+def test_a_copy_penalty_changes_the_hash():
+    recipe = load_recipes()["rephrase"]
+    penalized = recipe.model_copy(update={"sampling": recipe.sampling.model_copy(update={"copy_penalty": 2.0})})
+    assert penalized.prompt_hash != recipe.prompt_hash
+
+
+def test_a_model_too_small_to_translate_is_not_asked_to_translate_back():
+    recipe = load_recipes()["translate"]
+    assert recipe.for_model(None).translates_back
+    assert recipe.for_model(1.5e9).translates_back
+    small = recipe.for_model(135e6)
+    assert not small.translates_back
+    assert small.translates

@@ -120,3 +120,24 @@ def test_time_is_work_over_speed_and_at_least_the_longest_chain(monkeypatch):
     single = dataclasses.asdict(take(found(1, [100] * 5)))
     assert single["seconds"] == pytest.approx(50)  # alone it has a tenth of the speed
     assert single["bound_s"] == pytest.approx(50)
+
+
+def test_translations_that_are_translated_back_take_as_many_tokens_again(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    text = "Der Satz sagt, dass die Summe der beiden Zahlen immer gleich dem Produkt ist und nie kleiner wird."
+    path.write_text(json.dumps({"id": "d", "text": text, "language": "de"}) + "\n")
+    files, _ = list_inputs(str(path))
+    once, back = (
+        estimate(
+            sample_corpus(files, ReadOptions()),
+            RECIPES,
+            "translate",
+            WordTokenizer(),
+            n_retries=0,
+            translate_back=again,
+        ).routes[0]
+        for again in (False, True)
+    )
+    assert back.n_completion_tokens == pytest.approx(once.n_completion_tokens + once.n_source_tokens)
+    assert back.n_prompt_tokens > once.n_prompt_tokens + once.n_source_tokens
+    assert back.n_completion_tokens_at_most > once.n_completion_tokens_at_most + once.n_source_tokens
