@@ -22,6 +22,8 @@ def _texts(file: str, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str
         if "paragraphs" in row:
             for i, paragraph in enumerate(row["paragraphs"]):
                 yield f"{row['title']}#{i}", paragraph["context"]
+        elif "context" in row:
+            yield str(row["i"]), row["context"]
         elif "gsm8k" in file:
             yield str(number), row["question"]
         elif "solution" in row:

@@ -54,6 +54,7 @@ def data(tmp_path):
     (tmp_path / "documents").mkdir()
     text = "Rain fell for a week. The river rose, and the bridge was closed."
     (tmp_path / "documents" / "book.jsonl").write_text(json.dumps({"id": "m1", "text": text}) + "\n")
+    (tmp_path / "documents" / "paragraphs.jsonl").write_text(json.dumps({"i": 7, "context": text}) + "\n")
     return tmp_path
 
 
@@ -61,9 +62,10 @@ def test_sources_are_read_from_the_data_folder(data):
     rows = [
         {"file": "documents/book", "id": "m1", "start": 0, "end": 21},
         {"file": "documents/book", "id": "m2", "start": 0, "end": 21},
+        {"file": "documents/paragraphs", "id": "7", "start": 0, "end": 21},
         {"file": "documents/absent", "id": "m1", "start": 0, "end": 21},
     ]
-    assert referenced_texts(data, rows) == ["Rain fell for a week.", None, None]
+    assert referenced_texts(data, rows) == ["Rain fell for a week.", None, "Rain fell for a week.", None]
     assert written_pairs(data) == []
     assert held_out_pairs(data) == []
 
