@@ -58,7 +58,10 @@ def results(useful: float, decoy: float, losses: tuple[float, float, float]) -> 
     found = {}
     for seed in range(2):
         runs = {f"round-{n}": {**row, "test_loss": losses[2] + seed} for n in (1, 2)}
-        runs |= {name: {**row, "test_loss": loss + 1.001 * seed} for name, loss in zip(("decided", "uniform"), losses)}
+        runs |= {
+            name: {**row, "test_loss": loss + 1.001 * seed}
+            for name, loss in zip(("decided", "uniform"), losses[:2], strict=True)
+        }
         found[seed] = runs
     return found
 

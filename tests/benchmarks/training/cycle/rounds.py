@@ -42,7 +42,7 @@ RECIPE = planted_recipe()
 class Sizes:
     """`n_words` are those of a section of the book; a document is a section.
 
-    Pulls are measured at every step: in all, they meet about as many tokens of held-out text as in 2,000 steps at the
+    Pulls are measured at every step: they still meet only half as many tokens of held-out text as in 2,000 steps at the
     defaults of `palimpsest train`.
     """
 

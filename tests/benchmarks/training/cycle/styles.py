@@ -23,7 +23,16 @@ USEFUL, DECOY, NOISE = ("prose", "notes"), "boilerplate", "noise"
 # A rewrite's tokens in those of its document. Each seed deals them out anew: natural shares favour no style on average.
 LENGTHS = (0.6, 0.8, 1.0, 1.0, 1.25, 1.6)
 
-_SUBJECTS = ("This site", "Our partner", "The newsletter", "Your account", "This page", "Our shop", "The app", "Support")
+_SUBJECTS = (
+    "This site",
+    "Our partner",
+    "The newsletter",
+    "Your account",
+    "This page",
+    "Our shop",
+    "The app",
+    "Support",
+)
 _NOTICES = (
     "uses cookies to give you the best possible experience; by continuing to browse you agree to their use.",
     "may be unavailable from time to time for maintenance, and we apologise for any inconvenience this may cause.",
