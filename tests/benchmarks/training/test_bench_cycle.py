@@ -95,9 +95,9 @@ def test_rounds_end_to_end_and_resumed(tmp_path: Path, capsys: pytest.CaptureFix
     shares = [rows["uniform"]["read"][style] for style in STYLES]
     assert min(shares) == pytest.approx(max(shares))
     assert "1 seeds" in capsys.readouterr().out
-    # Without its last two lines the same runs are made again, on the same rewrites, and nothing else is.
-    (tmp_path / "out" / "results.jsonl").write_text("\n".join(lines[:2]) + "\n")
+    # Without one of its lines that run is made again, on the same rewrites, and no other is.
+    (tmp_path / "out" / "results.jsonl").write_text("\n".join([*lines[:2], lines[3]]) + "\n")
     assert main(arguments) == 0
     again = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
-    assert [row["run"] for row in again] == list(rows)
-    assert again[2]["test_loss"] == pytest.approx(rows["decided"]["test_loss"])
+    assert [row["run"] for row in again] == ["round-1", "round-2", "uniform", "decided"]
+    assert again[3]["test_loss"] == pytest.approx(rows["decided"]["test_loss"])

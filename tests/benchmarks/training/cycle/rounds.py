@@ -75,7 +75,7 @@ class Sizes:
 
 
 TINY = Sizes(
-    n_rounds=2, n_steps=16, rows_per_step=2, row_length=32, n_documents=32, n_words=20, n_test=4, hidden_size=16
+    n_rounds=2, n_steps=10, rows_per_step=2, row_length=32, n_documents=24, n_words=20, n_test=4, hidden_size=16
 )
 
 
