@@ -2,7 +2,7 @@
 
 No model rewrites: each style of a document is made from other text, see cycle/styles.py. Two styles are useful (fresh
 sections of the book that the documents and the test text are from), two are neither (another domain, near copies), one
-is a decoy (boilerplate, whose loss drops furthest) and one is noise (whose loss stays highest). Styles are drawn,
+is a decoy (boilerplate, whose loss drops furthest) and one is noise (random letters). Styles are drawn,
 rewrites stored, models trained, tokens valued and shares decided by the product's own code. All arms read the same
 number of tokens from the same first weights:
 

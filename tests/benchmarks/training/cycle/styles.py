@@ -17,7 +17,7 @@ STYLES = {
     "mathematics": "a passage of a textbook of logic in LaTeX",
     "copy": "the document itself, one word in twenty dropped",
     "boilerplate": "notices of a web site, always of the same forty sentences: their loss drops the furthest",
-    "noise": "random letters, of which nothing can be learnt: their loss stays the highest",
+    "noise": "random letters, of which nothing but their frequency can be learnt",
 }
 USEFUL, DECOY, NOISE = ("prose", "notes"), "boilerplate", "noise"
 # A rewrite's tokens in those of its document. Each seed deals them out anew: natural shares favour no style on average.
