@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-back-translation bench-hints bench-train bench-muon bench-clip bench-options bench-parallel bench-utility bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-back-translation bench-hints bench-train bench-muon bench-clip bench-options bench-parallel bench-utility bench-cycle bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -110,6 +110,9 @@ bench-parallel: install ## time, bytes sent and optimizer state of each layout o
 
 bench-utility: install ## whether token utility ranks planted text correctly; DATA=folder
 	$(BIN)/python tests/benchmarks/training/bench_utility.py $(DATA)
+
+bench-cycle: install ## whether the cycle pays on planted rewrites, resumable; DATA=folder OUT=folder ARGS=--tiny for seconds
+	$(BIN)/python tests/benchmarks/training/bench_cycle.py $(DATA) $(OUT) $(ARGS)
 
 bench-facts: install ## whether rewrites teach more than the same text again; DATA=folder OUT=folder ARGS=--tiny for a minute
 	$(BIN)/python tests/benchmarks/training/bench_facts.py $(DATA) $(OUT) $(ARGS)
