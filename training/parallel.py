@@ -1,7 +1,8 @@
 """The processes of a run, how they divide the work, and the few collectives that the loop needs.
 
-A mesh has two dimensions, data and experts: with `dp=2,ep=2` four processes each read a quarter of a step's rows, and
-each holds half of every layer's experts. `shard` says what else is divided:
+A mesh has three dimensions, stages of layers, data and experts: with `dp=2,ep=2` four processes each read a quarter of a
+step's rows, and each holds half of every layer's experts; with `pp=2,dp=2,ep=2` eight processes do it in two stages, and
+the two of a pipeline read the same rows. `shard` says what the processes of a stage divide besides:
 
 | `--shard` | whole on every process | divided among them |
 |---|---|---|
@@ -9,7 +10,7 @@ each holds half of every layer's experts. `shard` says what else is divided:
 | optimizer | weights, gradients until the step's last micro-batch | optimizer state (ZeRO-1) |
 | weights | | weights, gradients, optimizer state (ZeRO-3) |
 
-All three are torch's FSDP2; `training.sharding.parallelize` applies it to a model.
+All three are torch's FSDP2; `training.sharding` applies it and the stages to a model.
 """
 
 import math
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -37,40 +38,56 @@ FILES_TIMEOUT = timedelta(hours=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSizes:
-    """`dp` groups of processes read different rows; the `ep` processes of a group do too, and share its experts."""
+    """Processes: `pp` stages of layers, each of `dp` groups that read different rows and share no experts, of `ep`
+    processes that read different rows too, and share the experts of their group.
+    """
 
+    pp: int = 1
     dp: int = 1
     ep: int = 1
 
     @classmethod
-    def parse(cls, text: str) -> "MeshSizes":
-        """`dp=2,ep=4`; what is left out is 1.
+    def parse(cls, text: str) -> Self:
+        """`pp=2,dp=4`; what is left out has its default.
 
         Raises:
-            ValueError: it is written otherwise, or a size is below 1.
+            ValueError: it is not a list of known names with numbers of 1 or more; the message says which part.
         """
-        names = [field.name for field in fields(cls)]
-        pairs = [re.fullmatch(r"\s*(\w+)\s*=\s*(\d+)\s*", part) for part in text.split(",")]
-        sizes = {pair[1]: int(pair[2]) for pair in pairs if pair}
-        if len(sizes) < len(pairs) or not sizes.keys() <= set(names) or 0 in sizes.values():
-            raise ValueError(
-                f"the mesh is {text!r}; write sizes of 1 or more for {' and '.join(names)}, as in dp=2,ep=2"
-            )
+        known = [field.name for field in fields(cls)]
+        sizes: dict[str, int] = {}
+        for part in map(str.strip, text.split(",")):
+            pair = re.fullmatch(r"(\w+)\s*=\s*(\d+)", part)
+            if pair is None or pair[1] not in known or int(pair[2]) < 1:
+                raise ValueError(
+                    f"{part!r} in the layout {text!r} is not one of {', '.join(known)} with a number of 1 or more, "
+                    "as in pp=2,dp=4"
+                )
+            if pair[1] in sizes:
+                raise ValueError(f"{pair[1]} is given twice in the layout {text!r}")
+            sizes[pair[1]] = int(pair[2])
         return cls(**sizes)
 
     @property
+    def n_readers(self) -> int:
+        """Processes that read different rows: those of one stage."""
+        return self.dp * self.ep
+
+    @property
     def n_processes(self) -> int:
-        return math.prod(getattr(self, field.name) for field in fields(self))
+        return self.pp * self.n_readers
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
     """This process among `world_size` processes; rank 0 writes the files that are not checkpoints.
 
-    `dense` and `expert` are the meshes (replicate, shard) over which FSDP2 copies and divides the weights: of all
-    processes for weights that every one of them uses, and of those that hold the same experts for these. `owner` is the
-    mesh of the processes that divide the experts, and `files` the group that writes checkpoints. All are None in a
-    single process.
+    `pipeline` is the group of the processes that read the same rows, one of each stage, in the order of the stages;
+    `readers` that of the processes of this stage. Both are None without stages.
+
+    `dense` and `expert` are the meshes (replicate, shard) over which FSDP2 copies and divides the weights of a stage:
+    of all its processes for weights that every one of them uses, and of those that hold the same experts for these.
+    `owner` is the mesh of the processes that divide the experts. These are None in a process that has a stage for
+    itself. `files` is the group that writes checkpoints, None in a single process.
     """
 
     rank: int = 0
@@ -79,16 +96,44 @@ class Ranks:
     dense: DeviceMesh | None = None
     expert: DeviceMesh | None = None
     owner: DeviceMesh | None = None
+    pipeline: dist.ProcessGroup | None = None
+    readers: dist.ProcessGroup | None = None
     files: dist.ProcessGroup | None = None
 
     @property
     def is_writer(self) -> bool:
         return self.rank == 0
 
+    @property
+    def n_readers(self) -> int:
+        """The number of processes that read different rows."""
+        return self.world_size // (1 if self.pipeline is None else self.pipeline.size())
+
+    @property
+    def reader(self) -> int:
+        """Which of a step's rows this process reads, as do the other stages of its pipeline."""
+        return self.rank % self.n_readers
+
+    @property
+    def is_first_stage(self) -> bool:
+        return self.pipeline is None or self.pipeline.rank() == 0
+
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all ranks, in place."""
         if self.world_size > 1:
             dist.all_reduce(tensor)
+        return tensor
+
+    def sum_rows(self, tensor: Tensor) -> Tensor:
+        """The sum over the ranks that read different rows, in place."""
+        if self.n_readers > 1:
+            dist.all_reduce(tensor, group=self.readers)
+        return tensor
+
+    def of_last_stage(self, tensor: Tensor) -> Tensor:
+        """The values of the last stage of this rank's pipeline, in place."""
+        if self.pipeline is not None:
+            dist.broadcast(tensor, group=self.pipeline, group_src=self.pipeline.size() - 1)
         return tensor
 
     def same(self, tensor: Tensor) -> Tensor:
@@ -158,19 +203,24 @@ def process_group(mesh: str | None = None, shard: Sharding = "none") -> Iterator
 
 def join(sizes: MeshSizes, shard: Sharding, device: str) -> Ranks:
     """This process's place among those of the default process group."""
-    n_replicas, n_shards = (sizes.dp, 1) if shard == "none" else (1, sizes.dp)
+    ranks = Ranks(dist.get_rank(), sizes.n_processes, shard)
+    if sizes.pp > 1:
+        # Stages send the least, so they are the farthest apart.
+        stages = init_device_mesh(device, (sizes.pp, sizes.n_readers), mesh_dim_names=("stage", "reader"))
+        ranks = replace(ranks, pipeline=stages.get_group("stage"), readers=stages.get_group("reader"))
+        if sizes.n_readers == 1:
+            return ranks
+    names = ("stage", "replicate", "shard", "expert")
+    dense_shape = (sizes.n_readers, 1) if shard == "none" else (1, sizes.n_readers)
+    dense = init_device_mesh(device, (sizes.pp, *dense_shape), mesh_dim_names=names[:3])
     # Expert-parallel processes are neighbours: their messages are the most urgent, and neighbours share a machine.
-    experts = init_device_mesh(
-        device, (n_replicas, n_shards, sizes.ep), mesh_dim_names=("replicate", "shard", "expert")
-    )
-    dense_shape = (sizes.n_processes, 1) if shard == "none" else (1, sizes.n_processes)
-    return Ranks(
-        dist.get_rank(),
-        sizes.n_processes,
-        shard,
-        init_device_mesh(device, dense_shape, mesh_dim_names=("replicate", "shard")),
-        experts["replicate", "shard"],
-        experts["expert"],
+    expert_shape = (sizes.dp, 1, sizes.ep) if shard == "none" else (1, sizes.dp, sizes.ep)
+    experts = init_device_mesh(device, (sizes.pp, *expert_shape), mesh_dim_names=names)
+    return replace(
+        ranks,
+        dense=dense["replicate", "shard"],
+        expert=experts["replicate", "shard"],
+        owner=experts["expert"],
     )
 
 
@@ -198,8 +248,8 @@ def divided_dimensions(tensor: Tensor) -> list[int]:
     ]
 
 
-def n_copies(tensor: Tensor, world_size: int) -> int:
-    """On how many of the processes each element of a tensor is."""
+def n_copies(tensor: Tensor, n_readers: int) -> int:
+    """On how many of the `n_readers` processes of a stage each element of a tensor is."""
     if not isinstance(tensor, DTensor):
-        return world_size
-    return world_size // math.prod(tensor.device_mesh.size(dimension) for dimension in divided_dimensions(tensor))
+        return n_readers
+    return n_readers // math.prod(tensor.device_mesh.size(dimension) for dimension in divided_dimensions(tensor))

@@ -54,13 +54,13 @@ def presets(
     from training.model.inference_flops import list_inference_flops
     from training.model.presets import list_presets
     from training.planning.estimate import list_layouts
-    from training.planning.layout import parse_layout
+    from training.planning.layout import Layout
 
     if flops and layout is not None:
         raise typer.BadParameter("give either --flops or --layout")
     with readable_errors():
         if layout is not None:
-            rows, show = list_layouts(parse_layout(layout)), show_layouts
+            rows, show = list_layouts(Layout.parse(layout)), show_layouts
         elif flops:
             rows, show = list_inference_flops(), show_inference_flops
         else:

@@ -149,5 +149,5 @@ def decoder_model(decoder: Decoder, tokenizer: TextTokenizer) -> LanguageModel:
         encode=lambda text: tokenizer.encode([text])[0][:-1].tolist(),
         decode=tokenizer.decode,
         ends=frozenset({tokenizer.end_id}),
-        device=decoder.lm_head.weight.device,
+        device=decoder.device,
     )

@@ -140,16 +140,27 @@ class RunOptions:
         for name in ("momentum", "held_out_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        if self.rows_per_step % self.mesh_sizes.n_processes:
-            raise ValueError(
-                f"rows_per_step is {self.rows_per_step}; it must be a multiple of the {self.mesh_sizes.n_processes} "
-                f"processes of the mesh {self.mesh}"
-            )
-        # torch's gradient scaler would let each process decide alone whether the gradients of its experts overflowed.
-        if self.precision == "float16" and self.mesh_sizes.ep > 1:
-            raise ValueError(f"precision is float16 and the mesh {self.mesh} divides experts; use bfloat16 or float32")
+        self._check_mesh()
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}; it must be at least 0 and below 2^63")
+
+    def _check_mesh(self) -> None:
+        sizes = self.mesh_sizes
+        rows, n_left = divmod(self.rows_per_step, sizes.n_readers)
+        if n_left:
+            raise ValueError(
+                f"rows_per_step is {self.rows_per_step}; it must be a multiple of the {sizes.n_readers} processes "
+                f"that divide the rows with the mesh {self.mesh}"
+            )
+        # The stages agree on the shape of what they send; with fewer micro-batches, most of them would mostly wait.
+        if sizes.pp > 1 and (rows % self.micro_batch_rows or rows < sizes.pp * self.micro_batch_rows):
+            raise ValueError(
+                f"the {rows} rows of a step that each pipeline of the mesh {self.mesh} reads must be {sizes.pp} or more "
+                f"whole micro-batches, and micro_batch_rows is {self.micro_batch_rows}; change it or rows_per_step"
+            )
+        # torch's gradient scaler would let each process decide alone whether its gradients overflowed.
+        if self.precision == "float16" and (sizes.ep > 1 or sizes.pp > 1):
+            raise ValueError(f"precision is float16 and the mesh {self.mesh} divides the model; use bfloat16 or float32")
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "mixture": self.mixture.to_json()}
@@ -283,7 +294,7 @@ def build_trainer(
         optimizer,
         schedule(o.schedule, o.n_steps, min(o.n_warmup, o.n_steps)),
         store,
-        Loader(store, o.mixture, loader_config, ranks.rank, ranks.world_size),
+        Loader(store, o.mixture, loader_config, ranks.reader, ranks.n_readers),
         held_out_rows(store, held_out_share, row_length, o.max_eval_rows),
         trainer_config,
         ranks,

@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +22,13 @@ from training.loop.loss_guard import GuardConfig, LossGuard, TrainingStoppedErro
 from training.loop.pace import Pace, measure_peak_flops
 from training.loop.stopping import RunStoppedError, StopRequest
 from training.loop.telemetry import Telemetry
-from training.model.decoder import Decoder
+from training.model.decoder import Decoder, MixtureOfExperts
 from training.optimizer.gradient_norm import clip_gradients
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.schedule import Schedule
 from training.parallel import Ranks, local
-from training.sharding.parallelize import begin_micro_batch
+from training.sharding.micro_batches import PassOptions
+from training.sharding.pipeline import step_passes
 from training.utility.tracker import UtilityConfig, UtilityTracker
 
 log = logging.getLogger("training")
@@ -118,7 +119,7 @@ class Trainer:
         self.run, self.model, self.optimizer, self.schedule = run, model.train(), optimizer, schedule
         self.store, self.loader, self.held_out = store, loader, held_out
         self.config, self.ranks, self.stop, self.ask = config, ranks or Ranks(), stop or StopRequest(), ask
-        self.device = model.lm_head.weight.device
+        self.device = model.device
         self.step = 0
         self.n_tokens = 0
         self.n_skipped = 0
@@ -131,6 +132,17 @@ class Trainer:
         self._peak_lrs = [group["lr"] for group in optimizer.param_groups]
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
         self._loader_state: dict[str, Any] = loader.state_dict()
+        self._passes = step_passes(
+            model,
+            self.ranks,
+            PassOptions(
+                micro_batch_rows=config.micro_batch_rows,
+                balance_weight=config.balance_weight,
+                z_weight=config.z_weight,
+                around=self._forward_pass,
+                scale=self._scaler.scale,
+            ),
+        )
 
     def train(self) -> Summary:
         """Train to the last step, or until the data runs out.
@@ -242,6 +254,8 @@ class Trainer:
             gate.reset_counts()
         log.warning("%s Skipped: the documents are listed in %s.", error, self.run / SKIPPED)
         documents = [self.store.document_id(int(d)) for d in data.batch.document_BS.unique()]
+        if not self.ranks.is_first_stage:
+            return  # the first stage has listed them
         row = {"before_step": self.step + 1, "rank": self.ranks.rank, "reason": str(error), "documents": documents}
         with (self.run / SKIPPED).open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -287,7 +301,7 @@ class Trainer:
         self.utility.end_step(self.ranks)
         self.step += 1
         self.loss = loss
-        n_tokens = data.batch.tokens_BS.numel() * self.ranks.world_size
+        n_tokens = data.batch.tokens_BS.numel() * self.ranks.n_readers
         self.n_tokens += n_tokens
         self._loader_state = data.next_state
         clip = self.optimizer.clip.report if self.optimizer.clip is not None else None
@@ -306,43 +320,35 @@ class Trainer:
     def _accumulate(self, batch: Batch) -> tuple[float, float, Tensor]:
         """Forward and backward over the micro-batches; the step's mean loss and balance, and this rank's losses."""
         n_rows, length = batch.tokens_BS.shape
-        weight = 1.0 / (n_rows * self.ranks.world_size * length)
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        token_losses = []
-        for start in range(0, n_rows, self.config.micro_batch_rows):
-            part = batch.rows(start, start + self.config.micro_batch_rows).to(self.device)
-            begin_micro_batch(self.model, self.ranks, is_last=start + self.config.micro_batch_rows >= n_rows)
-            weights_BS = torch.full(part.tokens_BS.shape, weight, device=self.device)
-            with self.utility.micro_batch(part, weight * self._scaler.get_scale()) as observed:
-                with self._autocast():
-                    loss = self.model.loss(
-                        part.tokens_BS,
-                        part.targets_BS,
-                        weights_BS,
-                        part.boundaries,
-                        self.config.balance_weight,
-                        self.config.z_weight,
-                    )
-                self._scaler.scale(loss.total).backward()
-                observed.append(loss.tokens_BS)
-            token_losses.append(loss.tokens_BS)
-            share = len(part.tokens_BS) / (n_rows * self.ranks.world_size)
-            sums += torch.stack([loss.tokens_BS.double().sum() * weight, loss.balance.double() * share])
-        mean_loss, balance = self.ranks.sum(sums).tolist()
-        return mean_loss, balance, torch.cat(token_losses)
+        weight = 1.0 / (n_rows * self.ranks.n_readers * length)
+        batch = batch.to(self.device)
+        losses = self._passes(batch, weight)
+        self.utility.add_rows(batch, losses.tokens_BS, weight * self._scaler.get_scale())
+        balance = losses.balance.double() / self.ranks.n_readers
+        sums = self.ranks.sum_rows(torch.stack([losses.tokens_BS.double().sum() * weight, balance]))
+        mean_loss, mean_balance = sums.tolist()
+        return mean_loss, mean_balance, losses.tokens_BS
+
+    @contextmanager
+    def _forward_pass(self, shape: torch.Size) -> Iterator[None]:
+        with self.utility.forward_pass(shape), self._autocast():
+            yield
 
     @torch.no_grad()
     def _balance_gates(self) -> float:
         """Update the selection biases; returns the load of the busiest expert relative to the mean."""
-        gates = list(self.model.gates())
-        if not gates:
-            return 1.0
-        loads = self.ranks.sum(torch.stack([gate.load_E for gate in gates]))
+        config = self.model.config
+        mixtures = [(i, layer.mlp) for i, layer in self.model.own_layers() if isinstance(layer.mlp, MixtureOfExperts)]
+        loads_LE = torch.zeros(config.n_layers, config.n_experts, device=self.device)
+        for index, mixture in mixtures:
+            loads_LE[index] = mixture.gate.load_E
+        self.ranks.sum(loads_LE)
         is_moving = self.step < self.config.bias_until * self.config.n_steps
-        for gate, load_E in zip(gates, loads, strict=True):
-            gate.load_E.copy_(load_E)
-            gate.update_bias(self.config.bias_speed if is_moving else 0.0, self.ranks.sum)
-        return float((loads.amax(dim=1) / loads.mean(dim=1).clamp(min=1e-9)).max())
+        for index, mixture in mixtures:
+            mixture.gate.load_E.copy_(loads_LE[index])
+            mixture.gate.update_bias(self.config.bias_speed if is_moving else 0.0, self.ranks.sum_rows)
+        relative_L = loads_LE.amax(dim=1) / loads_LE.mean(dim=1).clamp(min=1e-9)
+        return max(1.0, float(relative_L.max()))  # layers without experts have no load
 
     def _describe(self, batch: Batch, losses_BS: Tensor) -> str:
         """The documents with the highest losses in this rank's batch, and their streams."""

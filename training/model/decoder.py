@@ -132,27 +132,55 @@ class Decoder(nn.Module):
         With weights of 1/n over the n positions of a step, the sum over its micro-batches is the mean loss of the step.
         """
         hidden_BSM, balance = self.hidden(tokens_BS, boundaries)
+        return self.loss_after(hidden_BSM, balance, targets_BS, weights_BS, balance_weight, z_weight)
+
+    def loss_after(
+        self,
+        hidden_BSM: Tensor,
+        balance: Tensor,
+        targets_BS: Tensor,
+        weights_BS: Tensor,
+        balance_weight: float,
+        z_weight: float,
+    ) -> Loss:
+        """As `loss`, from the results of `hidden`."""
         total, losses_T = linear_cross_entropy(
             hidden_BSM.flatten(0, 1), self.lm_head.weight, targets_BS.flatten(), weights_BS.flatten(), z_weight
         )
-        if balance_weight:
-            total = total + balance_weight * self.config.n_moe_layers * balance * weights_BS.sum()
-        return Loss(total, losses_T.view_as(tokens_BS), balance.detach())
+        total = total + self.balance_penalty(balance, weights_BS, balance_weight)
+        return Loss(total, losses_T.view_as(targets_BS), balance.detach())
+
+    def balance_penalty(self, balance: Tensor, weights_BS: Tensor, balance_weight: float) -> Tensor:
+        """What is added to the loss for a mean balance loss of the mixture layers: see `loss`."""
+        return balance_weight * self.config.n_moe_layers * balance * weights_BS.sum()
 
     def hidden(self, tokens_BS: Tensor, boundaries: Boundaries) -> tuple[Tensor, Tensor]:
         """The normalised last hidden state (B, S, M) and the mean balance loss of the mixture layers."""
+        x_BSM, balance = self.run_layers(self.embed_tokens(tokens_BS), boundaries)
+        return self.norm(x_BSM), balance
+
+    def run_layers(self, x_BSM: Tensor, boundaries: Boundaries) -> tuple[Tensor, Tensor]:
+        """The hidden state after the layers that are here, and what these add to the model's mean balance loss."""
         c = self.config
         rotary = RotaryTable(boundaries.positions_BS, c.rope_head_dim, c.rope_theta, c.rope_scaling)
-        x_BSM = self.embed_tokens(tokens_BS)
         balance_losses = []
-        for index, layer in enumerate(self.layers):
+        for index, layer in self.own_layers():
             inputs = x_BSM, rotary, boundaries
             recomputes = index < self.n_recomputed_layers
             x_BSM, balance_loss = recomputed(layer, *inputs) if recomputes else layer(*inputs)
             if balance_loss is not None:
                 balance_losses.append(balance_loss)
-        balance = torch.stack(balance_losses).mean() if balance_losses else x_BSM.new_zeros(())
-        return self.norm(x_BSM), balance
+        if not balance_losses:
+            return x_BSM, x_BSM.new_zeros(())
+        return x_BSM, torch.stack(balance_losses).sum() / c.n_moe_layers
+
+    def own_layers(self) -> Iterator[tuple[int, Layer]]:
+        """The layers of the model that are on this process, each with its number."""
+        return ((index, layer) for index, layer in enumerate(self.layers) if layer is not None)  # type: ignore[misc]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
 
     def attend_with(self, attend: Attend | None) -> "Decoder":
         """Compute attention in another way than what is fast for long rows on the device (None)."""

@@ -19,7 +19,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float, ranks: R
     parts: dict[int, list[Tensor]] = defaultdict(list)
     for parameter in parameters:
         if parameter.grad is not None:
-            parts[n_copies(parameter, ranks.world_size)].append(local(parameter.grad))
+            parts[n_copies(parameter, ranks.n_readers)].append(local(parameter.grad))
     squares = [get_total_norm(grads).double() ** 2 / copies for copies, grads in parts.items()]
     norm = ranks.sum(torch.stack(squares).sum()).sqrt().float()
     scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)

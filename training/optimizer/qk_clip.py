@@ -15,7 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from training.model.attention import LatentAttention, LogitMaxima
+from training.model.attention import LogitMaxima
+from training.model.decoder import Decoder
 from training.parallel import local, local_rows
 
 THRESHOLD = 100.0
@@ -122,13 +123,20 @@ class QKClip:
         self.n_steps, self.n_clipped_LH = int(state["n_steps"]), state["n_clipped"].clone()
 
 
-def latent_attention_layers(model: nn.Module) -> list[ClippedLayer]:
-    """The clipped layers of our `Decoder`."""
-    return [
-        ClippedLayer(name, module.maxima, latent_rows(module, module.config.nope_head_dim, module.config.qk_head_dim))
-        for name, module in model.named_modules()
-        if isinstance(module, LatentAttention)
-    ]
+def latent_attention_layers(model: Decoder) -> list[ClippedLayer]:
+    """The clipped layers of our `Decoder`; one that is on another process is there without rows to scale."""
+    c, own = model.config, dict(model.own_layers())
+    layers = []
+    for index in range(c.n_layers):
+        name = f"layers.{index}.self_attn"
+        if index in own:
+            attention = own[index].self_attn
+            layers.append(
+                ClippedLayer(name, attention.maxima, latent_rows(attention, c.nope_head_dim, c.qk_head_dim))
+            )
+        else:
+            layers.append(ClippedLayer(name, LogitMaxima(c.n_heads).to(model.device), ()))
+    return layers
 
 
 def latent_rows(attention: nn.Module, nope_head_dim: int, qk_head_dim: int) -> tuple[HeadRows, ...]:

@@ -45,10 +45,10 @@ def _row(config: ModelConfig, layout: Layout, device: Device) -> dict[str, Any]:
     fullest = max(memories, key=lambda memory: memory.states + memory.activations)
     traffic = rank_traffic(config, layout, fullest, device.n_per_node)
     n_tokens = layout.rows * config.context_length
-    compute_s = n_tokens * config.flops_per_token(config.context_length) / (layout.n_ranks * device.flops)
+    compute_s = n_tokens * config.flops_per_token(config.context_length) / (layout.n_processes * device.flops)
     wire_s = traffic.between_nodes / device.link
     return {
-        "n_ranks": layout.n_ranks,
+        "n_ranks": layout.n_processes,
         "n_tokens_per_step": n_tokens,
         "fullest": _memory_row(fullest),
         "traffic": asdict(traffic),

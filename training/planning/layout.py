@@ -5,13 +5,15 @@ A pipeline rank holds `vpp` runs of neighbouring layers (virtual stages): the in
 holds the stage's other weights whole; of the routed experts it holds 1/ep, so dp ranks hold the same ones.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from training.model.config import ModelConfig
+from training.parallel import MeshSizes
+from training.sharding.stage import divide_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(MeshSizes):
     """`rows` are the rows of a step over all ranks, K2's by default: 67 M tokens at its context length.
 
     Attributes:
@@ -23,31 +25,21 @@ class Layout:
         micro: rows per micro-batch.
     """
 
-    pp: int = 1
-    ep: int = 1
-    dp: int = 1
     vpp: int = 1
     rows: int = 16_384
     micro: int = 1
 
     def __post_init__(self) -> None:
-        for key in fields(self):
-            if getattr(self, key.name) < 1:
-                raise ValueError(f"{key.name} is {getattr(self, key.name)} in the layout; it must be 1 or more")
-        if self.rows % (self.ep * self.dp * self.micro):
+        if self.rows % (self.n_readers * self.micro):
             raise ValueError(
                 f"{self.rows} rows per step do not divide into micro-batches of {self.micro} for ep · dp = "
-                f"{self.ep * self.dp} ranks; set rows to a multiple of {self.ep * self.dp * self.micro}"
+                f"{self.n_readers} ranks; set rows to a multiple of {self.n_readers * self.micro}"
             )
-
-    @property
-    def n_ranks(self) -> int:
-        return self.pp * self.ep * self.dp
 
     @property
     def n_micro_batches(self) -> int:
         """Micro-batches of a pipeline in one step."""
-        return self.rows // (self.ep * self.dp * self.micro)
+        return self.rows // (self.n_readers * self.micro)
 
     @property
     def bubble_share(self) -> float:
@@ -67,47 +59,13 @@ class Layout:
         return min(n_warmup + 1, self.vpp * self.n_micro_batches)
 
 
-def parse_layout(text: str) -> Layout:
-    """The layout of a text such as `pp=16,ep=16,dp=8`; what is left out has its default.
-
-    Raises:
-        ValueError: it is not a list of known names with numbers; the message says which part.
-    """
-    known = [key.name for key in fields(Layout)]
-    values: dict[str, int] = {}
-    for part in text.split(","):
-        name, _, number = part.strip().partition("=")
-        if name not in known or not number.isdecimal():
-            raise ValueError(
-                f"{part.strip()!r} in the layout {text!r} is not one of {', '.join(known)} with a number, "
-                "as in pp=16,ep=16,dp=8"
-            )
-        if name in values:
-            raise ValueError(f"{name} is given twice in the layout {text!r}")
-        values[name] = int(number)
-    return Layout(**values)
-
-
 def virtual_stages(config: ModelConfig, layout: Layout) -> list[list[range]]:
     """The layers of each virtual stage of each pipeline rank.
-
-    Stages differ by at most one layer, and the shorter ones are at the ends, beside the embedding and the output head:
-    61 layers over 16 ranks are 3 at the first and the last two, and 4 between them.
 
     Raises:
         ValueError: there are more stages than layers, or the experts do not divide into ep equal parts.
     """
-    n_stages = layout.pp * layout.vpp
-    if n_stages > config.n_layers:
-        raise ValueError(f"{config.n_layers} layers do not fill {layout.pp} · {layout.vpp} pipeline stages")
     if config.n_experts % layout.ep:
         raise ValueError(f"{config.n_experts} experts do not divide into {layout.ep} equal parts")
-    base, n_longer = divmod(config.n_layers, n_stages)
-    inner_first = sorted(range(n_stages), key=lambda stage: min(stage, n_stages - stage - 1.5), reverse=True)
-    longer = set(inner_first[:n_longer])
-    stages, start = [], 0
-    for stage in range(n_stages):
-        end = start + base + (stage in longer)
-        stages.append(range(start, end))
-        start = end
+    stages = divide_layers(config.n_layers, layout.pp * layout.vpp)
     return [stages[rank :: layout.pp] for rank in range(layout.pp)]

@@ -99,7 +99,6 @@ def largest_optimizer_state(assignments: Sequence[Assignment], layout: Layout) -
     of the dp ranks that hold it, any other matrix to one of all ep · dp ranks. AdamW works element by element, so its
     state is cut into equal parts.
     """
-    n_ranks = layout.ep * layout.dp
     muon = [a for a in assignments if a.rule.optimizer == "muon"]
     # (cost, bytes, number) of a rank; all expert-parallel ranks own equally much of their experts.
     replicas = [(0, 0, d) for d in range(layout.dp)]
@@ -107,7 +106,7 @@ def largest_optimizer_state(assignments: Sequence[Assignment], layout: Layout) -
     ranks = [(cost, size, d + layout.dp * e) for cost, size, d in replicas for e in range(layout.ep)]
     _share_out(ranks, [m for a in muon if not _is_expert(a) for m in _matrices(a)])
     n_adamw = sum(a.parameter.numel() for a in assignments if a.rule.optimizer == "adamw")
-    return max(size for _, size, _ in ranks) + -(-n_adamw // n_ranks) * ADAMW_STATE_BYTES
+    return max(size for _, size, _ in ranks) + -(-n_adamw // layout.n_readers) * ADAMW_STATE_BYTES
 
 
 def activation_bytes(config: ModelConfig, is_dense: bool) -> int:

@@ -43,11 +43,11 @@ def rank_traffic(config: ModelConfig, layout: Layout, memory: RankMemory, n_per_
     A token's row goes to each of its K experts and comes back, and so do the gradients: 4 · K rows per mixture layer,
     with evenly chosen experts (ep − 1)/ep of them to other ranks. No row is sent once for several experts of a node.
     """
-    n_tokens = layout.rows // (layout.ep * layout.dp) * config.context_length
+    n_tokens = layout.rows // layout.n_readers * config.context_length
     hidden_state = ACTIVATION_BYTES * config.hidden_size * n_tokens
     rows = 4 * config.n_active_experts * hidden_state * memory.n_moe_layers
     n_others = memory.n_parameters - memory.n_expert_parameters
-    ring = memory.n_expert_parameters * _ring(layout.dp) + n_others * _ring(layout.ep * layout.dp)
+    ring = memory.n_expert_parameters * _ring(layout.dp) + n_others * _ring(layout.n_readers)
     return Traffic(
         experts=round(rows * _ring(layout.ep)),
         experts_between_nodes=round(rows * (1 - min(n_per_node, layout.ep) / layout.ep)),

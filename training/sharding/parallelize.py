@@ -1,9 +1,8 @@
-"""Divides a decoder among the processes of a mesh, with torch's FSDP2 and expert parallelism.
+"""Divides a decoder among the processes of a mesh: stages of layers, expert parallelism, and torch's FSDP2.
 
 The modules stay as they are: their parameters become DTensors, and the routed experts get another forward function.
+With several stages, the model becomes the `Stage` of this process.
 """
-
-from collections.abc import Iterator
 
 from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
@@ -13,18 +12,21 @@ from training.model.decoder import Decoder
 from training.model.experts import Experts
 from training.parallel import Ranks
 from training.sharding.expert_dispatch import ExpertDispatch
+from training.sharding.stage import Stage
 
 
 def parallelize(model: Decoder, ranks: Ranks) -> Decoder:
-    """Divide the model's weights, on any device, among the processes; in a single process, do nothing.
+    """This process's part of the model, on any device; in a single process, the model.
 
     Raises:
-        ValueError: the experts do not divide evenly among the processes.
+        ValueError: the experts do not divide evenly among the processes, or there are more stages than layers.
     """
+    if ranks.pipeline is not None:
+        model = Stage(model, ranks)
     if ranks.dense is None:
         return model
     gathers_again = ranks.shard == "weights"
-    for layer in model.layers:
+    for _, layer in model.own_layers():
         for experts in (module for module in layer.modules() if isinstance(module, Experts)):
             if ranks.owner is not None and ranks.owner.size() > 1:
                 _divide_experts(experts, model.config.n_experts, ranks)
@@ -33,22 +35,18 @@ def parallelize(model: Decoder, ranks: Ranks) -> Decoder:
     # What the root holds (embedding, last norm, head) is wanted again at once by the backward pass.
     fully_shard(model, mesh=ranks.dense, reshard_after_forward=False)
     register_fsdp_forward_method(model, "loss")
-    for module in _sharded(model):
+    if isinstance(model, Stage):
+        register_fsdp_forward_method(model, "train_pass")
+    for module in sharded_modules(model):
         # Loss weights are 1/n over all processes: gradients are sums, not means. gloo has no reduction with a factor.
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
     return model
 
 
-def begin_micro_batch(model: Decoder, ranks: Ranks, is_last: bool) -> None:
-    """Say before a forward pass whether it is the last one before the update.
-
-    Only then are gradients reduced and gathered weights dropped, unless all that the weights need is to be divided:
-    then each micro-batch does both, so that a process never holds a whole gradient.
-    """
-    for module in _sharded(model):
-        module.set_requires_gradient_sync(is_last or ranks.shard == "weights", recurse=False)
-        module.set_reshard_after_backward(is_last or ranks.shard == "weights", recurse=False)
+def sharded_modules(model: nn.Module) -> list[FSDPModule]:
+    """The modules to which FSDP2 was applied."""
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]
 
 
 def _divide_experts(experts: Experts, n_experts: int, ranks: Ranks) -> None:
@@ -60,7 +58,3 @@ def _divide_experts(experts: Experts, n_experts: int, ranks: Ranks) -> None:
         divided = distribute_tensor(parameter.detach(), ranks.owner, [Shard(0)], src_data_rank=None)
         setattr(experts, name, nn.Parameter(divided))
     experts.forward = ExpertDispatch(experts.forward, n_experts, ranks.owner.get_group())  # type: ignore[method-assign]
-
-
-def _sharded(model: nn.Module) -> Iterator[FSDPModule]:
-    return (module for module in model.modules() if isinstance(module, FSDPModule))

@@ -25,8 +25,13 @@ from training.model.decoder import Decoder, MixtureOfExperts
 
 
 def probed_layers(model: Decoder) -> list[nn.Linear]:
-    """The last layer's output projections: of attention, and of the dense network or shared experts."""
-    last: Any = model.layers[-1]
+    """The last layer's output projections: of attention, and of the dense network or shared experts.
+
+    None on a process that has another stage of the model.
+    """
+    last: Any = dict(model.own_layers()).get(model.config.n_layers - 1)
+    if last is None:
+        return []
     network = last.mlp.shared_experts if isinstance(last.mlp, MixtureOfExperts) else last.mlp
     return [last.self_attn.o_proj, network.down_proj]
 
@@ -47,6 +52,8 @@ def target_gradients(model: Decoder, layers: Sequence[nn.Linear], target: Batch)
     with _hooks(layers, [keep] * len(layers)):
         loss = model.loss(target.tokens_BS, target.targets_BS, weights_BS, target.boundaries)
     model.train(was_training)
+    if not layers:
+        return []
     grads = torch.autograd.grad(loss.total, [out_BSn for _, out_BSn in passed])
     return [
         grad_BSn.flatten(0, 1).T @ x_BSm.flatten(0, 1).to(grad_BSn.dtype)
@@ -55,19 +62,21 @@ def target_gradients(model: Decoder, layers: Sequence[nn.Linear], target: Batch)
 
 
 class TokenScores:
-    """Collects the scores of one micro-batch during its backward pass."""
+    """The scores of one micro-batch, there after its backward pass."""
 
     def __init__(self, shape: torch.Size, device: torch.device) -> None:
         self.scores_BS = torch.zeros(shape, dtype=torch.float32, device=device)
 
 
 @contextmanager
-def scoring(layers: Sequence[nn.Linear], gradients: Sequence[Tensor], tokens_BS: Tensor) -> Iterator[TokenScores]:
-    """Within this context a forward and a backward pass over `tokens_BS` fill in `scores_BS`.
+def scoring(
+    layers: Sequence[nn.Linear], gradients: Sequence[Tensor], shape: torch.Size, device: torch.device
+) -> Iterator[TokenScores]:
+    """The backward pass of what runs forward within this context, over rows of a shape (B, S), fills in `scores_BS`.
 
     Scores scale with the loss that is differentiated: divide by each token's loss weight to get scores per token.
     """
-    collected = TokenScores(tokens_BS.shape, tokens_BS.device)
+    collected = TokenScores(shape, device)
 
     def score(layer_gradient: Tensor) -> Any:
         def after_forward(_: nn.Module, inputs: tuple[Tensor, ...], out_BSn: Tensor) -> None:

@@ -12,7 +12,7 @@ from training.data.batch import Batch
 from training.data.texts import Stream
 from training.model.decoder import Decoder
 from training.parallel import Ranks
-from training.utility.alignment import probed_layers, scoring, target_gradients
+from training.utility.alignment import TokenScores, probed_layers, scoring, target_gradients
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
 from training.utility.value import token_values
 
@@ -39,7 +39,7 @@ class UtilityConfig:
 
 @dataclass
 class UtilityTracker:
-    """Called by the trainer with every micro-batch; `ledger` holds the result."""
+    """Called by the trainer in every step; `ledger` holds the result."""
 
     model: Decoder
     streams: list[Stream]
@@ -48,6 +48,7 @@ class UtilityTracker:
     ledger: UtilityLedger = field(init=False)
     _target: Batch | None = field(init=False)
     _gradients: list[Tensor] = field(init=False, default_factory=list)
+    _scores: list[TokenScores] = field(init=False, default_factory=list)
     _sums: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,35 +73,39 @@ class UtilityTracker:
         n_rows, size = len(self._target.tokens_BS), min(self.config.target_rows, len(self._target.tokens_BS))
         start = (step // every * size) % (n_rows - size + 1)
         with precision():
-            target = self._target.rows(start, start + size).to(self.model.lm_head.weight.device)
+            target = self._target.rows(start, start + size).to(self.model.device)
             self._gradients = target_gradients(self.model, self._layers, target)
 
     @contextmanager
-    def micro_batch(self, batch: Batch, loss_scale: float) -> Iterator[list[Tensor]]:
-        """Wrap the forward and backward pass of a micro-batch; append its token losses (B, S) to the list.
+    def forward_pass(self, shape: torch.Size) -> Iterator[None]:
+        """Wrap the forward pass of a micro-batch of a shape (B, S); the micro-batches of a step come in their order."""
+        if not self._gradients:
+            yield
+            return
+        with scoring(self._layers, self._gradients, shape, self.model.device) as scores:
+            yield
+        self._scores.append(scores)
+
+    def add_rows(self, batch: Batch, losses_BS: Tensor, loss_scale: float) -> None:
+        """After all passes of a step: add the losses of its tokens, and their scores if these are due.
 
         Args:
-            loss_scale: the factor by which each token's loss is multiplied before differentiation.
+            loss_scale: the factor by which each token's loss was multiplied before differentiation.
         """
-        losses: list[Tensor] = []
         groups_T = (batch.stream_BS * N_REPETITIONS + batch.repetition_BS.clamp(max=N_REPETITIONS - 1)).flatten()
 
         def add(row: int, values_BS: Tensor) -> None:
             self._sums[row] += torch.bincount(groups_T, values_BS.flatten().double(), minlength=self._sums.shape[1])
 
-        if self._gradients:
-            with scoring(self._layers, self._gradients, batch.tokens_BS) as collected:
-                yield losses
-            add(2, torch.ones_like(collected.scores_BS))
-            add(3, collected.scores_BS / loss_scale)
-        else:
-            yield losses
-        add(0, torch.ones_like(losses[0]))
-        add(1, losses[0])
+        add(0, torch.ones_like(losses_BS))
+        add(1, losses_BS)
+        if self._scores:
+            add(2, torch.ones_like(losses_BS))
+            add(3, torch.cat([scores.scores_BS for scores in self._scores]) / loss_scale)
 
     def end_step(self, ranks: Ranks) -> None:
-        """After the last micro-batch: add the sums of all ranks to the ledger."""
-        self.ledger.add_step(ranks.sum(self._sums))
+        """After `add_rows`: add the sums of all ranks to the ledger. The last stage of a pipeline has the scores."""
+        self.ledger.add_step(ranks.of_last_stage(ranks.sum_rows(self._sums)))
         self._clear()
 
     def discard_step(self) -> None:
@@ -113,6 +118,6 @@ class UtilityTracker:
         return {str(s): float(v) for s, v in zip(self.streams, measured, strict=True) if v == v}
 
     def _clear(self) -> None:
-        self._gradients = []
-        device = self.model.lm_head.weight.device
-        self._sums = torch.zeros(4, len(self.streams) * N_REPETITIONS, dtype=torch.float64, device=device)
+        self._gradients, self._scores = [], []
+        shape = (4, len(self.streams) * N_REPETITIONS)
+        self._sums = torch.zeros(shape, dtype=torch.float64, device=self.model.device)

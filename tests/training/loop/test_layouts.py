@@ -36,6 +36,12 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def tiny(tiny: ModelConfig) -> ModelConfig:
+    """A layer more: each of two stages has a mixture."""
+    return tiny.replace(n_layers=3)
+
+
+@pytest.fixture
 def options(tokenizer_folder: Path) -> RunOptions:
     return RunOptions(
         preset="tiny",
@@ -95,12 +101,12 @@ def test_two_processes_give_what_one_gives(
     shutil.copytree(alone, resharded.run)
     with (resharded.run / "checkpoints" / f"step-{N_STEPS:08d}" / "__0_0.distcp").open("r+b") as file:
         file.write(b"damaged")
-    copies, rows, experts = (
+    copies, rows, experts, stages = (
         layout(tmp_path, options, mesh, shard)
-        for mesh, shard in (("dp=2", "none"), ("dp=2", "weights"), ("ep=2", "none"))
+        for mesh, shard in (("dp=2", "none"), ("dp=2", "weights"), ("ep=2", "none"), ("pp=2", "none"))
     )
-    train_together(2, shards.url, [copies, rows, experts, resharded], tiny)
-    for job in (copies, rows, experts, resharded):
+    train_together(2, shards.url, [copies, rows, experts, stages, resharded], tiny)
+    for job in (copies, rows, experts, stages, resharded):
         assert_same_run(job.run, alone)
     # Copies do not drift, and what is divided is not held twice.
     assert parts(copies.run, 0) == parts(copies.run, 1)
@@ -137,6 +143,10 @@ def test_rounding_may_send_a_token_to_another_expert_unless_routing_is_pinned(ti
         ("dp=2,ep=2", "optimizer"),
         ("dp=2,ep=2", "weights"),
         ("dp=4,ep=2", "weights"),
+        ("pp=2,dp=2", "none"),
+        ("pp=2,dp=2", "weights"),
+        ("pp=2,ep=2", "optimizer"),
+        ("pp=3", "none"),
     ],
 )
 def test_other_layouts(
@@ -189,6 +199,9 @@ def test_beginning_elsewhere(
         (("dp=1", "none"), ("dp=2", "weights")),
         (("ep=2", "weights"), ("dp=1", "none")),
         (("dp=2", "none"), ("ep=2", "weights")),
+        (("pp=2", "none"), ("pp=2", "none")),
+        (("pp=2", "none"), ("dp=1", "none")),
+        (("dp=2", "weights"), ("pp=2", "none")),
     ],
 )
 def test_killed_in_one_layout_a_run_goes_on_in_another(
