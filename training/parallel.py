@@ -1,8 +1,8 @@
 """The processes of a run, how they divide the work, and the few collectives that the loop needs.
 
-A mesh has three dimensions, stages of layers, data and experts: with `dp=2,ep=2` four processes each read a quarter of a
-step's rows, and each holds half of every layer's experts; with `pp=2,dp=2,ep=2` eight processes do it in two stages, and
-the two of a pipeline read the same rows. `shard` says what the processes of a stage divide besides:
+A mesh has three dimensions: stages of layers, data and experts. With `dp=2,ep=2` four processes each read a quarter of
+a step's rows, and each holds half of every layer's experts. With `pp=2,dp=2` each holds half of the layers, and the two
+processes of a pipeline read the same half of the rows. `shard` says what the processes of a stage divide besides:
 
 | `--shard` | whole on every process | divided among them |
 |---|---|---|

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
-from training.parallel import MeshSizes, Ranks, divided_dimensions, local, local_rows, n_copies, process_group
+from training.parallel import MeshSizes, Ranks, divided_dimensions, join, local, local_rows, n_copies, process_group
 
 
 @pytest.fixture
@@ -32,12 +32,33 @@ def test_sizes_that_are_left_out_are_1() -> None:
     assert MeshSizes.parse("dp=2") == MeshSizes(dp=2)
     assert MeshSizes.parse("ep=4, dp=2") == MeshSizes(dp=2, ep=4)
     assert MeshSizes.parse("ep=4,dp=2").n_processes == 8
+    assert MeshSizes.parse("pp=3,ep=4,dp=2").n_processes == 24
+    assert MeshSizes.parse("pp=3,ep=4,dp=2").n_readers == 8
 
 
 @pytest.mark.parametrize("text", ["", "2", "dp", "dp=0", "dp=-1", "tp=2", "dp=2,", "dp=2 ep=2"])
 def test_a_mesh_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=f"the mesh is '{text}'; write sizes of 1 or more"):
+    with pytest.raises(ValueError, match=f"in the layout '{text}' is not one of pp, dp, ep with a number of 1 or more"):
         MeshSizes.parse(text)
+
+
+def test_a_size_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="dp is given twice in the layout 'dp=2,dp=3'"):
+        MeshSizes.parse("dp=2,dp=3")
+
+
+@pytest.mark.usefixtures("fourth_of_four")
+@pytest.mark.parametrize(("mesh", "reader", "n_readers"), [("pp=2,dp=2", 1, 2), ("pp=4", 0, 1), ("dp=2,ep=2", 3, 4)])
+def test_stages_of_a_pipeline_read_the_same_rows(mesh: str, reader: int, n_readers: int) -> None:
+    ranks = join(MeshSizes.parse(mesh), "none", "cpu")
+    assert (ranks.reader, ranks.n_readers) == (reader, n_readers)
+    if ranks.pipeline is None:
+        assert ranks.is_first_stage
+        return
+    assert not ranks.is_first_stage
+    assert dist.get_process_group_ranks(ranks.pipeline) == list(range(reader, 4, n_readers))
+    assert ranks.readers is not None
+    assert dist.get_process_group_ranks(ranks.readers) == list(range(4 - n_readers, 4))
 
 
 def test_a_mesh_for_another_number_of_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,8 @@ class Checkpoints:
         Raises:
             OSError: a checkpoint of these tensors does not fit on the disk.
         """
-        self._ranks.on_writer(lambda: self._require_space(_n_bytes(tensors)))
+        n_bytes = self._n_bytes(tensors)
+        self._ranks.on_writer(lambda: self._require_space(n_bytes))
 
     def newest_whole(self) -> int | None:
         """The step of the newest checkpoint whose files are all as they were written."""
@@ -167,7 +168,7 @@ class Checkpoints:
         return self.folder / f"step-{step:08d}"
 
     def _write(self, step: int, tensors: Tensors, state: str) -> None:
-        target, n_bytes = self._path(step), _n_bytes(tensors)
+        target, n_bytes = self._path(step), self._n_bytes(tensors)
         temporary = target.with_name(f".{target.name}.tmp")
         if not self._ranks.on_writer(lambda: self._begin(target, temporary, n_bytes)):
             return  # repeating the step gives the same state
@@ -214,6 +215,11 @@ class Checkpoints:
         """Whether this rank wrote the file: torch names it `__RANK_NUMBER.distcp`."""
         return path.name.startswith(f"__{self._ranks.rank}_")
 
+    def _n_bytes(self, tensors: Tensors) -> int:
+        """What a checkpoint takes on disk: all ranks' whole tensors, and about a kilobyte to describe each."""
+        own = {name: tensor.numel() * tensor.itemsize + 1024 for name, tensor in tensors.items()}
+        return sum({name: size for sizes in self._ranks.gather(own) for name, size in sizes.items()}.values())
+
     def _require_space(self, n_bytes: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.folder).free < n_bytes:
@@ -241,11 +247,6 @@ def _os_error(error: BaseException | None) -> OSError | None:
         return error
     inner = [failure for failure, _ in error.failures.values()] if isinstance(error, CheckpointException) else []
     return next(filter(None, map(_os_error, [*inner, error.__cause__ or error.__context__])), None)
-
-
-def _n_bytes(tensors: Tensors) -> int:
-    """What a checkpoint takes on disk: its whole tensors, and about a kilobyte for the description of each."""
-    return sum(tensor.numel() * tensor.itemsize + 1024 for tensor in tensors.values())
 
 
 @contextmanager

@@ -155,12 +155,14 @@ class RunOptions:
         # The stages agree on the shape of what they send; with fewer micro-batches, most of them would mostly wait.
         if sizes.pp > 1 and (rows % self.micro_batch_rows or rows < sizes.pp * self.micro_batch_rows):
             raise ValueError(
-                f"the {rows} rows of a step that each pipeline of the mesh {self.mesh} reads must be {sizes.pp} or more "
-                f"whole micro-batches, and micro_batch_rows is {self.micro_batch_rows}; change it or rows_per_step"
+                f"the {rows} rows of a step that each pipeline of the mesh {self.mesh} reads must be {sizes.pp} or "
+                f"more whole micro-batches, and micro_batch_rows is {self.micro_batch_rows}; change it or rows_per_step"
             )
         # torch's gradient scaler would let each process decide alone whether its gradients overflowed.
         if self.precision == "float16" and (sizes.ep > 1 or sizes.pp > 1):
-            raise ValueError(f"precision is float16 and the mesh {self.mesh} divides the model; use bfloat16 or float32")
+            raise ValueError(
+                f"precision is float16 and the mesh {self.mesh} divides the model; use bfloat16 or float32"
+            )
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "mixture": self.mixture.to_json()}

@@ -330,8 +330,8 @@ class Trainer:
         return mean_loss, mean_balance, losses.tokens_BS
 
     @contextmanager
-    def _forward_pass(self, shape: torch.Size) -> Iterator[None]:
-        with self.utility.forward_pass(shape), self._autocast():
+    def _forward_pass(self) -> Iterator[None]:
+        with self.utility.forward_pass(), self._autocast():
             yield
 
     @torch.no_grad()

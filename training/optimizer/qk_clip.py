@@ -131,9 +131,7 @@ def latent_attention_layers(model: Decoder) -> list[ClippedLayer]:
         name = f"layers.{index}.self_attn"
         if index in own:
             attention = own[index].self_attn
-            layers.append(
-                ClippedLayer(name, attention.maxima, latent_rows(attention, c.nope_head_dim, c.qk_head_dim))
-            )
+            layers.append(ClippedLayer(name, attention.maxima, latent_rows(attention, c.nope_head_dim, c.qk_head_dim)))
         else:
             layers.append(ClippedLayer(name, LogitMaxima(c.n_heads).to(model.device), ()))
     return layers

@@ -25,14 +25,14 @@ class PassOptions:
         micro_batch_rows: rows of a forward pass.
         balance_weight: see `Decoder.loss`.
         z_weight: see `Decoder.loss`.
-        around: a context for each forward pass over rows of a shape (B, S).
+        around: a context for each forward pass.
         scale: applied to what is differentiated, such as `GradScaler.scale`; not in a pipeline.
     """
 
     micro_batch_rows: int
     balance_weight: float
     z_weight: float
-    around: Callable[[torch.Size], AbstractContextManager[None]]
+    around: Callable[[], AbstractContextManager[None]]
     scale: Callable[[Tensor], Tensor]
 
 
@@ -70,7 +70,7 @@ class MicroBatches:
             part = batch.rows(start, start + o.micro_batch_rows)
             self._begin(is_last=start + o.micro_batch_rows >= n_rows)
             weights_BS = torch.full(part.tokens_BS.shape, weight, device=part.tokens_BS.device)
-            with o.around(part.tokens_BS.shape):
+            with o.around():
                 loss = self.model.loss(
                     part.tokens_BS, part.targets_BS, weights_BS, part.boundaries, o.balance_weight, o.z_weight
                 )

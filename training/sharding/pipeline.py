@@ -63,7 +63,7 @@ class Pipeline:
         """One micro-batch through this stage; 1F1B takes them in their order."""
         o = self._options
         weights_BS = torch.full(targets_BS.shape, self._weight, device=x.device)
-        with o.around(targets_BS.shape):
+        with o.around():
             out, losses_BS, balance = self._stage.train_pass(
                 x, targets_BS, weights_BS, Boundaries(starts_BS), o.balance_weight, o.z_weight
             )

@@ -62,21 +62,19 @@ def target_gradients(model: Decoder, layers: Sequence[nn.Linear], target: Batch)
 
 
 class TokenScores:
-    """The scores of one micro-batch, there after its backward pass."""
+    """The scores of a micro-batch (B, S), which are there after its backward pass."""
 
-    def __init__(self, shape: torch.Size, device: torch.device) -> None:
-        self.scores_BS = torch.zeros(shape, dtype=torch.float32, device=device)
+    def __init__(self) -> None:
+        self.scores_BS = torch.zeros(())
 
 
 @contextmanager
-def scoring(
-    layers: Sequence[nn.Linear], gradients: Sequence[Tensor], shape: torch.Size, device: torch.device
-) -> Iterator[TokenScores]:
-    """The backward pass of what runs forward within this context, over rows of a shape (B, S), fills in `scores_BS`.
+def scoring(layers: Sequence[nn.Linear], gradients: Sequence[Tensor]) -> Iterator[TokenScores]:
+    """The backward pass of what runs forward within this context gives its scores.
 
     Scores scale with the loss that is differentiated: divide by each token's loss weight to get scores per token.
     """
-    collected = TokenScores(shape, device)
+    collected = TokenScores()
 
     def score(layer_gradient: Tensor) -> Any:
         def after_forward(_: nn.Module, inputs: tuple[Tensor, ...], out_BSn: Tensor) -> None:
@@ -84,7 +82,8 @@ def scoring(
 
             def after_backward(grad_BSn: Tensor) -> None:
                 pulled_BSn = x_BSm.to(grad_BSn.dtype) @ layer_gradient.to(grad_BSn.dtype).T
-                collected.scores_BS += (pulled_BSn.float() * grad_BSn.float()).sum(dim=-1)
+                scores_BS = (pulled_BSn.float() * grad_BSn.float()).sum(dim=-1)
+                collected.scores_BS = collected.scores_BS + scores_BS
 
             out_BSn.register_hook(after_backward)
 

@@ -77,12 +77,12 @@ class UtilityTracker:
             self._gradients = target_gradients(self.model, self._layers, target)
 
     @contextmanager
-    def forward_pass(self, shape: torch.Size) -> Iterator[None]:
-        """Wrap the forward pass of a micro-batch of a shape (B, S); the micro-batches of a step come in their order."""
+    def forward_pass(self) -> Iterator[None]:
+        """Wrap the forward pass of a micro-batch; the micro-batches of a step come in their order."""
         if not self._gradients:
             yield
             return
-        with scoring(self._layers, self._gradients, shape, self.model.device) as scores:
+        with scoring(self._layers, self._gradients) as scores:
             yield
         self._scores.append(scores)
 

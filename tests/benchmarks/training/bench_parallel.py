@@ -2,7 +2,8 @@
 
 All layouts take turns in the same two processes, each with one thread, on the same rows; one process trains all of them
 alone for comparison. Bytes are those that a process sends when every collective runs as a ring, as NCCL and gloo do for
-large messages: (n − 1)/n of what an all-gather or a reduce-scatter handles, twice that for an all-reduce.
+large messages: (n − 1)/n of what an all-gather or a reduce-scatter handles, twice that for an all-reduce. Bytes and
+state are those of the process that has most of them: the stages of a pipeline are not equal.
 
     python tests/benchmarks/training/bench_parallel.py [--preset nano] [--rows 8] [--micro-batch-rows 2] [--length 256]
         [--rounds 5]
@@ -14,6 +15,7 @@ import socket
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -23,7 +25,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import _resolve_process_group
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from training.data.boundaries import Boundaries
+from training.data.batch import Batch
 from training.model.decoder import Decoder
 from training.model.presets import PRESETS, preset
 from training.optimizer.gradient_norm import clip_gradients
@@ -31,7 +33,9 @@ from training.optimizer.muon_clip import MuonClip
 from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import QKClip, latent_attention_layers
 from training.parallel import MeshSizes, Ranks, Sharding, join, local
-from training.sharding.parallelize import begin_micro_batch, parallelize
+from training.sharding.micro_batches import PassOptions
+from training.sharding.parallelize import parallelize
+from training.sharding.pipeline import step_passes
 
 N_PROCESSES = 2
 VOCAB_SIZE = 8192
@@ -42,14 +46,17 @@ LAYOUTS: tuple[tuple[str, Sharding], ...] = (
     ("ep=2", "none"),
     ("ep=2", "optimizer"),
     ("ep=2", "weights"),
+    ("pp=2", "none"),
 )
-# What a ring sends of the larger of a collective's two tensors, in units of (n − 1)/n.
+# What a ring sends of the larger of a collective's two tensors, in units of (n − 1)/n. A hidden state is sent as it is.
 SENT = {
     "_allgather_base_": 1,
     "_reduce_scatter_base_": 1,
     "allreduce_": 2,
     "alltoall_base_": 1,
     "all_to_all_single": 1,
+    "broadcast_": 1,
+    "send": N_PROCESSES / (N_PROCESSES - 1),
 }
 
 
@@ -86,24 +93,29 @@ def trainee(name: str, rows: int, micro_batch_rows: int, length: int, ranks: Ran
         model = Decoder(config)
     model = parallelize(model, ranks).to_empty(device="cpu").initialise(0).train()
     # Alone it must not wait for the maxima of the other process.
-    clip = None if ranks.dense is None else QKClip(latent_attention_layers(model))
+    clip = None if ranks.world_size == 1 else QKClip(latent_attention_layers(model))
     optimizer = MuonClip(model.named_parameters(), deepseek_rules(config), clip=clip, dtype=torch.float32)
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(0, VOCAB_SIZE, (rows, length + 1), generator=generator)
-    own = tokens[ranks.rank * rows // ranks.world_size : (ranks.rank + 1) * rows // ranks.world_size]
-    weights = torch.full((micro_batch_rows, length), 1 / (rows * length))
+    own = tokens[ranks.reader * rows // ranks.n_readers : (ranks.reader + 1) * rows // ranks.n_readers]
+    starts, unused = torch.zeros(len(own), length, dtype=torch.int32), torch.zeros(len(own), length)
+    batch = Batch(own[:, :-1].contiguous(), own[:, 1:].contiguous(), starts, unused, unused, unused)
+    options = PassOptions(
+        micro_batch_rows=micro_batch_rows,
+        balance_weight=1e-4,
+        z_weight=0.0,
+        around=nullcontext,
+        scale=lambda loss: loss,
+    )
+    passes = step_passes(model, ranks, options)
 
     def step() -> None:
-        parts = own.split(micro_batch_rows)
-        for index, part in enumerate(parts):
-            begin_micro_batch(model, ranks, is_last=index == len(parts) - 1)
-            boundaries = Boundaries.whole_rows(len(part), length)
-            model.loss(part[:, :-1], part[:, 1:], weights, boundaries, 1e-4).total.backward()
+        passes(batch, 1 / (rows * length))
         clip_gradients(model.parameters(), 1.0, ranks)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         for gate in model.gates():
-            ranks.sum(gate.load_E)
+            ranks.sum_rows(gate.load_E)
             gate.update_bias(1e-3)
 
     return step, sum(local(tensor).nbytes for tensor in optimizer.tensors().values())
@@ -135,7 +147,9 @@ def work(rank: int, port: int, options: argparse.Namespace) -> None:
             if round_ == 0:
                 with CountBytes() as counted:
                     step()
-                sent[name] = counted.n_bytes
+                totals = torch.tensor([counted.n_bytes, state[name]], dtype=torch.float64)
+                dist.all_reduce(totals, dist.ReduceOp.MAX)
+                sent[name], state[name] = totals.tolist()
         began = time.perf_counter()
         if rank == 0:
             alone()

@@ -140,12 +140,11 @@ def utility(model: Decoder, tokens: Tensor, targets: Tensor, n_rounds: int) -> N
             if step_number is not None:
                 tracker.begin_step(step_number, autocast)
             weights = torch.full(tokens.shape, 1.0 / tokens.numel(), device=DEVICE)
-            with nullcontext([]) if step_number is None else tracker.micro_batch(batch, 1.0) as losses:
-                with autocast():
-                    loss = model.loss(tokens, targets, weights, batch.boundaries, 1e-4)
-                loss.total.backward()
-                losses.append(loss.tokens_BS)
+            with nullcontext() if step_number is None else tracker.forward_pass(), autocast():
+                loss = model.loss(tokens, targets, weights, batch.boundaries, 1e-4)
+            loss.total.backward()
             if step_number is not None:
+                tracker.add_rows(batch, loss.tokens_BS, 1.0)
                 tracker.end_step(Ranks())
             model.zero_grad()
 

@@ -289,12 +289,17 @@ def test_what_does_not_fit_is_said_once_before_processes_start(
     arguments = command(shards, tmp_path / "run", tokenizer_folder)
     assert main([*arguments, "--mesh", "dp=3"]) == 2
     assert capsys.readouterr().err == (
-        "error: rows_per_step is 4; it must be a multiple of the 3 processes of the mesh dp=3\n"
+        "error: rows_per_step is 4; it must be a multiple of the 3 processes that divide the rows with the mesh dp=3\n"
     )
     assert main([*arguments, "--mesh", "tp=2"]) == 2
-    assert "the mesh is 'tp=2'; write sizes of 1 or more for dp and ep" in capsys.readouterr().err
+    assert "'tp=2' in the layout 'tp=2' is not one of pp, dp, ep" in capsys.readouterr().err
     assert main([*arguments, "--mesh", "ep=2", "--precision", "float16"]) == 2
-    assert "precision is float16 and the mesh ep=2 divides experts" in capsys.readouterr().err
+    assert "precision is float16 and the mesh ep=2 divides the model" in capsys.readouterr().err
+    assert main([*arguments, "--mesh", "pp=2", "--precision", "float16"]) == 2
+    assert "precision is float16 and the mesh pp=2 divides the model" in capsys.readouterr().err
+    for mesh, micro_batch_rows in (("pp=2", "3"), ("pp=2,dp=2", "2")):
+        assert main([*arguments, "--mesh", mesh, "--micro-batch-rows", micro_batch_rows]) == 2
+        assert f"of the mesh {mesh} reads must be 2 or more whole micro-batches" in capsys.readouterr().err
 
 
 @pytest.mark.slow

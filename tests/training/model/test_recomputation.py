@@ -22,7 +22,7 @@ def observed(config: ModelConfig, batch: Batch, n_recomputed: int) -> tuple[list
     layers = probed_layers(model)
     target = target_gradients(model, layers, batch)
     weights = torch.full(batch.tokens_BS.shape, 0.05)
-    with scoring(layers, target, batch.tokens_BS) as collected:
+    with scoring(layers, target) as collected:
         for _ in range(2):
             model.loss(
                 batch.tokens_BS, batch.targets_BS, weights, batch.boundaries, balance_weight=0.1

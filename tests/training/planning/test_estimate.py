@@ -4,14 +4,14 @@ import pytest
 
 from training.model.presets import kimi_k2
 from training.planning.estimate import H800, first_limit, list_layouts
-from training.planning.layout import Layout, parse_layout
+from training.planning.layout import Layout
 from training.planning.memory import rank_memories
 from training.planning.traffic import rank_traffic
 
 
 def test_traffic_of_kimi_k2_by_hand() -> None:
     """16,384 rows of 4,096 tokens over 16 · 8 ranks: 524,288 tokens a rank, through 4 mixture layers of 8 experts."""
-    config, layout = kimi_k2(), parse_layout("pp=16,ep=16,dp=8")
+    config, layout = kimi_k2(), Layout.parse("pp=16,ep=16,dp=8")
     memory = rank_memories(config, layout)[1]
     traffic = rank_traffic(config, layout, memory, n_per_node=8)
     row = 524_288 * 7168 * 2
@@ -30,7 +30,7 @@ def test_one_rank_sends_nothing() -> None:
 
 
 def test_every_preset_has_its_row_or_the_reason_why_not() -> None:
-    rows = {row["name"]: row for row in list_layouts(parse_layout("pp=16,ep=16,dp=8"))}
+    rows = {row["name"]: row for row in list_layouts(Layout.parse("pp=16,ep=16,dp=8"))}
     assert rows["nano"]["error"].startswith("4 layers do not fill 16")
     assert rows["kimi_k2"]["first_limit"].endswith("recomputed they fit")
     assert rows["kimi_k2"]["bubble_share"] == pytest.approx(15 / 143)
@@ -38,7 +38,7 @@ def test_every_preset_has_its_row_or_the_reason_why_not() -> None:
 
 
 def test_limits_are_met_in_their_order() -> None:
-    memory = rank_memories(kimi_k2(), parse_layout("pp=16,ep=16,dp=8"))[1]
+    memory = rank_memories(kimi_k2(), Layout.parse("pp=16,ep=16,dp=8"))[1]
     needed = memory.states + memory.recomputed
 
     def limit(gb: float, wire_s: float = 1.0) -> str:

@@ -1,43 +1,40 @@
 import pytest
 
-from training.model.presets import deepseek_v3, kimi_k2, nano
-from training.planning.layout import Layout, parse_layout, virtual_stages
+from training.model.presets import deepseek_v3, nano
+from training.planning.layout import Layout, virtual_stages
 
 
 def test_a_layout_is_read_from_its_text() -> None:
-    assert parse_layout("pp=16, ep=16,dp=8") == Layout(pp=16, ep=16, dp=8)
-    assert parse_layout("rows=64,micro=4").n_micro_batches == 16
-    assert parse_layout("pp=16,ep=16,dp=8").n_ranks == 2048
+    assert Layout.parse("pp=16, ep=16,dp=8") == Layout(pp=16, ep=16, dp=8)
+    assert Layout.parse("rows=64,micro=4").n_micro_batches == 16
+    assert Layout.parse("pp=16,ep=16,dp=8").n_processes == 2048
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "'' in the layout"),
-        ("pp=16,tp=8", r"'tp=8'.*pp, ep, dp, vpp, rows, micro"),
-        ("pp=two", "'pp=two'"),
+        ("pp=16,tp=8", r"'tp=8'.*pp, dp, ep, vpp, rows, micro"),
+        ("pp=two", "'pp=two' in the layout"),
         ("pp", "'pp'"),
         ("ep=-4", "'ep=-4'"),
-        ("dp=0", "dp is 0"),
+        ("dp=0", "'dp=0'"),
         ("pp=2,pp=4", "pp is given twice"),
         ("ep=3,rows=64", "set rows to a multiple of 3"),
     ],
 )
 def test_a_wrong_layout_is_explained(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_layout(text)
+        Layout.parse(text)
 
 
-def test_stages_cover_the_layers_in_order_with_the_shorter_ones_at_the_ends() -> None:
-    stages = virtual_stages(kimi_k2(), Layout(pp=16, ep=16))
-    assert [layer for (stage,) in stages for layer in stage] == list(range(61))
-    assert [len(stage) for (stage,) in stages] == [3, *[4] * 13, 3, 3]
+def test_a_rank_has_every_pp_th_virtual_stage() -> None:
     interleaved = virtual_stages(nano(), Layout(pp=2, vpp=2))
     assert interleaved == [[range(1), range(2, 3)], [range(1, 2), range(3, 4)]]
 
 
 def test_a_layout_that_does_not_fit_the_model_is_explained() -> None:
-    with pytest.raises(ValueError, match="4 layers do not fill 4 · 2"):
+    with pytest.raises(ValueError, match="4 layers do not fill 8 pipeline stages"):
         virtual_stages(nano(), Layout(pp=4, vpp=2))
     with pytest.raises(ValueError, match="256 experts do not divide into 3"):
         virtual_stages(deepseek_v3(), Layout(ep=3, rows=3))

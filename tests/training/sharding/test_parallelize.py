@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,15 @@ import torch.distributed as dist
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from training.data.boundaries import Boundaries
+from training.data.batch import Batch
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.parameter_rules import deepseek_rules
 from training.parallel import MeshSizes, Ranks, join
 from training.sharding.expert_dispatch import ExpertDispatch
-from training.sharding.parallelize import begin_micro_batch, parallelize
+from training.sharding.micro_batches import MicroBatches, PassOptions
+from training.sharding.parallelize import parallelize
 
 
 @pytest.fixture
@@ -80,19 +82,23 @@ def test_experts_that_do_not_divide_are_refused(tiny: ModelConfig) -> None:
 
 def test_gradients_accumulate_over_micro_batches(alone: Ranks, tiny: ModelConfig) -> None:
     tokens, targets = torch.randint(0, 61, (2, 3, 10))
-    weights = torch.full((3, 10), 1 / 30)
+    zeros = torch.zeros(3, 10, dtype=torch.int32)
+    batch = Batch(tokens, targets, zeros, zeros, zeros, zeros)
     plain = Decoder(tiny).initialise(1)
-    divided = parallelize(Decoder(tiny).initialise(1), alone)
-    for model in (plain, divided):
-        for row in range(3):
-            begin_micro_batch(model, alone, is_last=row == 2)
-            part = slice(row, row + 1)
-            whole_rows = torch.zeros(1, 10, dtype=torch.int32)
-            model.loss(tokens[part], targets[part], weights[part], Boundaries(whole_rows), 0.1).total.backward()
-    for a, b in zip(plain.parameters(), divided.parameters(), strict=True):
-        assert a.grad is not None
-        assert isinstance(b.grad, DTensor)
-        torch.testing.assert_close(b.grad.to_local(), a.grad)
+    expected = plain.loss(tokens, targets, torch.full((3, 10), 1 / 30), batch.boundaries, 0.1)
+    expected.total.backward()
+    for n_rows in (1, 2):
+        divided = parallelize(Decoder(tiny).initialise(1), alone)
+        options = PassOptions(
+            micro_batch_rows=n_rows, balance_weight=0.1, z_weight=0.0, around=nullcontext, scale=lambda loss: loss
+        )
+        losses = MicroBatches(divided, alone, options)(batch, 1 / 30)
+        torch.testing.assert_close(losses.tokens_BS, expected.tokens_BS)
+        torch.testing.assert_close(losses.balance, expected.balance)
+        for a, b in zip(plain.parameters(), divided.parameters(), strict=True):
+            assert a.grad is not None
+            assert isinstance(b.grad, DTensor)
+            torch.testing.assert_close(b.grad.to_local(), a.grad)
 
 
 def test_dispatching_to_oneself_changes_nothing(alone: Ranks, tiny: ModelConfig) -> None:

@@ -45,7 +45,7 @@ def test_token_scores_sum_to_the_product_of_gradients(
     layers = probed_layers(model)
     gradients = target_gradients(model, layers, target)
     weights = torch.full(batch.tokens_BS.shape, 3.0)
-    with scoring(layers, gradients, batch.tokens_BS) as collected:
+    with scoring(layers, gradients) as collected:
         model.loss(batch.tokens_BS, batch.targets_BS, weights, batch.boundaries).total.backward()
     for stream in range(3):
         mask = (batch.stream_BS == stream).float()
