@@ -175,10 +175,10 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     processes = p.add_argument_group("processes")
     processes.add_argument(
         "--mesh",
-        metavar="dp=N,ep=N",
-        help="how processes divide the work: dp by rows of a step, ep by rows and by experts; as many are started on "
-        "this machine, unless torchrun has started them. A stopped run may go on with another mesh (default: by rows, "
-        "among the processes of torchrun)",
+        metavar="pp=N,dp=N,ep=N",
+        help="how processes divide the work: pp by layers (a pipeline of as many stages), dp by rows of a step, ep by "
+        "rows and by experts; their product is started on this machine, unless torchrun has started them. A stopped run "
+        "may go on with another mesh (default: by rows, among the processes of torchrun)",
     )
     processes.add_argument(
         "--shard",

@@ -18,11 +18,12 @@ from training.data.loader import Loader, StepData
 from training.data.token_store import TokenStore
 from training.loop.checkpoint import Checkpoints, random_state, set_random_state
 from training.loop.evaluation import held_out_losses
+from training.loop.gate_balance import balance_gates
 from training.loop.loss_guard import GuardConfig, LossGuard, TrainingStoppedError
 from training.loop.pace import Pace, measure_peak_flops
 from training.loop.stopping import RunStoppedError, StopRequest
 from training.loop.telemetry import Telemetry
-from training.model.decoder import Decoder, MixtureOfExperts
+from training.model.decoder import Decoder
 from training.optimizer.gradient_norm import clip_gradients
 from training.optimizer.muon_clip import MuonClip
 from training.optimizer.schedule import Schedule
@@ -254,11 +255,10 @@ class Trainer:
             gate.reset_counts()
         log.warning("%s Skipped: the documents are listed in %s.", error, self.run / SKIPPED)
         documents = [self.store.document_id(int(d)) for d in data.batch.document_BS.unique()]
-        if not self.ranks.is_first_stage:
-            return  # the first stage has listed them
         row = {"before_step": self.step + 1, "rank": self.ranks.rank, "reason": str(error), "documents": documents}
-        with (self.run / SKIPPED).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        if self.ranks.is_first_stage:  # the others have read the same
+            with (self.run / SKIPPED).open("a") as file:
+                file.write(json.dumps(row) + "\n")
 
     def _save_if_finite(self) -> None:
         """Save the last good step, unless its update is what broke the weights."""
@@ -297,7 +297,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         for kept in self.model.logit_maxima():
             kept.reset()  # the clip has not done so if the scaler skipped the step
-        expert_load = self._balance_gates()
+        is_moving = self.step < self.config.bias_until * self.config.n_steps
+        expert_load = balance_gates(self.model, self.config.bias_speed if is_moving else 0.0, self.ranks)
         self.utility.end_step(self.ranks)
         self.step += 1
         self.loss = loss
@@ -333,22 +334,6 @@ class Trainer:
     def _forward_pass(self) -> Iterator[None]:
         with self.utility.forward_pass(), self._autocast():
             yield
-
-    @torch.no_grad()
-    def _balance_gates(self) -> float:
-        """Update the selection biases; returns the load of the busiest expert relative to the mean."""
-        config = self.model.config
-        mixtures = [(i, layer.mlp) for i, layer in self.model.own_layers() if isinstance(layer.mlp, MixtureOfExperts)]
-        loads_LE = torch.zeros(config.n_layers, config.n_experts, device=self.device)
-        for index, mixture in mixtures:
-            loads_LE[index] = mixture.gate.load_E
-        self.ranks.sum(loads_LE)
-        is_moving = self.step < self.config.bias_until * self.config.n_steps
-        for index, mixture in mixtures:
-            mixture.gate.load_E.copy_(loads_LE[index])
-            mixture.gate.update_bias(self.config.bias_speed if is_moving else 0.0, self.ranks.sum_rows)
-        relative_L = loads_LE.amax(dim=1) / loads_LE.mean(dim=1).clamp(min=1e-9)
-        return max(1.0, float(relative_L.max()))  # layers without experts have no load
 
     def _describe(self, batch: Batch, losses_BS: Tensor) -> str:
         """The documents with the highest losses in this rank's batch, and their streams."""

@@ -113,6 +113,7 @@ def test_two_processes_give_what_one_gives(
     assert (
         parts(experts.run, 0)["parts"]["embed_tokens.weight"] == parts(experts.run, 1)["parts"]["embed_tokens.weight"]
     )
+    assert not parts(stages.run, 0)["parts"].keys() & parts(stages.run, 1)["parts"].keys()
     for job in (experts, resharded):
         whole = saved(job.run, N_STEPS)[f"model.{EXPERTS}"]
         assert [parts(job.run, rank)["parts"][EXPERTS] for rank in (0, 1)] == [
@@ -173,9 +174,16 @@ def test_other_layouts(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("start_at", ["a run", "a Hugging Face model"])
+@pytest.mark.parametrize(
+    ("start_at", "mesh", "shard"),
+    [
+        ("a run", "ep=2", "weights"),
+        ("a Hugging Face model", "ep=2", "weights"),
+        ("a Hugging Face model", "pp=2", "none"),
+    ],
+)
 def test_beginning_elsewhere(
-    shards: Storage, options: RunOptions, tiny: ModelConfig, tmp_path: Path, start_at: str
+    shards: Storage, options: RunOptions, tiny: ModelConfig, tmp_path: Path, start_at: str, mesh: str, shard: str
 ) -> None:
     first = tmp_path / "first"
     train_here(shards.url, Job(first, options), tiny)
@@ -183,7 +191,7 @@ def test_beginning_elsewhere(
     start_at = f"{first}@2" if start_at == "a run" else str(tmp_path / "exported")
     options = dataclasses.replace(options, start=start_at, lr=0.02)
     train_here(shards.url, Job(tmp_path / "alone", options), tiny)
-    job = layout(tmp_path, options, "ep=2", "weights")
+    job = layout(tmp_path, options, mesh, shard)
     train_together(2, shards.url, [job], tiny)
     assert_same_run(job.run, tmp_path / "alone")
 

@@ -260,19 +260,32 @@ def test_kill_9_and_resume_gives_the_same_losses(shards: Storage, tokenizer_fold
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("starts_them", ["the command", pytest.param("torchrun", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("starts_them", "mesh"),
+    [
+        ("the command", ["--mesh", "dp=2"]),
+        pytest.param("torchrun", [], marks=pytest.mark.slow),
+        pytest.param("the command", ["--mesh", "pp=2"], marks=pytest.mark.slow),
+        pytest.param("torchrun", ["--mesh", "pp=2"], marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_train_like_one(
-    shards: Storage, tokenizer_folder: Path, tmp_path: Path, starts_them: str, monkeypatch: pytest.MonkeyPatch
+    shards: Storage,
+    tokenizer_folder: Path,
+    tmp_path: Path,
+    starts_them: str,
+    mesh: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
     clip = ["--clip-threshold", "0.2", "--n-steps", "6"]
     assert main([*command(shards, alone, tokenizer_folder), *clip]) == 0
     if starts_them == "the command":
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
-        assert main([*command(shards, together, tokenizer_folder), *clip, "--mesh", "dp=2"]) == 0
+        assert main([*command(shards, together, tokenizer_folder), *clip, *mesh]) == 0
     else:
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]
-        arguments = [*command(shards, together, tokenizer_folder), *clip]
+        arguments = [*command(shards, together, tokenizer_folder), *clip, *mesh]
         subprocess.run([sys.executable, *launcher, *arguments], env=environment(), check=True)
     rows = {run: list(read_metrics(run, "train")) for run in (alone, together)}
     assert [row["loss"] for row in rows[together]] == pytest.approx([row["loss"] for row in rows[alone]], abs=2e-3)
