@@ -177,7 +177,7 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         "--mesh",
         metavar="pp=N,dp=N,ep=N",
         help="how processes divide the work: pp by layers (a pipeline of as many stages), dp by rows of a step, ep by "
-        "rows and by experts; their product is started on this machine, unless torchrun has started them. A stopped run "
+        "rows and experts; their product is started on this machine, unless torchrun has started them. A stopped run "
         "may go on with another mesh (default: by rows, among the processes of torchrun)",
     )
     processes.add_argument(
