@@ -84,6 +84,12 @@ def assert_same_run(run: Path, alone: Path) -> None:
             torch.testing.assert_close(tensor, tensors_alone[name], rtol=1e-4, atol=bound)
 
 
+def go_on_from(run: Path, job: Job) -> None:
+    """Let the job begin where the run was at the checkpoint before its last."""
+    shutil.copytree(run, job.run)
+    shutil.rmtree(job.run / "checkpoints" / f"step-{N_STEPS:08d}")
+
+
 def layout(folder: Path, options: RunOptions, mesh: str, shard: str) -> Job:
     changed = dataclasses.replace(options, mesh=mesh, shard=shard)  # type: ignore[arg-type]
     return Job(folder / f"{mesh} {shard}", changed)
@@ -105,8 +111,13 @@ def test_two_processes_give_what_one_gives(
         layout(tmp_path, options, mesh, shard)
         for mesh, shard in (("dp=2", "none"), ("dp=2", "weights"), ("ep=2", "none"), ("pp=2", "none"))
     )
-    train_together(2, shards.url, [copies, rows, experts, stages, resharded], tiny)
-    for job in (copies, rows, experts, stages, resharded):
+    # Two stages go on with what one process has begun, and one process with what two stages have.
+    staged, whole_again = layout(tmp_path, options, "pp=2", "optimizer"), Job(tmp_path / "whole again", options)
+    go_on_from(alone, staged)
+    train_together(2, shards.url, [copies, rows, experts, stages, resharded, staged], tiny)
+    go_on_from(stages.run, whole_again)
+    train_here(shards.url, whole_again, tiny)
+    for job in (copies, rows, experts, stages, resharded, staged, whole_again):
         assert_same_run(job.run, alone)
     # Copies do not drift, and what is divided is not held twice.
     assert parts(copies.run, 0) == parts(copies.run, 1)
