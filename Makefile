@@ -29,7 +29,7 @@ test: install ## lint, and all tests, those of types and layers among them
 	$(BIN)/pytest -q -n logical --dist loadfile --no-loadscope-reorder -p no:randomly
 
 test-random: install ## all tests in random order; SEED=number repeats an order
-	$(BIN)/pytest -q -n logical --dist loadfile $(if $(SEED),--randomly-seed=$(SEED))
+	$(BIN)/pytest -q -n logical --dist loadfile --hypothesis-profile random $(if $(SEED),--randomly-seed=$(SEED))
 
 reference: install ## regenerate docs/reference.md and docs/architecture.md from the code
 	$(BIN)/python docs/make_reference.py

@@ -26,7 +26,7 @@ from rephrase.storage.storage import Storage
 
 MIN_FREE_BYTES = 5 << 30
 MIN_MEMORY_BYTES = 4 << 30  # the packaged model with its KV cache and the embedding model
-REQUEST_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 30.0
 STORAGE_GIVE_UP_AFTER_S = 5.0
 
 STORAGE_REMEDY = (

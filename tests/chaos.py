@@ -28,13 +28,14 @@ from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
 from rephrase.storage.storage import Storage
 
 TESTS = Path(__file__).parent
+# Of a run that will be killed: fewer than half of those that the smallest corpus needs.
+N_ANSWERS = 40
 
 
 @contextlib.contextmanager
-def command_server() -> Iterator[Path]:
-    """Within this context, `Command` starts fast. Yields the folder of the Prefect database that they share."""
-    with contextlib.ExitStack() as stack:
-        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-chaos-"))
+def prefect_api() -> Iterator[dict[str, str]]:
+    """A Prefect server with a database of its own. Yields the environment of processes that use it."""
+    with tempfile.TemporaryDirectory(prefix="palimpsest-chaos-") as home:
         path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
         shutil.copy(migrated_database(), home)
         settings = {"PREFECT_HOME": home, "PREFECT_LOGGING_LEVEL": "CRITICAL", "PYTHONPATH": path}
@@ -46,26 +47,33 @@ def command_server() -> Iterator[Path]:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert server.stdin
         assert server.stdout
-        stack.callback(server.wait)
-        stack.callback(server.stdin.close)  # ends the server
-        settings["PREFECT_API_URL"] = next(line for line in server.stdout if line.startswith(READY))[
-            len(READY) :
-        ].strip()
-        # One that another test has started has neither this environment nor these modules.
-        forkserver._forkserver._stop()
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["run_scripted", "flows.cli.app", "flows.running.prefect_server", "warmed"])
-        before = {name: os.environ.get(name) for name in settings}
-        os.environ.update(settings)
         try:
-            context.Process(target=int).start()  # starts the fork server, which keeps this environment
+            url = next(line for line in server.stdout if line.startswith(READY))[len(READY) :].strip()
+            yield {**settings, "PREFECT_API_URL": url}
         finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
-        stack.callback(forkserver._forkserver._stop)
-        yield Path(home)
+            server.kill()  # nobody needs what it would write within the next seconds
+            server.wait()
+
+
+@contextlib.contextmanager
+def command_server(settings: dict[str, str]) -> Iterator[None]:
+    """Within this context, `Command` starts fast, with these environment variables."""
+    # One that another test has started has neither this environment nor these modules.
+    forkserver._forkserver._stop()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["run_scripted", "flows.cli.app", "flows.running.prefect_server", "warmed"])
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        context.Process(target=int).start()  # starts the fork server, which keeps this environment
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    try:
+        yield
+    finally:
+        forkserver._forkserver._stop()
 
 
 class Command:
@@ -86,7 +94,7 @@ class Command:
         )
         self.process.start()
 
-    def wait(self, timeout_s: float = 240) -> tuple[int, str, str]:
+    def wait(self, timeout_s: float = 600) -> tuple[int, str, str]:
         """Exit code, standard output and standard error."""
         self.process.join(timeout_s)
         assert self.process.exitcode is not None, f"still running after {timeout_s} s: {self._err.read_text()}"
@@ -174,9 +182,13 @@ class Ledger:
                 self._n_needed += int(n_tokens)
         return found
 
-    def wait_for_request(self, run: Command) -> None:
-        size = self.log.stat().st_size if self.log.exists() else 0
-        while run.process.exitcode is None and (not self.log.exists() or self.log.stat().st_size == size):
+    @property
+    def n_bytes(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def wait_for_request(self, run: Command, n_bytes: int) -> None:
+        """Wait for a request after those of the first `n_bytes`."""
+        while run.process.exitcode is None and self.n_bytes == n_bytes:
             time.sleep(0.02)
 
     @property
@@ -238,9 +250,11 @@ def kill_and_resume(
     environment = {"SCRIPTED_DELAY_S": 0.1, "SCRIPTED_LOG": ledger.log, **environment}
     arguments = ("rephrase", corpus, out, "--part-bytes", 20_000, "--json")
     while ledger.n_kills < n_kills:
-        run = Command(*arguments, folder=folder, environment=environment)
+        n_bytes = ledger.n_bytes
+        # It must not end while this process waits for its turn.
+        run = Command(*arguments, folder=folder, environment={**environment, "SCRIPTED_N_ANSWERS": N_ANSWERS})
         if rng.random() < 2 / 3:
-            ledger.wait_for_request(run)
+            ledger.wait_for_request(run, n_bytes)
         run.process.join(rng.uniform(0, 1.5))
         if run.process.exitcode is not None:
             raise AssertionError(f"it ended after {ledger.n_kills} kills: {run.wait()}; take a larger corpus")

@@ -4,13 +4,13 @@ import hashlib
 import json
 import multiprocessing
 import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from served import free_port
 from torch import Tensor
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
@@ -77,7 +77,7 @@ def start(world_size: int, shards: str, jobs: Sequence[Job], config: ModelConfig
     """Processes that train one job after the other."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["training.loop.run"])
-    ports = [_free_port() for _ in jobs]
+    ports = [free_port() for _ in jobs]
     processes = [
         context.Process(target=_work, args=(rank, world_size, ports, shards, jobs, config))
         for rank in range(world_size)
@@ -109,9 +109,3 @@ def saved(run: Path, step: int) -> dict[str, Tensor]:
 def parts(run: Path, rank: int) -> dict[str, Any]:
     """What a rank held at the end: rows and digest of every weight, and the bytes of its optimizer state."""
     return dict(json.loads((run / f"rank-{rank}.json").read_text()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,21 +1,33 @@
 """The `palimpsest` command with scripted models, for tests that stop it from outside.
 
-SCRIPTED_DELAY_S is the time of each completion; SCRIPTED_LOG is a file in which each request is logged, which survives
-whatever happens to this process; the engine dies at a passage that contains SCRIPTED_POISON; after SCRIPTED_N_WRITES
-writes the disk is full; SCRIPTED_SAVE_EVERY_S is how often a document in progress is saved; SCRIPTED_MAX_OUTAGE_S is
-how long a Prefect server that is away is waited for.
+SCRIPTED_DELAY_S is the time of each completion. There are none after SCRIPTED_N_ANSWERS, and none once there are the
+files of SCRIPTED_HOLD, JSON with a number by pattern: what stops the run need not hurry then. SCRIPTED_LOG is a file in
+which each request is logged, which survives whatever happens to this process; the engine dies at a passage that
+contains SCRIPTED_POISON; after SCRIPTED_N_WRITES writes the disk is full; SCRIPTED_SAVE_EVERY_S is how often a document
+in progress is saved; SCRIPTED_MAX_OUTAGE_S is how long a Prefect server that is away is waited for.
 `--engine openai` uses a real server.
 
 With `serve`, the deployments use this module as their entrypoint, so that their runs are scripted, too.
 """
 
+import asyncio
 import errno
+import json
 import os
 import re
 import sys
 from collections import deque
 
-from scripted import BagOfWords, ScriptedEngine, SilentReader, WordTokenizer, lenient, passage, reverse
+from scripted import (
+    BagOfWords,
+    ScriptedEngine,
+    SilentReader,
+    WordTokenizer,
+    are_there,
+    lenient,
+    passage,
+    reverse,
+)
 
 import flows.running.run_setup
 from fidelity.checker import Checker
@@ -32,6 +44,8 @@ class LoggedEngine(ScriptedEngine):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.prompts = deque(maxlen=0)
+        self._held_at = json.loads(os.environ.get("SCRIPTED_HOLD", "{}"))
+        self._n_left = int(os.environ.get("SCRIPTED_N_ANSWERS", sys.maxsize))
 
     async def complete(self, prompt, sampling):
         if path := os.environ.get("SCRIPTED_LOG"):
@@ -43,6 +57,9 @@ class LoggedEngine(ScriptedEngine):
         answer = await super().complete(prompt, sampling)
         if self.dead:
             raise EngineError("the scripted engine died")
+        while self._n_left == 0 or (self._held_at and are_there(self._held_at)):  # noqa: ASYNC110  files are polled
+            await asyncio.sleep(0.02)
+        self._n_left -= 1
         return answer
 
 

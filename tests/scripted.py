@@ -1,8 +1,9 @@
 """Small fakes of the models, for tests of everything else."""
 
 import asyncio
+import glob
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -119,6 +120,11 @@ class SilentReader:
             )
             for report in reports
         ]
+
+
+def are_there(files: Mapping[str, int]) -> bool:
+    """Whether each pattern matches at least so many files."""
+    return all(len(glob.glob(pattern)) >= n for pattern, n in files.items())  # noqa: PTH207  of absolute paths
 
 
 async def accept(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:

@@ -19,10 +19,16 @@ from typing import Any
 TESTS = Path(__file__).parent
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for a server that starts later. Bound, but not listened to, it goes to nobody who asks for any port."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a server that does the same may bind it
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    return held.getsockname()[1]
 
 
 def migrated_database() -> Path:
@@ -32,7 +38,7 @@ def migrated_database() -> Path:
         with tempfile.TemporaryDirectory(prefix="palimpsest-tests-") as home:
             kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
             command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-            subprocess.run(command, env={**kept, "PREFECT_HOME": home}, check=True, capture_output=True, timeout=240)
+            subprocess.run(command, env={**kept, "PREFECT_HOME": home}, check=True, capture_output=True, timeout=600)
             folder.mkdir(mode=0o700, exist_ok=True)
             half_done = folder / f"{os.getpid()}.db"
             shutil.copy(Path(home) / "prefect.db", half_done)
@@ -50,7 +56,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "PREFECT_HOME": str(home), "COLUMNS": "200", **variables}
 
 
-def wait_for(found: Callable[[], Any], timeout_s: float = 200) -> Any:
+def wait_for(found: Callable[[], Any], timeout_s: float = 600) -> Any:
     """The first true value of `found()`."""
     deadline = time.monotonic() + timeout_s
     while not (value := found()):
@@ -131,7 +137,7 @@ class Served(Api):
     def log(self) -> str:
         return self._log.read_text()
 
-    def stop(self, timeout_s: float = 60) -> int:
+    def stop(self, timeout_s: float = 600) -> int:
         self.process.terminate()
         return self.process.wait(timeout_s)
 

@@ -48,16 +48,14 @@ def installed(wheel, tmp_path_factory):
 
 def pip(*arguments):
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def run(installed, *command):
     """What a command prints, run outside the clone with the installed packages first on the path."""
     variables = {**os.environ, "PYTHONPATH": str(installed), "COLUMNS": "120"}
-    done = subprocess.run(
-        command, cwd=installed.parent, env=variables, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run(command, cwd=installed.parent, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -24,15 +24,16 @@ def run_processes(n_processes: int, act: Callable[[], int]) -> int:
     """
     # The server imports torch once for all processes.
     get_context("forkserver").set_forkserver_preload(["training.loop.run"])
-    arguments = (n_processes, _free_port(), act)
-    processes = start_processes(_run, arguments, n_processes, join=False, start_method="forkserver")
-    assert processes is not None
-    with _signals_passed_on(processes):
-        try:
-            while not processes.join(grace_period=GRACE_S):
-                pass
-        except ProcessExitedException as error:
-            return error.exit_code if error.exit_code > 0 else 128 - error.exit_code
+    with _free_port() as port:
+        arguments = (n_processes, port, act)
+        processes = start_processes(_run, arguments, n_processes, join=False, start_method="forkserver")
+        assert processes is not None
+        with _signals_passed_on(processes):
+            try:
+                while not processes.join(grace_period=GRACE_S):
+                    pass
+            except ProcessExitedException as error:
+                return error.exit_code if error.exit_code > 0 else 128 - error.exit_code
     return 0
 
 
@@ -60,7 +61,14 @@ def _signals_passed_on(processes: ProcessContext) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def _free_port() -> Iterator[int]:
+    """A port for the first process, which listens there some seconds later: until then it goes to nobody else.
+
+    Bound and not listened to, it is given to no socket that asks for any port, and may be bound by one that reuses
+    addresses, as that of torch does.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])

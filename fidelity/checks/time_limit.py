@@ -43,19 +43,23 @@ def time_limit(seconds: float) -> Iterator[None]:
         is_up = True
         raise _TimeIsUp
 
-    handler_before = signal.signal(signal.SIGALRM, stop)
+    # Another timer, such as one of a test, rests meanwhile and then goes on where it was.
+    left_before, interval_before = signal.setitimer(signal.ITIMER_REAL, 0)
     began = time.monotonic()
-    left_before, interval_before = signal.setitimer(signal.ITIMER_REAL, seconds)
+    handler_before = signal.signal(signal.SIGALRM, stop)
     try:
-        yield
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            yield
+        finally:
+            # Within the outer `try`, as the time may be up just now.
+            signal.setitimer(signal.ITIMER_REAL, 0)
     except BaseException as error:
         # A library may have raised another error because of the interruption.
         if is_up and isinstance(error, Exception | _TimeIsUp):
             raise TooSlowError(f"interrupted after {seconds:g} s") from error
         raise
     finally:
-        # Another timer, such as one of a test, goes on where it was.
-        left = max(1e-3, left_before - (time.monotonic() - began)) if left_before else 0.0
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler_before)
+        left = max(1e-3, left_before - (time.monotonic() - began)) if left_before else 0.0
         signal.setitimer(signal.ITIMER_REAL, left, interval_before)

@@ -30,7 +30,7 @@ from rephrase.storage.storage import Storage
 
 REFRESH_S = 5.0
 LOG_EVERY_S = 60.0
-LAST_UPDATE_TIMEOUT_S = 10.0
+LAST_UPDATE_TIMEOUT_S = 30.0
 N_SAMPLES = 3
 
 

@@ -15,7 +15,6 @@ from openai import (
     APIConnectionError,
     APIError,
     APIStatusError,
-    APITimeoutError,
     AsyncAPIResponse,
     AsyncOpenAI,
     AuthenticationError,
@@ -114,7 +113,7 @@ class OpenAIEngine:
             AsyncOpenAI(
                 base_url=endpoint,
                 api_key=key_for(endpoint, key_variable),
-                timeout=timeout_s,
+                timeout=None,  # `_body` limits the whole
                 max_retries=0,
                 # Documents go to the endpoints that are named, and nowhere else.
                 http_client=DefaultAsyncHttpxClient(follow_redirects=False),
@@ -310,7 +309,7 @@ class OpenAIEngine:
     async def _body(self, request: AbstractAsyncContextManager[AsyncAPIResponse[Any]], n_tokens: int) -> bytes:
         """The body of the answer, within the time of a whole request and a size that fits so many tokens.
 
-        The client's own limit is for each read: a server that sends a byte a second would be waited for for ever.
+        The client has a limit for each read only: a server that sends a byte a second would be waited for for ever.
         """
         limit = ANSWER_BYTES + BYTES_PER_TOKEN * n_tokens
         body = bytearray()
@@ -368,13 +367,11 @@ def _retry_after_s(error: Exception) -> float:
 def _is_transient(error: Exception) -> bool:
     if isinstance(error, APIStatusError):
         return error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
-    return isinstance(
-        error, APIConnectionError | APITimeoutError | RequestTimeoutError | MalformedAnswerError | httpx.TransportError
-    )
+    return isinstance(error, APIConnectionError | RequestTimeoutError | MalformedAnswerError | httpx.TransportError)
 
 
 def _is_overload(error: Exception) -> bool:
-    return isinstance(error, APITimeoutError | RequestTimeoutError) or (
+    return isinstance(error, RequestTimeoutError) or (
         isinstance(error, APIStatusError) and error.status_code in (429, 503)
     )
 

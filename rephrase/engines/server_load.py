@@ -15,7 +15,7 @@ from rephrase.engines.engine import EngineLoad
 
 # Answers come more often than this, and a server takes some milliseconds to write its metrics.
 REFRESH_S = 2.0
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 _RUNNING, _WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 _KV_CACHE, _PREEMPTIONS = "vllm:kv_cache_usage_perc", "vllm:num_preemptions_total"

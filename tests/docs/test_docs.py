@@ -38,9 +38,7 @@ def run_page(name, folder, prepare=""):
     found = blocks(ROOT / "docs" / name, "sh run")
     assert found
     script = "set -e\n" + prepare + "".join(found)
-    done = subprocess.run(
-        ["sh", "-c", script], cwd=folder, env=variables, capture_output=True, text=True, timeout=280, check=False
-    )
+    done = subprocess.run(["sh", "-c", script], cwd=folder, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -80,7 +78,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -57,13 +57,14 @@ async def test_waiting_requests_are_checked_in_one_batch():
 
     class Slow(BagOfWords):
         def encode(self, texts):
-            gate.wait(5)
+            gate.wait()
             sizes.append(len(texts))
             return super().encode(texts)
 
     checker = Checker(Slow(), FidelityConfig(min_similarity=0.1), calibration=lenient(), open_reader=SilentReader)
     tasks = [asyncio.create_task(checker(chunk(SOURCE), completion(f"{REWRITE} {i}."), SIMILAR)) for i in range(20)]
-    await asyncio.sleep(0.05)
+    while checker.n_seen["form"] < len(tasks):  # noqa: ASYNC110  then all have been submitted
+        await asyncio.sleep(0.01)
     gate.set()
     assert all(verdict.accepted for verdict in await asyncio.gather(*tasks))
     assert sum(sizes) == 1 + 20  # the source once for all batches

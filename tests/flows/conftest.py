@@ -1,9 +1,18 @@
+from pathlib import Path
+
 import pytest
-from chaos import command_server
+from chaos import command_server, prefect_api
 
 
 @pytest.fixture(scope="session")
-def commands():
+def api():
+    """A Prefect server for all tests of this process; the environment of what uses it."""
+    with prefect_api() as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def commands(api):
     """Commands of the tests start fast and share one Prefect API; the folder of its database."""
-    with command_server() as home:
-        yield home
+    with command_server(api):
+        yield Path(api["PREFECT_HOME"])

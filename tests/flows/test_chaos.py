@@ -12,7 +12,7 @@ from chaotic_server import ChaoticServer
 
 from rephrase.storage.storage import Storage
 
-N_DOCUMENTS = 60
+N_DOCUMENTS = 40
 
 
 pytestmark = [pytest.mark.usefixtures("commands"), pytest.mark.chaos]
@@ -72,10 +72,11 @@ def test_a_full_disk_stops_the_run_and_it_resumes_with_free_space(corpus, tmp_pa
 
 
 def test_a_document_that_kills_the_engine_is_rejected_and_the_rest_continues(corpus, tmp_path):
-    out = tmp_path / "out"
+    out, n_documents = tmp_path / "out", 15
+    write_corpus(corpus, n_documents)
     code, stdout, err = command(corpus, out, folder=tmp_path, SCRIPTED_POISON="of document 10 says").wait()
     assert code == 0, err
-    check_complete(Storage(out), N_DOCUMENTS, rejected={"d10": "engine_killed"})
+    check_complete(Storage(out), n_documents, rejected={"d10": "engine_killed"})
     assert 2 <= json.loads(stdout)["n_engine_restarts"] <= 5
     assert "the engine died (the scripted engine died) and is being restarted" in err
 

@@ -3,7 +3,7 @@
 from typing import get_args
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.pretraining import pretrain
 from rephrase.dataset.shards import commit_part
@@ -17,7 +17,7 @@ from training.train_config import TrainConfig
 pytestmark = pytest.mark.model
 
 
-async def test_pretrain_trains_and_resumes(tmp_path):
+async def test_pretrain_trains_and_resumes(tmp_path, api):
     rows = [
         {
             "id": f"r{i}",
@@ -33,7 +33,7 @@ async def test_pretrain_trains_and_resumes(tmp_path):
     ]
     commit_part(Storage(tmp_path / "out"), 0, rows, [], n_records=20)
     options = TrainConfig(preset="nano", n_steps=2, rows_per_step=1, micro_batch_rows=1, row_length=128, align_every=0)
-    with prefect_test_harness(server_startup_timeout=180):
+    with temporary_settings({PREFECT_API_URL: api["PREFECT_API_URL"]}):
         summary = await pretrain(str(tmp_path / "out"), str(tmp_path / "run"), options)
         again = await pretrain(str(tmp_path / "out"), str(tmp_path / "run"), options)
     assert (summary["n_steps"], summary["finished"]) == (2, True)

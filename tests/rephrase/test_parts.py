@@ -131,7 +131,7 @@ async def test_rejected_chunks_are_among_the_rejects(tmp_path):
     assert commit["n_chunks"] - commit["n_chunks_accepted"] == len(refused)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 async def test_work_finished_before_a_stop_is_not_repeated(tmp_path_factory, data):
     """Stop after any number of completions, any number of times: the result equals that of an uninterrupted run."""

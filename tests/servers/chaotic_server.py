@@ -9,6 +9,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from scripted import reverse
+from served import free_port
 
 from rephrase.records import Prompt
 
@@ -26,7 +27,7 @@ class ChaoticServer:
         self.faults = Counter()
         self.n_answers = 0
         self._random = random.Random(seed)
-        self._port = 0
+        self._port = free_port()
         self.start()
 
     def start(self):
@@ -45,7 +46,6 @@ class ChaoticServer:
                 pass
 
         self._http = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
-        self._port = self._http.server_port
         self.url = f"http://127.0.0.1:{self._port}/v1"
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
 

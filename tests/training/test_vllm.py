@@ -57,7 +57,6 @@ SHAPES = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_vllm_agrees_with_transformers(name: str, tokenizer_folder: Path, tmp_path: Path) -> None:
     changes, environment = SHAPES[name]

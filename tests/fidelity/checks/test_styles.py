@@ -1,8 +1,7 @@
 """Styles that a recipe asks for pass: letters, conversations, lectures. What a model says about itself does not."""
 
-import time
-
 import pytest
+from cpu_time import ends_within
 
 from fidelity.checker import check_form
 from fidelity.checks.ending import is_complete
@@ -408,8 +407,9 @@ def test_kana_in_chinese_are_foreign():
     "text", ["I can't " * 20_000, "the text " * 20_000, '"' * 50_000, "Sure, " * 20_000, "A:" * 30_000, "-\n" * 50_000]
 )
 def test_the_checks_take_linear_time(text):
-    started = time.process_time()
-    for check in FORM_CHECKS:
-        check(SOURCE, text)
-    is_complete(text)
-    assert time.process_time() - started < 5
+    def check_all():
+        for check in FORM_CHECKS:
+            check(SOURCE, text)
+        is_complete(text)
+
+    assert ends_within(5, check_all)

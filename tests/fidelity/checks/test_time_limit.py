@@ -31,34 +31,32 @@ def check(text, *checks):
 
 
 def slow(source, rewrite, **_):
+    """Takes thousands of years for `aaa…b`, of which thirty seconds have passed already: the limit is near."""
+    if rewrite.startswith("aaa"):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
     FOREVER.match(rewrite)
 
 
 def test_an_exponential_expression_rejects_its_chunk(monkeypatch):
     monkeypatch.setattr(fidelity.checker, "FORM_CHECKS", [slow])
-    monkeypatch.setattr(fidelity.checker, "LIMIT_S", 0.2)
-    began = time.monotonic()
     verdict = check("a" * 60 + "b")
     assert (verdict.accepted, verdict.reason) == (False, "check_too_slow")
-    assert "interrupted after 0.2 s" in verdict.detail
-    assert time.monotonic() - began < 60  # it would take thousands of years
+    assert "interrupted after 30 s" in verdict.detail
     assert check("A sentence.").accepted
 
 
 def test_facts_that_take_for_ever_reject_their_chunk_and_not_those_beside_it(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(fidelity.judge, "compare_facts", slow)
-        patch.setattr(fidelity.judge, "LIMIT_S", 0.2)
         verdict = check("a" * 60 + "b.", Check.FACTS)
     assert (verdict.accepted, verdict.reason) == (False, "check_too_slow")
-    assert "comparing the facts was interrupted after 0.2 s" in verdict.detail
+    assert "comparing the facts was interrupted after 30 s" in verdict.detail
     assert check("The bridge is 40 m long.", Check.FACTS).accepted
 
 
 def test_a_pair_to_verify_is_rejected_as_well(monkeypatch):
     judge = Checker(BagOfWords(), FidelityConfig(), calibration=lenient(), open_reader=SilentReader).judge
     monkeypatch.setattr(fidelity.verify, "FORM_CHECKS", [slow])
-    monkeypatch.setattr(fidelity.verify, "LIMIT_S", 0.2)
     texts = "a" * 60 + "b", "The bridge is 40 m long."
     rows = fidelity.verify.verdict_rows(judge, [Asked(source=text, rewrite=text) for text in texts])
     assert [row["reason"] for row in rows] == ["check_too_slow", None]
@@ -103,7 +101,10 @@ def test_another_timer_goes_on():
     try:
         with pytest.raises(TooSlowError), time_limit(0.05):
             time.sleep(5)
-        time.sleep(0.5)
+        for _ in range(6000):
+            if rung:
+                break
+            time.sleep(0.01)
         assert rung == [True]
     finally:
         signal.signal(signal.SIGALRM, before)

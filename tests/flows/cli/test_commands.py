@@ -11,6 +11,7 @@ from utility_rows import utility_row, write_utility
 from flows.cli.app import app
 from rephrase.dataset.shards import commit_part
 from rephrase.storage.storage import Storage
+from training.data.byte_pairs import train_tokenizer
 
 CHUNK = {"index": 0, "start": 0, "end": 20, "text_start": 0, "text_end": 20, "accepted": True, "scores": []}
 runner = CliRunner()
@@ -115,7 +116,9 @@ def test_shards_are_trained_on_exported_and_their_utility_is_shown(tmp_path):
         for i in range(40)
     ]
     commit_part(Storage(tmp_path / "out"), 0, rows, [], n_records=40)
-    options = ["--n-steps", "3", "--rows-per-step", "2", "--micro-batch-rows", "1", "--row-length", "128"]
+    train_tokenizer([row["text"] for row in rows], 300, str(tmp_path / "tokenizer"))
+    options = ["--tokenizer", tmp_path / "tokenizer", "--n-steps", 3, "--row-length", 128]
+    options += ["--rows-per-step", 2, "--micro-batch-rows", 1]
     run("train", tmp_path / "out", tmp_path / "run", *options, "--held-out-share", "0.1", "--align-every", "2")
     assert "lecture" in run("utility", tmp_path / "run")
     assert (tmp_path / "run" / "mixture.json").exists()

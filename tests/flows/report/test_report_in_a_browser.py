@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import open_browser
+from browser import open_browser, open_page
 from synthetic_run import documents, write_run
 from typer.testing import CliRunner
 
@@ -50,7 +50,7 @@ def browser():
 @pytest.fixture
 def page(report, browser):
     """The page, opened from disk; it may request nothing else and must raise no error."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page = open_page(browser, viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text))

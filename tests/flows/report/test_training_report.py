@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browser import open_browser
+from browser import open_browser, open_page
 
 from flows.report.training_report import training_report
 from training.loop.run import RunOptions
@@ -79,7 +79,7 @@ def test_its_charts_fit_a_narrow_page_in_a_browser(run, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(training_report(run, ""), "utf-8")
     with open_browser() as browser:
-        page = browser.new_page(viewport={"width": 400, "height": 800})
+        page = open_page(browser, viewport={"width": 400, "height": 800})
         problems: list[str] = []
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))

@@ -19,7 +19,7 @@ from rephrase.scheduling.scheduler import Scheduler
 def scrape(port):
     """Values by name and labels, or None while nobody listens."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=300) as answer:
             text = answer.read().decode()
     except OSError:
         return None
@@ -81,43 +81,46 @@ async def test_without_a_port_nothing_is_served_and_a_taken_one_does_not_stop_th
 async def test_the_last_values_stay_for_a_scrape_and_say_how_the_run_ended(monkeypatch):
     port, progress = free_port(), Progress(n_records=2)
     monkeypatch.setenv(PORT_VARIABLE, str(port))
-    seen = []
+    seen, collectors = [], []
 
     async def run(outcome):
         async with serve_metrics(progress, print) as metrics:
             metrics.scheduler = Scheduler(ScriptedEngine())
             seen.append(await asyncio.to_thread(scrape, port))
+            collectors.append(metrics)
             progress.n_records_done += 2
             if outcome:
                 raise outcome
 
     for outcome, state in [(None, "completed"), (ValueError("no"), "failed")]:
         running = asyncio.create_task(run(outcome))
-        await asyncio.sleep(1)
+        while not (collectors and collectors[-1].state == state):  # noqa: ASYNC110  a collector has no event
+            await asyncio.sleep(0.01)
         assert not running.done()
         last = await asyncio.to_thread(scrape, port)
         assert last["palimpsest_records_done_total",] == progress.n_records_done
         assert (last["palimpsest_run_state", state], last["palimpsest_run_state", "running"]) == (1, 0)
         with contextlib.suppress(ValueError):
-            await asyncio.wait_for(running, 60)
+            await running
     assert seen[0]["palimpsest_run_state", "running"] == 1
     assert "palimpsest_requests_in_flight_limit" in {name for name, *_ in seen[0]}
 
 
 async def test_a_run_that_nobody_scrapes_or_that_is_stopped_does_not_wait(monkeypatch):
-    port = free_port()
+    port, scraped = free_port(), asyncio.Event()
     monkeypatch.setenv(PORT_VARIABLE, str(port))
+    monkeypatch.setattr("flows.running.metrics.LINGER_S", 3600.0)  # longer than a test may take
 
     async def scraped_and_stopped():
         async with serve_metrics(Progress(), print):
             await asyncio.to_thread(scrape, port)
-            await asyncio.sleep(60)
+            scraped.set()
+            await asyncio.Event().wait()
 
-    async with asyncio.timeout(20):
-        async with serve_metrics(Progress(), print):
-            pass
-        running = asyncio.create_task(scraped_and_stopped())
-        await asyncio.sleep(1)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+    async with serve_metrics(Progress(), print):
+        pass
+    running = asyncio.create_task(scraped_and_stopped())
+    await scraped.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

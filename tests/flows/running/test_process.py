@@ -1,16 +1,15 @@
 """A run that receives SIGTERM stops, wherever its event loop happens to be."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 from prefect.exceptions import TerminationSignal
-from served import TESTS
+from rich.console import Console
 
-from flows.running.process import SERVED_BY, graceful_stop
+from flows.running.process import SERVED_BY, _discard_output, graceful_stop, prepare_process
 
 
 async def work(sent_from):
@@ -40,7 +39,7 @@ async def work(sent_from):
 @pytest.mark.parametrize("sent_from", ["callback", "helper"])
 def test_sigterm_cancels_the_body_and_runs_its_cleanup(sent_from):
     before = signal.getsignal(signal.SIGTERM)
-    asyncio.run(asyncio.wait_for(work(sent_from), 20))
+    asyncio.run(work(sent_from))
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -55,31 +54,35 @@ def test_another_cancellation_is_not_changed():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_a_run_whose_serve_was_killed_before_it_began_ends_at_once():
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    script = "from flows.running.process import prepare_process; prepare_process(); print('it goes on')"
-    variables = {**os.environ, "PYTHONPATH": str(TESTS.parent), SERVED_BY: str(gone.pid)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
+def exit_code(call):
+    """How a process ends that does this, forked from this one, which has imported everything."""
+    process = multiprocessing.get_context("fork").Process(target=call)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def test_a_run_whose_serve_was_killed_before_it_began_ends_at_once(monkeypatch):
+    gone = multiprocessing.get_context("fork").Process(target=int)
+    gone.start()
+    gone.join()
+    monkeypatch.setenv(SERVED_BY, str(gone.pid))
+    assert exit_code(prepare_process) == 128 + signal.SIGTERM
 
 
 def test_a_run_whose_output_nobody_reads_any_more_goes_on(tmp_path):
-    script = (
-        "import pathlib, sys; from rich.console import Console; import flows.running.process as process\n"
-        "process.Console.on_broken_pipe = process._discard_output\n"
-        "console = Console(file=sys.stderr)\n"
-        "sys.stdin.read()\n"
-        "for _ in range(3): console.print('a line of log', end='\\n'); print('another', flush=True)\n"
-        f"pathlib.Path({str(tmp_path / 'done')!r}).write_text('yes')\n"
-    )
-    pipe = subprocess.PIPE
-    variables = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
-    run = subprocess.Popen([sys.executable, "-c", script], env=variables, stdin=pipe, stdout=pipe, stderr=pipe)
-    # As when its worker is killed.
-    for stream in (run.stdout, run.stderr, run.stdin):
-        stream.close()
-    assert run.wait(120) == 0
+    def run():
+        Console.on_broken_pipe = _discard_output
+        # As when its worker is killed.
+        read, write = os.pipe()
+        os.close(read)
+        for stream in (1, 2):
+            os.dup2(write, stream)
+        console, output = Console(file=os.fdopen(2, "w")), os.fdopen(1, "w")
+        for _ in range(3):
+            console.print("a line of log", end="\n")
+            print("another", flush=True, file=output)
+        (tmp_path / "done").write_text("yes")
+
+    assert exit_code(run) == 0
     assert (tmp_path / "done").read_text() == "yes"

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -16,7 +16,6 @@ from rephrase.dataset.shards import commit_part, read_commits
 from rephrase.storage.storage import Storage
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("`~<>|*ab \n\r\t\x1b漢")))
 def test_hostile_text_cannot_close_its_code_block(text):
     sample = Sample(heading=text, style="faq", source=text, rewrite=text)

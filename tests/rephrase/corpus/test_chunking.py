@@ -1,9 +1,9 @@
 """Chunking is lossless, keeps to its budget and does not split protected spans."""
 
 import re
-import time
 
 import pytest
+from cpu_time import ends_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import WordTokenizer
@@ -54,7 +54,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     text=st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)),
     max_tokens=st.integers(1, 40),
@@ -74,7 +74,7 @@ def test_chunks_joined_are_the_document(text, max_tokens, tokenizer):
         end = chunk.end
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pieces=st.lists(PIECES, max_size=40), max_tokens=st.integers(8, 40))
 def test_no_split_falls_inside_a_formula_code_or_table_row_that_fits(pieces, max_tokens):
     text = "".join(pieces)
@@ -158,9 +158,7 @@ def test_a_line_break_with_space_is_not_the_start_of_a_formula():
 
 
 def test_unclosed_delimiters_cost_no_search_to_the_end():
-    began = time.monotonic()
-    protected_spans("\\[ x " * 60_000)
-    assert time.monotonic() - began < 5  # it took a minute
+    assert ends_within(5, lambda: protected_spans("\\[ x " * 60_000))  # it took a minute
 
 
 def test_a_comment_in_code_is_no_boundary_of_headings():

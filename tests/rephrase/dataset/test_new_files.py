@@ -57,7 +57,7 @@ def folder(tmp_path):
     return folder
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     files=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=2, max_size=5),
     n_committed=st.integers(0, 9),

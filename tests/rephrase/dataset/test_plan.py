@@ -27,7 +27,7 @@ def write(path, records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     files=st.lists(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 60)), max_size=8), min_size=1, max_size=4),
     part_bytes=st.integers(1, 120),

@@ -121,7 +121,9 @@ async def test_it_is_not_queried_again_at_once_nor_during_a_query(serve, monkeyp
     pages, load = serve(200, METRICS)
     for _ in range(5):
         load.refresh()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)
+    await load._query
+    assert await told(load) == LOAD
     assert len(pages.paths) == 1
     await load.close()
 

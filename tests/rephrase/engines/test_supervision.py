@@ -12,6 +12,7 @@ from scripted import ScriptedEngine, passage, shout
 from rephrase.engines.engine import EngineError, PoisonError
 from rephrase.engines.supervision import MAX_DEATHS_IN_A_ROW, SupervisedEngine
 from rephrase.records import Prompt, Sampling
+from rephrase.scheduling.simulation import run_in_virtual_time
 
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=16, seed=7)
 
@@ -55,7 +56,7 @@ async def test_after_a_death_all_requests_are_answered_by_a_new_engine():
 
 
 @given(st.sets(st.integers(0, 39), max_size=3), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_kills_it_is_refused_and_everything_else_answered(poison, n):
     poison = {i for i in poison if i < n}
 
@@ -121,23 +122,30 @@ async def test_an_engine_that_cannot_be_restarted_reports_the_reason():
     assert all("could not be restarted: no memory left" in str(answer) for answer in answers)
 
 
-async def test_an_engine_that_hangs_is_an_error_and_the_run_does_not_hang():
-    engine = SupervisedEngine(lambda: ScriptedEngine(delay_s=3600), stall_s=0.3)
-    answers = await asyncio.wait_for(complete_all(engine, ["a", "b"]), 60)
+def test_an_engine_that_hangs_is_an_error_and_the_run_does_not_hang():
+    async def main(loop):
+        engine = SupervisedEngine(lambda: ScriptedEngine(delay_s=1e9), stall_s=300)
+        return await complete_all(engine, ["a", "b"]), loop.time()
+
+    answers, ended_s = run_in_virtual_time(main)
     assert all(isinstance(answer, EngineError) for answer in answers)
-    assert "answered none of 2 requests for 0.3 s: it hangs" in str(answers[0])
+    assert "answered none of 2 requests for 300 s: it hangs" in str(answers[0])
+    assert ended_s == 300
 
 
-async def test_a_slow_engine_that_answers_now_and_then_does_not_hang():
-    engine = SupervisedEngine(lambda: ScriptedEngine(delay_s=0.2), stall_s=0.5)
+def test_a_slow_engine_that_answers_now_and_then_does_not_hang():
+    async def main(loop):
+        engine = SupervisedEngine(lambda: ScriptedEngine(delay_s=200), stall_s=300)
 
-    async def one_after_another():
-        for _ in range(4):
-            await engine.complete(Prompt(system="s", user="x"), SAMPLING)
+        async def one_after_another():
+            for _ in range(4):
+                await engine.complete(Prompt(system="s", user="x"), SAMPLING)
 
-    await one_after_another()
-    await asyncio.sleep(0.6)  # an idle engine does not hang
-    await one_after_another()
+        await one_after_another()
+        await asyncio.sleep(600)  # an idle engine does not hang
+        await one_after_another()
+
+    run_in_virtual_time(main)
 
 
 async def test_cancelled_requests_block_no_others():
@@ -148,6 +156,6 @@ async def test_cancelled_requests_block_no_others():
     cancelled = rng.sample(range(6, 20), 8)
     for i in cancelled:
         tasks[i].cancel()
-    answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(answers[5], PoisonError)
     assert all(answers[i].text == f"T{i}." for i in range(20) if i != 5 and i not in cancelled)

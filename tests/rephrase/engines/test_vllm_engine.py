@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import itertools
+import threading
 
 import pytest
 import torch
@@ -52,10 +54,29 @@ async def test_many_completions_at_once_with_their_counts(engine):
     assert any(answer.finish_reason == "length" for answer in answers)
 
 
-async def test_it_reports_how_many_run_and_how_many_wait(engine):
-    tasks = [asyncio.create_task(engine.complete(prompt(n), sampling(n, max_tokens=4 + n))) for n in range(11)]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+@pytest.fixture
+def held(engine, monkeypatch):
+    """The model stops after three steps. Two events: it has stopped, and it may go on."""
+    step, n_steps = engine._engine.step, itertools.count(1)
+    is_held, may_go_on = threading.Event(), threading.Event()
+
+    def step_or_wait():
+        if next(n_steps) > 3:
+            is_held.set()
+            may_go_on.wait()
+        return step()
+
+    monkeypatch.setattr(engine._engine, "step", step_or_wait)
+    yield is_held, may_go_on
+    may_go_on.set()
+
+
+async def test_it_reports_how_many_run_and_how_many_wait(engine, held):
+    is_held, may_go_on = held
+    tasks = [asyncio.create_task(engine.complete(prompt(n), sampling(n, max_tokens=8))) for n in range(11)]
+    await asyncio.to_thread(is_held.wait)
     load = engine.load()
+    may_go_on.set()
     assert 1 <= load.n_running <= 8
     assert 1 <= load.n_waiting <= 10
     assert 0 < load.kv_cache_use < 1
@@ -65,9 +86,9 @@ async def test_it_reports_how_many_run_and_how_many_wait(engine):
 
 
 async def test_the_seed_determines_the_text(engine):
-    first = await engine.complete(prompt(1), sampling(seed=5))
-    again = await engine.complete(prompt(1), sampling(seed=5))
-    other = await engine.complete(prompt(1), sampling(seed=6))
+    first = await engine.complete(prompt(1), sampling(seed=5, max_tokens=12))
+    again = await engine.complete(prompt(1), sampling(seed=5, max_tokens=12))
+    other = await engine.complete(prompt(1), sampling(seed=6, max_tokens=12))
     assert first.text == again.text
     assert first.text != other.text
 
@@ -78,10 +99,12 @@ async def test_a_prompt_over_the_context_is_refused_and_the_next_one_answered(en
     assert (await engine.complete(prompt(1), sampling())).text
 
 
-async def test_a_cancelled_request_leaves_the_engine_working(engine):
+async def test_a_cancelled_request_leaves_the_engine_working(engine, held):
+    is_held, may_go_on = held
     task = asyncio.create_task(engine.complete(prompt(1), sampling(max_tokens=900)))
-    await asyncio.sleep(0.5)
+    await asyncio.to_thread(is_held.wait)
     task.cancel()
+    may_go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await engine.complete(prompt(2), sampling())).text

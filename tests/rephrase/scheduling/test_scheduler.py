@@ -16,6 +16,7 @@ from rephrase.scheduling.scheduler import (
     Scheduler,
     SchedulingSlot,
 )
+from rephrase.scheduling.simulation import run_in_virtual_time
 
 SAMPLING = Sampling(temperature=0, top_p=1, max_tokens=8, seed=0)
 
@@ -102,44 +103,48 @@ async def test_others_use_the_engine_while_one_waits_for_its_check():
         await run(*[Chain(scheduler, "other", 4) for _ in range(8)])
         others_are_done.set()
 
-    await asyncio.wait_for(asyncio.gather(scheduler.run_chain(slot, wait_for_the_others), work()), 20)
+    await asyncio.gather(scheduler.run_chain(slot, wait_for_the_others), work())
     assert names(engine) == ["waits", *["other"] * 32, "waits"]
     assert engine.most_running == 2
     assert is_idle(scheduler)
 
 
-async def test_chains_do_not_pile_up_when_checks_are_slow():
-    engine = ScriptedEngine(max_in_flight=2)
-    scheduler = Scheduler(engine)
+def test_chains_do_not_pile_up_when_checks_are_slow():
     most = 0
 
-    async def watch():
-        nonlocal most
-        while True:
-            most = max(most, scheduler.n_chains_in_progress)
-            await asyncio.sleep(0)
+    async def main(loop):
+        scheduler = Scheduler(ScriptedEngine(max_in_flight=2, delay_s=1.0))
 
-    watcher = asyncio.create_task(watch())
-    await run(*[Chain(scheduler, str(i), 2, checking_s=0.005) for i in range(30)])
-    watcher.cancel()
+        async def watch():
+            nonlocal most
+            while True:
+                most = max(most, scheduler.n_chains_in_progress)
+                await asyncio.sleep(0.1)
+
+        watcher = asyncio.create_task(watch())
+        await run(*[Chain(scheduler, str(i), 2, checking_s=5.0) for i in range(30)])
+        watcher.cancel()
+
+    run_in_virtual_time(main)
     assert most == 4
 
 
-async def test_the_next_part_is_needed_when_few_chains_are_left_to_start():
-    engine = ScriptedEngine(max_in_flight=2, delay_s=0.001)
-    scheduler = Scheduler(engine)
-    running = asyncio.create_task(run(*[Chain(scheduler, str(i), 1) for i in range(10)]))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    waiting = asyncio.create_task(scheduler.wait_until_part_needed())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    await waiting
-    assert scheduler.n_chains_to_start == 4
-    await running
+def test_the_next_part_is_needed_when_few_chains_are_left_to_start():
+    async def main(loop):
+        scheduler = Scheduler(ScriptedEngine(max_in_flight=2, delay_s=1.0))
+        running = asyncio.create_task(run(*[Chain(scheduler, str(i), 1) for i in range(10)]))
+        await asyncio.sleep(0.5)
+        waiting = asyncio.create_task(scheduler.wait_until_part_needed())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await waiting
+        assert scheduler.n_chains_to_start == 4
+        await running
+
+    run_in_virtual_time(main)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     chains=st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.001])), max_size=20),
     n_slots=st.integers(1, 4),
@@ -164,7 +169,7 @@ async def test_no_slot_leaks_on_failures_or_cancellations(chains, n_slots, cance
             await asyncio.sleep(0)
         if number < len(tasks):
             tasks[number].cancel()
-    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
     assert engine.most_running <= n_slots
     assert is_idle(scheduler)
     for number, (chain, result) in enumerate(zip(todo, results, strict=True)):

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 
 import pytest
 
@@ -13,12 +12,10 @@ ALONE = BatchSpeed(fixed_s=1.0, per_request_s=0.0)
 
 def test_time_jumps():
     async def main(loop):
-        await asyncio.gather(*[asyncio.sleep(n * 100) for n in range(50)])
+        await asyncio.gather(*[asyncio.sleep(n * 100) for n in range(50)])  # longer than a test may take
         return loop.time()
 
-    began = time.monotonic()
     assert run_in_virtual_time(main) == pytest.approx(4900)
-    assert time.monotonic() - began < 1
 
 
 def test_a_deadlock_is_an_error():

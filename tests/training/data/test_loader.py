@@ -52,7 +52,7 @@ def test_one_epoch_shows_every_position_at_most_once_and_nearly_all(store: Token
     assert all((batch.repetition_BS == 0).all() for batch in batches)
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(n_before=st.integers(1, 30), buffered=st.integers(0, 3))
 def test_resume_is_exact_through_json(store: TokenStore, n_before: int, buffered: int) -> None:
     straight = steps(Loader(store, Mixture(), CONFIG), n_before + buffered + 1)

@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.packing import Packer
@@ -25,7 +25,6 @@ def test_a_document_longer_than_a_row_continues_where_it_was_cut() -> None:
     assert [packing.next_row() for _ in range(3)] == [[Piece(0, 0, 4, 0)], [Piece(0, 4, 8, 0)], None]
 
 
-@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 30), max_size=40),
     row_length=st.integers(1, 20),

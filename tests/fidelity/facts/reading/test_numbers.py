@@ -1,8 +1,7 @@
 """A number equals itself in any form and no other number."""
 
-import time
-
 import pytest
+from cpu_time import ends_within
 from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
@@ -134,8 +133,9 @@ def test_groups_of_three_digits_set_apart_in_any_way(value, mark):
 
 @pytest.mark.parametrize("piece", ["1", "1.", "1,", "100 ", "-", "1e", "½", "million ", "and a half ", "1/", "°", "²"])
 def test_a_long_text_of_any_piece_takes_no_time(piece):
-    started = time.process_time()
-    read(piece * 5000)
-    foreign_numbers(piece * 5000, "de")
-    foreign_numbers(piece * 5000, "zh")
-    assert time.process_time() - started < 5
+    def read_all():
+        read(piece * 5000)
+        foreign_numbers(piece * 5000, "de")
+        foreign_numbers(piece * 5000, "zh")
+
+    assert ends_within(5, read_all)
