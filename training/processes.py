@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from types import FrameType
+from typing import Any
 
 import torch
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
@@ -24,16 +25,16 @@ def run_processes(n_processes: int, act: Callable[[], int]) -> int:
     """
     # The server imports torch once for all processes.
     get_context("forkserver").set_forkserver_preload(["training.loop.run"])
-    with _free_port() as port:
+    with _free_port() as port, _signals_passed_on() as to:
         arguments = (n_processes, port, act)
         processes = start_processes(_run, arguments, n_processes, join=False, start_method="forkserver")
         assert processes is not None
-        with _signals_passed_on(processes):
-            try:
-                while not processes.join(grace_period=GRACE_S):
-                    pass
-            except ProcessExitedException as error:
-                return error.exit_code if error.exit_code > 0 else 128 - error.exit_code
+        to(processes)
+        try:
+            while not processes.join(grace_period=GRACE_S):
+                pass
+        except ProcessExitedException as error:
+            return error.exit_code if error.exit_code > 0 else 128 - error.exit_code
     return 0
 
 
@@ -47,15 +48,26 @@ def _run(rank: int, n_processes: int, port: int, act: Callable[[], int]) -> None
 
 
 @contextmanager
-def _signals_passed_on(processes: ProcessContext) -> Iterator[None]:
+def _signals_passed_on() -> Iterator[Callable[[ProcessContext], None]]:
+    """Yields what is to be called with the processes; signals that come before are passed on then."""
+    started: list[Any] = []
+    early: list[int] = []
+
     def pass_on(number: int, _: FrameType | None) -> None:
-        for process in processes.processes:
+        if not started:
+            early.append(number)
+        for process in started:
             if process.is_alive():
                 os.kill(process.pid, number)
 
+    def to(processes: ProcessContext) -> None:
+        started.extend(processes.processes)
+        for number in early:
+            pass_on(number, None)
+
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield to
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -81,12 +81,13 @@ def connect_or_start_server(port: int, *, with_password: bool) -> Iterator[Serve
                 f"connect to it with PREFECT_API_URL=http://{HOST}:{port}/api"
             ) from error
         port = probe.getsockname()[1]
-    password = PREFECT_SERVER_API_AUTH_STRING.value() or (kept_password() if with_password else None)
-    with (
-        prefect_server(port, password) as url,
-        temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}),
-    ):
-        yield Server(url=url, ui=url.removesuffix("/api"), started=True, password=password)
+        password = PREFECT_SERVER_API_AUTH_STRING.value() or (kept_password() if with_password else None)
+        # Until the server listens, the port stays ours: nobody else is given it.
+        with (
+            prefect_server(port, password) as url,
+            temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: password}),
+        ):
+            yield Server(url=url, ui=url.removesuffix("/api"), started=True, password=password)
 
 
 async def serve_deployments(

@@ -20,7 +20,7 @@ def note(folder: Path, statuses: tuple[int, ...]) -> int:
 def wait_for_a_signal(folder: Path) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     (folder / os.environ["RANK"]).touch()
-    time.sleep(60)
+    time.sleep(600)
     return 0
 
 

@@ -17,6 +17,7 @@ from rephrase.engines.openai_engine import OpenAIEngine
 from rephrase.engines.opening import EngineConfig, open_engine
 from rephrase.records import Prompt, Sampling
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
 PROMPT = Prompt(system="s", user="hello")
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=16, seed=7)
 ANSWER = {

@@ -22,6 +22,7 @@ from rephrase.storage.lease import Lease, OutputInUseError
 from rephrase.storage.lock import locked
 from rephrase.storage.storage import Storage
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
 LINES = [{"id": f"d{i}", "text": f"text {i} ä" * 50} for i in range(40)]
 ENTRY = Entry(rewrite=None, rejects=[], n_chunks=1, n_prompt_tokens=2, n_completion_tokens=3, n_cached_tokens=0)
 
