@@ -77,16 +77,16 @@ class Api:
         basic = base64.b64encode(self.password.encode()).decode()
         headers = {"Content-Type": "application/json", "Authorization": f"Basic {basic}"}
         request = urllib.request.Request(f"{self.url}/api{path}", data=data, headers=headers, method=method)
-        for _ in range(10):
+        for _ in range(300):
             try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
+                with urllib.request.urlopen(request, timeout=300) as answer:
                     return json.loads(answer.read() or "null")
             except urllib.error.HTTPError as refusal:
                 # SQLite was locked by another request: retry, as Prefect's own client does.
                 if refusal.code != 503:
                     raise
                 time.sleep(1)
-        raise AssertionError(f"{path}: 503 for ten seconds")
+        raise AssertionError(f"{path}: 503 for five minutes")
 
     def deployment(self, name: str) -> Any:
         return next(found for found in self.api("/deployments/filter") if found["name"] == name)

@@ -57,7 +57,7 @@ async def test_waiting_requests_are_checked_in_one_batch():
 
     class Slow(BagOfWords):
         def encode(self, texts):
-            gate.wait()
+            gate.wait(600)
             sizes.append(len(texts))
             return super().encode(texts)
 

@@ -9,6 +9,7 @@ import time
 import pytest
 from chaos import Command, check_complete, checked, kill_and_resume, write_corpus
 from chaotic_server import ChaoticServer
+from scripted import are_there
 
 from rephrase.storage.storage import Storage
 
@@ -156,11 +157,13 @@ def test_other_options_and_changed_inputs_are_refused_and_damage_nothing(corpus,
 @pytest.mark.slow
 def test_a_torn_journal_record_is_written_again(corpus, tmp_path):
     out = tmp_path / "out"
-    run = command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.1)
-    while not (entries := list(out.glob("journal/*/*.json"))):
+    held_at = {f"{out}/journal/*/*.json": 1}
+    run = command(corpus, out, folder=tmp_path, SCRIPTED_DELAY_S=0.1, SCRIPTED_HOLD=json.dumps(held_at))
+    while not are_there(held_at):
         assert run.process.exitcode is None, run.wait()
         time.sleep(0.02)
     run.kill()
+    entries = list(out.glob("journal/*/*.json"))
     entries[0].write_bytes(entries[0].read_bytes()[:100])
     assert len(checked(Storage(out)).notes) >= 1
     code, _, err = command(corpus, out, folder=tmp_path).wait()

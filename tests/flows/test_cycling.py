@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from chaos import Command
 from prefect.logging import disable_run_logger
+from scripted import are_there
 from utility_rows import utility_row, write_utility
 
 from flows import cycling
@@ -125,8 +126,9 @@ def test_two_rounds_killed_after_the_first_and_resumed(commands, corpus, tmp_pat
     arguments = ("cycle", corpus, out, "--rounds", 2, "--variants", 2, "--n-steps", 12, "--json")
     options = {"align_every": 1, "tokenizer": tmp_path / "tokenizer", "row_length": 64, "rows_per_step": 2}
     arguments += tuple(part for name, value in options.items() for part in ("--train", f"{name}={value}"))
-    first = Command(*arguments, folder=tmp_path, environment={"SCRIPTED_DELAY_S": 0.05})
-    while not (out / "round-02" / "rewrites" / "plan.json").exists():
+    held_at = {f"{out}/round-02/rewrites/plan.json": 1}
+    first = Command(*arguments, folder=tmp_path, environment={"SCRIPTED_HOLD": json.dumps(held_at)})
+    while not are_there(held_at):
         assert first.poll() is None, first.wait()
         time.sleep(0.05)
     first.kill()

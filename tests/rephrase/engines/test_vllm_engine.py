@@ -74,7 +74,7 @@ def held(engine, monkeypatch):
 async def test_it_reports_how_many_run_and_how_many_wait(engine, held):
     is_held, may_go_on = held
     tasks = [asyncio.create_task(engine.complete(prompt(n), sampling(n, max_tokens=8))) for n in range(11)]
-    await asyncio.to_thread(is_held.wait)
+    assert await asyncio.to_thread(is_held.wait, 600)
     load = engine.load()
     may_go_on.set()
     assert 1 <= load.n_running <= 8
@@ -102,7 +102,7 @@ async def test_a_prompt_over_the_context_is_refused_and_the_next_one_answered(en
 async def test_a_cancelled_request_leaves_the_engine_working(engine, held):
     is_held, may_go_on = held
     task = asyncio.create_task(engine.complete(prompt(1), sampling(max_tokens=900)))
-    await asyncio.to_thread(is_held.wait)
+    assert await asyncio.to_thread(is_held.wait, 600)
     task.cancel()
     may_go_on.set()
     with pytest.raises(asyncio.CancelledError):

@@ -196,7 +196,7 @@ def test_of_many_competing_runs_one_gets_the_folder(storage, clock):
             lost.append(lease)
 
     clock.meanwhile = winner_is_there
-    threads = [threading.Thread(target=want) for _ in range(8)]
+    threads = [threading.Thread(target=want, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
