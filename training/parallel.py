@@ -67,6 +67,9 @@ class MeshSizes:
             sizes[pair[1]] = int(pair[2])
         return cls(**sizes)
 
+    def __str__(self) -> str:
+        return ",".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
+
     @property
     def n_readers(self) -> int:
         """Processes that read different rows: those of one stage."""
