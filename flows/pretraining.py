@@ -10,6 +10,7 @@ from flows.config import RephraseConfig
 from flows.rephrasing import rephrase
 from flows.running.engine_slot import engine_slot
 from flows.running.process import graceful_stop, prepare_process
+from flows.running.task_runs import task_runs_closed
 from training.loop.stopping import StopRequest
 from training.train_config import TrainConfig
 
@@ -41,7 +42,7 @@ async def pretrain(shards: str, run: str, config: TrainConfig = TrainConfig()) -
     log = get_run_logger()
     log.info("%s: training %s for %d steps in %s", shards, config.preset, config.n_steps, run)
     with graceful_stop():
-        async with engine_slot(config.cluster is None):
+        async with task_runs_closed(), engine_slot(config.cluster is None):
             summary = await _train_until_cancelled(shards, run, config)
     log.info("trained %(n_steps)d steps on %(n_tokens)d tokens, loss %(loss).4f", summary)
     if not summary["finished"]:

@@ -1,6 +1,5 @@
 """A run on a Ray cluster of two nodes on this machine: a process is killed, it is stopped, and a node is lost."""
 
-import os
 import signal
 import threading
 import time
@@ -109,7 +108,5 @@ def test_what_would_go_wrong_again_is_not_repeated(
     shards: Storage, options: RunOptions, cluster: Any, tmp_path: Path
 ) -> None:
     job = Job(shards=[str(tmp_path / "nothing")], run=tmp_path / "run", options=options)
-    begun_at = time.monotonic()
     with pytest.raises(OSError, match="nothing"):
         launch(job, RayTrainConfig(address=cluster.address))
-    assert os.getpid() and time.monotonic() > begun_at
