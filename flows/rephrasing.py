@@ -94,7 +94,9 @@ async def _rephrase(config: RephraseConfig, progress: Progress, metrics: RunColl
                 )
         target = Target(config.target_tokens)
         _count_committed(progress, target, planned_run.plan, config.n_variants, committed)
-        async with task_runs_closed(), publish_artifacts(storage, progress, planned_run.plan):
+        # On Ray, parts whose worker is lost are assigned again.
+        closed = task_runs_closed(all_complete=config.runner == "local")
+        async with closed, publish_artifacts(storage, progress, planned_run.plan):
             if config.runner == "ray":
                 await planned_run.close()  # the workers open their own engines
                 names = [task_name(part_label(planned_run.plan, part)) for part in todo]

@@ -37,18 +37,23 @@ async def close_earlier_tries() -> None:
 
 
 @asynccontextmanager
-async def task_runs_closed() -> AsyncIterator[None]:
+async def task_runs_closed(*, all_complete: bool = True) -> AsyncIterator[None]:
     """In whose context all task runs of this flow run begin and end: none shows as under way after it.
 
-    In a run that has succeeded all have completed. In one that has failed, the reports of how each ended are waited
-    for, as their messages say why. A report that comes later changes nothing: the server keeps the later time.
+    Args:
+        all_complete: whether in a run that has succeeded all of them have. Otherwise, and in a run that has failed, the
+            reports of how they ended are waited for first. A report that comes later changes nothing: the server keeps
+            the later time.
     """
     try:
         yield
     except Exception:
         await _close(Crashed(message="The run has failed, and the server does not know how this ended."), REPORT_S)
         raise
-    await _close(Completed())
+    if all_complete:
+        await _close(Completed())
+    else:
+        await _close(Crashed(message="It was lost, and another one has done its work."), REPORT_S)
 
 
 async def _close(state: State[None], patience_s: float = 0.0) -> None:

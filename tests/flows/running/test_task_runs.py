@@ -28,8 +28,8 @@ async def leave(state: State) -> None:
 
 
 @flow
-async def body(error: bool) -> str:
-    async with task_runs_closed():
+async def body(error: bool, all_complete: bool = True) -> str:
+    async with task_runs_closed(all_complete=all_complete):
         assert measure() == 7
         await leave(Running())
         await leave(Pending())
@@ -48,8 +48,11 @@ async def read_task_runs(name: str) -> dict[str, tuple[StateType, str | None]]:
 async def test_no_task_run_shows_as_under_way_after_its_run():
     with prefect_test_harness(server_startup_timeout=180):
         await body.with_options(flow_run_name="good")(error=False)
+        await body.with_options(flow_run_name="lossy")(error=False, all_complete=False)
         with pytest.raises(ValueError, match="the work failed"):
             await body.with_options(flow_run_name="bad")(error=True)
+        lossy = await read_task_runs("lossy")
+        assert sorted(state for state, _ in lossy.values()) == ["COMPLETED", "CRASHED", "CRASHED"]
         for name, state in (("good", StateType.COMPLETED), ("bad", StateType.CRASHED)):
             found = await read_task_runs(name)
             assert found["Running"][0] == found["Pending"][0] == state
