@@ -101,7 +101,7 @@ class StopRelay:
         return self._signal
 
 
-class EndOnFinalErrors(UserCallback):  # type: ignore[misc, unused-ignore]
+class EndOnFinalErrors(UserCallback):
     """Ends a run whose error would come again, where Ray would start it again; runs in Ray's controller."""
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
@@ -113,7 +113,7 @@ class EndOnFinalErrors(UserCallback):  # type: ignore[misc, unused-ignore]
                     raise error
 
 
-class AddressConfig(TorchConfig):  # type: ignore[misc, unused-ignore]
+class AddressConfig(TorchConfig):
     """Tells the processes where to meet, as `torchrun` does; the training joins them, as it does there."""
 
     @property
@@ -121,7 +121,7 @@ class AddressConfig(TorchConfig):  # type: ignore[misc, unused-ignore]
         return AddressBackend
 
 
-class AddressBackend(Backend):  # type: ignore[misc, unused-ignore]
+class AddressBackend(Backend):
     share_cuda_visible_devices = True
 
     def on_start(self, worker_group: Any, backend_config: AddressConfig) -> None:
