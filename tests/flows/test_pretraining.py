@@ -42,17 +42,24 @@ def shards(tmp_path):
     return str(tmp_path / "out")
 
 
+@pytest.fixture(scope="module")
+def server():
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.mark.usefixtures("server")
 async def test_pretrain_trains_and_resumes(shards, tmp_path):
     options = TrainConfig(preset="nano", n_steps=2, rows_per_step=1, micro_batch_rows=1, row_length=128, align_every=0)
-    with prefect_test_harness(server_startup_timeout=180):
-        summary = await pretrain(shards, str(tmp_path / "run"), options)
-        again = await pretrain(shards, str(tmp_path / "run"), options)
+    summary = await pretrain(shards, str(tmp_path / "run"), options)
+    again = await pretrain(shards, str(tmp_path / "run"), options)
     assert (summary["n_steps"], summary["finished"]) == (2, True)
     assert again["n_steps"] == 2
     assert (tmp_path / "run" / "utility.parquet").exists()
     assert (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.usefixtures("server")
 async def test_pretrain_trains_in_several_processes(shards, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     tokenizer, run = tmp_path / "tokenizer", tmp_path / "run"
@@ -61,26 +68,25 @@ async def test_pretrain_trains_in_several_processes(shards, tmp_path, monkeypatc
         tokenizer=str(tokenizer), n_steps=1000, rows_per_step=2, micro_batch_rows=1, row_length=32, align_every=0,
         mesh="dp=2", shard="optimizer",
     )  # fmt: skip
-    with prefect_test_harness(server_startup_timeout=180):
-        training = asyncio.ensure_future(pretrain(shards, str(run), options))
-        while not training.done() and last_step(run) < 3:  # noqa: ASYNC110  a file is watched
-            await asyncio.sleep(0.05)
-        training.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await training
-        n_done = last_step(run)
-        assert 3 <= n_done < 1000
-        assert Checkpoints(run / "checkpoints").newest_whole() == n_done
+    training = asyncio.ensure_future(pretrain(shards, str(run), options))
+    while not training.done() and last_step(run) < 3:  # noqa: ASYNC110  a file is watched
+        await asyncio.sleep(0.05)
+    training.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await training
+    n_done = last_step(run)
+    assert 3 <= n_done < 1000
+    assert Checkpoints(run / "checkpoints").newest_whole() == n_done
 
-        fewer = options.model_copy(update={"n_steps": 4, "mesh": "ep=2"})
-        summary = await pretrain(shards, str(tmp_path / "other"), fewer)
-        assert (summary["n_steps"], summary["finished"]) == (4, True)
+    fewer = options.model_copy(update={"n_steps": 4, "mesh": "ep=2"})
+    summary = await pretrain(shards, str(tmp_path / "other"), fewer)
+    assert (summary["n_steps"], summary["finished"]) == (4, True)
 
-        divided = fewer.model_copy(update={"mesh": "ep=3", "rows_per_step": 3})
-        with pytest.raises(ValueError, match="do not divide evenly among the 3 processes of ep"):
-            await pretrain(shards, str(tmp_path / "third"), divided)
-        async with get_client() as client:
-            messages = [run.state.message or "" for run in await client.read_task_runs() if run.state]
+    divided = fewer.model_copy(update={"mesh": "ep=3", "rows_per_step": 3})
+    with pytest.raises(ValueError, match="do not divide evenly among the 3 processes of ep"):
+        await pretrain(shards, str(tmp_path / "third"), divided)
+    async with get_client() as client:
+        messages = [run.state.message or "" for run in await client.read_task_runs() if run.state]
     assert any("do not divide evenly among the 3 processes of ep" in message for message in messages), messages
 
 

@@ -26,7 +26,7 @@ def losses(run: Path) -> dict[int, float]:
 def test_a_killed_process_is_started_again_and_the_run_goes_on(
     shards: Storage, tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    options = "--n-steps 40 --rows-per-step 4 --micro-batch-rows 2 --row-length 48 --precision float32 --lr 0.01"
+    options = "--n-steps 16 --rows-per-step 4 --micro-batch-rows 2 --row-length 48 --precision float32 --lr 0.01"
     options += f" --held-out-share 0.2 --checkpoint-every 4 --align-every 4 --tokenizer {tokenizer_folder}"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
