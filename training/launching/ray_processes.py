@@ -5,7 +5,6 @@ then goes on from its newest checkpoint. Its own checkpoints, metrics and data a
 which all machines share.
 """
 
-import asyncio
 import logging
 import math
 import os
@@ -13,6 +12,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,8 +31,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from training.launching.processes import POLL_S, ProcessLostError, free_port
 from training.launching.ray_config import RayTrainConfig
+from training.loop.checkpoint import Checkpoints
 from training.loop.loss_guard import TrainingStoppedError
 from training.loop.stopping import RunStoppedError, StopRequest
+
+# A process that has not asked for so long is gone.
+SILENCE_S = 30.0
 
 T = TypeVar("T")
 Act = Callable[[StopRequest], T]
@@ -67,11 +71,10 @@ def run_on_ray(acts: Mapping[int, Act[T]], config: RayTrainConfig, folder: Path,
         with stop.on_signals():
             # In a thread of its own: Ray would end the run at once on SIGINT.
             fitted = executor.submit(trainer.fit)
-            told = False
             while not _is_done(fitted):
-                if stop.signal and not told:
-                    ray.get(relay.set.remote(stop.signal))
-                    told = True
+                if stop.signal and not ray.get(relay.set.remote(stop.signal)):
+                    # It waits for machines, or has just begun: all there is to save is saved.
+                    raise RunStoppedError(stop.signal, max(Checkpoints(folder / "checkpoints").steps(), default=0))
             result: T = fitted.result().return_value
             return result
     except ControllerError as error:
@@ -86,18 +89,20 @@ def run_on_ray(acts: Mapping[int, Act[T]], config: RayTrainConfig, folder: Path,
 
 
 class StopRelay:
-    """Tells the first process on the cluster that the run is to stop."""
+    """Tells the first process on the cluster, which asks every second, that the run is to stop."""
 
     def __init__(self) -> None:
-        self._asked = asyncio.Event()
         self._signal = 0
+        self._asked_at = -math.inf
 
-    async def set(self, number: int) -> None:
+    def set(self, number: int) -> bool:
+        """Whether there is a process that will hear it."""
         self._signal = number
-        self._asked.set()
+        return time.monotonic() - self._asked_at < SILENCE_S
 
-    async def wait(self) -> int:
-        await self._asked.wait()
+    def get(self) -> int:
+        """The signal, 0 until there is one."""
+        self._asked_at = time.monotonic()
         return self._signal
 
 
@@ -182,8 +187,15 @@ def _work(acts: dict[int, Act[T]], relay: Any, folder: Path, started_in: Path) -
         log.info("training in %d processes", n_processes)
     stop = StopRequest()
     if rank == 0:
-        threading.Thread(target=lambda: stop.set(ray.get(relay.wait.remote())), daemon=True).start()
+        threading.Thread(target=_listen, args=(relay, stop), daemon=True).start()
     return acts[n_processes](stop)
+
+
+def _listen(relay: Any, stop: StopRequest) -> None:
+    while True:
+        if number := ray.get(relay.get.remote()):
+            stop.set(number)
+        time.sleep(1)
 
 
 def _is_done(future: Any) -> bool:
