@@ -80,8 +80,8 @@ class TrainConfig(Settings):
     )
     mesh: str | None = Field(
         None,
-        description="How processes divide the work, such as dp=2,ep=2: dp by rows of a step, ep by rows and by "
-        "experts; by default there is one process. A stopped run may go on with another mesh.",
+        description="How processes divide the work, such as dp=2,ep=2: pp by layers, dp by rows of a step, ep by rows "
+        "and by experts; by default there is one process. A stopped run may go on with another mesh.",
     )
     shard: Literal["none", "optimizer", "weights"] = Field(
         "none",

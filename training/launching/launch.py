@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def launch(job: Job, ray: RayTrainConfig | None = None, stop: StopRequest | None
 
 
 def layouts(job: Job, min_dp: int | None) -> dict[int, Job]:
-    """The job by the number of its processes: as it is, and with every smaller dp that divides the rows of a step.
+    """The job by the number of its processes: as it is, and with every smaller dp that fits the rows of a step.
 
     Args:
         min_dp: the smallest one; None: only as it is.
@@ -59,6 +60,6 @@ def layouts(job: Job, min_dp: int | None) -> dict[int, Job]:
     found = {sizes.n_processes: job}
     for dp in range(sizes.dp - 1, (min_dp or sizes.dp) - 1, -1):
         smaller = replace(sizes, dp=dp)
-        if options.rows_per_step % smaller.n_processes == 0:
+        with suppress(ValueError):
             found[smaller.n_processes] = replace(job, options=replace(options, mesh=str(smaller)))
     return found

@@ -20,7 +20,11 @@ def job(tmp_path: Path) -> Job:
 def test_a_smaller_layout_divides_the_rows_and_keeps_the_experts_together(job: Job) -> None:
     assert layouts(job, None) == {8: job}
     found = layouts(job, 1)
-    assert {n: layout.options.mesh for n, layout in found.items()} == {8: "ep=2,dp=4", 4: "dp=2,ep=2", 2: "dp=1,ep=2"}
+    assert {n: layout.options.mesh for n, layout in found.items()} == {
+        8: "ep=2,dp=4",
+        4: "pp=1,dp=2,ep=2",
+        2: "pp=1,dp=1,ep=2",
+    }
     assert {n: layout.options.mesh_sizes.n_processes for n, layout in found.items()} == {8: 8, 4: 4, 2: 2}
     assert sorted(layouts(job, 2)) == [4, 8]
     without_mesh = replace(job, options=replace(job.options, mesh=None))
