@@ -14,10 +14,11 @@ from pydantic_core import PydanticUndefined
 
 from fidelity.checker import FidelityConfig
 from flows.cli.app import app
-from flows.config import RephraseConfig
+from flows.config import RayConfig, RephraseConfig
 from flows.verification.config import VerifyConfig
 from rephrase.dataset.schema import REJECTS, REWRITES
 from rephrase.engines.opening import EngineConfig
+from training.launching.ray_config import RayTrainConfig
 from training.train_config import TrainConfig
 
 PATH = Path(__file__).with_name("reference.md")
@@ -29,7 +30,7 @@ def reference() -> str:
     for name, command in sorted(typer.main.get_command(app).commands.items()):
         lines += list(command_lines(name, command))
     lines += ["## Parameters of the flows", "", "The forms in Prefect's UI, and the fields of `serve --config`.", ""]
-    for model in (RephraseConfig, EngineConfig, FidelityConfig, VerifyConfig, TrainConfig):
+    for model in (RephraseConfig, EngineConfig, FidelityConfig, RayConfig, VerifyConfig, TrainConfig, RayTrainConfig):
         lines += list(model_lines(model))
     lines += ["## Columns", ""]
     for name, schema in (("rewrites", REWRITES), ("rejects", REJECTS)):

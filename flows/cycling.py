@@ -39,7 +39,7 @@ from rephrase.progress import Progress
 from rephrase.prompting.routing import open_recipes
 from rephrase.storage.lock import locked
 from rephrase.storage.storage import Storage
-from training.train_config import TrainConfig
+from training.train_config import NOT_PINNED, TrainConfig
 
 # Where the rounds are shown on the command line.
 current_console: ContextVar[Console | None] = ContextVar("current_console", default=None)
@@ -185,10 +185,11 @@ def pin_options(storage: Storage, config: RephraseConfig, training: TrainConfig,
     """
     from training.loop.run import CHANGEABLE_OPTIONS
 
+    changeable = CHANGEABLE_OPTIONS | NOT_PINNED
     options = {
         "source": config.source,
         **config.pinned("", "", {}),
-        **{f"training.{k}": v for k, v in training.model_dump(mode="json", exclude=CHANGEABLE_OPTIONS).items()},
+        **{f"training.{k}": v for k, v in training.model_dump(mode="json", exclude=changeable).items()},
         "max_variants": max_variants,
     }
     if not storage.exists("cycle.json"):

@@ -1,7 +1,6 @@
 """The Prefect flows that train: on existing shards, or on those that a rephrase run has just written."""
 
 import asyncio
-from itertools import chain
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -11,6 +10,7 @@ from flows.config import RephraseConfig
 from flows.rephrasing import rephrase
 from flows.running.engine_slot import engine_slot
 from flows.running.process import graceful_stop, prepare_process
+from flows.running.task_runs import task_runs_closed
 from training.loop.stopping import StopRequest
 from training.train_config import TrainConfig
 
@@ -18,12 +18,9 @@ from training.train_config import TrainConfig
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train {config.preset} on {shards}")
 def train_model(shards: str, run: str, config: TrainConfig, stop: StopRequest) -> dict[str, Any]:
     """Train in the folder `run`; a stopped run resumes from its newest checkpoint."""
-    from training.data.texts import read_documents
-    from training.loop.run import train
+    from training.launching.launch import launch
 
-    options = config.options()
-    documents = chain.from_iterable(read_documents(s, options.texts, config.text_field) for s in config.documents)
-    summary = train([shards, *config.other_shards], run, options, documents, stop)
+    summary = launch(config.job(shards, run), config.cluster, stop)
     return {
         "n_steps": summary.n_steps,
         "n_tokens": summary.n_tokens,
@@ -45,7 +42,7 @@ async def pretrain(shards: str, run: str, config: TrainConfig = TrainConfig()) -
     log = get_run_logger()
     log.info("%s: training %s for %d steps in %s", shards, config.preset, config.n_steps, run)
     with graceful_stop():
-        async with engine_slot():
+        async with task_runs_closed(), engine_slot(config.cluster is None):
             summary = await _train_until_cancelled(shards, run, config)
     log.info("trained %(n_steps)d steps on %(n_tokens)d tokens, loss %(loss).4f", summary)
     if not summary["finished"]:

@@ -15,7 +15,6 @@ from flows.results.data_card import write_data_card
 from flows.results.display import counted, visible
 from flows.results.summary import Summary, summarize
 from flows.running.cancellation import cancellable
-from flows.running.earlier_tries import close_earlier_tries
 from flows.running.engine_slot import engine_slot
 from flows.running.metrics import RunCollector, serve_metrics
 from flows.running.process import graceful_stop, prepare_process
@@ -23,6 +22,7 @@ from flows.running.ray_runner import rewrite_on_ray
 from flows.running.run_artifacts import publish_artifacts
 from flows.running.run_setup import current_progress, current_run, open_run, plan_run
 from flows.running.secret_blocks import load_secrets
+from flows.running.task_runs import close_earlier_tries, task_runs_closed
 from rephrase.dataset.journal import remove_leftovers
 from rephrase.dataset.new_files import split_changed
 from rephrase.dataset.plan import Part, Plan, require_own_commits
@@ -94,7 +94,9 @@ async def _rephrase(config: RephraseConfig, progress: Progress, metrics: RunColl
                 )
         target = Target(config.target_tokens)
         _count_committed(progress, target, planned_run.plan, config.n_variants, committed)
-        async with publish_artifacts(storage, progress, planned_run.plan):
+        # On Ray, parts whose worker is lost are assigned again.
+        closed = task_runs_closed(all_complete=config.runner == "local")
+        async with closed, publish_artifacts(storage, progress, planned_run.plan):
             if config.runner == "ray":
                 await planned_run.close()  # the workers open their own engines
                 names = [task_name(part_label(planned_run.plan, part)) for part in todo]

@@ -1,20 +1,20 @@
 """`python -m training` and `torchrun -m training`: train on the shards of rephrasing runs and on raw corpora."""
 
 import argparse
-import json
 import logging
 import os
 import sys
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
 from rephrase.models.resolve import resolve_model
 from training.data.mixture import Mixture
-from training.data.texts import FILE, read_documents
+from training.data.texts import FILE
+from training.launching.launch import Job, launch
+from training.launching.processes import ProcessLostError
+from training.launching.ray_config import RayTrainConfig
 from training.loop.loss_guard import TrainingStoppedError
-from training.loop.run import RunOptions, has_checkpoint, train, with_precision, with_start
+from training.loop.run import RunOptions
 from training.loop.starting import find_start
 from training.loop.stopping import RunStoppedError
 from training.loop.trainer import OnSpike, Precision
@@ -22,8 +22,7 @@ from training.model.presets import PRESETS
 from training.optimizer.qk_clip import THRESHOLD
 from training.optimizer.schedule import SCHEDULES
 from training.parallel import Sharding
-from training.processes import run_processes
-from training.run_file import read_run_file, write_run_file
+from training.run_file import read_run_file
 
 DESCRIPTION = """\
 Train a mixture-of-experts model with MuonClip on the committed shards in every SHARDS, and on --documents.
@@ -187,6 +186,31 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         help="what the processes divide among them instead of each holding it whole: nothing, the optimizer state "
         "(ZeRO-1), or weights, gradients and optimizer state (ZeRO-3) (default: %(default)s)",
     )
+    processes.add_argument(
+        "--runner", default="local", choices=("local", "ray"), help="local: on this machine. ray: on a Ray cluster."
+    )
+    processes.add_argument(
+        "--ray-address", metavar="ADDRESS", help="for --runner ray: address of the head node, such as 10.0.0.1:6379"
+    )
+    processes.add_argument(
+        "--ray-cpus", dest="ray_cpus_per_process", metavar="N", type=float, help="… CPUs per process (default: 1)"
+    )
+    processes.add_argument(
+        "--ray-gpus", dest="ray_gpus_per_process", metavar="N", type=float, help="… GPUs per process (default: 0)"
+    )
+    processes.add_argument(
+        "--ray-min-dp",
+        metavar="N",
+        type=int,
+        help="… when machines are lost, go on with the others, as long as they are enough for a mesh with this dp "
+        "(default: wait until there are as many again)",
+    )
+    processes.add_argument(
+        "--ray-max-restarts",
+        metavar="N",
+        type=int,
+        help="… how often the run is started again from its newest checkpoint after a process was lost (default: 3)",
+    )
     output = p.add_argument_group("output")
     output.add_argument("--evaluate-every", type=int, default=0, help="in steps; 0: only at the end")
     output.add_argument(
@@ -219,7 +243,8 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
 def main(arguments: list[str] | None = None, **defaults: str) -> int:
     """Returns the exit status; `defaults` go to `parser`.
 
-    0 success, 1 stopped by the loss guard, 2 usage error, 130 and 143 stopped by SIGINT and SIGTERM.
+    0 success, 1 stopped by the loss guard, 2 usage error, 130 and 143 stopped by SIGINT and SIGTERM, 137 a process of
+    the run was killed.
     """
     parsed = parser(**defaults)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -230,28 +255,20 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
         lists = {name: config.pop(name, []) for name in ("shards", "documents")}
         parsed.set_defaults(**config)
         given = vars(parsed.parse_intermixed_args(arguments))
-        shards, sources = (given.pop(name) or values for name, values in lists.items())
+        shards, documents = (given.pop(name) or values for name, values in lists.items())
         run, mixture, text_field = given.pop("run"), given.pop("mixture"), given.pop("text_field")
+        ray = ray_options(given)
         del given["config"]
-        if not shards and not sources:
+        if not shards and not documents:
             raise ValueError(f"nothing to train on: give an output folder before {run}, or --documents SOURCE")
         start, tokenizer = given["start"], given.pop("tokenizer")
         tokenizer = tokenizer or (find_start(start).tokenizer if start else defaults.get("tokenizer"))
         if tokenizer is None or given["n_steps"] is None:
             missing = ["--tokenizer"] * (tokenizer is None) + ["--n-steps"] * (given["n_steps"] is None)
             parsed.error(f"the following arguments are required: {', '.join(missing)}")
-        options = RunOptions(tokenizer=resolve_model(tokenizer), mixture=read_mixture(mixture), **given)
-        n_processes = options.mesh_sizes.n_processes
-        if n_processes > 1 and "WORLD_SIZE" not in os.environ:
-            # By the name that other processes find it under: in this one the module may be called `__main__`.
-            from training.__main__ import main as found_by_name
-
-            return run_processes(n_processes, partial(found_by_name, arguments or sys.argv[1:], **defaults))
-        options = with_start(with_precision(options, run), run)
-        if os.environ.get("RANK", "0") == "0" and not has_checkpoint(run):
-            write_run_file(run, options, shards, sources, text_field)
-        documents = chain.from_iterable(read_documents(source, options.texts, text_field) for source in sources)
-        summary = train(shards, run, options, documents)
+        options = RunOptions(tokenizer=resolve_model(tokenizer), mixture=Mixture.read(mixture), **given)
+        job = Job(shards=shards, run=run, options=options, documents=documents, text_field=text_field)
+        summary = launch(job, ray)
     except TrainingStoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
@@ -261,6 +278,9 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on from the last checkpoint", file=sys.stderr)
         return 130
+    except ProcessLostError as error:
+        print(f"{error}; run the same command again to go on from the last checkpoint", file=sys.stderr)
+        return 137
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -272,15 +292,20 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     return 0
 
 
-def read_mixture(given: Path | dict[str, Any] | None) -> Mixture:
-    """The mixture of a file, or as a run's file has it.
+def ray_options(given: dict[str, Any]) -> RayTrainConfig | None:
+    """Take the options of the runner out of those given; None without `--runner ray`.
 
     Raises:
-        ValueError, OSError: it is no mixture, or cannot be read.
+        ValueError: one is out of range, or is for Ray and the runner is not.
     """
-    if given is None:
-        return Mixture()
-    return Mixture.from_json(given if isinstance(given, dict) else json.loads(given.read_text()))
+    runner = given.pop("runner")
+    found = {name: given.pop(f"ray_{name}") for name in RayTrainConfig.model_fields}
+    found = {name: value for name, value in found.items() if value is not None}
+    if runner == "ray":
+        return RayTrainConfig(**found)
+    if found:
+        raise ValueError("the options for Ray need --runner ray")
+    return None
 
 
 if __name__ == "__main__":

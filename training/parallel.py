@@ -26,6 +26,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
@@ -66,6 +67,9 @@ class MeshSizes:
                 raise ValueError(f"{pair[1]} is given twice in the layout {text!r}")
             sizes[pair[1]] = int(pair[2])
         return cls(**sizes)
+
+    def __str__(self) -> str:
+        return ",".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
 
     @property
     def n_readers(self) -> int:
@@ -193,7 +197,11 @@ def process_group(mesh: str | None = None, shard: Sharding = "none") -> Iterator
         yield Ranks()
         return
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    # `torchrun` keeps its store when it starts the processes again: without a prefix of their own they would find the
+    # addresses of those before them there.
+    store, rank, _ = next(rendezvous("env://"))
+    store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", store=store, rank=rank, world_size=world_size)
     try:
         files = dist.new_group(backend="gloo", timeout=FILES_TIMEOUT)
         yield replace(join(sizes, shard, device), files=files)

@@ -1,20 +1,16 @@
-"""A training run as one file: `--config` reads it, and `RUN/config.json` is one that begins the same run again.
+"""Reads a training run from one file, as `--config` gives it; `RUN/config.json` is one that begins the same run again.
 
 Its names are the fields of `RunOptions` and those of what the run reads: `shards` and `documents`, which are lists, and
 `text_field`. The mixture is written out, or named as a file.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from rephrase.storage.config_file import read_config
-from rephrase.storage.storage import Storage
 from training.loop.run import RunOptions
-
-NAME = "config.json"
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
@@ -30,12 +26,6 @@ def read_run_file(path: Path) -> dict[str, Any]:
     if unknown := sorted(set(values) - set(types)):
         raise ValueError(f"--config {path}: there is no option {', '.join(unknown)}; there are {', '.join(types)}")
     return {name: _checked(value, types[name], f"--config {path}: {name}") for name, value in values.items()}
-
-
-def write_run_file(run: Path, options: RunOptions, shards: Sequence[str], documents: Sequence[str], field: str) -> None:
-    """Write all of a run to its folder."""
-    data = {"shards": list(shards), "documents": list(documents), "text_field": field}
-    Storage(run).write_json(NAME, {**data, **options.to_json()})
 
 
 def _checked(value: Any, kind: Any, name: str) -> Any:

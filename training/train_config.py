@@ -1,16 +1,21 @@
 """The configuration of a training run: shown as a form in Prefect's UI."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rephrase.models.resolve import PACKAGED_MODEL, resolve_model
 from rephrase.settings import Settings
+from training.launching.ray_config import RayTrainConfig
 
 if TYPE_CHECKING:
+    from training.launching.launch import Job
     from training.loop.run import RunOptions
+
+
+# Where a run trains, which its folder does not keep.
+NOT_PINNED = {"runner", "ray"}
 
 
 class TrainConfig(Settings):
@@ -73,6 +78,22 @@ class TrainConfig(Settings):
     on_spike: Literal["stop", "skip"] = Field(
         "stop", description="When the loss jumps: stop, or skip the step and list its documents in skipped.jsonl."
     )
+    mesh: str | None = Field(
+        None,
+        description="How processes divide the work, such as dp=2,ep=2: pp by layers, dp by rows of a step, ep by rows "
+        "and by experts; by default there is one process. A stopped run may go on with another mesh.",
+    )
+    shard: Literal["none", "optimizer", "weights"] = Field(
+        "none",
+        description="What the processes divide among them instead of each holding it whole: nothing, the optimizer "
+        "state (ZeRO-1), or weights, gradients and optimizer state (ZeRO-3).",
+    )
+    runner: Literal["local", "ray"] = Field(
+        "local", description="local: all processes on this machine; ray: on a Ray cluster."
+    )
+    ray: RayTrainConfig = Field(
+        RayTrainConfig(), description="For the runner ray: the cluster, and the resources that one process takes."
+    )
     start: str | None = Field(
         None,
         description="Begin at RUN[@step] of another training run or with the model of a Hugging Face folder, and by "
@@ -88,6 +109,33 @@ class TrainConfig(Settings):
     wandb_project: str | None = Field(None, description="Weights & Biases project to log to as well.")
     align_every: int = Field(32, ge=0, description="Steps between measurements of gradient alignment; 0: none.")
 
+    @model_validator(mode="after")
+    def _options_for_ray_need_ray(self) -> "TrainConfig":
+        if self.runner == "local" and self.ray != RayTrainConfig():
+            raise ValueError("the options for Ray need the runner ray")
+        return self
+
+    @property
+    def cluster(self) -> RayTrainConfig | None:
+        """The Ray cluster to train on; None: this machine."""
+        return self.ray if self.runner == "ray" else None
+
+    def job(self, shards: str, run: str) -> "Job":
+        """The run in the folder `run`, on the shards of a rephrase run and all that is named here.
+
+        Raises:
+            ValueError, OSError: as `options`.
+        """
+        from training.launching.launch import Job
+
+        return Job(
+            shards=(shards, *self.other_shards),
+            run=Path(run),
+            options=self.options(),
+            documents=self.documents,
+            text_field=self.text_field,
+        )
+
     def options(self) -> "RunOptions":
         """The options of the training stage, with the tokenizer resolved.
 
@@ -98,9 +146,9 @@ class TrainConfig(Settings):
         from training.loop.run import RunOptions
         from training.loop.starting import find_start
 
-        values = self.model_dump(exclude={"other_shards", "documents", "text_field"})
+        values = self.model_dump(exclude={"other_shards", "documents", "text_field", *NOT_PINNED})
         is_default = self.tokenizer == PACKAGED_MODEL
         tokenizer = find_start(self.start).tokenizer if self.start and is_default else self.tokenizer
         values["tokenizer"] = resolve_model(tokenizer)
-        values["mixture"] = Mixture.from_json(json.loads(Path(self.mixture).read_text())) if self.mixture else Mixture()
+        values["mixture"] = Mixture.read(self.mixture)
         return RunOptions(**values)

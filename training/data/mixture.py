@@ -12,9 +12,11 @@ decides. A rule's weight is shared among its streams in proportion to their toke
 null is what they would have without a mixture: their share of all tokens; the other rules divide the rest.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,17 @@ class Mixture:
             if "weight" not in rule or set(rule) - known:
                 raise ValueError(f"mixture rule {rule} needs a weight and may have {', '.join(sorted(known))}")
         return cls(tuple(MixtureRule(**rule) for rule in value["rules"]))
+
+    @classmethod
+    def read(cls, given: str | Path | dict[str, Any] | None) -> "Mixture":
+        """The mixture of a file, or as a run's file has it written out; None: all tokens.
+
+        Raises:
+            ValueError, OSError: it is no mixture, or cannot be read.
+        """
+        if given is None:
+            return cls()
+        return cls.from_json(given if isinstance(given, dict) else json.loads(Path(given).read_text("utf-8")))
 
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, "rules": [asdict(rule) for rule in self.rules]}

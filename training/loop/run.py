@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from training.data.held_out import effective_share, held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.mixture import Mixture
 from training.data.plan import plan_tokens
-from training.data.texts import FILE, TextOptions, document_texts
+from training.data.texts import FILE, TextOptions, document_texts, read_documents
 from training.data.token_store import TokenStore, tokenise_shards, tokenise_texts
 from training.data.tokenizer import TextTokenizer
 from training.evaluating.answering import decoder_model, evaluate, summarise
@@ -40,6 +41,9 @@ from training.utility.report import write_report
 from training.utility.tracker import UtilityConfig
 
 log = logging.getLogger("training")
+
+# A run as one file: `training.run_file` reads it.
+RUN_FILE = "config.json"
 
 # Options that may change on resuming: they affect what is written, what is kept in memory, how the work is divided
 # among processes, or only the steps after a spike.
@@ -185,13 +189,15 @@ def train(
     shards: str | Sequence[str],
     run: str | Path,
     options: RunOptions,
-    documents: Iterable[Document] = (),
+    documents: Sequence[str] = (),
+    text_field: str = "text",
     stop: StopRequest | None = None,
 ) -> Summary:
-    """Train on the committed shards of one or more outputs, and also on `documents`, in the folder `run`.
+    """Train on the committed shards of one or more outputs, and on the raw corpora `documents`, in the folder `run`.
 
     Called again with the same arguments, it resumes from the newest checkpoint. Under `torchrun` all processes call it.
-    Writes `utility.parquet`, `utility.md`, `utility.svg`, `max_logits.svg` and `mixture.json` to the run's folder.
+    Writes `config.json` and `run.json` at its start, and at its end `utility.parquet`, `utility.md`, `utility.svg`,
+    `max_logits.svg` and `mixture.json`, to the run's folder.
 
     Raises:
         ValueError: invalid options, nothing to train on, or a run started with other options.
@@ -203,10 +209,14 @@ def train(
         tokenizer = TextTokenizer(options.tokenizer)
         options = with_start(with_precision(options, run), run)
         pin_options(run, options, ranks)
+        outputs = [shards] if isinstance(shards, str) else list(shards)
         if ranks.is_writer:
             log.info("%s", describe_precision(options))
-        outputs = [Storage(output) for output in ([shards] if isinstance(shards, str) else shards)]
-        store = prepare_tokens(outputs, run, options, tokenizer, documents, ranks)
+            if not has_checkpoint(run):
+                data = {"shards": outputs, "documents": list(documents), "text_field": text_field}
+                Storage(run).write_json(RUN_FILE, {**data, **options.to_json()})
+        raw = chain.from_iterable(read_documents(source, options.texts, text_field) for source in documents)
+        store = prepare_tokens([Storage(output) for output in outputs], run, options, tokenizer, raw, ranks)
         trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks, stop)
         summary = trainer.train()
         if ranks.is_writer:

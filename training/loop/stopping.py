@@ -11,8 +11,11 @@ class RunStoppedError(RuntimeError):
     """The run was asked to stop: its last step is saved, and the same call resumes it."""
 
     def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; saved at step {step}")
+        super().__init__(number, step)  # with these it pickles: it may come from another process
         self.signal, self.step = number, step
+
+    def __str__(self) -> str:
+        return f"stopped by {signal.Signals(self.signal).name}; saved at step {self.step}"
 
 
 class StopRequest:

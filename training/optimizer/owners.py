@@ -31,13 +31,15 @@ def rows_group(parameter: Tensor) -> dist.ProcessGroup | None:
     return parameter.device_mesh.get_group(dimension)
 
 
-def assign_longest_first(costs: Mapping[T, int], n_owners: int) -> list[list[T]]:
+def assign_longest_first(costs: Mapping[T, int], n_owners: int, loads_before: Sequence[int] = ()) -> list[list[T]]:
     """What each owner gets: the most expensive goes first, always to the owner with the least so far (Graham, 1969).
 
-    The most that one of n owners gets is at most 4/3 − 1/(3n) of what the best assignment would give it.
+    The most that one of n owners gets is at most 4/3 − 1/(3n) of what the best assignment would give it, unless they
+    had something before.
     """
     owned: list[list[T]] = [[] for _ in range(n_owners)]
-    loads = [(0, owner) for owner in range(n_owners)]
+    loads = [(load, owner) for owner, load in enumerate(loads_before or [0] * n_owners)]
+    heapq.heapify(loads)
     for one in sorted(costs, key=lambda one: -costs[one]):  # stable: the same order on every process
         load, owner = heapq.heappop(loads)
         owned[owner].append(one)

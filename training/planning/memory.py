@@ -7,7 +7,6 @@ and optimizer state only at the owner (ZeRO-1, arXiv 1910.02054). Muon needs who
 Shapes: N matrices of n × m; letters of `ModelConfig`'s sizes as in the modules of the model.
 """
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import torch
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.optimizer.newton_schulz import newton_schulz_flops
+from training.optimizer.owners import assign_longest_first
 from training.optimizer.parameter_rules import Assignment, assign, deepseek_rules
 from training.planning.layout import Layout, virtual_stages
 
@@ -100,13 +100,13 @@ def largest_optimizer_state(assignments: Sequence[Assignment], layout: Layout) -
     state is cut into equal parts.
     """
     muon = [a for a in assignments if a.rule.optimizer == "muon"]
-    # (cost, bytes, number) of a rank; all expert-parallel ranks own equally much of their experts.
-    replicas = [(0, 0, d) for d in range(layout.dp)]
-    _share_out(replicas, [m for a in muon if _is_expert(a) for m in _matrices(a, layout.ep)])
-    ranks = [(cost, size, d + layout.dp * e) for cost, size, d in replicas for e in range(layout.ep)]
-    _share_out(ranks, [m for a in muon if not _is_expert(a) for m in _matrices(a)])
+    experts = [matrix for a in muon if _is_expert(a) for matrix in _matrices(a, layout.ep)]
+    others = [matrix for a in muon if not _is_expert(a) for matrix in _matrices(a)]
+    # All expert-parallel ranks own equally much of their experts.
+    ranks = _share_out(experts, [(0, 0)] * layout.dp) * layout.ep
+    largest = max(size for _, size in _share_out(others, ranks))
     n_adamw = sum(a.parameter.numel() for a in assignments if a.rule.optimizer == "adamw")
-    return max(size for _, size, _ in ranks) + -(-n_adamw // layout.n_readers) * ADAMW_STATE_BYTES
+    return largest + -(-n_adamw // layout.n_readers) * ADAMW_STATE_BYTES
 
 
 def activation_bytes(config: ModelConfig, is_dense: bool) -> int:
@@ -148,9 +148,11 @@ def _matrices(assignment: Assignment, ep: int = 1) -> list[tuple[int, int]]:
     return found
 
 
-def _share_out(ranks: list[tuple[int, int, int]], matrices: Sequence[tuple[int, int]]) -> None:
-    """Give each matrix, longest first, to the rank with the lowest cost so far; `ranks` changes in place."""
-    heapq.heapify(ranks)
-    for cost, size in sorted(matrices, reverse=True):
-        rank_cost, rank_size, number = ranks[0]
-        heapq.heapreplace(ranks, (rank_cost + cost, rank_size + size, number))
+def _share_out(matrices: Sequence[tuple[int, int]], ranks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(cost, bytes) of each rank with the matrices, (cost, bytes) as well, that it owns in addition to what it had."""
+    costs = {number: cost for number, (cost, _) in enumerate(matrices)}
+    owned = assign_longest_first(costs, len(ranks), [cost for cost, _ in ranks])
+    return [
+        (cost + sum(costs[n] for n in mine), size + sum(matrices[n][1] for n in mine))
+        for (cost, size), mine in zip(ranks, owned, strict=True)
+    ]

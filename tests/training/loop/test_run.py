@@ -8,7 +8,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rephrase.records import Document
 from rephrase.storage.storage import Storage
 from training.__main__ import main
 from training.data.mixture import Mixture, MixtureRule
@@ -118,9 +117,10 @@ def test_a_run_keeps_its_options(shards: Storage, options: RunOptions, tmp_path:
 
 
 def test_additional_documents_are_trained_on(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
-    documents = [Document(id=f"extra-{i}", text=f"w{i} w1 w2 w3 w4", source="extra.md") for i in range(30)]
-    summary = train(shards.url, tmp_path / "run", options, documents)
-    assert "extra.md · original · original" in summary.held_out_loss
+    corpus = tmp_path / "extra.jsonl"
+    corpus.write_text("".join(json.dumps({"body": f"w{i} w1 w2 w3 w4"}) + "\n" for i in range(30)))
+    summary = train(shards.url, tmp_path / "run", options, [str(corpus)], "body")
+    assert "extra.jsonl · original · original" in summary.held_out_loss
 
 
 def test_the_z_loss_is_trained_on_and_not_reported(shards: Storage, options: RunOptions, tmp_path: Path) -> None:

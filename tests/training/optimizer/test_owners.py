@@ -15,6 +15,7 @@ def test_the_longest_goes_first_to_the_least_loaded() -> None:
     assert assign_longest_first({"e": 4, "a": 8, "d": 5, "c": 6, "b": 7}, 2) == [["a", "d", "e"], ["b", "c"]]
     assert assign_longest_first({"a": 1}, 3) == [["a"], [], []]
     assert assign_longest_first({"b": 1, "a": 1}, 1) == [["b", "a"]]  # equals stay in order
+    assert assign_longest_first({"a": 5, "b": 3}, 2, [4, 0]) == [["b"], ["a"]]
 
 
 class Exchange:

@@ -1,0 +1,1 @@
+"""Starts the processes of a run: in this one, in several on this machine, or on a Ray cluster."""
