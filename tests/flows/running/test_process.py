@@ -4,12 +4,14 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from prefect.exceptions import TerminationSignal
-from rich.console import Console
+from served import TESTS
 
-from flows.running.process import SERVED_BY, _discard_output, graceful_stop, prepare_process
+from flows.running.process import SERVED_BY, graceful_stop, prepare_process
 
 
 async def work(sent_from):
@@ -71,18 +73,19 @@ def test_a_run_whose_serve_was_killed_before_it_began_ends_at_once(monkeypatch):
 
 
 def test_a_run_whose_output_nobody_reads_any_more_goes_on(tmp_path):
-    def run():
-        Console.on_broken_pipe = _discard_output
-        # As when its worker is killed.
-        read, write = os.pipe()
-        os.close(read)
-        for stream in (1, 2):
-            os.dup2(write, stream)
-        console, output = Console(file=os.fdopen(2, "w")), os.fdopen(1, "w")
-        for _ in range(3):
-            console.print("a line of log", end="\n")
-            print("another", flush=True, file=output)
-        (tmp_path / "done").write_text("yes")
-
-    assert exit_code(run) == 0
+    script = (
+        "import pathlib, sys; from rich.console import Console; import flows.running.process as process\n"
+        "process.Console.on_broken_pipe = process._discard_output\n"
+        "console = Console(file=sys.stderr)\n"
+        "sys.stdin.read()\n"
+        "for _ in range(3): console.print('a line of log', end='\\n'); print('another', flush=True)\n"
+        f"pathlib.Path({str(tmp_path / 'done')!r}).write_text('yes')\n"
+    )
+    pipe = subprocess.PIPE
+    variables = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    run = subprocess.Popen([sys.executable, "-c", script], env=variables, stdin=pipe, stdout=pipe, stderr=pipe)
+    # As when its worker is killed.
+    for stream in (run.stdout, run.stderr, run.stdin):
+        stream.close()
+    assert run.wait() == 0
     assert (tmp_path / "done").read_text() == "yes"
