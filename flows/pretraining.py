@@ -58,7 +58,7 @@ async def _train_until_cancelled(shards: str, run: str, config: TrainConfig) -> 
         return await asyncio.shield(training)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait([training])
+        await asyncio.gather(training, return_exceptions=True)  # how it ended stands in the log of the task
         raise
 
 

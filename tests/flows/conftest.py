@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 from chaos import command_server, prefect_api
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 
 
 @pytest.fixture(scope="session")
@@ -9,6 +11,9 @@ def api():
     """A Prefect server for all tests of this process; the environment of what uses it."""
     with prefect_api() as settings:
         yield settings
+        # What flows of this process still have to report is sent before the server ends.
+        APILogWorker.drain_all(timeout=30)
+        EventsWorker.drain_all(timeout=30)
 
 
 @pytest.fixture(scope="session")
