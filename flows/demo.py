@@ -70,7 +70,7 @@ def _is_prose(paragraph: str) -> bool:
         n_letters > 0.9 * len(paragraph)
         and paragraph[0].isupper()
         and paragraph[-1] in ".!?"
-        and not re.search(r">>>|::|:math:|--|https?:|\bet al\b|Proceedings of", paragraph)
+        and not re.search(r">>>|::|:math:|--|https?:", paragraph)
     )
 
 
