@@ -91,7 +91,7 @@ def run_report(
     linked = link(pairs, encoder)
     items = [item(pair, links) for pair, links in zip(pairs, linked, strict=True)]
     reasons = {pair.reason for pair in pairs if pair.reason}
-    charts, more_charts = _score_charts(counted, _Thresholds(plan.config))
+    charts, more_charts = _score_charts(counted, Thresholds(plan.config))
     html = render(
         "run.html.j2",
         title=f"Palimpsest · {_name(summary.output)}",
@@ -126,12 +126,13 @@ def run_report(
 _QUESTIONS: dict[str, Question] = {f"probability_{question}": question for question in QUESTIONS}
 
 
-class _Thresholds:
+class Thresholds:
     """The score thresholds of a run, by recipe."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._fidelity = config.get("fidelity", {})
-        self._recipes = load_recipes()
+        # In the wording of the run's model: those for small models have thresholds of their own.
+        self._recipes = {name: r.worded_as(config.get(f"recipe {name}")) for name, r in load_recipes().items()}
 
     def __call__(self, score: str, recipe: str) -> list[svg.Limit]:
         known = self._recipes.get(recipe)
@@ -146,7 +147,8 @@ class _Thresholds:
             limit = self._fidelity.get("min_probability") if Check.FACTS in checks else None
         elif (question := _QUESTIONS.get(score)) and Check.FACTS in checks:
             given = self._fidelity.get("min_probability") is not None
-            limit = None if given else self._calibrated(question, kind_of(checks))
+            own = known.thresholds.get(question) if known else None
+            limit = None if given else own or self._calibrated(question, kind_of(checks))
         else:
             limit = None
         return [] if limit is None else [(limit, f"accepted: ≥ {limit:.2g}")]
@@ -298,7 +300,7 @@ def _groups(counted: Tally) -> list[dict[str, Any]]:
     return found
 
 
-def _score_charts(counted: Tally, thresholds: _Thresholds) -> tuple[list[Chart], list[Chart]]:
+def _score_charts(counted: Tally, thresholds: Thresholds) -> tuple[list[Chart], list[Chart]]:
     """A chart for each score in `SCORES`, by recipe; then the internal scores that separate best."""
     several = len({recipe for _, recipe in counted.scores}) > 1
     first, more = [], []

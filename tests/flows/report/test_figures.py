@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from synthetic_run import documents, write_run
 
 from flows.report.histogram import MAX_BINS, Histogram
+from flows.report.run_report import Thresholds
 from flows.report.sample import share_evenly
 from flows.report.tally import ACCEPTED, tally
 from flows.report.throughput import throughput
 from flows.results.diversity import measure_diversity
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import commit_part, read_rejects, read_rewrites
+from rephrase.prompting.recipes import load_recipes
 from rephrase.storage.storage import Storage
 
 
@@ -155,3 +157,18 @@ def test_variants_are_compared_within_their_documents(tmp_path):
     (found,) = measure_diversity(storage)
     assert found.variant_overlap == pytest.approx((1 / 3 + 1 / 2) / 2)
     assert found.near_duplicates == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize(
+    ("n_parameters", "faithful", "reworded"), [(None, 0.6, 0.6), (1.5e9, 0.66, 0.6), (135e6, 0.66, 0.4)]
+)
+def test_thresholds_are_those_of_the_wording_of_the_run(n_parameters, faithful, reworded):
+    wording = load_recipes()["rephrase"].for_model(n_parameters)
+    limits = Thresholds({"fidelity": {}, "recipe rephrase": wording.prompt_hash})
+    (found,) = limits("probability_faithful", "rephrase")
+    assert found[0] == faithful
+    (found,) = limits("reworded", "rephrase")
+    assert found[0] == reworded
+    assert [limit for limit, _ in Thresholds({"fidelity": {}})("probability_faithful", "rephrase")] == [0.6]
+    assert limits("probability_faithful", "none") == []
+    assert Thresholds({"fidelity": {"min_probability": 0.5}})("probability_faithful", "rephrase") == []
