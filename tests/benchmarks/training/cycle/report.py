@@ -1,6 +1,5 @@
 """Tables and charts of the results of all seeds; intervals are Student's, over seeds."""
 
-import json
 import math
 import statistics
 from collections import defaultdict
@@ -12,6 +11,7 @@ from scipy.stats import t
 
 from cycle.rounds import Row, Sizes
 from cycle.styles import DECOY, NOISE, STYLES, USEFUL
+from result_rows import read_rows
 from training.utility.line_chart import line_chart
 
 EQUAL = 1 / len(STYLES)
@@ -21,13 +21,8 @@ Seeds = list[dict[str, Row]]
 def read_results(path: Path, sizes: Sizes) -> dict[int, dict[str, Row]]:
     """The runs of each seed by name, of those with these sizes; a last line that a kill cut off is left out."""
     found: defaultdict[int, dict[str, Row]] = defaultdict(dict)
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row["sizes"] == asdict(sizes):
-            found[row["seed"]][row["run"]] = row
+    for row in read_rows(path, asdict(sizes)):
+        found[row["seed"]][row["run"]] = row
     return dict(found)
 
 

@@ -7,7 +7,6 @@ and seeds.
 Shapes: S seeds, P people, R resamples.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from facts.arms import ARMS, TUNING_SEED
 from facts.people import ATTRIBUTES
 from facts.sizes import Sizes
 from facts.world import N_VARIANTS, WRONG_SHARES, World
+from result_rows import read_rows
 from training.utility.line_chart import line_chart
 
 Row = dict[str, Any]
@@ -41,15 +41,7 @@ CLAIM = ("raw", "one", "K=16")
 
 def read_results(path: Path, sizes: Sizes) -> list[Row]:
     """The rows of a results file of runs with these sizes; a last line that a kill cut off is left out."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row["sizes"] == asdict(sizes):
-            rows.append(row)
-    return rows
+    return list(read_rows(path, asdict(sizes)))
 
 
 def best_setting(rows: Iterable[Row]) -> tuple[float, float] | None:
