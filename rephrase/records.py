@@ -152,12 +152,13 @@ class CopyPenalty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """The sampling parameters of one completion."""
+    """The sampling parameters of one completion; with `logprob` its log-probability is asked for."""
 
     temperature: float
     top_p: float
     max_tokens: int
     seed: int
+    logprob: bool = False
     copy_penalty: CopyPenalty | None = None
 
 
@@ -182,13 +183,18 @@ FinishReason = Literal["stop", "length", "abort", "content_filter", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What an engine returned. `n_cached_tokens` counts the prompt tokens served from its prefix cache."""
+    """What an engine returned. `n_cached_tokens` counts the prompt tokens served from its prefix cache.
+
+    `logprob` is the sum of the log-probabilities of the tokens under the model, before temperature and top-p, in nats;
+    None where it was not asked for or the engine does not report it.
+    """
 
     text: str
     finish_reason: FinishReason
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int = 0
+    logprob: float | None = None
 
     @property
     def usage(self) -> TokenUsage:

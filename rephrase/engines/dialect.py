@@ -12,12 +12,12 @@ from rephrase.records import Prompt, Sampling
 
 _UNSUPPORTED = re.compile(
     r"not supported|n't supported|unsupported|not support|n't support|unknown|unrecognized|unexpected|not permitted"
-    r"|not allowed|deprecated|cannot both|extra_forbidden",
+    r"|not allowed|not enabled|deprecated|cannot both|extra_forbidden",
     re.IGNORECASE,
 )
 _NO_SYSTEM_ROLE = re.compile(r"system (role|message)|roles must alternate|only user and assistant", re.IGNORECASE)
 # What may be left out, for the server to use a value of its own. Where two exclude each other, the first goes.
-_OPTIONAL = ("seed", "top_p", "temperature")
+_OPTIONAL = ("logprobs", "seed", "top_p", "temperature")
 _HOPELESS_CODES = {"unsupported_parameter", "unsupported_value", "unknown_parameter", "model_not_found"}
 
 
@@ -33,6 +33,8 @@ class Dialect:
         """The part of a chat completion request that the dialect decides."""
         messages = prompt.messages()
         optional = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed}
+        if sampling.logprob:
+            optional["logprobs"] = True
         return {
             "messages": messages if self.system_role else fold_system(messages),
             self.max_tokens_name: sampling.max_tokens,

@@ -3,7 +3,14 @@
 import json
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from rephrase.records import Completion, FinishReason
 
@@ -47,16 +54,6 @@ class _Message(_Lenient):
     reasoning: str | None = None
 
 
-class _Choice(_Lenient):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Chat(_Lenient):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-
-
 _Logprob = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
 
@@ -71,6 +68,29 @@ class _Token(_Likely):
 
 class _ChatLogprobs(_Lenient):
     content: list[_Token] | None = None
+
+
+def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+class _Choice(_Lenient):
+    message: _Message
+    finish_reason: str | None = None
+    # Some servers have another form for them, which does not make the text any worse.
+    logprobs: Annotated[_ChatLogprobs | None, WrapValidator(_or_none)] = None
+
+    @property
+    def tokens(self) -> list[_Token]:
+        return (self.logprobs and self.logprobs.content) or []
+
+
+class _Chat(_Lenient):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
 
 
 class _ScoredChoice(_Choice):
@@ -118,6 +138,7 @@ def read_completion(body: bytes) -> Completion:
         n_prompt_tokens=usage.prompt_tokens or 0,
         n_completion_tokens=usage.completion_tokens or 0,
         n_cached_tokens=details.cached_tokens or 0,
+        logprob=sum(token.logprob for token in choice.tokens) if choice.tokens else None,
     )
 
 
@@ -130,10 +151,10 @@ def read_first_token(body: bytes) -> dict[str, float]:
         MalformedAnswerError: the body is not a chat completion.
     """
     choice = _read(_ScoredChat, body).choices[0]
-    tokens = choice.logprobs.content if choice.logprobs else None
-    if not tokens:
+    if not choice.tokens:
         return {_text(choice.message, cut_off=False): 0.0}
-    return {found.token: found.logprob for found in (tokens[0], *tokens[0].top_logprobs)}
+    first = choice.tokens[0]
+    return {found.token: found.logprob for found in (first, *first.top_logprobs)}
 
 
 def read_models(body: bytes) -> list[ServedModel]:

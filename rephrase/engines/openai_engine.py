@@ -290,7 +290,7 @@ class OpenAIEngine:
         while True:
             dialect = self._dialect
             request = client.chat.completions.with_streaming_response.create(
-                model=self._info.model, **dialect.request(prompt, sampling), **options, extra_body=template
+                model=self._info.model, **{**dialect.request(prompt, sampling), **options}, extra_body=template
             )
             try:
                 return await self._body(request, sampling.max_tokens)

@@ -441,6 +441,7 @@ def _sampling_params(sampling: Sampling, tokenizer: HubTokenizer) -> Any:
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
         seed=sampling.seed,
+        logprobs=0 if sampling.logprob else None,  # of the sampled token alone
         extra_args=extra or None,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
@@ -454,4 +455,5 @@ def _completion(output: Any) -> Completion:
         n_prompt_tokens=len(output.prompt_token_ids or ()),
         n_completion_tokens=len(choice.token_ids),
         n_cached_tokens=output.num_cached_tokens or 0,
+        logprob=choice.cumulative_logprob,
     )

@@ -9,7 +9,7 @@ from scripted import ScriptedEngine, WordTokenizer, accept
 from rephrase.passages import Passage, rewrite_passage
 from rephrase.prompting.context import Context
 from rephrase.prompting.recipes import load_recipes
-from rephrase.records import Chunk, Document, Variant, Verdict
+from rephrase.records import Chunk, Completion, Document, Variant, Verdict
 
 RECIPE = load_recipes()["rephrase"]
 PASSAGE = Passage(
@@ -30,7 +30,12 @@ async def best(
     async def check(chunk, completion, requirements):
         probability = probabilities[completion.text]
         accepted = probability >= threshold
-        return Verdict(accepted=accepted, reason=None if accepted else "unfaithful", probability=probability)
+        return Verdict(
+            accepted=accepted,
+            reason=None if accepted else "unfaithful",
+            probability=probability,
+            probabilities={"faithful": probability},
+        )
 
     attempt = await rewrite_passage(
         passage,
@@ -52,6 +57,30 @@ async def test_the_likeliest_of_the_accepted_is_taken():
     assert (attempt.text, attempt.verdict.accepted, attempt.n_attempts) == ("b", True, 1)
     assert attempt.usage.n_completion_tokens == 3
     assert engine.most_running == 3  # drawn at once
+
+
+async def test_of_two_alike_the_one_that_the_model_is_surer_of_is_taken():
+    def drawn(text, logprob):
+        return Completion(
+            text=text, finish_reason="stop", n_prompt_tokens=1, n_completion_tokens=1, logprob=logprob
+        )  # fmt: skip
+
+    attempt, _ = await best([drawn("a", -40.0), drawn("b", -10.0)], {"a": 0.7, "b": 0.7}, n_candidates=2)
+    assert attempt.text == "b"
+    # It does not outweigh the verdict.
+    attempt, _ = await best([drawn("a", -40.0), drawn("b", -10.0)], {"a": 0.9, "b": 0.6}, n_candidates=2, threshold=0.8)
+    assert attempt.text == "a"
+
+
+async def test_the_logprob_is_asked_for_where_there_is_a_choice():
+    asked = []
+    for n in (1, 2):
+        engine = ScriptedEngine(lambda prompt, sampling: asked.append(sampling.logprob) or "x")
+        await rewrite_passage(
+            PASSAGE, RECIPE, RECIPE.requirements("lecture"), engine=engine, tokenizer=WordTokenizer(), check=accept,
+            n_candidates=n, n_retries=0, seed=0,
+        )  # fmt: skip
+    assert asked == [False, True, True]
 
 
 async def test_a_retry_draws_as_many_again_and_the_best_of_the_rejected_is_shown():

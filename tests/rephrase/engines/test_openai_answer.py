@@ -49,7 +49,19 @@ def test_the_first_token_is_read_with_its_rivals():
     answer["choices"][0]["logprobs"] = {"content": [{"token": "Yes", "logprob": None}]}
     with pytest.raises(MalformedAnswerError, match="logprob"):
         read_first_token(json.dumps(answer).encode())
-    read_completion(json.dumps(answer).encode())  # nobody asked for them
+
+
+def test_the_logprob_of_a_completion_is_that_of_all_tokens():
+    answer = copy.deepcopy(CHAT)
+    tokens = [{"token": "It", "logprob": -0.5, "top_logprobs": []}, {"token": " rained.", "logprob": -2}]
+    answer["choices"][0]["logprobs"] = {"content": tokens}
+    assert read_completion(json.dumps(answer).encode()).logprob == -2.5
+    # Other forms do not make the text any worse.
+    odd = [[{"token": "It"}], [{"token": "It", "logprob": None}], [{"token": "It", "logprob": -1e999}], []]
+    for other in (None, [], -1, {"tokens": ["It"], "token_logprobs": [-1]}, *({"content": found} for found in odd)):
+        answer["choices"][0]["logprobs"] = other
+        found = read_completion(json.dumps(answer).encode())
+        assert (found.text, found.logprob) == ("It rained.", None)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import threading
 import time
@@ -457,6 +458,18 @@ async def test_where_two_parameters_exclude_each_other_the_temperature_stays(ser
     accepted = server.requests[-1][0]
     assert accepted["temperature"] == 0.5
     assert "top_p" not in accepted
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["This model does not support logprobs.", "logprobs is not enabled on this server", "Unknown field: logprobs"],
+)
+async def test_a_server_without_logprobs_is_asked_for_none(serve, said):
+    server = serve(lambda body: refusal(said) if "logprobs" in json.loads(body) else GOOD)
+    engine = await asyncio.to_thread(OpenAIEngine, [server.url])
+    assert (await engine.complete(PROMPT, dataclasses.replace(SAMPLING, logprob=True))).logprob is None
+    assert engine.info.settings["dialect"] == {"left_out": ["logprobs"]}
     await engine.close()
 
 

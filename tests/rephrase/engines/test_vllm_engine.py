@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from vllm import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.utils import cpu_triton_utils
@@ -16,7 +17,7 @@ from rephrase.engines.engine import PromptTooLongError
 from rephrase.engines.engine_options import _SHAPES_TEXT, require_known
 from rephrase.engines.vllm_engine import VLLMEngine, check_options
 from rephrase.models.precision import fast_precision
-from rephrase.models.resolve import PACKAGED_MODEL
+from rephrase.models.resolve import PACKAGED_MODEL, resolve
 from rephrase.models.tokenizer import HubTokenizer
 from rephrase.records import CopyPenalty, Prompt, Sampling
 
@@ -91,6 +92,22 @@ async def test_the_seed_determines_the_text(engine):
     other = await engine.complete(prompt(1), sampling(seed=6, max_tokens=12))
     assert first.text == again.text
     assert first.text != other.text
+
+
+async def test_the_logprob_is_that_of_the_tokens_under_the_model(engine):
+    asked = dataclasses.replace(sampling(seed=5, max_tokens=12), logprob=True)
+    answer = await engine.complete(prompt(1), asked)
+    assert (await engine.complete(prompt(1), sampling(seed=5, max_tokens=12))).logprob is None
+
+    folder = resolve(PACKAGED_MODEL).folder
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    before = tokenizer.apply_chat_template(prompt(1).messages(), add_generation_prompt=True, return_dict=False)
+    tokens = tokenizer(answer.text, add_special_tokens=False)["input_ids"]
+    tokens += [tokenizer.eos_token_id] * (answer.n_completion_tokens - len(tokens))
+    with torch.inference_mode():
+        scores = model(torch.tensor([before + tokens])).logits[0, len(before) - 1 : -1].float().log_softmax(-1)
+    expected = scores[torch.arange(len(tokens)), tokens].sum().item()
+    assert answer.logprob == pytest.approx(expected, rel=0.02)
 
 
 async def test_a_prompt_over_the_context_is_refused_and_the_next_one_answered(engine):
