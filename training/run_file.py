@@ -1,4 +1,4 @@
-"""Reads a training run from one file, as `--config` gives it; `RUN/config.json` is one that begins the same run again.
+"""The options of a training run as one file, for `--config`; `RUN/config.json` starts the same run again.
 
 Its names are the fields of `RunOptions` and those of what the run reads: `shards` and `documents`, which are lists, and
 `text_field`. The mixture is written out, or named as a file.

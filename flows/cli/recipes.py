@@ -42,13 +42,13 @@ def list_recipes(
 @recipes_app.command("show")
 def show_recipe(
     name: Annotated[str, typer.Argument(help="The recipe.")],
-    on: Annotated[str, typer.Option(help="A corpus; its first document is used.")],
+    on: Annotated[str, typer.Option(help="Corpus whose first document is used.")],
     text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
     recipes: RecipeFiles = None,
     chunks: Annotated[int, typer.Option(min=1, help="Number of chunks to show prompts for.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="As for rephrase.")] = 0,
     model: Annotated[
-        str, typer.Option(help="Model whose tokenizer is used, and for whose size the prompts are worded.")
+        str, typer.Option(help="Model whose tokenizer is used and whose size selects the wording.")
     ] = "SmolLM2-135M-Instruct",
     model_size: Annotated[str | None, typer.Option(help="As for rephrase.")] = None,
 ) -> None:

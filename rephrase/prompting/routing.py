@@ -87,7 +87,7 @@ def model_size_notices(
     used = {name for route in routes for name in route.split("+") if name in recipes}
     if n_parameters is None:
         guessed = ", ".join(name for name in sorted(used) if recipes[name].below)
-        taken = f"it gets the wording for the largest models of {guessed}; --model-size, such as 4B, chooses another"
+        taken = f"{guessed} will use the wording for the largest models; --model-size, such as 4B, selects another"
         return [f"the size of {model} is not known here: {taken}"] if guessed else []
     return [
         f"the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more; "

@@ -96,7 +96,7 @@ def test_a_plan_says_why_styles_are_drawn_as_they_are(tmp_path):
     shown = run(*command)
     assert "worth 1.40 ± 0.27" in shown
     assert "not seen yet" in shown
-    assert "3 variants per document would do" in " ".join(shown.split())
+    assert "3 variants per document would be enough" in " ".join(shown.split())
 
 
 @pytest.mark.model
@@ -149,7 +149,7 @@ def test_a_plan_estimates_a_run_without_starting_one(tmp_path):
     assert found["cost"] == pytest.approx(found["seconds"] * 3.6 / 3600)
     shown = run(*options, "--model-size", "50M").replace("\n", " ")
     assert "meant for models of 100M parameters or more" in shown
-    assert "give its --tokens-per-s" in shown
+    assert "give its speed with --tokens-per-s" in shown
     assert not (tmp_path / "plan.json").exists()
 
     usage = {"n_chunks": 10, "n_chunks_accepted": 4, "n_prompt_tokens": 5000, "n_completion_tokens": 3000}

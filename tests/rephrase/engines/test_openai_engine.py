@@ -355,8 +355,8 @@ class Raw:
     [
         (401, b"", (), "refuses the key in OPENAI_API_KEY"),
         (403, b"{}", (), "refuses the key in OPENAI_API_KEY"),
-        (404, b"", (), "mostly ends in /v1"),
-        (302, b"", [("Location", "/login")], "mostly ends in /v1"),
+        (404, b"", (), "usually ends in /v1"),
+        (302, b"", [("Location", "/login")], "usually ends in /v1"),
         (200, b"<html>Welcome</html>", (), "is it an OpenAI-compatible server"),
         (200, b'{"data": [{}]}', (), r"data\.0\.id: .*is it an OpenAI-compatible server"),
     ],
