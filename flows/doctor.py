@@ -130,7 +130,7 @@ def check_disk(options: DoctorOptions) -> Finding:
     free = {name: shutil.disk_usage(folder).free for name, folder in folders.items()}
     detail = ", ".join(f"{_size(n)} free for {name}" for name, n in free.items())
     if min(free.values()) < MIN_FREE_BYTES:
-        return _warning(detail, "free some space: a run stops when the disk is full, and can be resumed afterwards")
+        return _warning(detail, "free some space: a run stops when the disk is full, and can be resumed later")
     return _ok(detail)
 
 

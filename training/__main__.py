@@ -25,11 +25,11 @@ from training.parallel import Sharding
 from training.run_file import read_run_file
 
 DESCRIPTION = """\
-Train a mixture-of-experts model with MuonClip on the committed shards in every SHARDS, and on --documents.
+Train a mixture-of-experts model with MuonClip on the committed shards in the folders SHARDS and on --documents.
 
 The folder RUN holds everything: tokens, checkpoints, metrics, and at the end utility.parquet,
-utility.md and mixture.json, which report the value of each recipe and style. Repeat the
-command to resume a stopped run from its newest checkpoint.
+utility.md and mixture.json, which report the value of each recipe and style. Run the same
+command again to resume a stopped run from its newest checkpoint.
 
   python -m training out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
   python -m training out more runs/c --documents corpus --mixture runs/a/mixture.json --n-steps 500 \\

@@ -24,7 +24,9 @@ def read_run_file(path: Path) -> dict[str, Any]:
     types |= {"shards": list[str], "documents": list[str], "text_field": str, "mixture": dict[str, Any] | str}
     values = read_config(path)
     if unknown := sorted(set(values) - set(types)):
-        raise ValueError(f"--config {path}: there is no option {', '.join(unknown)}; there are {', '.join(types)}")
+        raise ValueError(
+            f"--config {path}: there is no option {', '.join(unknown)}; the options are {', '.join(types)}"
+        )
     return {name: _checked(value, types[name], f"--config {path}: {name}") for name, value in values.items()}
 
 

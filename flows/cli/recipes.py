@@ -62,7 +62,7 @@ def show_recipe(
         folder = resolve_model(model)
         found = routing.open_recipes(name, recipes or (), routing.model_size(model_size, folder))
         if name not in found:
-            raise ValueError(f"{name!r} is not the name of one recipe; there are {', '.join(sorted(found))}")
+            raise ValueError(f"{name!r} is not the name of one recipe; choose one of {', '.join(sorted(found))}")
         document = first_document(on, ReadOptions(fields=Fields(text=text_field)))
         for prompt in show_prompts(found[name], document, HubTokenizer(folder), chunks, seed):
             for message in prompt.messages():

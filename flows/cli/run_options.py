@@ -23,7 +23,7 @@ COST = "Target and cost"
 WRITING = "Writing"
 
 Source = Annotated[str, typer.Argument(help="File, folder or glob: Parquet, JSON Lines (.gz, .zst), .txt, .md, .tex.")]
-Output = Annotated[str, typer.Argument(help="Output folder of the run: local, s3://…, gs://…")]
+Output = Annotated[str, typer.Argument(help="Output folder: local, s3://…, gs://…")]
 
 
 ConfigFile = Annotated[

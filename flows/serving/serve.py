@@ -118,7 +118,7 @@ async def serve_deployments(
         for deployment_id in ids:
             console.print(await describe_deployment(client, deployment_id), soft_wrap=True)
     if n_missed:
-        console.print(f"{n_missed} scheduled runs were missed while the flows were not served; they are deleted")
+        console.print(f"{n_missed} scheduled runs were missed while the flows were not served; they were deleted")
     if n_interrupted:
         console.print(f"{n_interrupted} runs were interrupted; they are shown as crashed and can be retried")
     console.print("[dim]Ctrl-C stops it; finished work is kept.[/dim]")

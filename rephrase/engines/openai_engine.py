@@ -131,7 +131,7 @@ class OpenAIEngine:
             raise ValueError(f"several models are served; choose one with --model: {', '.join(names)}")
         entry = by_name.get(model or names[0])
         if entry is None:
-            raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; there is {', '.join(names)}")
+            raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; served there: {', '.join(names)}")
         # Tokenizer and context of an adapter are those of its base model.
         base = by_name.get(entry.parent or "", entry)
         self._info = EngineInfo(

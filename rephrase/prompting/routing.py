@@ -43,8 +43,8 @@ def require_recipes(choice: str, recipes: Mapping[str, Recipe]) -> None:
     for name in names:
         if name not in recipes:
             raise ValueError(
-                f"there is no recipe {name!r}; there are {', '.join(sorted(recipes))}, several of them joined with +, "
-                f"{AUTOMATIC!r} (by domain and language) and {PASS_THROUGH!r} (leave unchanged)"
+                f"there is no recipe {name!r}; choose {', '.join(sorted(recipes))}, several of them joined with +, "
+                f"{AUTOMATIC!r} (by domain and language) or {PASS_THROUGH!r} (leave unchanged)"
             )
 
 

@@ -214,7 +214,7 @@ async def test_with_one_endpoint_down_the_other_is_used(serve, gone):
 
 def test_a_model_that_is_not_served_is_an_error_that_lists_those_that_are(serve):
     server = serve(GOOD, models=("a", "b"))
-    with pytest.raises(ValueError, match=r"'c' is not served at .*; there is a, b"):
+    with pytest.raises(ValueError, match=r"'c' is not served at .*; served there: a, b"):
         OpenAIEngine([server.url], model="c")
     with pytest.raises(ValueError, match="choose one with --model: a, b"):
         OpenAIEngine([server.url])
