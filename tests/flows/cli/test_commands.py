@@ -170,7 +170,7 @@ def test_a_plan_says_what_it_assumes_of_a_model_that_is_not_here_and_asks_nobody
     corpus = tmp_path / "a.jsonl"
     corpus.write_text(json.dumps({"text": "The bridge is 40 m long. " * 40}))
     shown = " ".join(run("plan", corpus, "--model", "org/model").split())
-    assert "the size of org/model is not known here: it gets the wording for the largest models of rephrase" in shown
+    assert "the size of org/model is not known here: rephrase will use the wording for the largest models" in shown
     assert "tokens are counted with SmolLM2-135M-Instruct: org/model is not on this machine" in shown
     shown = " ".join(run("plan", corpus, "--model", "org/model", "--model-size", "4B").split())
     assert "not known here" not in shown
