@@ -61,13 +61,13 @@ class FidelityConfig(Settings):
         "thresholds in the weights, one for each.",
     )
     judge_endpoints: tuple[str, ...] = Field(
-        (), description="Servers of a language model that is asked about what all other checks accept."
+        (), description="Servers of a language model that judges what all other checks accept."
     )
-    judge_model: str | None = Field(None, description="The name under which they serve it.")
+    judge_model: str | None = Field(None, description="Name of the model at these servers.")
     back_translation: bool = Field(
         False,
-        description="Translations that pass all other checks are translated back by the rewriting model and compared "
-        "with their source.",
+        description="Translate each translation that passes all other checks back with the rewriting model, and "
+        "compare it with its source.",
     )
 
     @model_validator(mode="after")

@@ -63,15 +63,15 @@ class RephraseConfig(Settings):
         ge=1,
         le=64,
         title="Candidates per passage",
-        description="Rewrites drawn at a time, of which the best is taken; default: the recipe's.",
+        description="Rewrites drawn at once, of which the best is kept; default: the recipe's.",
     )
-    n_retries: int = Field(2, ge=0, le=100, description="Further attempts where no candidate is accepted.")
+    n_retries: int = Field(2, ge=0, le=100, description="Further attempts if no candidate is accepted.")
     model_size: str | None = Field(
         None,
         pattern=SIZE,
         title="Size of the model",
-        description="Parameters of the model, such as 7B, to choose a recipe's wording for it; default: as found in "
-        "its files, and the wording for large models where it runs on a server.",
+        description="Number of parameters of the model, such as 7B, which selects a recipe's wording; default: as "
+        "found in its files, or the wording for large models if it runs on a server.",
     )
     on_reject: OnReject = Field(
         "keep",
@@ -84,7 +84,7 @@ class RephraseConfig(Settings):
         ge=0,
         le=1,
         title="Share of a document to be rewritten",
-        description="Documents of which less than this share of the source tokens was rewritten are rejected.",
+        description="Documents are rejected if less than this share of their source tokens was rewritten.",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Random seed; another one gives other rewrites.")
     target_tokens: int | None = Field(
@@ -95,7 +95,7 @@ class RephraseConfig(Settings):
     price_out: float = Field(
         0, ge=0, title="Price of generated tokens", description="Price per million generated tokens."
     )
-    license: str | None = Field(None, description="Licence of the data set, for its data card: cc-by-4.0, mit, …")
+    license: str | None = Field(None, description="Licence of the dataset, for its data card: cc-by-4.0, mit, …")
     source_description: str | None = Field(None, description="Description of the sources, for the data card.")
     engine: EngineConfig = Field(EngineConfig(), description="Which language model rewrites, and where it runs.")
     fidelity: FidelityConfig = Field(FidelityConfig(), description="When a rewrite is accepted.")
@@ -126,7 +126,9 @@ class RephraseConfig(Settings):
             raise ValueError("its name is not UTF-8: name the folder above it, or rename it")
         user, _, rest = url.partition("://")[2].partition("@")
         if rest and ":" in user and "/" not in user:
-            raise ValueError("it holds a password, which would stand in the plan: give it in the environment instead")
+            raise ValueError(
+                "it contains a password, which would be written into the plan: give it in the environment instead"
+            )
         return url
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The Prefect flow that closes the loop: rephrase, train, measure, and let that decide what is rewritten next.
+"""The Prefect flow of the cycle: rephrase, train, measure, and let training decide what is rewritten next.
 
     OUT/cycle.json             the options that all rounds share
     OUT/round-01/rewrites      the shards of the first round, and its plan with the shares of the styles
@@ -168,12 +168,15 @@ def require_measurable(config: RephraseConfig, training: TrainConfig, rounds: in
     if "://" in config.output:
         raise ValueError(f"the output {config.output!r} is not a local folder, and checkpoints need one")
     if config.target_tokens is not None or config.new_files:
-        raise ValueError("target_tokens and new_files are for runs that go on; a round rewrites the whole corpus once")
+        raise ValueError(
+            "target_tokens and new_files do not apply to a cycle: each round rewrites the whole corpus once"
+        )
     # Of the measurements, those of the later half count, and an error needs two.
     if not training.align_every or training.n_steps <= 3 * training.align_every or not training.held_out_share:
         raise ValueError(
             f"{training.n_steps} steps with a measurement every {training.align_every} (align_every) and a held-out "
-            f"share of {training.held_out_share} do not tell what a style is worth: measure at least four times"
+            f"share of {training.held_out_share} are too little to tell what a style is worth: measure at least "
+            "four times"
         )
 
 
@@ -225,7 +228,7 @@ async def _publish(storage: Storage, done: list[Steps]) -> None:
                     "cycle-decisions",
                     "table",
                     json.dumps(decision_rows(done)),
-                    "What was worth what, and the next shares",
+                    "What each style was worth, and the next shares",
                 ),
                 ("cycle-report", "markdown", report, "The rounds so far"),
             ):

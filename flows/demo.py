@@ -86,10 +86,10 @@ def run_demo(output: str, out: Console, err: Console) -> None:
         f"[bold]Palimpsest demo[/bold]\n"
         f"{len(records)} documents from the documentation of scikit-learn, SciPy, NetworkX and mpmath. A model of 135M "
         f"parameters (SmolLM2-135M-Instruct with a small adapter, inside vLLM) is too small to say the same in new "
-        f"words, so here it asks: it writes a question about each sentence, which the sentence answers. Of four "
-        f"questions the best is taken that passes the checks: form, meaning (all-MiniLM-L6-v2), facts, and a reader "
-        f"that looks for what is unfaithful, missing or garbled. With a model of 1B parameters or more, the same "
-        f"command rewrites.\n"
+        f"words, so here it writes questions, and the sentences are the answers. Of four questions about a "
+        "sentence, the best that passes the checks is kept. The checks are form, meaning (all-MiniLM-L6-v2), "
+        "facts, and a reader that looks for what is unfaithful, missing or garbled. With a model of 1B parameters "
+        "or more, the same command rewrites the text itself.\n"
     )
     summary = run_locally(
         {
@@ -114,7 +114,9 @@ def run_demo(output: str, out: Console, err: Console) -> None:
     out.print("[bold]One that was rejected[/bold], kept with its reason in rejects/:")
     for example in rejected_examples(storage, 1):
         print_example(out, example)
-    out.print("Some of the questions fit their sentence badly all the same: real corpora need 1B parameters or more.\n")
+    out.print(
+        "Some accepted questions still fit their sentence badly: real corpora need a model of 1B parameters or more.\n"
+    )
     run = str(Path(output) / "training")
     if n_rows:
         train_on(storage, run, out)
@@ -152,4 +154,4 @@ def train_on(shards: Storage, run: str, out: Console) -> None:
     summary = train(shards.url, run, options)
     out.print(f"{summary.n_steps} steps, {summary.n_tokens:,} tokens, loss {summary.loss:.2f}")
     out.print(Markdown((Path(run) / "utility.md").read_text("utf-8")))
-    out.print("A few thousand tokens say nothing about a style: this shows where the figures of a real run stand.\n")
+    out.print("A few thousand tokens say nothing about a style: this shows where to find the figures of a real run.\n")

@@ -130,7 +130,7 @@ def check_disk(options: DoctorOptions) -> Finding:
     free = {name: shutil.disk_usage(folder).free for name, folder in folders.items()}
     detail = ", ".join(f"{_size(n)} free for {name}" for name, n in free.items())
     if min(free.values()) < MIN_FREE_BYTES:
-        return _warning(detail, "free some space: a run stops when the disk is full, and can be resumed afterwards")
+        return _warning(detail, "free some space: a run stops when the disk is full, and can be resumed later")
     return _ok(detail)
 
 
@@ -166,7 +166,8 @@ def check_prefect_api(options: DoctorOptions) -> Finding:
         if asked.status_code == httpx.codes.UNAUTHORIZED:
             return _problem(
                 f"{url} asks for a password",
-                f"set PREFECT_API_AUTH_STRING to it, user:password; that of `palimpsest serve` is in {password_file()}",
+                f"set PREFECT_API_AUTH_STRING=user:password; the password of `palimpsest serve` is in "
+                f"{password_file()}",
             )
         version = asked.json()
     except (httpx.HTTPError, ValueError) as error:
@@ -224,7 +225,7 @@ def check_storage(options: DoctorOptions) -> Finding:
             storage.write(name, data)
             if storage.read(name) != data:
                 return _problem(
-                    f"{storage.url} returns other bytes than were written",
+                    f"{storage.url} returns bytes that differ from those written",
                     "do not use this storage: it caches reads or loses writes",
                 )
         if storage.names(folder) != ["probe.bin"]:
@@ -232,7 +233,7 @@ def check_storage(options: DoctorOptions) -> Finding:
         try:
             storage.create(name, b"")
             return _warning(
-                f"{storage.url} lets a file be created that exists already",
+                f"{storage.url} allows creating a file that already exists",
                 "two runs writing to one folder would not be detected: start only one",
             )
         except FileExistsError:

@@ -89,8 +89,8 @@ async def _rephrase(config: RephraseConfig, progress: Progress, metrics: RunColl
             todo, changed = await asyncio.to_thread(split_changed, planned_run.plan, todo)
             for name in changed:
                 notify(
-                    f"{name} has changed or gone since it was planned: its parts wait until it is restored; under "
-                    "another name it is taken as a new file"
+                    f"{name} has changed or disappeared since it was planned: its parts wait until it is "
+                    "restored; under another name it counts as a new file"
                 )
         target = Target(config.target_tokens)
         _count_committed(progress, target, planned_run.plan, config.n_variants, committed)

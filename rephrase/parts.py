@@ -312,7 +312,7 @@ def _row_or_reject(
         rejects.append(rejected_variant_row(row, "chunk_refused", f"chunk {rewrite.chunks[-1].chunk.index}"))
         return []
     if share < tools.min_rewritten_share:
-        detail = f"{share:.0%} of the source tokens were rewritten; {tools.min_rewritten_share:.0%} are asked for"
+        detail = f"{share:.0%} of the source tokens were rewritten; {tools.min_rewritten_share:.0%} are required"
         rejects.append(rejected_variant_row(row, "incomplete", detail, "document"))
         return []
     return [row]

@@ -60,7 +60,7 @@ def _arrange(schema: JsonSchemaValue, first: tuple[str, ...]) -> None:
     if first:
         rest = {name: described for name, described in properties.items() if name not in first}
         _number(rest)
-        section = {"title": "Advanced", "type": "object", "description": "What is rarely changed.", "properties": rest}
+        section = {"title": "Advanced", "type": "object", "description": "Rarely changed.", "properties": rest}
         properties = {name: properties[name] for name in first} | {ADVANCED: section | {"additionalProperties": False}}
         # Outside the section, where files and programs give them, they are accepted but not shown.
         schema |= {"properties": properties, "patternProperties": {f"^{name}$": rest[name] for name in rest}}

@@ -25,11 +25,11 @@ from training.parallel import Sharding
 from training.run_file import read_run_file
 
 DESCRIPTION = """\
-Train a mixture-of-experts model with MuonClip on the committed shards in every SHARDS, and on --documents.
+Train a mixture-of-experts model with MuonClip on the committed shards in the folders SHARDS and on --documents.
 
 The folder RUN holds everything: tokens, checkpoints, metrics, and at the end utility.parquet,
-utility.md and mixture.json, which report the value of each recipe and style. Repeat the
-command to resume a stopped run from its newest checkpoint.
+utility.md and mixture.json, which report the value of each recipe and style. Run the same
+command again to resume a stopped run from its newest checkpoint.
 
   python -m training out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
   python -m training out more runs/c --documents corpus --mixture runs/a/mixture.json --n-steps 500 \\
@@ -52,15 +52,15 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     p.add_argument("run", metavar="RUN", type=Path, help="local folder of this run; created if missing")
     p.add_argument(
         "--tokenizer",
-        help="Hugging Face Hub id or folder of the tokenizer; for nano and micro best a small one, which `palimpsest "
-        "tokenizer` trains" + (f" (default: {tokenizer})" if tokenizer else ""),
+        help="Hugging Face Hub id or folder of the tokenizer; for nano and micro, a small one trained by "
+        "`palimpsest tokenizer` is best" + (f" (default: {tokenizer})" if tokenizer else ""),
     )
     p.add_argument(
         "--config",
         metavar="FILE",
         type=Path,
-        help="TOML or JSON file with options, such as the config.json of another run, which begins the same run anew; "
-        "options on the command line win",
+        help="TOML or JSON file with options, such as the config.json of another run, which starts the same run "
+        "again; options on the command line win",
     )
     p.add_argument("--n-steps", type=int, help="optimizer steps")
     p.add_argument("--preset", default="nano", choices=PRESETS, help="model shape (default: %(default)s)")
@@ -68,8 +68,8 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         "--from",
         dest="start",
         metavar="RUN[@STEP]",
-        help="begin at a checkpoint of another run (its steps count) or with the model of a Hugging Face folder, and "
-        "their tokenizer; all other options may differ",
+        help="start from a checkpoint of another run (its step count continues) or from the model of a Hugging "
+        "Face folder, with its tokenizer; all other options may differ",
     )
     data = p.add_argument_group("data")
     data.add_argument(
@@ -105,7 +105,8 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
     data.add_argument(
         "--rope-factor",
         type=float,
-        help="extend the context by YaRN to so many times what the model was first trained with (Kimi K2: 32), for a "
+        help="extend the context by YaRN to this many times the length that the model was first trained with "
+        "(Kimi K2: 32), for a "
         "long-context stage after --from; rows become as long unless --row-length says otherwise",
     )
     data.add_argument("--rows-per-step", type=int, default=8, help="over all processes (default: %(default)s)")
@@ -115,8 +116,8 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         type=int,
         default=0,
         metavar="N",
-        help="keep no activations of the first N layers and compute them again in the backward pass: less memory, more "
-        "time (default: %(default)s)",
+        help="keep no activations of the first N layers and recompute them in the backward pass: less memory, "
+        "more time (default: %(default)s)",
     )
     data.add_argument("--seed", type=int, default=0, help="for weights and document order (default: %(default)s)")
     o = p.add_argument_group("optimization")
@@ -176,14 +177,14 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         "--mesh",
         metavar="pp=N,dp=N,ep=N",
         help="how processes divide the work: pp by layers (a pipeline of as many stages), dp by rows of a step, ep by "
-        "rows and experts; their product is started on this machine, unless torchrun has started them. A stopped run "
-        "may go on with another mesh (default: by rows, among the processes of torchrun)",
+        "rows and experts; their product is started on this machine, unless torchrun has started them. A stopped "
+        "run may resume with another mesh (default: by rows, among the processes of torchrun)",
     )
     processes.add_argument(
         "--shard",
         default="none",
         choices=get_args(Sharding),
-        help="what the processes divide among them instead of each holding it whole: nothing, the optimizer state "
+        help="what the processes divide among them instead of each holding it in full: nothing, the optimizer state "
         "(ZeRO-1), or weights, gradients and optimizer state (ZeRO-3) (default: %(default)s)",
     )
     processes.add_argument(
@@ -193,23 +194,32 @@ def parser(prog: str = "python -m training", tokenizer: str | None = None) -> ar
         "--ray-address", metavar="ADDRESS", help="for --runner ray: address of the head node, such as 10.0.0.1:6379"
     )
     processes.add_argument(
-        "--ray-cpus", dest="ray_cpus_per_process", metavar="N", type=float, help="… CPUs per process (default: 1)"
+        "--ray-cpus",
+        dest="ray_cpus_per_process",
+        metavar="N",
+        type=float,
+        help="for --runner ray: CPUs per process (default: 1)",
     )
     processes.add_argument(
-        "--ray-gpus", dest="ray_gpus_per_process", metavar="N", type=float, help="… GPUs per process (default: 0)"
+        "--ray-gpus",
+        dest="ray_gpus_per_process",
+        metavar="N",
+        type=float,
+        help="for --runner ray: GPUs per process (default: 0)",
     )
     processes.add_argument(
         "--ray-min-dp",
         metavar="N",
         type=int,
-        help="… when machines are lost, go on with the others, as long as they are enough for a mesh with this dp "
-        "(default: wait until there are as many again)",
+        help="for --runner ray: when machines are lost, continue on the others if they have room for a mesh with "
+        "this dp (default: wait until there are as many again)",
     )
     processes.add_argument(
         "--ray-max-restarts",
         metavar="N",
         type=int,
-        help="… how often the run is started again from its newest checkpoint after a process was lost (default: 3)",
+        help="for --runner ray: how often the run is restarted from its newest checkpoint after a process was "
+        "lost (default: 3)",
     )
     output = p.add_argument_group("output")
     output.add_argument("--evaluate-every", type=int, default=0, help="in steps; 0: only at the end")
@@ -273,13 +283,13 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
     except RunStoppedError as error:
-        print(f"{error}; run the same command again to go on from there", file=sys.stderr)
+        print(f"{error}; run the same command again to resume from there", file=sys.stderr)
         return 128 + error.signal
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on from the last checkpoint", file=sys.stderr)
+        print("interrupted; run the same command again to resume from the last checkpoint", file=sys.stderr)
         return 130
     except ProcessLostError as error:
-        print(f"{error}; run the same command again to go on from the last checkpoint", file=sys.stderr)
+        print(f"{error}; run the same command again to resume from the last checkpoint", file=sys.stderr)
         return 137
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

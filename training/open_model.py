@@ -1,4 +1,4 @@
-"""Open what closed-book questions are put to: a training run, or any Hugging Face causal language model."""
+"""Open a model for closed-book questions: a training run, or any Hugging Face causal language model."""
 
 from pathlib import Path
 

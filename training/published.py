@@ -43,7 +43,7 @@ def load_published(model: Decoder, folder: str | Path) -> None:
             raise ValueError(f"safetensors in {folder} lack {len(missing)} weights of the model, such as {missing[0]}")
         extra = sorted(name for name in where.keys() - wanted.keys() if not _may_be_extra(name, model))
         if extra:
-            raise ValueError(f"{folder} has {len(extra)} weights that the model has not, such as {extra[0]}")
+            raise ValueError(f"{folder} has {len(extra)} weights that the model lacks, such as {extra[0]}")
         for name, target in wanted.items():
             stored = where[name].get_tensor(name)
             if name + SCALES in where:

@@ -1,4 +1,4 @@
-"""Reads a training run from one file, as `--config` gives it; `RUN/config.json` is one that begins the same run again.
+"""The options of a training run as one file, for `--config`; `RUN/config.json` starts the same run again.
 
 Its names are the fields of `RunOptions` and those of what the run reads: `shards` and `documents`, which are lists, and
 `text_field`. The mixture is written out, or named as a file.
@@ -24,7 +24,9 @@ def read_run_file(path: Path) -> dict[str, Any]:
     types |= {"shards": list[str], "documents": list[str], "text_field": str, "mixture": dict[str, Any] | str}
     values = read_config(path)
     if unknown := sorted(set(values) - set(types)):
-        raise ValueError(f"--config {path}: there is no option {', '.join(unknown)}; there are {', '.join(types)}")
+        raise ValueError(
+            f"--config {path}: there is no option {', '.join(unknown)}; the options are {', '.join(types)}"
+        )
     return {name: _checked(value, types[name], f"--config {path}: {name}") for name, value in values.items()}
 
 

@@ -50,12 +50,16 @@ class TrainConfig(Settings):
         None, ge=16, description="Tokens per packed row; by default the model's context length."
     )
     rope_factor: float | None = Field(
-        None, ge=1, description="Extend the context by YaRN to so many times what the model was first trained with."
+        None,
+        ge=1,
+        description="Extend the context by YaRN to this many times the length that the model was first trained with.",
     )
     rows_per_step: int = Field(8, ge=1, description="Rows per optimizer step.")
     micro_batch_rows: int = Field(4, ge=1, description="Rows per forward pass; fewer need less memory.")
     recompute_layers: int = Field(
-        0, ge=0, description="First layers whose activations are computed again in the backward pass, to save memory."
+        0,
+        ge=0,
+        description="Number of first layers whose activations are recomputed in the backward pass, to save memory.",
     )
     lr: float = Field(2e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["constant", "cosine", "wsd", "k2", "k3"] = Field("wsd", description="Learning-rate schedule.")
@@ -81,11 +85,11 @@ class TrainConfig(Settings):
     mesh: str | None = Field(
         None,
         description="How processes divide the work, such as dp=2,ep=2: pp by layers, dp by rows of a step, ep by rows "
-        "and by experts; by default there is one process. A stopped run may go on with another mesh.",
+        "and by experts; by default there is one process. A stopped run may resume with another mesh.",
     )
     shard: Literal["none", "optimizer", "weights"] = Field(
         "none",
-        description="What the processes divide among them instead of each holding it whole: nothing, the optimizer "
+        description="What the processes divide among them instead of each holding it in full: nothing, the optimizer "
         "state (ZeRO-1), or weights, gradients and optimizer state (ZeRO-3).",
     )
     runner: Literal["local", "ray"] = Field(

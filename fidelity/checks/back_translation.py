@@ -61,8 +61,8 @@ class BackReview:
         if not self.n_unread:
             return []
         return [
-            f"{self.n_unread:,} of {self.n_asked:,} translations were not translated back into their language: nothing "
-            "follows"
+            f"{self.n_unread:,} of {self.n_asked:,} translations were not translated back into their language and "
+            "are not compared"
         ]
 
 

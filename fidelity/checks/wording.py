@@ -37,7 +37,7 @@ def near_copy(reworded: float, min_reworded: float) -> Finding | None:
     """Too few of its sentences are new wording, by their `reworded_share`."""
     if reworded >= min_reworded:
         return None
-    return "near_copy", f"{reworded:.0%} of the sentences are new wording; {min_reworded:.0%} are asked for"
+    return "near_copy", f"{reworded:.0%} of the sentences are new wording; {min_reworded:.0%} are required"
 
 
 def _sentences(text: str) -> list[list[tuple[str, bool]]]:

@@ -14,8 +14,8 @@ def calibrate(
     label_field: Annotated[
         list[str],
         typer.Option(
-            help="QUESTION=FIELD, repeatable: faithful and fluent (true or 1), complete (the share of the source kept, "
-            "0 to 1); FIELD alone is of faithful."
+            help="QUESTION=FIELD; may be repeated. Questions: faithful and fluent (true or 1), complete (share of "
+            "the source kept, 0 to 1). FIELD alone means faithful=FIELD."
         ),
     ],
     out_file: Annotated[str, typer.Option("--out", help="Weights file to write; diagrams are written beside it.")],

@@ -14,7 +14,10 @@ CYCLE = "Rounds and training"
 def cycle(
     values: dict[str, Any],
     rounds: Annotated[
-        int, typer.Option(rich_help_panel=CYCLE, min=1, help="Number of rounds; a larger number continues.")
+        int,
+        typer.Option(
+            rich_help_panel=CYCLE, min=1, help="Number of rounds; run again with a larger number to add rounds."
+        ),
     ] = 3,
     max_variants: Annotated[
         int,
@@ -33,14 +36,14 @@ def cycle(
         list[str] | None,
         typer.Option(
             rich_help_panel=CYCLE,
-            help="Any other option of the training, as name=value; may be repeated: --train tokenizer=my-tokenizer.",
+            help="Any other option of `train`, as name=value, such as --train tokenizer=my-tokenizer; may be repeated.",
         ),
     ] = None,
     json_output: Annotated[
         bool, typer.Option("--json", rich_help_panel=CYCLE, help="Print the rounds as JSON.")
     ] = False,
 ) -> None:
-    """Rephrase a corpus, train on the result, and let that decide what is rewritten next, for some rounds.
+    """Rephrase a corpus, train on the result, and let training decide what is rewritten next, in rounds.
 
     Each round draws its styles by what their tokens were worth in the training of the round before; styles
     that were worth little, or were never seen, are still tried. A new model is trained in each round, on the rewrites

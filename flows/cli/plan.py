@@ -130,7 +130,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     tokenizer = local_model(counts or PACKAGED_MODEL)
     if tokenizer is None:
         notices.append(
-            f"tokens are counted with {PACKAGED_MODEL}: {counts} is not on this machine, and nothing is loaded"
+            f"tokens are counted with {PACKAGED_MODEL}: {counts} is not on this machine, and `plan` downloads nothing"
         )
         tokenizer = local_model(PACKAGED_MODEL)
     assert tokenizer is not None  # the packaged one is on every machine
@@ -159,7 +159,9 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     speeds = [known.tokens_per_s for known in measured.values() if known.tokens_per_s]
     tokens_per_s = tokens_per_s or (sum(speeds) / len(speeds) if speeds else None)
     if tokens_per_s is None:
-        notices.append("the time depends on the engine: give its --tokens-per-s, or a run with --like")
+        notices.append(
+            "time and cost depend on the engine: give its speed with --tokens-per-s, or an earlier run with --like"
+        )
     taken = tokens_per_s and time_and_cost(
         found,
         n_engines=n_engines,

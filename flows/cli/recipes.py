@@ -42,13 +42,13 @@ def list_recipes(
 @recipes_app.command("show")
 def show_recipe(
     name: Annotated[str, typer.Argument(help="The recipe.")],
-    on: Annotated[str, typer.Option(help="A corpus; its first document is used.")],
+    on: Annotated[str, typer.Option(help="Corpus whose first document is used.")],
     text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text",
     recipes: RecipeFiles = None,
     chunks: Annotated[int, typer.Option(min=1, help="Number of chunks to show prompts for.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="As for rephrase.")] = 0,
     model: Annotated[
-        str, typer.Option(help="Model whose tokenizer is used, and for whose size the prompts are worded.")
+        str, typer.Option(help="Model whose tokenizer is used and whose size selects the wording.")
     ] = "SmolLM2-135M-Instruct",
     model_size: Annotated[str | None, typer.Option(help="As for rephrase.")] = None,
 ) -> None:
@@ -62,7 +62,7 @@ def show_recipe(
         folder = resolve_model(model)
         found = routing.open_recipes(name, recipes or (), routing.model_size(model_size, folder))
         if name not in found:
-            raise ValueError(f"{name!r} is not the name of one recipe; there are {', '.join(sorted(found))}")
+            raise ValueError(f"{name!r} is not the name of one recipe; choose one of {', '.join(sorted(found))}")
         document = first_document(on, ReadOptions(fields=Fields(text=text_field)))
         for prompt in show_prompts(found[name], document, HubTokenizer(folder), chunks, seed):
             for message in prompt.messages():

@@ -11,7 +11,7 @@ from flows.console import err, out, print_json, readable_errors
 def refilter(
     run: Annotated[str, typer.Argument(help="Folder of a finished run.")],
     new: Annotated[str, typer.Argument(help="Folder to write the new shards to.")],
-    recipes: Annotated[list[str] | None, typer.Option(help="Recipe file that the run used; repeatable.")] = None,
+    recipes: Annotated[list[str] | None, typer.Option(help="Recipe file that the run used; may be repeated.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Weights written by `palimpsest calibrate`.")] = None,
     min_probability: Annotated[
         float | None,
@@ -23,10 +23,10 @@ def refilter(
     ] = "multilingual-e5-small",
     json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Write the shards of a finished run anew by today's verdict; nothing is generated.
+    """Write new shards from a finished run, using today's verdict; nothing is generated.
 
-    Chunks that the run rejected may come back, and accepted ones may go; the old run stays as it is. A second call goes
-    on where the first was stopped.
+    Chunks that the run rejected may come back, and accepted ones may go. The old run is not changed. A second call
+    resumes where the first stopped.
 
     Example:
 

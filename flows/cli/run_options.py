@@ -23,7 +23,7 @@ COST = "Target and cost"
 WRITING = "Writing"
 
 Source = Annotated[str, typer.Argument(help="File, folder or glob: Parquet, JSON Lines (.gz, .zst), .txt, .md, .tex.")]
-Output = Annotated[str, typer.Argument(help="Folder for the shards; local, s3://…, gs://…")]
+Output = Annotated[str, typer.Argument(help="Output folder: local, s3://…, gs://…")]
 
 
 ConfigFile = Annotated[
@@ -170,8 +170,8 @@ def run_options(
         str | None,
         typer.Option(
             rich_help_panel=REWRITING,
-            help="Folder of a training run: styles are drawn by what their tokens were worth in it, and all are still "
-            "tried. By default all are drawn equally often.",
+            help="Folder of a training run: styles are drawn by what their tokens were worth in it, but all are "
+            "still tried. By default, all are drawn equally often.",
         ),
     ] = None,
     candidates: Annotated[
@@ -180,7 +180,7 @@ def run_options(
             rich_help_panel=REWRITING,
             min=1,
             max=64,
-            help="Rewrites drawn at a time, of which the best is taken; by default as many as the recipe says.",
+            help="Rewrites drawn at once, of which the best is kept; by default as many as the recipe says.",
         ),
     ] = None,
     retries: Annotated[
@@ -188,14 +188,15 @@ def run_options(
         typer.Option(
             rich_help_panel=REWRITING,
             min=0,
-            help="Further attempts where no candidate is accepted; each draws as many candidates again.",
+            help="Further attempts if no candidate is accepted; each draws as many candidates again.",
         ),
     ] = 2,
     model_size: Annotated[
         str | None,
         typer.Option(
             rich_help_panel=REWRITING,
-            help="Parameters of the model, such as 7B: chooses a recipe's wording. Known for local models.",
+            help="Number of parameters of the model, such as 7B, which selects a recipe's wording; known for "
+            "local models.",
         ),
     ] = None,
     on_reject: Annotated[
@@ -212,7 +213,7 @@ def run_options(
             rich_help_panel=REWRITING,
             min=0,
             max=1,
-            help="Documents of which less than this share of the source tokens was rewritten are rejected.",
+            help="Documents are rejected if less than this share of their source tokens was rewritten.",
         ),
     ] = 0.5,
     seed: Annotated[
@@ -247,11 +248,18 @@ def run_options(
         typer.Option(rich_help_panel=ENGINE, help="For --engine openai: tokenizer to count with, if not the model's."),
     ] = None,
     max_context_tokens: Annotated[
-        int, typer.Option(rich_help_panel=ENGINE, min=256, help="For --engine vllm: prompt and completion.")
+        int,
+        typer.Option(
+            rich_help_panel=ENGINE, min=256, help="For --engine vllm: tokens of prompt and completion together."
+        ),
     ] = 4096,
     in_flight: Annotated[
         int | None,
-        typer.Option(rich_help_panel=ENGINE, min=1, help="Concurrent requests; by default what the engine takes."),
+        typer.Option(
+            rich_help_panel=ENGINE,
+            min=1,
+            help="Maximum number of concurrent requests; by default as many as the engine takes.",
+        ),
     ] = None,
     chat_template_kwargs: Annotated[
         str | None,
@@ -264,17 +272,20 @@ def run_options(
         Literal["bfloat16", "float16", "float32"] | None,
         typer.Option(
             rich_help_panel=ENGINE,
-            help="For --engine vllm: numeric format; by default the model's, or float32 where a CPU emulates it.",
+            help="For --engine vllm: numeric format; by default the model's, or float32 if the CPU would emulate it.",
         ),
     ] = None,
     quantization: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=ENGINE, help="For --engine vllm: method such as fp8; by default what the model states."
+            rich_help_panel=ENGINE,
+            help="For --engine vllm: quantization method such as fp8; by default the one "
+            "that the model's configuration states.",
         ),
     ] = None,
     tensor_parallel_size: Annotated[
-        int | None, typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine vllm: GPUs that share the model.")
+        int | None,
+        typer.Option(rich_help_panel=ENGINE, min=1, help="For --engine vllm: number of GPUs that share the model."),
     ] = None,
     gpu_memory_utilization: Annotated[
         float | None,
@@ -334,7 +345,8 @@ def run_options(
         ),
     ] = None,
     price_per_hour: Annotated[
-        float, typer.Option(rich_help_panel=COST, min=0, help="Price of all engines together; any currency.")
+        float,
+        typer.Option(rich_help_panel=COST, min=0, help="Price per hour of all engines together, in any currency."),
     ] = 0,
     price_in: Annotated[
         float, typer.Option(rich_help_panel=COST, min=0, help="Price per million prompt tokens, for servers.")
@@ -359,19 +371,19 @@ def run_options(
         list[str] | None,
         typer.Option(
             rich_help_panel=CHECKING,
-            help="OpenAI-compatible server of a language model that is asked about what all other checks accept; may "
-            "be repeated. Its key is read from JUDGE_API_KEY.",
+            help="OpenAI-compatible server of a language model that judges what all other checks accept; may be "
+            "repeated. Its key is read from JUDGE_API_KEY.",
         ),
     ] = None,
     judge_model: Annotated[
         str | None,
-        typer.Option(rich_help_panel=CHECKING, help="The name under which --judge-endpoint serves the model."),
+        typer.Option(rich_help_panel=CHECKING, help="Name of the model at --judge-endpoint."),
     ] = None,
     back_translation: Annotated[
         bool,
         typer.Option(
             rich_help_panel=CHECKING,
-            help="Let the model translate each accepted translation back, and compare it with its source.",
+            help="Translate each accepted translation back with the same model, and compare it with its source.",
         ),
     ] = False,
     part_bytes: Annotated[
@@ -380,7 +392,7 @@ def run_options(
     ] = None,
     license: Annotated[
         str | None,
-        typer.Option(rich_help_panel=WRITING, help="Licence of the data set, for its data card."),
+        typer.Option(rich_help_panel=WRITING, help="Licence of the dataset, for its data card."),
     ] = None,
     source_description: Annotated[
         str | None, typer.Option(rich_help_panel=WRITING, help="Description of the sources, for the data card.")

@@ -21,10 +21,10 @@ def serve(
         int, typer.Option(rich_help_panel=RUNNING, min=0, max=65535, help="Port of the Prefect server that is started.")
     ] = 4200,
     password: Annotated[
-        bool, typer.Option(rich_help_panel=RUNNING, help="Whether the server that is started asks for a password.")
+        bool, typer.Option(rich_help_panel=RUNNING, help="Whether the server that is started requires a password.")
     ] = True,
     at_once: Annotated[
-        int, typer.Option(rich_help_panel=RUNNING, min=1, help="Concurrent runs; further ones wait.")
+        int, typer.Option(rich_help_panel=RUNNING, min=1, help="Maximum number of concurrent runs; others wait.")
     ] = 1,
     metrics_port: Annotated[
         int | None,
@@ -46,10 +46,11 @@ def serve(
     source: Annotated[str | None, typer.Option(rich_help_panel=SCHEDULE, help="As for rephrase.")] = None,
     output: Annotated[str | None, typer.Option(rich_help_panel=SCHEDULE, help="As for rephrase.")] = None,
     cron: Annotated[
-        str | None, typer.Option(rich_help_panel=SCHEDULE, help="Run rephrase at these times, such as '0 3 * * *'.")
+        str | None, typer.Option(rich_help_panel=SCHEDULE, help="Cron schedule for rephrase, such as '0 3 * * *'.")
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option(rich_help_panel=SCHEDULE, help="For --cron, such as Europe/Berlin; UTC by default.")
+        str | None,
+        typer.Option(rich_help_panel=SCHEDULE, help="Time zone of --cron, such as Europe/Berlin; UTC by default."),
     ] = None,
     every: Annotated[
         float | None, typer.Option(rich_help_panel=SCHEDULE, min=1, help="Run rephrase every N seconds instead.")

@@ -25,9 +25,9 @@ def tokenizer(
         list[str] | None, typer.Option(help="Raw corpus to read as well: a file, folder or glob; may be repeated.")
     ] = None,
     text_field: Annotated[str, typer.Option(help="Field of --documents with the text.")] = "text",
-    vocab_size: Annotated[int, typer.Option(help="Number of words.", min=257)] = 8192,
+    vocab_size: Annotated[int, typer.Option(help="Size of the vocabulary.", min=257)] = 8192,
 ) -> None:
-    """Train a byte-level BPE tokenizer on what `train` would read, for its --tokenizer: small models want few words."""
+    """Train a byte-level BPE tokenizer on what `train` would read, for --tokenizer: small models need small ones."""
     from training.data.byte_pairs import corpus_texts, train_tokenizer
 
     if not shards and not documents:
@@ -44,7 +44,8 @@ def presets(
     layout: Annotated[
         str | None,
         typer.Option(
-            help="Show what training costs a rank, laid out as pp=16,ep=16,dp=8: pipeline stages, expert-parallel "
+            help="Show what a training step costs a rank in a layout such as pp=16,ep=16,dp=8: pipeline stages, "
+            "expert-parallel "
             "ranks and replicas; also vpp (virtual stages per rank), rows (per step) and micro (rows per micro-batch)."
         ),
     ] = None,
@@ -177,24 +178,24 @@ def evaluate(
     tasks: Annotated[
         str | None,
         typer.Option(
-            help="Benchmarks of lm-evaluation-harness instead, with commas: arc_easy,piqa. MODEL is then an exported "
-            "folder or a hub id.",
+            help="Benchmarks of lm-evaluation-harness to run instead, separated by commas: arc_easy,piqa. MODEL "
+            "is then an exported folder or a hub id.",
         ),
     ] = None,
     task_folder: Annotated[str | None, typer.Option(help="Folder with task files (YAML) of your own.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many questions of each task.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of questions per task.", min=1)] = None,
     examples: Annotated[
-        int | None, typer.Option(help="Answered questions before each question of a task.", min=0)
+        int | None, typer.Option(help="Number of answered questions before each question of a task.", min=0)
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Sequences per forward pass.", min=1)] = 16,
     template: Annotated[
-        str, typer.Option(help="How a question is put; the answer follows after a space. \\n is a new line.")
+        str, typer.Option(help="Prompt template of a question; the answer follows after a space. \\n is a new line.")
     ] = "Question: {question}\\nAnswer:",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default a GPU if there is one.")] = None,
     answers: Annotated[str | None, typer.Option(help="Write every answer to this JSON Lines file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Ask a model questions it must know the answers to, and say how well it does by group; or run benchmarks.
+    """Ask a model closed-book questions and report its answers by group, or run benchmarks.
 
     `loss`: nats per token of the right answer. `exact`: share of answers, generated greedily, that are the right one.
     `first` and `rank`: how often no distractor is likelier per token, and the mean rank. Each with its 95 % interval by

@@ -16,11 +16,11 @@ KindOption = Annotated[
 JudgeEndpointOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="OpenAI-compatible server of a language model that is asked about what all other checks accept; may be "
+        help="OpenAI-compatible server of a language model that judges what all other checks accept; may be "
         "repeated. Its key is read from JUDGE_API_KEY."
     ),
 ]
-JudgeModelOption = Annotated[str | None, typer.Option(help="The name under which --judge-endpoint serves the model.")]
+JudgeModelOption = Annotated[str | None, typer.Option(help="Name of the model at --judge-endpoint.")]
 
 
 def verify(
@@ -52,7 +52,7 @@ def verify(
     judge_model: JudgeModelOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Is each rewrite faithful to its source, complete, fluent and in its style? Shows where it is not.
+    """Check whether rewrites are faithful to their sources, complete, fluent and in style, and show where not.
 
     Writes the input's rows and columns in order, with `probability_faithful`, `probability_complete`,
     `probability_fluent`, `probability_in_style`, `probability` (of all four), `accepted`, `reason`, `discrepancies` and

@@ -51,14 +51,14 @@ def summary_figures(summary: Summary) -> list[Figure]:
     beyond = "beyond --limit" if summary.n_not_selected else ""
     figures = [
         Figure("records read", f"{summary.n_read:,}"),
-        Figure("  accepted", f"{summary.n_accepted:,}", "of which enough was rewritten", ACCEPTED),
+        Figure("  accepted", f"{summary.n_accepted:,}", "enough of each was rewritten", ACCEPTED),
         Figure("  rejected", f"{summary.n_rejected:,}", "", REJECTED if summary.n_rejected else None),
         Figure("  to do", f"{summary.n_to_do:,}", to_continue, TO_DO if summary.n_to_do else None),
         Figure("  not selected", f"{summary.n_not_selected:,}", beyond),
     ]
     if summary.skipped_files:
         shown = ", ".join(summary.skipped_files[:3])
-        figures.append(Figure("files skipped", f"{len(summary.skipped_files):,}", f"not taken for documents: {shown}"))
+        figures.append(Figure("files skipped", f"{len(summary.skipped_files):,}", f"not read as documents: {shown}"))
     for route, count in summary.routes.items():
         how = "left as they are" if route == PASS_THROUGH else route.replace("+", " → ")
         figures.append(Figure("route", f"{count:,}", how))
@@ -88,7 +88,7 @@ def summary_figures(summary: Summary) -> list[Figure]:
     ]
     if summary.idle_share is not None:
         figures.append(
-            Figure("idle slots", f"{summary.idle_share:.0%}", "of the requests that the engine takes at once")
+            Figure("idle slots", f"{summary.idle_share:.0%}", "of the requests that the engine can take at once")
         )
     if summary.cost:
         per_million = f"{summary.cost_per_million_tokens:,.2f} per million accepted tokens"

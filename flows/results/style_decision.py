@@ -66,7 +66,7 @@ class StyleDecision:
         n_variants = f"{utility.n_variants} variant{'s' * (utility.n_variants != 1)}"
         return (
             f"{self.run} read {utility.n_readings:.1f} tokens of rewrites for each token of the originals, and "
-            f"{worth}: {n_variants} per document would do"
+            f"{worth}: {n_variants} per document would be enough"
         )
 
 

@@ -16,6 +16,6 @@ async def artifacts_of_earlier_tries() -> dict[str, UUID]:
         async with get_client() as client:
             found = await client.read_artifacts(artifact_filter=of_this_run)
     except Exception as error:  # only the page is wrong
-        get_run_logger().warning("the artifacts of earlier tries are not continued: %s", error)
+        get_run_logger().warning("the artifacts of earlier attempts are not continued: %s", error)
         return {}
     return {artifact.key: artifact.id for artifact in found if artifact.key}

@@ -77,7 +77,7 @@ class RunCollector(Collector):
         yield _gauge("engine_batch", "Requests in the engine's running batch, if it reports them.", load.n_running)
         yield _gauge("engine_waiting", "Requests waiting inside the engine.", load.n_waiting)
         yield _gauge("engine_kv_cache_use", "Share of the engine's KV cache in use.", load.kv_cache_use)
-        yield _counter("engine_overloads", "Requests that the engine was too busy for.", load.n_overloads)
+        yield _counter("engine_overloads", "Requests that the engine was too busy to take.", load.n_overloads)
 
 
 @contextlib.asynccontextmanager

@@ -33,7 +33,7 @@ async def close_earlier_tries() -> None:
     To be called before this try starts a task, and once no other process can be at work for this run.
     """
     if flow_run.run_count > 1:
-        await _close(Crashed(message="The try it belonged to was killed; a later one has done its work."))
+        await _close(Crashed(message="Its attempt was killed; a later one has done its work."))
 
 
 @asynccontextmanager

@@ -56,8 +56,8 @@ SERVED_FLOWS: Sequence[ServedFlow] = (
     ServedFlow(
         flow=cycle,
         entrypoint="flows.cycling.cycle",
-        description="Rewrite a corpus, train on the result, and let what training learnt decide what is rewritten "
-        "next, for some rounds. Run again, it resumes.",
+        description="Rewrite a corpus, train on the result, and let training decide what is rewritten next, in "
+        "rounds. Run again, it resumes.",
     ),
 )
 

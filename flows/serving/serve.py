@@ -118,7 +118,7 @@ async def serve_deployments(
         for deployment_id in ids:
             console.print(await describe_deployment(client, deployment_id), soft_wrap=True)
     if n_missed:
-        console.print(f"{n_missed} scheduled runs were missed while the flows were not served; they are deleted")
+        console.print(f"{n_missed} scheduled runs were missed while the flows were not served; they were deleted")
     if n_interrupted:
         console.print(f"{n_interrupted} runs were interrupted; they are shown as crashed and can be retried")
     console.print("[dim]Ctrl-C stops it; finished work is kept.[/dim]")
@@ -128,11 +128,11 @@ async def serve_deployments(
 def describe_sign_in(password: str | None) -> str:
     """How the users of a server that was started here sign in, and other programs."""
     if password is None:
-        return "Warning: it asks for no password, so every user of this machine can start runs on it."
+        return "Warning: it requires no password, so every user of this machine can start runs on it."
     if PREFECT_SERVER_API_AUTH_STRING.value():
-        return "Sign in with PREFECT_SERVER_API_AUTH_STRING, all of it."
+        return "Sign in with the whole value of PREFECT_SERVER_API_AUTH_STRING."
     return (
-        f"Sign in with {password}, all of it. It is kept in {password_file()}; other programs take it from "
+        f"Sign in with {password} (the whole string). It is stored in {password_file()}; other programs read it from "
         "PREFECT_API_AUTH_STRING."
     )
 

@@ -30,9 +30,9 @@ class VerifyConfig(Settings):
         None, ge=0, le=1, description="Minimum probability to accept; by default the calibration's thresholds."
     )
     judge_endpoints: tuple[str, ...] = Field(
-        (), description="Servers of a language model that is asked about what all other checks accept."
+        (), description="Servers of a language model that judges what all other checks accept."
     )
-    judge_model: str | None = Field(None, description="The name under which they serve it.")
+    judge_model: str | None = Field(None, description="Name of the model at these servers.")
     batch_rows: int = Field(256, ge=1, description="Rows per batch.")
 
     @model_validator(mode="after")

@@ -39,9 +39,7 @@ class OpenedJudge:
         seen = self.judge.n_seen
         if not seen[UNREAD]:
             return []
-        return [
-            f"{seen[UNREAD]:,} of {seen[QUESTIONS]:,} answers of the judge were neither Yes nor No: nothing follows"
-        ]
+        return [f"{seen[UNREAD]:,} of {seen[QUESTIONS]:,} answers of the judge were neither Yes nor No and are ignored"]
 
     async def close(self) -> None:
         await self._engine.close()

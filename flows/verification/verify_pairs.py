@@ -105,7 +105,7 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
     columns = pair_columns(files)
     for name in (config.source_field, config.rewrite_field):
         if name not in columns.names:
-            raise ValueError(f"there is no field {name!r} in {config.source}; there are {', '.join(columns.names)}")
+            raise ValueError(f"there is no field {name!r} in {config.source}; it has {', '.join(columns.names)}")
     if not config.output:
         raise ValueError("give the file to write with --out")
     require_no_data_of_a_run(config.output)

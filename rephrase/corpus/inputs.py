@@ -82,10 +82,12 @@ def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile]
     if not paths:
         raise FileNotFoundError(f"nothing to read at {source!r}")
     if not (paths := _without_runs(fs, paths, base, output)):
-        raise ValueError(f"all files at {source!r} are of a run: name the folder of the documents, or RUN/rewrites")
+        raise ValueError(f"all files at {source!r} belong to a run: name the folder of the documents, or RUN/rewrites")
     local = isinstance(fs, LocalFileSystem)
     if local and named and paths == [root] and Path(root).exists() and not Path(root).is_file():
-        raise ValueError(f"{source!r} is a pipe, a socket or a device, which are not read: write it to a file first")
+        raise ValueError(
+            f"{source!r} is a pipe, a socket or a device, which is not read: write its content to a file first"
+        )
     files, skipped = [], []
     for path in sorted(set(paths)):
         name = _printable(path.removeprefix(base).lstrip("/"))

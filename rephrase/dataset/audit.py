@@ -81,7 +81,7 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
     )
     if (total := sum(part.n_records for part in plan.parts)) != plan.n_records:
         problem = f"its parts have {total:,} records, but it states {plan.n_records:,}"
-        found.problems.append(Finding(file=PLAN_NAME, problem=problem, remedy="bring plan.json back from a copy"))
+        found.problems.append(Finding(file=PLAN_NAME, problem=problem, remedy="restore plan.json from a copy"))
     # List files before reading commits: what a run commits meanwhile is then not reported as belonging to nothing.
     files = storage.find(["rewrites", "rejects", "commits", "journal"])
     names = [name for name in files if name.startswith("commits/") and _PART_FILE.fullmatch(name.split("/")[-1])]
@@ -102,7 +102,7 @@ def audit(storage: Storage, on_part: Callable[[int, int], None] = lambda done, o
             f"{found.n_accepted:,} accepted, {found.n_rejected:,} rejected and {found.n_to_do:,} to do do not add up "
         )
         problem += f"to the {found.n_input:,} records of the plan"
-        found.problems.append(Finding(file=PLAN_NAME, problem=problem, remedy="bring plan.json back from a copy"))
+        found.problems.append(Finding(file=PLAN_NAME, problem=problem, remedy="restore plan.json from a copy"))
     return found
 
 
@@ -213,7 +213,7 @@ def _not_of_the_plan(plan: Plan, commit: Row, members: set[tuple[str, int, str]]
         return problem
     part = plan.parts[commit["part"]]
     if commit.get("ids") and not commit.get("n_records_left") and ids_digest(members) != part.ids:
-        return "its rows are not of the documents of its part of the plan"
+        return "its rows are not from the documents of its part of the plan"
     first, last = plan.bounds(part)
     names = {file.name: number for number, file in enumerate(plan.inputs)}
     for source, record in sorted({(source, record) for source, record, _ in members}):

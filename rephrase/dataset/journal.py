@@ -103,7 +103,9 @@ class Journal:
         own = {key: entry for key, entry in entries.items() if key[0] < len(records) and entry.is_of(records[key[0]])}
         if len(own) < len(entries):
             logger.warning(
-                "%s: %d entries are of other documents; these are rewritten", self._folder, len(entries) - len(own)
+                "%s: %d entries belong to other documents; they are ignored, and their documents are rewritten",
+                self._folder,
+                len(entries) - len(own),
             )
         self.n_tokens_resumed = sum(entry.n_completion_tokens for entry in own.values())
         return own

@@ -287,8 +287,8 @@ def require_unused(storage: Storage) -> None:
     for folder in FOLDERS:
         if names := storage.names(folder):
             raise PlanMismatchError(
-                f"{storage.url} holds {folder}/{names[0]} of a run, but no {PLAN_NAME}, which says of which documents: "
-                f"restore {PLAN_NAME} from a copy, or choose another folder"
+                f"{storage.url} holds {folder}/{names[0]} of a run, but no {PLAN_NAME} to say which documents "
+                f"they belong to: restore {PLAN_NAME} from a copy, or choose another folder"
             )
 
 

@@ -131,7 +131,7 @@ class OpenAIEngine:
             raise ValueError(f"several models are served; choose one with --model: {', '.join(names)}")
         entry = by_name.get(model or names[0])
         if entry is None:
-            raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; there is {', '.join(names)}")
+            raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; served there: {', '.join(names)}")
         # Tokenizer and context of an adapter are those of its base model.
         base = by_name.get(entry.parent or "", entry)
         self._info = EngineInfo(
@@ -303,7 +303,7 @@ class OpenAIEngine:
         learnt = None if self._n_answers or _is_too_long(refusal) else self._dialect.after(refusal)
         if learnt:
             self._dialect = learnt
-            logger.warning("the server is asked differently from now on (%s): %s", learnt, sentence(refusal))
+            logger.warning("requests to the server are adapted from now on (%s): %s", learnt, sentence(refusal))
         return learnt is not None
 
     async def _body(self, request: AbstractAsyncContextManager[AsyncAPIResponse[Any]], n_tokens: int) -> bytes:
@@ -428,7 +428,8 @@ def _models_of(endpoint: str, key_variable: str) -> list[ServedModel]:
         raise EngineError(f"{endpoint} refuses the key in {key_variable} ({status}){hint}")
     if status in (404, 405) or answer.is_redirect:
         raise EngineError(
-            f"{address} answers {status}: an endpoint is the base of an OpenAI-compatible server and mostly ends in /v1"
+            f"{address} answers {status}: an endpoint is the base of an OpenAI-compatible server and usually ends "
+            "in /v1"
         )
     if not answer.is_success:
         raise _NotYetError(f"status {status}")

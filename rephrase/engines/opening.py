@@ -35,14 +35,16 @@ class EngineConfig(Settings):
     tokenizer: str | None = Field(None, description="openai: tokenizer to count with, if not the model's.")
     endpoints: tuple[str, ...] = Field((), description="openai: base URLs such as http://localhost:8000/v1.")
     max_context_tokens: int = Field(4096, ge=256, description="vllm: context length, prompt and completion together.")
-    max_in_flight: int | None = Field(None, ge=1, description="Concurrent requests; by default what the engine takes.")
+    max_in_flight: int | None = Field(
+        None, ge=1, description="Maximum number of concurrent requests; by default as many as the engine takes."
+    )
     timeout_s: float = Field(300, gt=0, description="openai: timeout of one request.")
     stall_s: float = Field(900, gt=0, description="vllm: stop the run when the engine answers nothing for this long.")
     chat_template_kwargs: dict[str, Any] = Field(
         {}, description='Arguments of the chat template, such as {"enable_thinking": false}.'
     )
     dtype: Literal["bfloat16", "float16", "float32"] | None = Field(
-        None, description="vllm: numeric format; by default the model's own, or float32 where the CPU emulates it."
+        None, description="vllm: numeric format; by default the model's, or float32 if the CPU would emulate it."
     )
     quantization: str | None = Field(
         None, description="vllm: quantization method; by default the one that the model's configuration states."

@@ -184,7 +184,7 @@ class Recipe(Settings):
         for table in _BY_STYLE:
             if unknown := sorted(getattr(self, table).keys() - self.styles.keys()):
                 raise ValueError(
-                    f"{table} has {unknown[0]!r}, which is not a style; there are {', '.join(self.styles)}"
+                    f"{table} has {unknown[0]!r}, which is not a style; the styles are {', '.join(self.styles)}"
                 )
         return self
 

@@ -43,8 +43,8 @@ def require_recipes(choice: str, recipes: Mapping[str, Recipe]) -> None:
     for name in names:
         if name not in recipes:
             raise ValueError(
-                f"there is no recipe {name!r}; there are {', '.join(sorted(recipes))}, several of them joined with +, "
-                f"{AUTOMATIC!r} (by domain and language) and {PASS_THROUGH!r} (leave unchanged)"
+                f"there is no recipe {name!r}; choose {', '.join(sorted(recipes))}, several of them joined with +, "
+                f"{AUTOMATIC!r} (by domain and language) or {PASS_THROUGH!r} (leave unchanged)"
             )
 
 
@@ -87,7 +87,7 @@ def model_size_notices(
     used = {name for route in routes for name in route.split("+") if name in recipes}
     if n_parameters is None:
         guessed = ", ".join(name for name in sorted(used) if recipes[name].below)
-        taken = f"it gets the wording for the largest models of {guessed}; --model-size, such as 4B, chooses another"
+        taken = f"{guessed} will use the wording for the largest models; --model-size, such as 4B, selects another"
         return [f"the size of {model} is not known here: {taken}"] if guessed else []
     return [
         f"the recipe {name} is meant for models of {recipes[name].smallest_model} parameters or more; "

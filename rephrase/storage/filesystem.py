@@ -20,7 +20,7 @@ def filesystem_of(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         ValueError: there is a protocol and nothing else, or it is not known.
     """
     if "://" in url and not url.partition("://")[2].strip("/"):
-        raise ValueError(f"{url!r} names no place: a bucket or host, and a path, follow the protocol")
+        raise ValueError(f"{url!r} is incomplete: a bucket or host, and a path, follow the protocol")
     first, _, rest = url.partition("::")
     is_chain = bool(rest) and ("://" in rest or (first.isalpha() and first in fsspec.available_protocols()))
     if os.path.lexists(url) or ("://" not in url and not is_chain):
@@ -67,7 +67,7 @@ def read_settings(url: str) -> str:
     with open_file(url) as file:
         data = file.read(MAX_SETTINGS_BYTES + 1)
     if len(data) > MAX_SETTINGS_BYTES:
-        raise ValueError(f"{url!r} has more than {MAX_SETTINGS_BYTES >> 20} MB, which no file of settings has")
+        raise ValueError(f"{url!r} has more than {MAX_SETTINGS_BYTES >> 20} MB, too many for a file of settings")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -38,7 +38,7 @@ def locked(storage: Storage, on_wait: Callable[[str], None] = lambda message: No
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(f"the output {storage.url!r} is no folder, or lies in none: choose another") from error
+        raise ValueError(f"the output {storage.url!r} is not a folder, or its parent is not: choose another") from error
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -178,9 +178,9 @@ def test_a_round_takes_its_styles_and_variants_from_the_one_before():
     ("config", "training", "message"),
     [
         ({}, {"n_steps": 90}, "90 steps with a measurement every 32"),
-        ({}, {"align_every": 0}, "do not tell what a style is worth"),
+        ({}, {"align_every": 0}, "too little to tell what a style is worth"),
         ({"output": "s3://bucket/out"}, {}, "not a local folder"),
-        ({"target_tokens": 5}, {}, "a round rewrites the whole corpus once"),
+        ({"target_tokens": 5}, {}, "each round rewrites the whole corpus once"),
     ],
 )
 def test_rounds_that_could_not_decide_anything_are_refused_before_the_first(config, training, message):

@@ -91,7 +91,7 @@ def test_storage_is_probed_and_left_unchanged(tmp_path, monkeypatch):
     assert flows.doctor.check_storage(options(str(tmp_path / "file" / "out"))).state == "problem"
     assert "credentials" in flows.doctor.check_storage(options("nonsense://bucket/out")).remedy
     monkeypatch.setattr(flows.doctor.Storage, "read", lambda *_: b"stale")
-    assert "other bytes" in flows.doctor.check_storage(options(str(out))).detail
+    assert "bytes that differ" in flows.doctor.check_storage(options(str(out))).detail
 
 
 def test_wrong_versions_are_found(monkeypatch):

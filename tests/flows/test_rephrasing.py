@@ -195,7 +195,7 @@ def test_two_runs_on_one_folder_are_kept_apart(run, start, corpus, tmp_path):
         (("missing.jsonl", "out"), "nothing to read at 'missing.jsonl'"),
         (("CORPUS", "out", "--text-field", "body"), "none of the 26 records"),
         (("CORPUS", "out", "--text-field", "a["), "--text-field 'a[' is neither a field name"),
-        (("CORPUS", "out", "--recipe", "poem"), "there is no recipe 'poem'; there are"),
+        (("CORPUS", "out", "--recipe", "poem"), "there is no recipe 'poem'; choose"),
         (("CORPUS", "out", "--recipes", "none.toml"), "recipe file 'none.toml' cannot be read"),
         (("CORPUS", "out", "--engine", "openai"), "needs at least one endpoint"),
         (("CORPUS", "out", "--endpoint", "http://x/v1"), "endpoints are for the openai engine"),

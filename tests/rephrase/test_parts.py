@@ -308,7 +308,7 @@ async def test_a_document_of_which_too_little_was_rewritten_is_rejected_as_a_who
     assert [row["document_id"] for row in rewrites] == ["d1"]
     (whole,) = [row for row in rejects if row["stage"] == "document"]
     assert (whole["reason"], whole["document_id"]) == ("incomplete", "d0")
-    assert whole["detail"].endswith("of the source tokens were rewritten; 50% are asked for")
+    assert whole["detail"].endswith("of the source tokens were rewritten; 50% are required")
     # The document reads through: a rejected chunk has left its source in its place.
     assert whole["text"].lower().split() == sentences(9, "d0").lower().split()
     assert [chunk["source_kept"] for chunk in whole["chunks"]] == [False] + [True] * (len(whole["chunks"]) - 1)

@@ -71,7 +71,7 @@ class TokenPlan:
             *_of_streams(
                 [s for s in self.streams if s.n_epochs > MANY_EPOCHS],
                 lambda s: (
-                    f"{s.stream} is read {s.n_epochs:.0f} times: repeated as often, tokens teach little; set "
+                    f"{s.stream} is read {s.n_epochs:.0f} times: tokens repeated that often teach little; set "
                     "max_epochs in the mixture, or add documents"
                 ),
             ),

@@ -134,7 +134,7 @@ def refused_originals(shards: Storage, index: int, options: TextOptions) -> Iter
             yield options.text(text, document_id, rows[0]["source"], ORIGINAL, ORIGINAL, {})
     if n_incomplete:
         log.warning(
-            "%s: %d documents without an accepted rewrite are not whole in the rejects of part %d and are left out; "
+            "%s: %d documents without an accepted rewrite are incomplete in the rejects of part %d and are left out; "
             "--documents SOURCE adds them",
             *(shards.url, n_incomplete, index),
         )

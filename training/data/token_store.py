@@ -227,8 +227,8 @@ def _streams(table: pa.Table, length_D: NDArray[np.int64]) -> tuple[list[Stream]
         others = {key._replace(source=OTHER_SOURCES) for key in n_tokens}
         largest = sorted(n_tokens, key=lambda key: (-n_tokens[key], key))[: max(0, MAX_STREAMS - len(others))]
         log.warning(
-            "%d combinations of source, recipe and style are more than the %d that are tracked: the sources of the "
-            "smallest %d count as one; --source-by folder or FIELD names sources otherwise",
+            "%d combinations of source, recipe and style exceed the %d that are tracked: the sources of the "
+            "smallest %d count as one; --source-by folder or FIELD defines sources differently",
             *(len(n_tokens), MAX_STREAMS, len(n_tokens) - len(largest)),
         )
         keep = set(largest)

@@ -17,9 +17,9 @@ class RayTrainConfig(Settings):
         None,
         ge=1,
         title="Smallest dp",
-        description="When machines are lost, go on with the others, as long as they are enough for a mesh with this "
-        "dp; by default the run waits until it has as many again.",
+        description="When machines are lost, continue on the others if they have room for a mesh with this dp; by "
+        "default the run waits until there are as many again.",
     )
     max_restarts: int = Field(
-        3, ge=0, description="How often the run is started again from its newest checkpoint after a process was lost."
+        3, ge=0, description="How often the run is restarted from its newest checkpoint after a process was lost."
     )

@@ -405,7 +405,7 @@ def _reads_on(start: RunStart, store: TokenStore, options: RunOptions) -> bool:
     same_data = (state["data"], state["seed"]) == (store.fingerprint, options.seed)
     continues = same_data and (before.mixture, before.held_out_share) == (options.mixture, options.held_out_share)
     log.info(
-        "begins at %s; %s", start, "reading goes on from there" if continues else "its data are read from the start"
+        "begins at %s; %s", start, "reading continues from there" if continues else "its data is read from the start"
     )
     return continues
 

@@ -70,9 +70,9 @@ def first_limit(memory: RankMemory, compute_s: float, wire_s: float, bubble_shar
     if room < 0:
         return f"memory: states of {memory.states / GB:.1f} GB on a {device.name} of {device.memory / GB:.0f} GB"
     if memory.recomputed > room:
-        return f"memory: {memory.recomputed / GB:.1f} GB of activations, though recomputed, in {room / GB:.1f} GB"
+        return f"memory: {memory.recomputed / GB:.1f} GB of activations, even when recomputed, in {room / GB:.1f} GB"
     if memory.activations > room:
-        return f"memory: {memory.activations / GB:.1f} GB of activations in {room / GB:.1f} GB; recomputed they fit"
+        return f"memory: {memory.activations / GB:.1f} GB of activations in {room / GB:.1f} GB; they fit if recomputed"
     bubble_s = compute_s * bubble_share / (1 - bubble_share)
     seconds = {"computation": compute_s, "links between nodes": wire_s, "bubble": bubble_s}
     return f"time: {max(seconds, key=seconds.__getitem__)}"

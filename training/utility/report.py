@@ -171,11 +171,11 @@ def markdown(rows: Sequence[dict[str, Any]], found: Sequence[RepeatOrRephrase], 
         "# Token utility",
         "",
         "Value is what the next token is worth: the pull of its gradient towards held-out text in the later half of "
-        "the run, relative to the average. Taught is the share in all that the whole run taught about held-out text. "
-        "Learning speed is that at full learning rate.",
+        "the run, relative to the average. Taught is a stream's share of all that the whole run taught about "
+        "held-out text. Learning speed is given for the full learning rate.",
         "",
         f"± is one standard error within this run. Another run, with other weights and another order of documents, "
-        f"differs by up to {ACROSS_RUNS} times as much; only differences beyond that are of the text.",
+        f"differs by up to {ACROSS_RUNS} times as much; only differences beyond that come from the text.",
         "",
         "| source | recipe | style | repetition | tokens | loss | value | taught | learning speed (nats per M) |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|",

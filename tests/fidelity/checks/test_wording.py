@@ -42,4 +42,4 @@ def test_a_near_copy_says_how_much_is_new():
     assert near_copy(reworded_share(SOURCE, SOURCE), 0.0) is None
     reason, detail = near_copy(reworded_share(SOURCE, SOURCE), 0.6)
     assert reason == "near_copy"
-    assert detail == "0% of the sentences are new wording; 60% are asked for"
+    assert detail == "0% of the sentences are new wording; 60% are required"

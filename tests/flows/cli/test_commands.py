@@ -96,7 +96,7 @@ def test_a_plan_says_why_styles_are_drawn_as_they_are(tmp_path):
     shown = run(*command)
     assert "worth 1.40 ± 0.27" in shown
     assert "not seen yet" in shown
-    assert "3 variants per document would do" in " ".join(shown.split())
+    assert "3 variants per document would be enough" in " ".join(shown.split())
 
 
 @pytest.mark.model
@@ -149,7 +149,7 @@ def test_a_plan_estimates_a_run_without_starting_one(tmp_path):
     assert found["cost"] == pytest.approx(found["seconds"] * 3.6 / 3600)
     shown = run(*options, "--model-size", "50M").replace("\n", " ")
     assert "meant for models of 100M parameters or more" in shown
-    assert "give its --tokens-per-s" in shown
+    assert "give its speed with --tokens-per-s" in shown
     assert not (tmp_path / "plan.json").exists()
 
     usage = {"n_chunks": 10, "n_chunks_accepted": 4, "n_prompt_tokens": 5000, "n_completion_tokens": 3000}
@@ -170,7 +170,7 @@ def test_a_plan_says_what_it_assumes_of_a_model_that_is_not_here_and_asks_nobody
     corpus = tmp_path / "a.jsonl"
     corpus.write_text(json.dumps({"text": "The bridge is 40 m long. " * 40}))
     shown = " ".join(run("plan", corpus, "--model", "org/model").split())
-    assert "the size of org/model is not known here: it gets the wording for the largest models of rephrase" in shown
+    assert "the size of org/model is not known here: rephrase will use the wording for the largest models" in shown
     assert "tokens are counted with SmolLM2-135M-Instruct: org/model is not on this machine" in shown
     shown = " ".join(run("plan", corpus, "--model", "org/model", "--model-size", "4B").split())
     assert "not known here" not in shown

@@ -89,7 +89,7 @@ def test_scheduled_runs_take_only_new_files(served, folder):
 
 
 def test_the_server_asks_for_the_password_that_serve_has_shown(served, folder):
-    assert f"Sign in with {served.password}, all of it." in served.log
+    assert f"Sign in with {served.password} (the whole string)." in served.log
     assert str(folder / "palimpsest-password") in served.log
     stranger = Api(served.url)
     # Prefect's pages ask for it because of this answer, and keep it for their requests.

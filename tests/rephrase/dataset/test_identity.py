@@ -108,7 +108,7 @@ def test_rows_of_other_documents_are_reported_for_plans_of_any_version(run):
     rows = [{"stage": "rewrite", "reason": "r", "document_id": "b", "source": "a.jsonl", "record": 1}]
     counts = {"n_records": 1, "n_documents_accepted": 0, "n_documents_rejected": 1}
     commit_part(storage, 0, [], rows, **counts, ids=part.ids, texts=part.texts)
-    assert "not of the documents of its part" in audit(storage).problems[0].problem
+    assert "not from the documents of its part" in audit(storage).problems[0].problem
     data = storage.read_json("plan.json")
     data["plan_version"] = 1
     for planned in data["parts"]:

@@ -215,7 +215,7 @@ async def test_with_one_endpoint_down_the_other_is_used(serve, gone):
 
 def test_a_model_that_is_not_served_is_an_error_that_lists_those_that_are(serve):
     server = serve(GOOD, models=("a", "b"))
-    with pytest.raises(ValueError, match=r"'c' is not served at .*; there is a, b"):
+    with pytest.raises(ValueError, match=r"'c' is not served at .*; served there: a, b"):
         OpenAIEngine([server.url], model="c")
     with pytest.raises(ValueError, match="choose one with --model: a, b"):
         OpenAIEngine([server.url])
@@ -356,8 +356,8 @@ class Raw:
     [
         (401, b"", (), "refuses the key in OPENAI_API_KEY"),
         (403, b"{}", (), "refuses the key in OPENAI_API_KEY"),
-        (404, b"", (), "mostly ends in /v1"),
-        (302, b"", [("Location", "/login")], "mostly ends in /v1"),
+        (404, b"", (), "usually ends in /v1"),
+        (302, b"", [("Location", "/login")], "usually ends in /v1"),
         (200, b"<html>Welcome</html>", (), "is it an OpenAI-compatible server"),
         (200, b'{"data": [{}]}', (), r"data\.0\.id: .*is it an OpenAI-compatible server"),
     ],

@@ -33,7 +33,7 @@ def test_a_choice_that_is_not_a_recipe_is_an_error():
     recipes = load_recipes()
     for choice in ["auto", "none", "translate+learning_note"]:
         require_recipes(choice, recipes)
-    with pytest.raises(ValueError, match="there is no recipe 'poem'; there are learning_note, rephrase, translate"):
+    with pytest.raises(ValueError, match="there is no recipe 'poem'; choose learning_note, rephrase, translate"):
         require_recipes("rephrase+poem", recipes)
 
 

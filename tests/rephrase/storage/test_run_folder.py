@@ -51,5 +51,5 @@ def test_only_own_temporary_files_in_own_folders_are_removed(run, tmp_path):
 def test_an_output_that_is_a_file_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text("")
     for name in ("a.jsonl", "a.jsonl/out"):
-        with pytest.raises(ValueError, match="is no folder, or lies in none"), locked(Storage(tmp_path / name)):
+        with pytest.raises(ValueError, match="is not a folder, or its parent is not"), locked(Storage(tmp_path / name)):
             pass
