@@ -13,6 +13,7 @@ ended after it. So it asks for the server by a request, which waits as all other
 import asyncio
 import functools
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -29,6 +30,9 @@ PAUSE_S = 2.0
 SILENT_S = 4.0
 # What servers, and proxies in front of them, answer when something behind them is away.
 AWAY = frozenset({500, 502, 503, 504})
+
+# They report whatever ends a run, or an event's delivery, with a traceback. A server that is away has its line already.
+_REPORTS = ("prefect.flow_runs", "prefect.task_runs", "prefect._internal.concurrency")
 
 Outcome = httpx.Response | httpx.TransportError | None
 Exchange = Generator[httpx.Request | float, Outcome, httpx.Response]
@@ -87,6 +91,13 @@ def wait_for_outages(say: Callable[[str], None]) -> None:
     for client, patient in (PrefectHttpxAsyncClient, _patient_async), (PrefectHttpxSyncClient, _patient_sync):
         client._send_with_retry = patient(_original(client._send_with_retry), outage)  # type: ignore[method-assign]
     PrefectEventsClient._reconnect = _after_a_request(_original(PrefectEventsClient._reconnect))  # type: ignore[method-assign]
+
+    for name in _REPORTS:
+        logging.getLogger(name).addFilter(_is_not_about_the_server)
+
+
+def _is_not_about_the_server(record: logging.LogRecord) -> bool:
+    return not isinstance(sys.exception(), ServerAwayError)
 
 
 def _original(method: Any) -> Any:

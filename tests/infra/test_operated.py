@@ -271,7 +271,7 @@ def test_prometheus_sees_the_end_of_runs_and_alerts_when_one_fails(tmp_path):
         (tmp_path / "failing").mkdir()
         config = parameters(tmp_path / "failing", 60)["config"]
         command = [*SCRIPTED, "rephrase", config["source"], config["output"], "--part-bytes", 12_000]
-        with started(command, {**variables, "SCRIPTED_POISON": "document d50"}, tmp_path / "log") as process:
+        with started(command, {**variables, "SCRIPTED_N_WRITES": "40"}, tmp_path / "log") as process:
             assert process.wait(200) == 1
         wait_for(lambda: "PalimpsestRunFailed" in prometheus.alerts(), 60)
     finally:

@@ -171,6 +171,19 @@ async def test_all_requests_together_wait_no_longer_than_the_limit(port, said, m
     assert not isinstance(ServerAwayError(""), httpx.TransportError)  # Prefect's loops would count and repeat it
 
 
+@pytest.mark.parametrize("name", ["prefect.flow_runs", "prefect.task_runs", "prefect._internal.concurrency"])
+@pytest.mark.usefixtures("said")
+def test_a_server_that_is_away_has_one_line_and_no_traceback(name):
+    logger, shown = logging.getLogger(name), []
+    for error in (ServerAwayError("away"), ValueError("wrong")):
+        try:
+            raise error
+        except Exception:
+            record = logger.makeRecord(name, logging.ERROR, "", 0, "Service failed to process item", (), None)
+            shown.append(bool(logger.filter(record)))
+    assert shown == [False, True]
+
+
 @contextlib.asynccontextmanager
 async def event_stream(port):
     """The events that arrive at a Prefect server on this port."""
