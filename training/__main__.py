@@ -14,7 +14,7 @@ from training.launching.launch import Job, launch
 from training.launching.processes import ProcessLostError
 from training.launching.ray_config import RayTrainConfig
 from training.loop.loss_guard import TrainingStoppedError
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 from training.loop.starting import find_start
 from training.loop.stopping import RunStoppedError
 from training.loop.trainer import OnSpike, Precision

@@ -7,8 +7,9 @@ import torch
 
 from training.data.tokenizer import TextTokenizer
 from training.huggingface import export
+from training.loop.building import model_config
 from training.loop.checkpoint import Checkpoints
-from training.loop.run import RunOptions, model_config
+from training.loop.run_options import RunOptions
 from training.model.decoder import Decoder
 
 

@@ -11,7 +11,8 @@ from rephrase.storage.storage import Storage
 from training.evaluating.answering import evaluate, summarise
 from training.evaluating.questions import Question, read_questions
 from training.export import export_run
-from training.loop.run import RunOptions, train
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS

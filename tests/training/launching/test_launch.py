@@ -8,7 +8,7 @@ from rephrase.storage.storage import Storage
 from training import __main__ as command
 from training.launching.launch import Job, layouts
 from training.launching.ray_config import RayTrainConfig
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 
 
 @pytest.fixture

@@ -13,7 +13,10 @@ from training.__main__ import main
 from training.data.mixture import Mixture, MixtureRule
 from training.data.token_store import TokenStore
 from training.export import export_run, load_model
-from training.loop.run import RunOptions, build_trainer, describe_precision, train
+from training.loop.building import build_trainer
+from training.loop.pinned_options import describe_precision
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS
@@ -51,11 +54,11 @@ def test_train_and_export(shards: Storage, options: RunOptions, tmp_path: Path) 
 
 
 def test_the_precision_is_said_with_its_reason(options: RunOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.loop.run.fast_precision", lambda: "float32")
+    monkeypatch.setattr("training.loop.pinned_options.fast_precision", lambda: "float32")
     in_float32, in_bfloat16 = (dataclasses.replace(options, precision=p) for p in ("float32", "bfloat16"))
     assert describe_precision(in_float32).endswith("in float32: this processor has no bfloat16 units")
     assert "many times slower" in describe_precision(in_bfloat16)
-    monkeypatch.setattr("training.loop.run.fast_precision", lambda: "bfloat16")
+    monkeypatch.setattr("training.loop.pinned_options.fast_precision", lambda: "bfloat16")
     assert describe_precision(in_bfloat16).endswith("in bfloat16")
 
 

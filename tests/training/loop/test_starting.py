@@ -8,7 +8,8 @@ import torch
 from rephrase.storage.storage import Storage
 from training.__main__ import main
 from training.export import export_run, load_model
-from training.loop.run import RunOptions, train
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.starting import find_start
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig, RopeScaling
