@@ -57,6 +57,21 @@ def test_a_run_and_its_export_give_the_same_answers(run: Path, tmp_path: Path) -
         open_model(f"{run}@9", "cpu")
 
 
+def test_any_checkpoint_is_exported_and_never_into_a_run(run: Path, tmp_path: Path) -> None:
+    export_run(f"{run}@1", tmp_path / "exported", torch.float32)
+    earlier, exported = (
+        evaluate(open_model(str(name), "cpu"), QUESTIONS[:1], template="{question}")[0]
+        for name in (f"{run}@1", tmp_path / "exported")
+    )
+    assert earlier.loss == pytest.approx(exported.loss, rel=1e-4)
+    config = (run / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"is a training run, whose config\.json would be lost"):
+        export_run(run, run)
+    assert (run / "config.json").read_text() == config
+    with pytest.raises(ValueError, match=r"is no training run: it has no run\.json"):
+        export_run(tmp_path / "exported", tmp_path / "again")
+
+
 def test_questions_are_asked_during_training(run: Path, shards: Storage, tmp_path: Path) -> None:
     """The figures of the last evaluation are those of the finished model; asking changes nothing of the run."""
     rows = ({"question": q.question, "answer": q.answer, "group": q.group} for q in QUESTIONS)
