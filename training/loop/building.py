@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from rephrase.storage.storage import Storage
 from training.data.held_out import effective_share, held_out_rows
 from training.data.loader import Loader, LoaderConfig
-from training.data.plan import plan_tokens
+from training.data.plan import TokenPlan, plan_tokens
 from training.data.token_store import TokenStore
 from training.data.tokenizer import TextTokenizer
 from training.evaluating.answering import decoder_model, evaluate, summarise
@@ -29,10 +30,52 @@ from training.optimizer.parameter_rules import deepseek_rules
 from training.optimizer.qk_clip import QKClip, latent_attention_layers
 from training.optimizer.schedule import schedule
 from training.parallel import Ranks
-from training.sharding.parallelize import parallelize
+from training.sharding.parallelize import parallelize, require_whole_parts
 from training.utility.tracker import UtilityConfig
 
 log = logging.getLogger("training")
+
+# What the run was to read when it began.
+TOKEN_PLAN = "token_plan.json"
+# Of all streams together: a corpus of thousands of files must not take longer to evaluate than to train on.
+MAX_EVAL_ROWS = 4096
+# Float32 weights, gradients and momentum: what no layout does without.
+BYTES_PER_PARAMETER = 12
+
+
+def check_before_reading(run: Path, options: RunOptions, vocab_size: int, ranks: Ranks) -> None:
+    """Notice what would stop the run only after its texts are tokenised, which may take hours.
+
+    Raises:
+        ValueError: the model, the mesh, the schedule, the questions or the start do not fit each other or the machine.
+        OSError: the questions cannot be read.
+    """
+    o, sizes = options, options.mesh_sizes
+    config = model_config(run, o, vocab_size)
+    require_whole_parts(config, n_stages=sizes.pp, n_expert_processes=sizes.ep)
+    schedule(o.schedule, o.n_steps, min(o.n_warmup, o.n_steps))
+    if o.evaluate_questions is not None:
+        read_questions(o.evaluate_questions)
+    if o.start is not None and not has_checkpoint(run):
+        start = find_start(o.start)
+        if isinstance(start, RunStart) and start.step >= o.n_steps:
+            raise ValueError(f"the run begins at step {start.step} and n_steps is {o.n_steps}; ask for more steps")
+    # Experts are the only weights that ep divides: what a process needs is more, never less.
+    n_parts = sizes.pp * sizes.ep if o.shard == "none" else ranks.world_size
+    needed, there = BYTES_PER_PARAMETER * config.n_parameters() / n_parts, _memory(ranks)
+    if needed > there:
+        raise ValueError(
+            f"a model of {config.n_parameters() / 1e9:,.1f} billion parameters takes at least {needed / 1e9:,.0f} GB "
+            f"in a process, for weights, gradients and momentum, and there are {there / 1e9:,.0f} GB; choose a smaller "
+            "preset, or divide it among more processes with --mesh and --shard weights"
+        )
+
+
+def _memory(ranks: Ranks) -> int:
+    """Bytes of the GPU of this process, or of the machine without one."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(ranks.rank % torch.cuda.device_count()).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def build_trainer(
@@ -65,15 +108,19 @@ def build_trainer(
         dtype=torch.float32 if o.precision == "float32" else torch.bfloat16,
     )
     held_out_share = effective_share(store, o.held_out_share)
+    reads_on = isinstance(start, RunStart) and _reads_on(start, store, o, held_out_share)
     loader_config = LoaderConfig(
         row_length=row_length,
         rows_per_step=o.rows_per_step,
         seed=o.seed,
         held_out_share=held_out_share,
-        n_steps=o.n_steps,
+        n_steps=o.n_steps - (start.step if isinstance(start, RunStart) and not reads_on else 0),
     )
-    if ranks.is_writer:
-        say_plan(run, store, o, loader_config)
+    plan = plan_of(store, o, loader_config)
+    # A run that goes on has been planned, from where it began.
+    if ranks.is_writer and not (has_checkpoint(run) and (run / TOKEN_PLAN).exists()):
+        say_plan(run, plan, loader_config)
+    rows_per_stream = min(o.max_eval_rows, max(1, MAX_EVAL_ROWS // len(store.streams)))
     trainer_config = TrainerConfig(
         n_steps=o.n_steps,
         micro_batch_rows=o.micro_batch_rows,
@@ -96,14 +143,14 @@ def build_trainer(
         schedule(o.schedule, o.n_steps, min(o.n_warmup, o.n_steps)),
         store,
         Loader(store, o.mixture, loader_config, ranks.reader, ranks.n_readers),
-        held_out_rows(store, held_out_share, row_length, o.max_eval_rows),
+        held_out_rows(store, held_out_share, row_length, rows_per_stream),
         trainer_config,
         ranks,
         stop,
         asker(o.evaluate_questions, model, o.tokenizer, ranks),
     )
     if isinstance(start, RunStart):
-        trainer.begin_at(start.checkpoints, start.step, continue_data=_reads_on(start, store, o))
+        trainer.begin_at(start.checkpoints, start.step, continue_data=reads_on)
     return trainer
 
 
@@ -173,32 +220,57 @@ def asker(file: str | None, model: Decoder, tokenizer: str, ranks: Ranks) -> Cal
     return ask
 
 
-def _reads_on(start: RunStart, store: TokenStore, options: RunOptions) -> bool:
+def _reads_on(start: RunStart, store: TokenStore, options: RunOptions, held_out_share: float) -> bool:
     """Whether the run goes on reading where the other one stopped: same tokens, order and shares.
+
+    Args:
+        held_out_share: what is held out here, which may be more than was asked for.
 
     Raises:
         ValueError: documents that would be held out may have been trained on.
     """
-    before = RunOptions.from_json(start.options)
-    if options.held_out_share > before.held_out_share:
+    before, state = RunOptions.from_json(start.options), start.checkpoints.state(start.step)["loader"]
+    held_out_before = state.get("held_out_share", before.held_out_share)  # version 0.1 took what was asked for
+    if held_out_share > held_out_before:
         raise ValueError(
-            f"held_out_share is {options.held_out_share} and was {before.held_out_share} in {start.run}: documents it "
-            f"was trained on would be held out; ask for {before.held_out_share} or less"
+            f"held_out_share is {held_out_share:.3g} and was {held_out_before:.3g} in {start.run}: documents it was "
+            f"trained on would be held out; ask for {before.held_out_share} or less, and where that is less than eight "
+            "documents, for 0"
         )
-    state = start.checkpoints.state(start.step)["loader"]
     same_data = (state["data"], state["seed"]) == (store.fingerprint, options.seed)
-    continues = same_data and (before.mixture, before.held_out_share) == (options.mixture, options.held_out_share)
+    continues = same_data and (before.mixture, before.held_out_share, before.texts) == (
+        options.mixture,
+        options.held_out_share,
+        options.texts,
+    )
     log.info(
         "begins at %s; %s", start, "reading goes on from there" if continues else "its data are read from the start"
     )
     return continues
 
 
-def say_plan(run: Path, store: TokenStore, options: RunOptions, config: LoaderConfig) -> None:
+def plan_of(store: TokenStore, options: RunOptions, config: LoaderConfig) -> TokenPlan:
+    """What the run will read.
+
+    Raises:
+        ValueError: the data does not fill a single step, or the mixture does not fit it.
+    """
+    assert config.n_tokens is not None
+    plan = plan_tokens(store, options.mixture, config.held_out_share, config.n_tokens)
+    n_per_step = config.rows_per_step * config.row_length
+    if plan.n_tokens < n_per_step:
+        raise ValueError(
+            f"there are {plan.n_tokens:,} tokens to train on, in all epochs that the mixture allows, and a step takes "
+            f"{n_per_step:,} ({config.rows_per_step} rows of {config.row_length}): add documents, raise max_epochs, or "
+            "ask for fewer --rows-per-step or a smaller --row-length"
+        )
+    return plan
+
+
+def say_plan(run: Path, plan: TokenPlan, config: LoaderConfig) -> None:
     """Log what the run will read, and what of it cannot be met; write it to `token_plan.json`."""
-    n_tokens = options.n_steps * config.rows_per_step * config.row_length
-    plan = plan_tokens(store, options.mixture, config.held_out_share, n_tokens)
+    assert config.n_steps is not None
     log.info("%s", plan.line())
-    for warning in plan.warnings(options.n_steps):
+    for warning in plan.warnings(config.n_steps):
         log.warning("warning: %s", warning)
-    Storage(run).write_json("token_plan.json", plan.to_json(options.n_steps))
+    Storage(run).write_json(TOKEN_PLAN, plan.to_json(config.n_steps))

@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rephrase.models.precision import fast_precision
 from rephrase.storage.storage import Storage
 from training.loop.checkpoint import Checkpoints
 from training.loop.run_options import CHANGEABLE_OPTIONS, RunOptions
-from training.loop.starting import find_start
+from training.loop.starting import find_start, split_step
 from training.parallel import Ranks
 
 
@@ -23,10 +24,9 @@ def pin_options(run: Path, options: RunOptions, ranks: Ranks) -> None:
     Raises:
         ValueError: an option that affects the computation differs.
     """
-    path = run / "run.json"
-    if path.exists() and has_checkpoint(run):
+    if has_checkpoint(run) and (values := _pinned(run)):
         # An option that came later had its default.
-        pinned, mine = RunOptions.from_json(json.loads(path.read_text())).to_json(), options.to_json()
+        pinned, mine = RunOptions.from_json(values).to_json(), options.to_json()
         different = sorted(name for name in mine if name not in CHANGEABLE_OPTIONS and pinned[name] != mine[name])
         if different:
             changes = ", ".join(f"{name} was {pinned[name]!r} and is {mine[name]!r}" for name in different)
@@ -42,18 +42,34 @@ def with_start(options: RunOptions, run: Path) -> RunOptions:
     """The options with the checkpoint that the run began at, if only the other run was named."""
     if options.start is None:
         return options
-    pinned = json.loads((run / "run.json").read_text()).get("start") if (run / "run.json").exists() else None
-    if pinned is not None and pinned.rpartition("@")[0] == options.start:
-        return replace(options, start=pinned)
-    return options if pinned == options.start else replace(options, start=str(find_start(options.start)))
+    pinned = _pinned(run).get("start") if has_checkpoint(run) else None
+    if pinned is not None:
+        (folder, step), (asked, asked_step) = split_step(pinned), split_step(options.start)
+        if Path(asked) == Path(folder) and asked_step in (None, step):
+            return replace(options, start=pinned)
+    return replace(options, start=str(find_start(options.start)))
+
+
+def start_tokenizer(start: str, run: Path) -> str:
+    """The tokenizer of what a run starts from; once it has begun, its own: what it started from may be gone.
+
+    Raises:
+        ValueError: it cannot start from there.
+    """
+    pinned = _pinned(run).get("tokenizer") if has_checkpoint(run) else None
+    return str(pinned or find_start(start).tokenizer)
+
+
+def _pinned(run: Path) -> dict[str, Any]:
+    path = run / "run.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def with_precision(options: RunOptions, run: Path) -> RunOptions:
     """The options with "auto" resolved: to the precision the run started with, else to what is fast here."""
     if options.precision != "auto":
         return options
-    pinned = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {}
-    return replace(options, precision=pinned.get("precision", fast_precision()))
+    return replace(options, precision=_pinned(run).get("precision", fast_precision()))
 
 
 def describe_precision(options: RunOptions) -> str:

@@ -10,7 +10,7 @@ from rephrase.storage.storage import Storage
 from training.data.texts import document_texts, read_documents
 from training.data.token_store import TokenStore, tokenise_shards, tokenise_texts
 from training.data.tokenizer import TextTokenizer
-from training.loop.building import build_trainer
+from training.loop.building import build_trainer, check_before_reading
 from training.loop.logit_curves import max_logit_curves
 from training.loop.pinned_options import describe_precision, has_checkpoint, pin_options, with_precision, with_start
 from training.loop.run_options import RunOptions
@@ -48,10 +48,16 @@ def train(
     with process_group(options.mesh, options.shard) as ranks:
         tokenizer = TextTokenizer(options.tokenizer)
         options = with_start(with_precision(options, run), run)
+        check_before_reading(run, options, tokenizer.vocab_size, ranks)
         pin_options(run, options, ranks)
         outputs = [shards] if isinstance(shards, str) else list(shards)
         if ranks.is_writer:
             log.info("%s", describe_precision(options))
+            if options.shard != "none" and ranks.n_readers == 1:
+                log.warning(
+                    "warning: --shard %s divides nothing here: it is for processes that read different rows (dp, ep)",
+                    options.shard,
+                )
             if not has_checkpoint(run):
                 data = {"shards": outputs, "documents": list(documents), "text_field": text_field}
                 Storage(run).write_json(RUN_FILE, {**data, **options.to_json()})
@@ -60,7 +66,8 @@ def train(
         trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks, stop)
         summary = trainer.train()
         if ranks.is_writer:
-            write_report(run, trainer.utility.ledger, store.streams, trainer.schedule)
+            ledger = trainer.utility.ledger
+            write_report(run, ledger, store.streams, trainer.schedule, first_step=trainer.step - ledger.n_steps)
             Storage(run).write("max_logits.svg", max_logit_curves(run, options.clip_threshold).encode())
         ranks.barrier()
     return summary
@@ -74,7 +81,12 @@ def prepare_tokens(
     documents: Iterable[Document] = (),
     ranks: Ranks | None = None,
 ) -> TokenStore:
-    """Tokenise new data on rank 0, then open the token store on all ranks."""
+    """Tokenise new data on rank 0, then open the token store on all ranks.
+
+    Raises:
+        ValueError: there is nothing to train on, or no document has the field of `split_by`.
+        OSError: a file is missing or cannot be read.
+    """
     ranks, cache = ranks or Ranks(), Storage(run / "tokens")
 
     def tokenise() -> None:
@@ -83,4 +95,10 @@ def prepare_tokens(
         cache.write_json("blocks.json", list(dict.fromkeys(names)))  # the same output given twice counts once
 
     ranks.on_writer(tokenise)
-    return TokenStore.open(cache, cache.read_json("blocks.json"))
+    store = TokenStore.open(cache, cache.read_json("blocks.json"))
+    if options.split_by is not None and store.by_content and not store.has_split_keys:
+        raise ValueError(
+            f"no document has the metadata field {options.split_by!r} of --split-by; outputs have those that "
+            "`palimpsest rephrase --metadata-field` named"
+        )
+    return store

@@ -1,7 +1,7 @@
 """The options of a run, checked when they are built; which of them may change on resuming."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from training.data.mixture import Mixture
@@ -34,7 +34,8 @@ class RunOptions:
     With `start` (`RUN[@step]` or a Hugging Face folder) it begins there, and the preset does not matter.
 
     `rows_per_step` counts the rows of all processes. `row_length` None means the context length of the model, which
-    `rope_factor` extends by YaRN. Up to `max_eval_rows` held-out rows of each stream are evaluated. The defaults of
+    `rope_factor` extends by YaRN. Up to `max_eval_rows` held-out rows of each stream are evaluated, fewer of
+    each where there are hundreds of streams. The defaults of
     `momentum` and `bias_speed` are those of K2 and DeepSeek-V3, for runs of many thousand steps; a run of hundreds
     learns faster with 0.85 and balances its experts with 1e-2. `precision` applies to the forward pass and to
     Newton–Schulz; "auto" is what the hardware multiplies fast. `mesh` (as for `MeshSizes.parse`) and `shard` say how
@@ -138,6 +139,12 @@ class RunOptions:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "RunOptions":
+        """
+        Raises:
+            ValueError: the options are not those of a run, or of a later version.
+        """
+        if unknown := sorted(value.keys() - {option.name for option in fields(cls)}):
+            raise ValueError(f"this version has no option {', '.join(unknown)}: a later one began the run; use that")
         return cls(**{**value, "mixture": Mixture.from_json(value["mixture"])})
 
     @property
