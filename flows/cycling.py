@@ -186,7 +186,7 @@ def pin_options(storage: Storage, config: RephraseConfig, training: TrainConfig,
     Raises:
         ValueError: they differ.
     """
-    from training.loop.run import CHANGEABLE_OPTIONS
+    from training.loop.run_options import CHANGEABLE_OPTIONS
 
     changeable = CHANGEABLE_OPTIONS | NOT_PINNED
     options = {

@@ -132,7 +132,8 @@ def train_on(shards: Storage, run: str, out: Console) -> None:
     from rich.markdown import Markdown
 
     from training.data.byte_pairs import corpus_texts, train_tokenizer
-    from training.loop.run import RunOptions, train
+    from training.loop.run import train
+    from training.loop.run_options import RunOptions
 
     tokenizer = Path(run) / "tokenizer"
     n_words = train_tokenizer(corpus_texts([shards.url]), VOCABULARY, tokenizer)

@@ -16,9 +16,12 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from rephrase.storage.storage import Storage
 from training.data.tokenizer import TextTokenizer
+from training.loop.building import build_trainer
 from training.loop.checkpoint import Checkpoints
 from training.loop.checkpoint_metadata import SafeReader
-from training.loop.run import RunOptions, build_trainer, pin_options, prepare_tokens
+from training.loop.pinned_options import pin_options
+from training.loop.run import prepare_tokens
+from training.loop.run_options import RunOptions
 from training.model.config import ModelConfig
 from training.model.gate import Gate
 from training.model.presets import PRESETS

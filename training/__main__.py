@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from rephrase.models.resolve import resolve_model
 from training.data.mixture import Mixture
 from training.data.texts import FILE
@@ -14,8 +16,8 @@ from training.launching.launch import Job, launch
 from training.launching.processes import ProcessLostError
 from training.launching.ray_config import RayTrainConfig
 from training.loop.loss_guard import TrainingStoppedError
-from training.loop.run import RunOptions
-from training.loop.starting import find_start
+from training.loop.pinned_options import start_tokenizer
+from training.loop.run_options import RunOptions
 from training.loop.stopping import RunStoppedError
 from training.loop.trainer import OnSpike, Precision
 from training.model.presets import PRESETS
@@ -272,7 +274,7 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
         if not shards and not documents:
             raise ValueError(f"nothing to train on: give an output folder before {run}, or --documents SOURCE")
         start, tokenizer = given["start"], given.pop("tokenizer")
-        tokenizer = tokenizer or (find_start(start).tokenizer if start else defaults.get("tokenizer"))
+        tokenizer = tokenizer or (start_tokenizer(start, run) if start else defaults.get("tokenizer"))
         if tokenizer is None or given["n_steps"] is None:
             missing = ["--tokenizer"] * (tokenizer is None) + ["--n-steps"] * (given["n_steps"] is None)
             parsed.error(f"the following arguments are required: {', '.join(missing)}")
@@ -312,7 +314,12 @@ def ray_options(given: dict[str, Any]) -> RayTrainConfig | None:
     found = {name: given.pop(f"ray_{name}") for name in RayTrainConfig.model_fields}
     found = {name: value for name, value in found.items() if value is not None}
     if runner == "ray":
-        return RayTrainConfig(**found)
+        try:
+            return RayTrainConfig(**found)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            option = f"--ray-{str(wrong['loc'][0]).replace('_per_process', '').replace('_', '-')}"
+            raise ValueError(f"{option} is {wrong['input']!r}: {wrong['msg']}") from error
     if found:
         raise ValueError("the options for Ray need --runner ray")
     return None

@@ -7,8 +7,10 @@ import torch
 
 from training.data.tokenizer import TextTokenizer
 from training.huggingface import export
+from training.loop.building import model_config
 from training.loop.checkpoint import Checkpoints
-from training.loop.run import RunOptions, model_config
+from training.loop.run_options import RunOptions
+from training.loop.starting import split_step
 from training.model.decoder import Decoder
 
 
@@ -16,9 +18,11 @@ def load_model(run: str | Path, step: int | None = None) -> tuple[Decoder, RunOp
     """The model of a run's newest checkpoint, or of the one of a step, on the CPU.
 
     Raises:
-        ValueError: the run has no checkpoint yet, or none of this step.
+        ValueError: it is no run, or has no checkpoint yet, or none of this step.
     """
     run = Path(run)
+    if not (run / "run.json").is_file():
+        raise ValueError(f"{run} is no training run: it has no run.json")
     options = RunOptions.from_json(json.loads((run / "run.json").read_text()))
     config = model_config(run, options, TextTokenizer(options.tokenizer).vocab_size)
     model = Decoder(config.replace(context_length=max(options.row_length or 0, config.context_length)))
@@ -35,6 +39,15 @@ def load_model(run: str | Path, step: int | None = None) -> tuple[Decoder, RunOp
 
 
 def export_run(run: str | Path, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write the newest checkpoint of a run as a folder that transformers, vLLM and SGLang load, with its tokenizer."""
-    model, options = load_model(run)
+    """Write a model as a folder that transformers, vLLM and SGLang load, with its tokenizer.
+
+    Args:
+        run: `RUN` for its newest checkpoint, or `RUN@step`.
+
+    Raises:
+        ValueError: as `load_model`, or `folder` is that of a training run.
+    """
+    if (Path(folder) / "run.json").exists():
+        raise ValueError(f"{folder} is a training run, whose config.json would be lost; export to another folder")
+    model, options = load_model(*split_step(str(run)))
     export(model, folder, options.tokenizer, dtype)

@@ -67,9 +67,13 @@ def read_hf_config(folder: str | Path) -> DeepseekV3Config:
     """The configuration in a folder of DeepSeek-V3's family; its code, if it has some, is not run.
 
     Raises:
-        ValueError: the model is of another family, or quantised in a way that cannot be undone here.
+        ValueError: it is damaged, the model is of another family, or quantised in a way that cannot be undone here.
     """
-    values = json.loads((Path(folder) / "config.json").read_text())
+    path = Path(folder) / "config.json"
+    try:
+        values = dict(json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not the configuration of a model: {error}") from error
     kind, quantization = values.get("model_type"), values.pop("quantization_config", None)
     if kind not in MODEL_TYPES:
         raise ValueError(f"{folder} holds a model of type {kind!r}; only {' and '.join(MODEL_TYPES)} can be imported")

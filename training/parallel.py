@@ -33,8 +33,8 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 Sharding = Literal["none", "optimizer", "weights"]
 T = TypeVar("T")
 
-# Writing a checkpoint may take longer than a collective of the training loop is allowed to.
-FILES_TIMEOUT = timedelta(hours=2)
+# Tokenising a corpus and writing a checkpoint may take longer than a collective of the training loop is allowed to.
+FILES_TIMEOUT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from training.model.decoder import Decoder
@@ -27,16 +28,23 @@ BLOCK = 128
 SCALES = "_scale_inv"
 
 
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, "pt")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or not whole ({error}): download it again") from error
+
+
 @torch.no_grad()
 def load_published(model: Decoder, folder: str | Path) -> None:
     """Fill every parameter and selection bias, in their dtypes; leave out modules of multi-token prediction.
 
     Raises:
-        ValueError: the folder holds no safetensors, or not the weights of this model.
+        ValueError: the folder holds no safetensors, a damaged one, or not the weights of this model.
     """
     paths = sorted(Path(folder).glob("*.safetensors"))
     with ExitStack() as stack:
-        files = [stack.enter_context(safe_open(path, "pt")) for path in paths]
+        files = [stack.enter_context(_open(path)) for path in paths]
         where = {name: file for file in files for name in file.keys()}  # noqa: SIM118  not a dict
         wanted = dict(published_tensors(model))
         if missing := sorted(wanted.keys() - where.keys()):

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from rephrase.storage.config_file import read_config
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 
 
 def read_run_file(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from training.launching.ray_config import RayTrainConfig
 
 if TYPE_CHECKING:
     from training.launching.launch import Job
-    from training.loop.run import RunOptions
+    from training.loop.run_options import RunOptions
 
 
 # Where a run trains, which its folder does not keep.
@@ -147,7 +147,7 @@ class TrainConfig(Settings):
             ValueError, OSError: the tokenizer or the mixture cannot be found or read.
         """
         from training.data.mixture import Mixture
-        from training.loop.run import RunOptions
+        from training.loop.run_options import RunOptions
         from training.loop.starting import find_start
 
         values = self.model_dump(exclude={"other_shards", "documents", "text_field", *NOT_PINNED})

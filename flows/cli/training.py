@@ -141,10 +141,10 @@ def show_layouts(rows: list[dict[str, Any]]) -> None:
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="Folder of a training run.")],
+    run: Annotated[str, typer.Argument(help="Training run: RUN for its newest checkpoint, or RUN@step.")],
     folder: Annotated[str, typer.Argument(help="Where to write the model.")],
 ) -> None:
-    """Write the newest checkpoint as a folder that transformers, vLLM and SGLang load, with its tokenizer."""
+    """Write a checkpoint as a folder that transformers, vLLM and SGLang load, with its tokenizer."""
     from training.export import export_run
 
     with readable_errors():

@@ -22,7 +22,8 @@ from rephrase.dataset.shards import read_rejects, read_rewrites
 from rephrase.prompting.recipes import load_recipes
 from rephrase.storage.storage import Storage
 from training.export import load_model
-from training.loop.run import RunOptions, train
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS

@@ -13,7 +13,7 @@ from rephrase.dataset.shards import commit_part
 from rephrase.storage.storage import Storage
 from training.data.byte_pairs import corpus_texts, train_tokenizer
 from training.loop.checkpoint import Checkpoints
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import read_metrics
 from training.loop.trainer import Precision
 from training.model.presets import PRESETS

@@ -11,7 +11,8 @@ from rephrase.storage.storage import Storage
 from training.evaluating.answering import evaluate, summarise
 from training.evaluating.questions import Question, read_questions
 from training.export import export_run
-from training.loop.run import RunOptions, train
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS
@@ -54,6 +55,21 @@ def test_a_run_and_its_export_give_the_same_answers(run: Path, tmp_path: Path) -
     assert earlier[0].loss != ours[0].loss
     with pytest.raises(ValueError, match="no checkpoint of step 9; it has 1, 2"):
         open_model(f"{run}@9", "cpu")
+
+
+def test_any_checkpoint_is_exported_and_never_into_a_run(run: Path, tmp_path: Path) -> None:
+    export_run(f"{run}@1", tmp_path / "exported", torch.float32)
+    earlier, exported = (
+        evaluate(open_model(str(name), "cpu"), QUESTIONS[:1], template="{question}")[0]
+        for name in (f"{run}@1", tmp_path / "exported")
+    )
+    assert earlier.loss == pytest.approx(exported.loss, rel=1e-4)
+    config = (run / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"is a training run, whose config\.json would be lost"):
+        export_run(run, run)
+    assert (run / "config.json").read_text() == config
+    with pytest.raises(ValueError, match=r"is no training run: it has no run\.json"):
+        export_run(tmp_path / "exported", tmp_path / "again")
 
 
 def test_questions_are_asked_during_training(run: Path, shards: Storage, tmp_path: Path) -> None:

@@ -144,3 +144,18 @@ def test_other_families_and_quantisations_are_refused(tmp_path: Path) -> None:
     packed = {"quant_method": "compressed-tensors", "format": "pack-quantized"}
     with pytest.raises(ValueError, match="quantised by 'compressed-tensors' in blocks of None; only fp8"):
         read_hf_config(write_config(tmp_path, "kimi_k2", quantization_config=packed))
+
+
+@pytest.mark.parametrize("text", ['{"model_type"', "[1]", "null"])
+def test_a_configuration_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config.json is not the configuration of a model: "):
+        read_hf_config(tmp_path)
+
+
+def test_a_file_cut_short_is_named(twin: tuple[Path, DeepseekV3ForCausalLM]) -> None:
+    folder, _ = twin
+    path = folder / "model-1.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"model-1.safetensors is damaged or not whole .*download it again"):
+        load_published(Decoder(from_hf_config(read_hf_config(folder))), folder)

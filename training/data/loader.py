@@ -121,6 +121,7 @@ class Loader:
         return {
             "data": self._store.fingerprint,
             "seed": self._config.seed,
+            "held_out_share": self._config.held_out_share,
             **self._sampler.state_dict(),
             **self._packer.state_dict(),
         }

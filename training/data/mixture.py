@@ -12,7 +12,9 @@ decides. A rule's weight is shared among its streams in proportion to their toke
 null is what they would have without a mixture: their share of all tokens; the other rules divide the rest.
 """
 
+import glob
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -39,16 +41,27 @@ class MixtureRule:
     max_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        if self.weight is not None and not 0 <= self.weight < float("inf"):
-            raise ValueError(
-                f"the weight of {self.recipe}/{self.style} is {self.weight}; it must be 0 or more, or null"
-            )
-        if self.max_epochs is not None and self.max_epochs < 1:
-            raise ValueError(f"max_epochs of {self.recipe}/{self.style} is {self.max_epochs}; it must be 1 or more")
+        for name in Stream._fields:
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"the {name} of a mixture rule is {getattr(self, name)!r}; it must be a text")
+        of = f"of {self.recipe}/{self.style}"
+        if self.weight is not None and not (isinstance(self.weight, float | int) and 0 <= self.weight < float("inf")):
+            raise ValueError(f"the weight {of} is {self.weight!r}; it must be a number, 0 or more, or null")
+        if self.max_epochs is not None and not (isinstance(self.max_epochs, int) and self.max_epochs >= 1):
+            raise ValueError(f"max_epochs {of} is {self.max_epochs!r}; it must be a whole number, 1 or more, or null")
+
+    @property
+    def patterns(self) -> Stream:
+        return Stream(self.source, self.recipe, self.style)
+
+    @property
+    def only_match(self) -> Stream | None:
+        """The stream that the rule names, if its patterns match nothing else."""
+        names = Stream(*(re.sub(r"\[([*?[])\]", r"\1", pattern) for pattern in self.patterns))
+        return names if all(glob.escape(n) == p for n, p in zip(names, self.patterns, strict=True)) else None
 
     def matches(self, stream: Stream) -> bool:
-        patterns = (self.source, self.recipe, self.style)
-        return all(fnmatchcase(value, pattern) for value, pattern in zip(stream, patterns, strict=True))
+        return all(fnmatchcase(value, pattern) for value, pattern in zip(stream, self.patterns, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ class Mixture:
             raise ValueError(f'not a mixture: expected {{"version": {VERSION}, "rules": [...]}}, got {str(value)[:80]}')
         known = {"source", "recipe", "style", "weight", "max_epochs"}
         for rule in value["rules"]:
-            if "weight" not in rule or set(rule) - known:
+            if not isinstance(rule, dict) or "weight" not in rule or set(rule) - known:
                 raise ValueError(f"mixture rule {rule} needs a weight and may have {', '.join(sorted(known))}")
         return cls(tuple(MixtureRule(**rule) for rule in value["rules"]))
 
@@ -85,7 +98,12 @@ class Mixture:
         """
         if given is None:
             return cls()
-        return cls.from_json(given if isinstance(given, dict) else json.loads(Path(given).read_text("utf-8")))
+        if isinstance(given, dict):
+            return cls.from_json(given)
+        try:
+            return cls.from_json(json.loads(Path(given).read_text("utf-8")))
+        except ValueError as error:
+            raise ValueError(f"the mixture {given} cannot be read: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, "rules": [asdict(rule) for rule in self.rules]}
@@ -98,7 +116,7 @@ class Mixture:
         """
         if not self.rules:
             return [StreamShare(float(n) / max(1, int(n_tokens_K.sum())), None) for n in n_tokens_K]
-        rule_K = [next((i for i, rule in enumerate(self.rules) if rule.matches(stream)), None) for stream in streams]
+        rule_K = self._first_matches(streams)
         unmatched = [str(stream) for stream, rule in zip(streams, rule_K, strict=True) if rule is None]
         if unmatched:
             raise ValueError(
@@ -120,6 +138,22 @@ class Mixture:
                 StreamShare(weight_R[rule_index] / weight_R.sum() * of_rule, self.rules[rule_index].max_epochs)
             )
         return shares
+
+    def _first_matches(self, streams: Sequence[Stream]) -> list[int | None]:
+        """The first rule that matches each stream; a recommended mixture has a rule for each of maybe thousands."""
+        named: dict[Stream, int] = {}
+        others = []
+        for index, rule in enumerate(self.rules):
+            if (stream := rule.only_match) is None:
+                others.append(index)
+            else:
+                named.setdefault(stream, index)
+        found = []
+        for stream in streams:
+            by_name = named.get(stream)
+            earlier = others if by_name is None else [index for index in others if index < by_name]
+            found.append(next((index for index in earlier if self.rules[index].matches(stream)), by_name))
+        return found
 
     def _rule_weights(self, n_tokens_R: NDArray[np.float64]) -> NDArray[np.float64]:
         """The weight of each rule given the tokens of its streams; that of a rule without tokens goes to the others."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rephrase.corpus.inputs import list_inputs
@@ -176,6 +177,9 @@ def _first_recipe(row: Mapping[str, Any], config: Mapping[str, Any]) -> str | No
 def _rows(shards: Storage, path: str, columns: list[str]) -> Iterator[dict[str, Any]]:
     if not shards.exists(path):
         return
-    with shards.fs.open(shards.path(path), "rb") as file:
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
-            yield from batch.to_pylist()
+    try:
+        with shards.fs.open(shards.path(path), "rb") as file:
+            for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{shards.url}/{path} cannot be read: {error}") from error

@@ -58,16 +58,26 @@ def tokenise_shards(
     """Write blocks for the committed parts of a run, and with `with_originals` for their source documents.
 
     Uncommitted parts are not read, and existing blocks are kept. Returns the block names in the order of the parts.
+
+    Raises:
+        FileNotFoundError: the rewrites of a committed part are missing.
+        ValueError: a file of a part cannot be read.
     """
     names = []
     is_old = is_of_version_0_1(cache)
     for index, commit in sorted(read_commits(shards).items()):
         with_refused = options.with_originals and not is_old
-        if not with_refused and f"rewrites/{part_name(index)}.parquet" not in commit["files"]:
+        rewrites = f"rewrites/{part_name(index)}.parquet"
+        if not with_refused and rewrites not in commit["files"]:
             continue  # nothing of this part was accepted
         checksums = sorted(entry["sha256"] for entry in commit["files"].values())
         name = f"{part_name(index)}-{digest(tokenizer.fingerprint, *_names(options), *checksums)}"
         if not cache.exists(f"{name}.index.parquet"):
+            if rewrites in commit["files"] and not shards.exists(rewrites):
+                raise FileNotFoundError(
+                    f"{shards.url}/{rewrites} is missing, although its part is committed: copy the output again, or "
+                    "rephrase it again"
+                )
             texts = shard_texts(shards, index, options)
             if with_refused:
                 texts = chain(texts, refused_originals(shards, index, options))
@@ -150,7 +160,7 @@ class TokenStore:
 
     `stream_D` is the document's stream, and `length_D` its number of tokens including start and end token. `split_D` is
     a number in [0, 1), the same for texts that must be on the same side of a split: a document and its rewrites, copies
-    and near copies, documents with the same `split_key`.
+    and near copies, documents with the same `split_key`; `has_split_keys` says whether any document has one.
     """
 
     streams: list[Stream]
@@ -159,6 +169,7 @@ class TokenStore:
     split_D: NDArray[np.float64]
     fingerprint: str
     by_content: bool
+    has_split_keys: bool
     _block_D: NDArray[np.int32]
     _row_D: NDArray[np.int64]
     _offset_D: NDArray[np.int64]
@@ -194,6 +205,7 @@ class TokenStore:
             split_D=_split_numbers(table, by_content)[kept],
             fingerprint=digest(*names),
             by_content=by_content,
+            has_split_keys=by_content and table["split_key"].null_count < table.num_rows,
             _block_D=block_D[kept],
             _row_D=np.concatenate([np.arange(n) for n in n_documents])[kept],
             _offset_D=(ends - length_D - block_starts[block_D])[kept],

@@ -16,12 +16,18 @@ class TextTokenizer:
 
     The start token gives the first word a context to be predicted from; a tokenizer without one uses its end token.
     Special-token strings inside a text are encoded as plain text, so a document cannot forge its own end.
+
+    Raises:
+        ValueError: there is no such tokenizer, it is damaged, or it cannot end a text.
     """
 
     def __init__(self, name_or_folder: str | Path) -> None:
         self.name = str(name_or_folder)
-        # Left out, the flag would mean: ask on the terminal whether to run a tokenizer's own code.
-        self._tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
+        try:
+            # Left out, the flag would mean: ask on the terminal whether to run a tokenizer's own code.
+            self._tokenizer = AutoTokenizer.from_pretrained(self.name, trust_remote_code=False)
+        except Exception as error:  # a damaged file raises almost anything
+            raise ValueError(f"the tokenizer {self.name} cannot be loaded: {error}") from error
         end_id = self._tokenizer.eos_token_id
         if end_id is None:
             raise ValueError(f"the tokenizer {self.name} has no end-of-text token; training needs one to end documents")

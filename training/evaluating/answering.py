@@ -3,6 +3,7 @@
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def evaluate(
     is exact if it has the same words, whatever their case and the punctuation around them.
 
     Raises:
-        ValueError: the template has no place for the question.
+        ValueError: the template has no place for the question, or the tokenizer no tokens for an answer.
     """
     if "{question}" not in template:
         raise ValueError(f"the template {template!r} has no {{question}}; write for example {TEMPLATE!r}")
@@ -124,8 +125,17 @@ def summarise(answered: Sequence[Answered]) -> dict[str, dict[str, Any]]:
 
 
 def _split(model: LanguageModel, prompt: str, answer: str) -> tuple[list[int], list[int]]:
-    """The ids of prompt and answer as one text, cut where those of the prompt alone end."""
-    n_prompt, ids = len(model.encode(prompt)), model.encode(f"{prompt} {answer}")
+    """The ids of prompt and answer as one text, cut where they differ from those of the prompt alone.
+
+    A tokenizer may join the end of the prompt with the beginning of the answer.
+
+    Raises:
+        ValueError: the tokenizer has no tokens for one of them.
+    """
+    alone, ids = model.encode(prompt), model.encode(f"{prompt} {answer}")
+    n_prompt = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(alone, ids, strict=False)))
+    if not 0 < n_prompt < len(ids):
+        raise ValueError(f"the model's tokenizer has no tokens for the answer {answer!r} after {prompt!r}")
     return ids[:n_prompt], ids[n_prompt:]
 
 

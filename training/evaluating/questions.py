@@ -40,7 +40,10 @@ def read_questions(path: str | Path) -> list[Question]:
 
 
 def _json_lines(path: Path) -> Iterator[Any]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    # `splitlines` would also cut at separators that JSON allows inside a text.
+    for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             yield json.loads(line)
         except json.JSONDecodeError as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from training.launching.processes import run_processes
 from training.launching.ray_config import RayTrainConfig
-from training.loop.run import RunOptions, train
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.stopping import StopRequest
 from training.loop.trainer import Summary
 

@@ -157,7 +157,7 @@ class Checkpoints:
         result, problem = None, None
         try:
             result = act()
-        except ValueError as error:
+        except Exception as error:
             problem = error
         for one in self._ranks.gather(problem):
             if one is not None:
@@ -182,7 +182,7 @@ class Checkpoints:
                     no_dist=self._ranks.world_size == 1,
                 )
             parts = self._ranks.gather(checksums(path for path in temporary.iterdir() if self._is_own(path)))
-            self._ranks.on_writer(lambda: self._finish(target, temporary, state, parts))
+            self._ranks.on_writer(lambda: self._finish(step, temporary, state, parts))
         except (OSError, CheckpointException) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             cause = _os_error(error)
@@ -199,8 +199,9 @@ class Checkpoints:
         temporary.mkdir(parents=True)
         return True
 
-    def _finish(self, target: Path, temporary: Path, state: str, parts: list[Checksums]) -> None:
-        """Add the state and the checksums of all ranks, and give the folder its name."""
+    def _finish(self, step: int, temporary: Path, state: str, parts: list[Checksums]) -> None:
+        """Add the state and the checksums of all ranks, give the folder its name, and remove what is too old."""
+        target = self._path(step)
         Storage(temporary).write(STATE, state.encode())
         rest = checksums(temporary / name for name in (METADATA, STATE))
         merged = {name: checksum for part in [*parts, rest] for name, checksum in part.items()}
@@ -208,7 +209,8 @@ class Checkpoints:
         shutil.rmtree(target, ignore_errors=True)  # a broken one
         temporary.rename(target)
         flush_folder(self.folder)
-        for old in self.steps()[: -self._n_kept]:
+        # Those of later steps are broken, as the run did not go on from them: they must not push out whole ones.
+        for old in [kept for kept in self.steps() if kept <= step][: -self._n_kept]:
             shutil.rmtree(self._path(old))
 
     def _is_own(self, path: Path) -> bool:

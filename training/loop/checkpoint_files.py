@@ -38,7 +38,7 @@ def verify(folder: Path, rank: int = 0, world_size: int = 1) -> None:
     try:
         recorded = json.loads((folder / CHECKSUMS).read_bytes())
         expected = {str(name): (int(size), str(digest)) for name, (size, digest) in recorded.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise BrokenCheckpointError(f"its {CHECKSUMS} is damaged") from error
     for name in sorted({STATE, METADATA, *expected})[rank::world_size]:
         path = folder / name

@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+from rephrase.storage.storage import Storage
 
 log = logging.getLogger("training")
 
@@ -23,7 +25,8 @@ class MetricsFile:
     def __init__(self, run: Path, resumed_step: int) -> None:
         self.path = run / "metrics.jsonl"
         kept = [row for row in read_metrics(run) if row["step"] <= resumed_step] if resumed_step else []
-        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        # Whole or not at all: a kill must not cost the rows of the steps before.
+        Storage(run).write(self.path.name, _lines(kept))
         self._file = self.path.open("a", buffering=1)
 
     def write(self, step: int, kind: str, values: Mapping[str, Any]) -> None:
@@ -31,6 +34,24 @@ class MetricsFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+class SkippedSteps:
+    """`RUN/skipped.jsonl`: the documents of the steps that were left out, a row for each of them and each rank."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "skipped.jsonl"
+
+    def write(self, number: int, row: Mapping[str, Any]) -> None:
+        """Add a row of the `number`-th step that was left out, counted from 1."""
+        with self.path.open("a") as file:
+            file.write(json.dumps({"number": number, **row}) + "\n")
+
+    def drop_after(self, number: int) -> None:
+        """Drop what a resumed run has yet to come to again."""
+        rows = [row for row in read_rows(self.path) if row.get("number", 0) <= number]
+        if self.path.exists():
+            Storage(self.path.parent).write(self.path.name, _lines(rows))
 
 
 class TensorBoard:
@@ -111,17 +132,23 @@ class Telemetry:
 
 
 def read_metrics(run: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a run, of one kind or of all; a last line truncated by a kill is skipped."""
-    path = run / "metrics.jsonl"
+    """The rows of a run, of one kind or of all."""
+    return (row for row in read_rows(run / "metrics.jsonl") if kind is None or row["kind"] == kind)
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, if it exists; a last line truncated by a kill is skipped."""
     if not path.exists():
         return
     for line in path.read_text().splitlines():
         try:
-            row = json.loads(line)
+            yield json.loads(line)
         except json.JSONDecodeError:
             continue
-        if kind is None or row["kind"] == kind:
-            yield row
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, float]:

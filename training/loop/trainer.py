@@ -1,6 +1,5 @@
 """The training loop: from packed rows to an update, with metrics, checkpoints, evaluation and token utility."""
 
-import json
 import logging
 import signal
 import time
@@ -22,7 +21,7 @@ from training.loop.gate_balance import balance_gates
 from training.loop.loss_guard import GuardConfig, LossGuard, TrainingStoppedError
 from training.loop.pace import Pace, measure_peak_flops
 from training.loop.stopping import RunStoppedError, StopRequest
-from training.loop.telemetry import Telemetry
+from training.loop.telemetry import SkippedSteps, Telemetry
 from training.model.decoder import Decoder
 from training.optimizer.gradient_norm import clip_gradients
 from training.optimizer.muon_clip import MuonClip
@@ -33,9 +32,6 @@ from training.sharding.pipeline import step_passes
 from training.utility.tracker import UtilityConfig, UtilityTracker
 
 log = logging.getLogger("training")
-
-# The documents of skipped steps, one JSON object a line.
-SKIPPED = "skipped.jsonl"
 
 Precision = Literal["float32", "bfloat16", "float16"]
 OnSpike = Literal["stop", "skip"]
@@ -127,6 +123,7 @@ class Trainer:
         self.loss = float("nan")
         self.held_out_loss: dict[str, float] = {}
         self.guard = LossGuard(config.guard)
+        self.skipped = SkippedSteps(run)
         self.utility = UtilityTracker(model, store.streams, held_out, config.utility)
         self.checkpoints = Checkpoints(run / "checkpoints", config.n_checkpoints_kept, self.ranks)
         self._saved_at = time.monotonic()
@@ -159,6 +156,7 @@ class Trainer:
             self.checkpoints.require_space(self._tensors())
         telemetry = None
         if self.ranks.is_writer:
+            self.skipped.drop_after(self.n_skipped)
             telemetry = Telemetry(self.run, self.step, self.config.n_steps, self.config.wandb_project)
         steps = iter(self.loader)
         try:
@@ -215,13 +213,12 @@ class Trainer:
             continue_data: go on reading where that run stopped, which takes the same data and mixture.
 
         Raises:
-            ValueError: the checkpoint is broken, of another model, or not before this run's last step.
+            ValueError: the checkpoint is broken or of another model.
         """
-        if step >= self.config.n_steps:
-            raise ValueError(f"the run begins at step {step} and n_steps is {self.config.n_steps}; ask for more steps")
         state = checkpoints.load(step, {**self._model_tensors(), **self.optimizer.tensors()})
         self._take_over(state)
-        if continue_data:
+        if continue_data:  # the losses of other data are no measure for those of these
+            self.guard.load_state_dict(state["guard"])
             self.loader.load_state_dict(state["loader"])
             self._loader_state = state["loader"]
 
@@ -247,18 +244,18 @@ class Trainer:
         """Leave out a step that the guard refused: list its documents, and go on with the next rows."""
         self.n_skipped += 1
         self._loader_state = data.next_state
+        self._scaler.update()  # it allows one unscaling per update
         self.optimizer.zero_grad(set_to_none=True)
         self.utility.discard_step()
         for kept in self.model.logit_maxima():
             kept.reset()
         for gate in self.model.gates():
             gate.reset_counts()
-        log.warning("%s Skipped: the documents are listed in %s.", error, self.run / SKIPPED)
+        log.warning("%s Skipped: the documents are listed in %s.", error, self.skipped.path)
         documents = [self.store.document_id(int(d)) for d in data.batch.document_BS.unique()]
         row = {"before_step": self.step + 1, "rank": self.ranks.rank, "reason": str(error), "documents": documents}
         if self.ranks.is_first_stage:  # the others have read the same
-            with (self.run / SKIPPED).open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            self.skipped.write(self.n_skipped, row)
 
     def _save_if_finite(self) -> None:
         """Save the last good step, unless its update is what broke the weights."""
@@ -376,6 +373,7 @@ class Trainer:
             return
         set_random_state(generators)
         self._take_over(state)
+        self.guard.load_state_dict(state["guard"])
         self.loss, self.held_out_loss = state["loss"], state["held_out_loss"]
         self.n_skipped = state.get("n_skipped", 0)  # version 0.1 never skipped
         self._loader_state = state["loader"]
@@ -384,7 +382,6 @@ class Trainer:
 
     def _take_over(self, state: dict[str, Any]) -> None:
         self.step, self.n_tokens = state["step"], state["n_tokens"]
-        self.guard.load_state_dict(state["guard"])
         if self._scaler.is_enabled() and state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
         if self.optimizer.clip is not None:

@@ -113,7 +113,10 @@ class Decoder(nn.Module):
 
     def forward(self, tokens_BS: Tensor, boundaries: Boundaries | None = None) -> Tensor:
         """Logits (B, S, L); without boundaries, each row is one document."""
-        boundaries = boundaries or Boundaries.whole_rows(tokens_BS.shape[0], tokens_BS.shape[1], tokens_BS.device)
+        n_rows, length = tokens_BS.shape
+        return self.logits(tokens_BS, boundaries or Boundaries.whole_rows(n_rows, length, tokens_BS.device))
+
+    def logits(self, tokens_BS: Tensor, boundaries: Boundaries) -> Tensor:
         return self.lm_head(self.hidden(tokens_BS, boundaries)[0])
 
     def loss(

@@ -8,6 +8,7 @@ The factor gives O the root mean square of AdamW's updates, so both share one le
 (Moonlight, arXiv 2502.16982, section 2.2). In practice Jordan's coefficients give about 0.19, Polar Express 0.2.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class MuonClipConfig:
     def __post_init__(self) -> None:
         for name in ("lr", "weight_decay", "adamw_lr"):
             value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ValueError(f"{name} is {value}; it must not be negative")
+            if value is not None and not 0 <= value < math.inf:  # true for nan too
+                raise ValueError(f"{name} is {value}; it must be a finite number, 0 or more")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum is {self.momentum}; it must be at least 0 and below 1")
         if self.coefficients not in COEFFICIENTS:

@@ -83,7 +83,7 @@ class QKClip:
     n_clipped_LH: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.threshold <= 0:
+        if not self.threshold > 0:  # true for nan too
             raise ValueError(f"the QK-Clip threshold is {self.threshold}; it must be above 0")
         if not self.layers:
             raise ValueError("QK-Clip received no attention layers; omit it for a model without attention")

@@ -8,11 +8,24 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import Shard, distribute_tensor
 
+from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.model.experts import Experts
 from training.parallel import Ranks
 from training.sharding.expert_dispatch import ExpertDispatch
-from training.sharding.stage import Stage
+from training.sharding.stage import Stage, divide_layers
+
+
+def require_whole_parts(config: ModelConfig, *, n_stages: int, n_expert_processes: int) -> None:
+    """
+    Raises:
+        ValueError: the experts do not divide evenly among the processes, or there are more stages than layers.
+    """
+    if config.n_experts % n_expert_processes:
+        raise ValueError(
+            f"{config.n_experts} experts do not divide evenly among the {n_expert_processes} processes of ep"
+        )
+    divide_layers(config.n_layers, n_stages)
 
 
 def parallelize(model: Decoder, ranks: Ranks) -> Decoder:
@@ -21,6 +34,11 @@ def parallelize(model: Decoder, ranks: Ranks) -> Decoder:
     Raises:
         ValueError: the experts do not divide evenly among the processes, or there are more stages than layers.
     """
+    require_whole_parts(
+        model.config,
+        n_stages=1 if ranks.pipeline is None else ranks.pipeline.size(),
+        n_expert_processes=1 if ranks.owner is None else ranks.owner.size(),
+    )
     if ranks.pipeline is not None:
         model = Stage(model, ranks)
     if ranks.dense is None:
@@ -51,8 +69,6 @@ def sharded_modules(model: nn.Module) -> list[FSDPModule]:
 
 def _divide_experts(experts: Experts, n_experts: int, ranks: Ranks) -> None:
     assert ranks.owner is not None
-    if n_experts % ranks.owner.size():
-        raise ValueError(f"{n_experts} experts do not divide evenly among the {ranks.owner.size()} processes of ep")
     for name, parameter in list(experts.named_parameters()):
         # Every process has the same values already, or none (on the meta device): nothing needs to be sent.
         divided = distribute_tensor(parameter.detach(), ranks.owner, [Shard(0)], src_data_rank=None)

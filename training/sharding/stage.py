@@ -74,8 +74,7 @@ class Stage(Decoder):
         penalty = self.balance_penalty(balance, weights_BS, balance_weight)
         return _AddToLoss.apply(x_BSM, penalty), None, balance.detach()
 
-    def forward(self, tokens_BS: Tensor, boundaries: Boundaries | None = None) -> Tensor:
-        boundaries = boundaries or Boundaries.whole_rows(tokens_BS.shape[0], tokens_BS.shape[1], tokens_BS.device)
+    def logits(self, tokens_BS: Tensor, boundaries: Boundaries) -> Tensor:
         hidden_BSM, _ = self.hidden(tokens_BS, boundaries)
         if self.is_last:
             return self.ranks.of_last_stage(self.lm_head(hidden_BSM))

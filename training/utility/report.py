@@ -59,11 +59,14 @@ class RepeatOrRephrase:
         return "another rephrasing" if self.rephrasing_value > self.epoch_value else "another epoch"
 
 
-def mean_rates(ledger: UtilityLedger, schedule: Schedule) -> NDArray[np.float64]:
-    """The mean multiple of the peak learning rate in each time bin (T,); 0 in those that have not begun."""
+def mean_rates(ledger: UtilityLedger, schedule: Schedule, first_step: int = 0) -> NDArray[np.float64]:
+    """The mean multiple of the peak learning rate in each time bin (T,); 0 in those that have not begun.
+
+    `first_step` is the step that the run began at.
+    """
     n_bins = ledger.tokens_KRT.shape[2]
     factors = np.zeros(ledger.bin_steps * n_bins)
-    factors[: ledger.n_steps] = [schedule.factor(step) for step in range(ledger.n_steps)]
+    factors[: ledger.n_steps] = [schedule.factor(first_step + step) for step in range(ledger.n_steps)]
     n_steps_T = np.clip(ledger.n_steps - ledger.bin_steps * np.arange(n_bins), 1, ledger.bin_steps)
     return factors.reshape(n_bins, ledger.bin_steps).sum(axis=1) / n_steps_T
 
@@ -108,16 +111,17 @@ def repeat_or_rephrase(
 
     A fresh rephrasing is assumed to be worth the recent value of the recipe's first exposures, or where there were none
     any more, that of its earliest repetitions divided by their discount; the next epoch, that value times the discount
-    of the next repetition. The confidence is that of the sign of the difference, with normal errors across runs.
+    of the next repetition. The confidence is that of the sign of the difference, with normal errors across runs. A
+    value without an error was measured once and does not count.
     """
     tokens_KR = ledger.tokens_KRT.sum(dim=2).numpy()
     found = []
     for source, recipe in sorted({(s.source, s.recipe) for s in streams if s.recipe != ORIGINAL}):
         members = [k for k, s in enumerate(streams) if (s.source, s.recipe) == (source, recipe)]
-        earliest_K = np.isfinite(measured.value_KR[members]).argmax(axis=1)
+        earliest_K = np.isfinite(measured.error_KR[members]).argmax(axis=1)
         worth_K = np.array([measured.discount.worth(int(r)) for r in earliest_K])
         first_K, error_K = (of[members, earliest_K] / worth_K for of in (measured.value_KR, measured.error_KR))
-        weights = tokens_KR[members, earliest_K] * np.isfinite(first_K)
+        weights = tokens_KR[members, earliest_K] * np.isfinite(error_K)
         if not weights.sum():
             continue
         weights = weights / weights.sum()
@@ -133,9 +137,15 @@ def repeat_or_rephrase(
     return found
 
 
-def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream], schedule: Schedule) -> None:
-    """Write `utility.parquet`, `utility.md`, `utility.svg` and `mixture.json` to the run's folder."""
-    rate_T = mean_rates(ledger, schedule)
+def write_report(
+    run: Path, ledger: UtilityLedger, streams: Sequence[Stream], schedule: Schedule, first_step: int = 0
+) -> None:
+    """Write `utility.parquet`, `utility.md`, `utility.svg` and `mixture.json` to the run's folder.
+
+    Args:
+        first_step: the step of the schedule that the run began at: that of another run's checkpoint, or 0.
+    """
+    rate_T = mean_rates(ledger, schedule, first_step)
     measured = token_values(ledger, rate_T)
     rows = utility_rows(ledger, streams, measured, rate_T)
     sink = pa.BufferOutputStream()
@@ -152,16 +162,20 @@ def write_report(run: Path, ledger: UtilityLedger, streams: Sequence[Stream], sc
 
 
 def loss_curves(ledger: UtilityLedger, streams: Sequence[Stream]) -> str:
-    """The loss of each stream over the tokens of the run; first exposures and repetitions are separate lines."""
+    """The loss of each recipe and style over the tokens of the run, all sources together.
+
+    First exposures and repetitions are separate lines.
+    """
     tokens, loss, at_T = ledger.tokens_KRT.numpy(), ledger.loss_KRT.numpy(), ledger.bin_middles().numpy()
     lines = {}
-    for k, stream in enumerate(streams):
+    for recipe, style in dict.fromkeys((stream.recipe, stream.style) for stream in streams):
+        members = [k for k, stream in enumerate(streams) if (stream.recipe, stream.style) == (recipe, style)]
         for name, exposures in (("", slice(0, 1)), (", repeated", slice(1, None))):
-            n_T, loss_T = tokens[k, exposures].sum(axis=0), loss[k, exposures].sum(axis=0)
+            n_T, loss_T = (of[members, exposures].sum(axis=(0, 1)) for of in (tokens, loss))
             seen = np.flatnonzero(n_T > 0)
             if len(seen):
-                lines[f"{stream.recipe}/{stream.style}{name}"] = [(at_T[t], loss_T[t] / n_T[t]) for t in seen]
-    return line_chart("Training loss by stream", "tokens of the run", "nats per token", lines)
+                lines[f"{recipe}/{style}{name}"] = [(at_T[t], loss_T[t] / n_T[t]) for t in seen]
+    return line_chart("Training loss by recipe and style", "tokens of the run", "nats per token", lines)
 
 
 def markdown(rows: Sequence[dict[str, Any]], found: Sequence[RepeatOrRephrase], measured: TokenValues) -> str:

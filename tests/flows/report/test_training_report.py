@@ -10,7 +10,7 @@ import pytest
 from browser import open_browser, open_page
 
 from flows.report.training_report import training_report
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import Telemetry
 from training.utility.report import SCHEMA
 

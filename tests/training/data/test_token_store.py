@@ -100,3 +100,13 @@ def test_of_too_many_streams_the_smallest_sources_are_one(
     store = TokenStore.open(cache, tokenise_texts(document_texts(documents, TextOptions()), "x", tokenizer, cache))
     assert [stream.source for stream in store.streams] == [OTHER_SOURCES, "file3.txt", "file4.txt"]
     assert [store.streams[s].source for s in store.stream_D][:3] == [OTHER_SOURCES] * 3
+
+
+def test_a_part_that_is_missing_or_damaged_is_named(shards: Storage, tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    part = Path(shards.root) / "rewrites" / "part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"part-00001.parquet cannot be read: "):
+        tokenise_shards(shards, tokenizer, Storage(tmp_path / "tokens"))
+    part.unlink()
+    with pytest.raises(FileNotFoundError, match=r"part-00001.parquet is missing, although its part is committed"):
+        tokenise_shards(shards, tokenizer, Storage(tmp_path / "tokens"))

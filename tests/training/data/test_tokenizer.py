@@ -46,3 +46,10 @@ def test_a_tokenizer_that_is_code_is_refused_without_asking(tmp_path: Path, monk
     with pytest.raises(ValueError, match="custom code"):
         TextTokenizer(tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_damaged_tokenizer_is_named(tokenizer_folder: Path, tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((tokenizer_folder / name).read_bytes()[:20])
+    with pytest.raises(ValueError, match=f"the tokenizer {tmp_path} cannot be loaded: "):
+        TextTokenizer(tmp_path)

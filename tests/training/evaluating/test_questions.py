@@ -39,3 +39,9 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_questions(path)
+
+
+def test_a_text_may_hold_any_character_and_a_file_blank_lines(tmp_path: Path) -> None:
+    lines = [json.dumps({"question": f"a{c}b?", "answer": "c"}, ensure_ascii=False) for c in "\u2028\x85"]
+    (tmp_path / "q.jsonl").write_text("\ufeff" + "\n\n".join(lines) + "\n")
+    assert [q.question for q in read_questions(tmp_path / "q.jsonl")] == ["a\u2028b?", "a\x85b?"]

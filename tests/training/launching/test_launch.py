@@ -8,7 +8,7 @@ from rephrase.storage.storage import Storage
 from training import __main__ as command
 from training.launching.launch import Job, layouts
 from training.launching.ray_config import RayTrainConfig
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 
 
 @pytest.fixture
@@ -57,6 +57,8 @@ def test_the_command_passes_the_cluster_on(
     capsys.readouterr()
     assert command.main([*arguments, "--ray-gpus", "1"]) == 2
     assert capsys.readouterr().err == "error: the options for Ray need --runner ray\n"
+    assert command.main([*arguments, "--runner", "ray", "--ray-cpus", "0"]) == 2
+    assert capsys.readouterr().err == "error: --ray-cpus is 0.0: Input should be greater than 0\n"
     assert len(launched) == 2
 
 

@@ -16,7 +16,7 @@ from training.data.mixture import Mixture
 from training.launching.launch import Job, launch
 from training.launching.ray_config import RayTrainConfig
 from training.loop.checkpoint import Checkpoints
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 from training.loop.stopping import RunStoppedError, StopRequest
 from training.loop.telemetry import read_metrics
 

@@ -149,3 +149,16 @@ def test_generators_continue() -> None:
     expected = torch.rand(3)
     set_random_state(state)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_broken_newer_checkpoints_do_not_push_out_the_whole_ones(tmp_path: Path) -> None:
+    save_steps(tmp_path, 1, 4, 5)
+    for step in (4, 5):
+        (tmp_path / f"step-{step:08d}" / "state.json").write_text("{")
+    checkpoints = Checkpoints(tmp_path, n_kept=1)
+    assert checkpoints.load_newest({"w": torch.zeros(2)}) == {"step": 1, "has_checksums": True}
+    for step in (2, 3):
+        checkpoints.save(step, {"w": torch.full((2,), float(step))}, {"step": step})
+    checkpoints.close()
+    assert checkpoints.newest_whole() == 3
+    assert checkpoints.steps() == [3, 4, 5]

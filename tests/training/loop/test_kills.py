@@ -14,7 +14,8 @@ import torch
 
 from rephrase.storage.storage import Storage
 from training.loop.checkpoint import Checkpoints
-from training.loop.run import RunOptions, train
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.stopping import RunStoppedError
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig

@@ -14,7 +14,7 @@ from layouts import Job, digest, parts, pinned_routing, saved, start, train_here
 
 from rephrase.storage.storage import Storage
 from training.export import export_run
-from training.loop.run import RunOptions
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.gate import Gate

@@ -3,6 +3,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +14,14 @@ from training.__main__ import main
 from training.data.mixture import Mixture, MixtureRule
 from training.data.token_store import TokenStore
 from training.export import export_run, load_model
-from training.loop.run import RunOptions, build_trainer, describe_precision, train
+from training.loop.building import build_trainer, check_before_reading
+from training.loop.pinned_options import describe_precision
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS
+from training.parallel import Ranks
 
 
 @pytest.fixture
@@ -51,11 +56,11 @@ def test_train_and_export(shards: Storage, options: RunOptions, tmp_path: Path) 
 
 
 def test_the_precision_is_said_with_its_reason(options: RunOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.loop.run.fast_precision", lambda: "float32")
+    monkeypatch.setattr("training.loop.pinned_options.fast_precision", lambda: "float32")
     in_float32, in_bfloat16 = (dataclasses.replace(options, precision=p) for p in ("float32", "bfloat16"))
     assert describe_precision(in_float32).endswith("in float32: this processor has no bfloat16 units")
     assert "many times slower" in describe_precision(in_bfloat16)
-    monkeypatch.setattr("training.loop.run.fast_precision", lambda: "bfloat16")
+    monkeypatch.setattr("training.loop.pinned_options.fast_precision", lambda: "bfloat16")
     assert describe_precision(in_bfloat16).endswith("in bfloat16")
 
 
@@ -176,3 +181,58 @@ def test_the_command_reports_errors_without_a_traceback(
 def test_an_impossible_option_is_named(options: RunOptions, name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} is "):
         dataclasses.replace(options, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schedule": "square"}, "no schedule 'square'"),
+        ({"evaluate_questions": "none.jsonl"}, "none.jsonl"),
+        ({"preset": "kimi_k2"}, r"1,0\d\d.\d billion parameters takes at least 12,\d\d\d GB"),
+        ({"rope_factor": 0.5}, "factor of rope scaling is 0.5"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_tokenised(
+    shards: Storage, options: RunOptions, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, OSError), match=message):
+        train(shards.url, tmp_path / "run", dataclasses.replace(options, **change))
+    assert not (tmp_path / "run" / "tokens").exists()
+
+
+def test_a_mesh_that_does_not_fit_the_model(options: RunOptions, tmp_path: Path) -> None:
+    for mesh, message in (("ep=4", "6 experts do not divide evenly among the 4"), ("pp=3", "2 layers do not fill 3")):
+        laid_out = dataclasses.replace(options, rows_per_step=12, mesh=mesh)
+        with pytest.raises(ValueError, match=message):
+            check_before_reading(tmp_path, laid_out, 61, Ranks())
+
+
+def test_sharding_that_divides_nothing_is_said(
+    shards: Storage, options: RunOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(shards.url, tmp_path / "run", dataclasses.replace(options, shard="weights"))
+    assert "--shard weights divides nothing here" in caplog.text
+
+
+def test_data_that_does_not_fill_a_step(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+    once = Mixture((MixtureRule(weight=1, max_epochs=1),))
+    with pytest.raises(ValueError, match=r"there are \d,\d\d\d tokens .* a step takes 12,800 \(400 rows of 32\)"):
+        train(shards.url, tmp_path / "run", dataclasses.replace(options, rows_per_step=400, mixture=once))
+
+
+def test_a_field_to_split_by_that_no_document_has(shards: Storage, options: RunOptions, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no document has the metadata field 'translation' of --split-by"):
+        train(shards.url, tmp_path / "run", dataclasses.replace(options, split_by="translation"))
+
+
+def test_options_of_a_later_version_are_named(options: RunOptions) -> None:
+    with pytest.raises(ValueError, match="this version has no option warp: a later one began the run"):
+        RunOptions.from_json({**options.to_json(), "warp": 9})
+
+
+def test_of_many_streams_fewer_rows_each_are_evaluated(
+    store: TokenStore, options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.loop.building.MAX_EVAL_ROWS", 4)
+    trainer = build_trainer(tmp_path / "run", store, options, vocab_size=61)
+    assert [len(batch.tokens_BS) for batch in trainer.held_out.values()] == [1, 1, 1]

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ import torch
 from rephrase.storage.storage import Storage
 from training.__main__ import main
 from training.export import export_run, load_model
-from training.loop.run import RunOptions, train
+from training.loop.checkpoint import Checkpoints
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.loop.starting import find_start
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig, RopeScaling
@@ -92,7 +96,7 @@ def test_a_long_context_stage(shards: Storage, options: RunOptions, first: Path,
 def test_held_out_documents_must_not_have_been_trained_on(
     shards: Storage, options: RunOptions, first: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"held_out_share is 0.5 and was 0.2 .*ask for 0.2 or less"):
+    with pytest.raises(ValueError, match=r"held_out_share is 0.5\S* and was 0.2\S* .*ask for 0.2 or less"):
         train(
             shards.url, tmp_path / "next", dataclasses.replace(options, start=str(first), n_steps=9, held_out_share=0.5)
         )
@@ -127,3 +131,49 @@ def test_what_is_neither_is_refused(tmp_path: Path) -> None:
     start = find_start(str(tmp_path))
     with pytest.raises(ValueError, match="type 'llama'; only deepseek_v3"):
         start.config()  # type: ignore[union-attr]
+
+
+def test_documents_held_out_because_there_are_few_must_not_have_been_trained_on_either(
+    shards: Storage, commit: Callable[..., None], options: RunOptions, tmp_path: Path
+) -> None:
+    asked = dataclasses.replace(options, held_out_share=0.01)
+    train(shards.url, tmp_path / "many", asked)
+    few = Storage(tmp_path / "few")
+    commit(few, 0, 20)
+    with pytest.raises(ValueError, match="documents it was trained on would be held out"):
+        train(few.url, tmp_path / "next", dataclasses.replace(asked, start=str(tmp_path / "many"), n_steps=9))
+
+
+def test_with_other_data_it_reads_and_judges_losses_anew(
+    shards: Storage, options: RunOptions, first: Path, tmp_path: Path
+) -> None:
+    """The plan is of the steps that are left, and a loss that is high for the old data stops nothing."""
+    changed = dataclasses.replace(options, n_steps=9, source_by="folder")
+    for name, start in (("same", first), ("other", f"{first}/")):
+        run, asked = tmp_path / name, dataclasses.replace(options if name == "same" else changed, n_steps=9)
+        train(shards.url, run, dataclasses.replace(asked, start=str(start)))
+        n_steps = 9 if name == "same" else 3
+        assert json.loads((run / "token_plan.json").read_text())["n_asked"] == n_steps * 2 * 32
+        recent = Checkpoints(run / "checkpoints").state(9)["guard"]["recent"]
+        assert recent == [*(losses(first).values() if name == "same" else ()), *losses(run).values()]
+
+
+def test_before_its_first_checkpoint_it_begins_at_the_newest_one(
+    shards: Storage, options: RunOptions, first: Path, tmp_path: Path
+) -> None:
+    """The other run went on meanwhile, and has removed the checkpoint that was written down."""
+    run = tmp_path / "next"
+    asked = dataclasses.replace(options, start=str(first), n_steps=9, precision="float32")
+    Storage(run).write_json("run.json", dataclasses.replace(asked, start=f"{first}@1").to_json())
+    train(shards.url, run, asked)
+    assert min(losses(run)) == 7
+
+
+def test_a_run_that_has_begun_needs_nothing_of_the_other(
+    shards: Storage, options: RunOptions, first: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "next"
+    command = [shards.url, str(run), "--n-steps", "8", "--row-length", "32", "--held-out-share", "0.2"]
+    assert main([*command, "--from", str(first)]) == 0
+    shutil.rmtree(first)
+    assert main([*command, "--from", f"{first}/"]) == 0

@@ -33,3 +33,18 @@ def test_scalars_go_to_tensorboard(tmp_path: Path) -> None:
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert events.Tags()["scalars"] == ["train/loss"]
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(4, 1.5)]
+
+
+def test_a_kill_while_resuming_costs_no_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry = Telemetry(tmp_path, 0, 10)
+    for step in (1, 2, 3):
+        telemetry.write(step, "train", {"loss": float(step)})
+    telemetry.close()
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Telemetry(tmp_path, 2, 10)
+    assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3]

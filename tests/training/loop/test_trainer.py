@@ -23,7 +23,7 @@ from training.data.token_store import TokenStore
 from training.loop.checkpoint import Checkpoints
 from training.loop.loss_guard import TrainingStoppedError
 from training.loop.stopping import RunStoppedError
-from training.loop.telemetry import read_metrics
+from training.loop.telemetry import SkippedSteps, read_metrics
 from training.loop.trainer import Trainer, TrainerConfig
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
@@ -329,3 +329,29 @@ def test_a_signal_reaches_all_processes(shards: Storage, tokenizer_folder: Path,
     assert f"stopped by SIGTERM; saved at step {n_steps}" in error
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.newest_whole() == n_steps
+
+
+def test_a_skipped_step_in_float16_is_followed_by_others(
+    tmp_path: Path, tiny: ModelConfig, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipping = trainer(tmp_path, tiny, store, dataclasses.replace(CONFIG, precision="float16", on_spike="skip"))
+    losses = iter([math.inf])
+    accumulate = skipping._accumulate
+
+    def first_is_infinite(batch: Batch) -> Any:
+        loss, *rest = accumulate(batch)
+        return next(losses, loss), *rest
+
+    monkeypatch.setattr(skipping, "_accumulate", first_is_infinite)
+    assert skipping.train().finished
+    assert skipping.n_skipped == 1
+
+
+def test_a_step_skipped_again_after_a_kill_is_listed_once(tmp_path: Path) -> None:
+    skipped = SkippedSteps(tmp_path)
+    for number, rank in ((1, 0), (1, 1), (2, 0), (2, 1)):
+        skipped.write(number, {"rank": rank})
+    skipped.drop_after(1)  # the newest checkpoint was written between the two
+    skipped.write(2, {"rank": 0})
+    rows = map(json.loads, skipped.path.read_text().splitlines())
+    assert [(row["number"], row["rank"]) for row in rows] == [(1, 0), (1, 1), (2, 0)]

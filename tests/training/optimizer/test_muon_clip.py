@@ -1,4 +1,5 @@
 import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,7 +216,12 @@ def test_weights_divided_by_columns_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"lr": -1.0}, "lr is -1"), ({"momentum": 1.0}, "momentum is 1"), ({"coefficients": "x"}, "polar")],
+    [
+        ({"lr": -1.0}, "lr is -1"),
+        ({"lr": math.nan}, "lr is nan"),
+        ({"momentum": 1.0}, "momentum is 1"),
+        ({"coefficients": "x"}, "polar"),
+    ],
 )
 def test_bad_hyperparameters_are_rejected(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):

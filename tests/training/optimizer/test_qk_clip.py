@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -154,7 +155,8 @@ def test_history_survives_a_round_trip() -> None:
 
 
 def test_misuse_is_rejected() -> None:
-    with pytest.raises(ValueError, match="threshold is 0"):
-        QKClip([plain_layer([1.0])[2]], 0)
+    for threshold in (0, math.nan):
+        with pytest.raises(ValueError, match=f"threshold is {threshold}"):
+            QKClip([plain_layer([1.0])[2]], threshold)
     with pytest.raises(ValueError, match="no attention layers"):
         QKClip([])

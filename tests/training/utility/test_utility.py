@@ -24,7 +24,7 @@ from training.utility.learning_speed import fit_power_law, learning_speed
 from training.utility.ledger import N_REPETITIONS, UtilityLedger
 from training.utility.recommend import recommend_mixture
 from training.utility.repetition import PUBLISHED_R_STAR, RepetitionDiscount, fit_discount, max_useful_epochs
-from training.utility.report import SCHEMA, write_report
+from training.utility.report import SCHEMA, loss_curves, mean_rates, repeat_or_rephrase, write_report
 from training.utility.value import token_values
 
 STREAMS = [Stream("a", "original", "original"), Stream("a", "knowledge", "good"), Stream("a", "knowledge", "bad")]
@@ -223,3 +223,38 @@ def test_the_question_is_answered_where_first_readings_have_ended(tmp_path: Path
     assert measured.discount.r_star == pytest.approx(3, rel=0.2)
     write_report(tmp_path, ledger, STREAMS, constant(60, 0))
     assert "For the next million tokens of a, knowledge: another rephrasing" in (tmp_path / "utility.md").read_text()
+
+
+def test_the_rates_of_a_run_that_began_at_a_checkpoint_are_those_of_its_steps() -> None:
+    ledger, schedule = UtilityLedger(1), wsd(60, 5)
+    for _ in range(12):
+        ledger.add_step(torch.ones(4, N_REPETITIONS, dtype=torch.float64))
+    rates = mean_rates(ledger, schedule, first_step=48)
+    assert rates[:12].tolist() == pytest.approx([schedule.factor(step) for step in range(48, 60)])
+    assert rates[0] > rates[11]
+    assert mean_rates(ledger, schedule)[0] == pytest.approx(1 / 5)  # the warm-up
+
+
+def test_the_chart_has_all_sources_of_a_recipe_and_style() -> None:
+    ledger = UtilityLedger(2)
+    for _ in range(2):
+        sums = torch.zeros(4, 2, N_REPETITIONS, dtype=torch.float64)
+        sums[:2, :, 0] = torch.tensor([[100.0, 300.0], [100.0 * 8, 300.0 * 4]])
+        ledger.add_step(sums.flatten(1))
+    chart = loss_curves(ledger, [Stream("a", "knowledge", "good"), Stream("b", "knowledge", "good")])
+    alone = UtilityLedger(1)
+    for _ in range(2):
+        alone.add_step(torch.tensor([[400.0], [400.0 * 5], [0.0], [0.0]]) * torch.eye(N_REPETITIONS)[0])
+    assert chart == loss_curves(alone, [Stream("c", "knowledge", "good")])
+    assert "knowledge/good" in chart
+
+
+def test_what_was_measured_once_is_no_reason_to_repeat_or_rephrase() -> None:
+    ledger = UtilityLedger(3)
+    sums = torch.zeros(4, 3, N_REPETITIONS, dtype=torch.float64)
+    sums[:, :, 0] = torch.tensor([10.0, 30.0, 10.0, 20.0])[:, None]
+    ledger.add_step(sums.flatten(1))
+    measured = token_values(ledger)
+    assert np.isfinite(measured.value_KR[:, 0]).all()
+    assert np.isnan(measured.error_KR).all()
+    assert repeat_or_rephrase(ledger, STREAMS, measured) == []

@@ -29,7 +29,8 @@ from training.data.token_store import TokenStore, tokenise_texts
 from training.data.tokenizer import TextTokenizer
 from training.export import load_model
 from training.huggingface import export
-from training.loop.run import RunOptions, train
+from training.loop.run import train
+from training.loop.run_options import RunOptions
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.model.presets import nano
