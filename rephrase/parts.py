@@ -176,7 +176,9 @@ def _count_opened(
         progress.count_part(part, run.n_variants, committed, sign=-1)
     open_bytes = sum(len(chain.document.text.encode()) for chain in chains)
     progress.n_bytes_done += part.n_bytes * run.n_variants - open_bytes
-    n_tokens = sum(entry.n_tokens for entry in entries.values())
+    # All variants of a document have the rows of the same earlier steps, which are committed once.
+    rows = {row["id"]: row for entry in entries.values() for row in entry.rewrites}
+    n_tokens = sum(row["n_tokens"] for row in rows.values())
     progress.n_tokens += n_tokens
     progress.cost += sum(entry.cost for entry in entries.values())
     progress.count_chunks(

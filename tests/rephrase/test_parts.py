@@ -430,6 +430,28 @@ async def test_variants_that_repeat_others_do_not_count_towards_a_target_of_a_pa
     assert (commit["n_tokens"], commit["n_records_left"]) == (192, 2)
 
 
+async def test_a_translation_that_all_variants_share_counts_once_in_a_part_that_is_opened_again(tmp_path):
+    async def check(chunk, completion, requirements):
+        return Verdict(accepted=Check.CROSS_LINGUAL in requirements.checks, reason="unfaithful")
+
+    context = run_context(
+        tmp_path,
+        ScriptedEngine(max_in_flight=1),
+        texts=[sentences(6, f"d{i}") for i in range(6)],
+        check=check,
+        choice="translate+learning_note",
+        n_variants=3,
+    )
+    context = with_target(context, 144)
+    for _ in range(4):
+        if context.target.reached:
+            break
+        context.scheduler.reopen()
+        commit = await run(context)
+        context.target.set_part(0, commit["n_tokens"])
+    assert commit["n_tokens"] == 144
+
+
 async def test_a_commit_has_the_usage_and_cost_of_each_recipe(tmp_path):
     context = run_context(tmp_path, ScriptedEngine(delay_s=0.01), texts=TEXTS)
     prices = Prices(per_hour=3600, per_million_prompt_tokens=1e6, per_million_completion_tokens=2e6)
