@@ -273,7 +273,9 @@ async def _follow_route(part: Part, chain: Chain, slot: SchedulingSlot, engine: 
         text = stitch(rewrite)
         if last or rejected or not text or rewritten_share(rewrite) < tools.min_rewritten_share:
             break
-        document = dataclasses.replace(document, text=text, language="en", detected_language="en")
+        document = dataclasses.replace(document, text=text)
+        if recipe.translates:
+            document = dataclasses.replace(document, language="en", detected_language="en")
         next_recipe = run.recipes[chain.route[number + 1]]
         chunks = await asyncio.to_thread(_chunks, document, next_recipe, run)
         scheduler.set_chunks_left(slot, len(chunks) * (len(chain.route) - number - 1))

@@ -314,6 +314,15 @@ async def test_a_document_of_which_too_little_was_rewritten_is_rejected_as_a_who
     assert [chunk["source_kept"] for chunk in whole["chunks"]] == [False] + [True] * (len(whole["chunks"]) - 1)
 
 
+async def test_a_step_that_does_not_translate_leaves_the_language(tmp_path):
+    """What is rephrased in German and then translated is translated from German."""
+    german = "Der Satz sagt, dass die Summe der Winkel in jedem Dreieck gleich groß ist."
+    engine = ScriptedEngine(lambda prompt, _: german)
+    await run(run_context(tmp_path, engine, texts=[german], choice="rephrase+translate"))
+    (prompt,) = [prompt for prompt in engine.prompts if "You translate" in prompt.system]
+    assert "Language: de" in prompt.user
+
+
 async def test_a_rejected_translation_ends_the_route(tmp_path):
     async def check(chunk, completion, requirements):
         return Verdict(accepted=False, reason="wrong_language")
