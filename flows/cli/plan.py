@@ -1,7 +1,6 @@
 """`palimpsest plan`: estimate a run before a token is generated."""
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -110,8 +109,6 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, measure_routes, measure_speed, time_and_cost
     from rephrase.storage.storage import Storage
 
-    if tokens_per_s is not None and not math.isfinite(tokens_per_s):  # a bound of an option lets nan pass
-        raise ValueError(f"--tokens-per-s is {tokens_per_s}: give the engine's speed at full load")
     config = RephraseConfig.model_validate(values)
     files, _ = list_inputs(config.source)
     commits = list(read_commits(Storage(like)).values()) if like else []

@@ -10,6 +10,7 @@ from rephrase.corpus.chunking import chunk_document
 from rephrase.corpus.language import likely_language
 from rephrase.corpus.sampling import CorpusSample
 from rephrase.models.tokenizer import Tokenizer
+from rephrase.prompting import glossary
 from rephrase.prompting.back_translation import max_back_tokens, source_language
 from rephrase.prompting.context import Context, tail
 from rephrase.prompting.recipes import Recipe, draw_variants
@@ -169,6 +170,10 @@ def estimate(
                                 weight * n_drawn * (1 + n_retries) * max_back_tokens(passage)
                             )
                         written = passage.text
+                    if chunk is not chunks[-1] and (asked := recipe.render_glossary(chunk.text, chunk.text)):
+                        # How many of its tokens a glossary takes is not known: most models list a few terms.
+                        total["n_prompt_tokens"] += 0 if known else weight * n_prompt_tokens(asked, tokenizer)
+                        total["n_completion_tokens_at_most"] += weight * glossary.MAX_TOKENS
                     n_out = known.n_completion_tokens if known else n_out
                     chain.append(max(1, round(n_out)))
                     total["n_chunks"] += weight

@@ -182,3 +182,14 @@ def test_a_plan_takes_every_option_of_a_run():
         return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown))
 
     assert options("rephrase") - options("plan") == {"--target-tokens", "--new-files", "--metrics-port"}
+
+
+def test_a_wrong_value_is_named_with_its_option(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "A town lies at a river."}))
+    for options, message in (
+        (["--retries", "500"], "n_retries: Input should be less than or equal to 100 (got 500)"),
+        (["--model-size", "7b"], "(got '7b')"),
+    ):
+        result = runner.invoke(app, ["plan", str(tmp_path / "a.jsonl"), *options])
+        assert result.exit_code == 1
+        assert message in result.output.replace("\n", " ")
