@@ -1,8 +1,8 @@
 """The data card of a run: OUT/README.md, which Hugging Face reads and `datasets.load_dataset(OUT)` follows.
 
 It is written when a run ends and when its report is made. The text between the two markers is generated
-again each time; text outside them, and front matter that the user adds, is kept. A README.md without the markers is the
-user's own and is left alone. The card is not part of a commit: only this module reads it back.
+again each time; text outside them, and front matter that the user adds, is kept. A README.md without the two markers is
+the user's own and is left alone. The card is not part of a commit: only this module reads it back.
 """
 
 import re
@@ -50,7 +50,7 @@ def write_data_card(
     """
     before = storage.read(CARD_NAME).decode("utf-8", "replace") if storage.exists(CARD_NAME) else ""
     front_matter, text = split_card(before)
-    if front_matter is None or (before and BEGIN not in text):
+    if front_matter is None or (before and END not in text.partition(BEGIN)[2]):
         return False
     front_matter = {**_default_front_matter(summary), **front_matter, **_run_front_matter(storage, summary)}
     if license:

@@ -66,7 +66,9 @@ def test_written_again_it_keeps_what_the_user_gave_and_wrote(run):
     assert "Town Licence" not in text(run)
 
 
-@pytest.mark.parametrize("own", ["# My notes\n", "---\nlicense: [\n---\n" + BEGIN + END])
+@pytest.mark.parametrize(
+    "own", ["# My notes\n", "---\nlicense: [\n---\n" + BEGIN + END, f"{BEGIN}\nthe end mark is gone\n\nMy words.\n"]
+)
 def test_a_readme_of_the_users_own_is_left_alone(run, own):
     run.write(CARD_NAME, own.encode())
     assert not write(run, "mit")

@@ -12,6 +12,7 @@ import flows.verification.refilter
 from fidelity.checker import Checker, FidelityConfig
 from flows.results.summary import summarize
 from flows.verification.refilter import refilter, verdict_of_run
+from flows.verification.run_documents import can_be_restored
 from rephrase.corpus.reading import ReadOptions
 from rephrase.dataset.audit import audit
 from rephrase.dataset.part_reader import PartReader
@@ -264,3 +265,11 @@ def test_similarity_is_measured_as_in_the_run_unless_it_is_said_otherwise(run, t
     assert (config.encoder, config.min_similarity, config.min_probability) == ("other", 0.8, 0.7)
     with pytest.raises(FileNotFoundError, match="holds no run"):
         verdict_of_run(Storage(tmp_path / "nothing"))
+
+
+def test_a_rejected_document_comes_back_only_if_its_chunks_and_their_sources_are_known():
+    row = {"stage": "document", "recipe": "rephrase", "chunks": [{"index": 0}]}
+    assert can_be_restored(row)
+    assert not can_be_restored({**row, "recipe": "translate+learning_note"})  # its chunks are spans of a lost text
+    assert not can_be_restored({**row, "chunks": None})
+    assert not can_be_restored({"stage": "document", "recipe": "rephrase"})  # as schema 3 has it
