@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from flows.results.display import HIDDEN
 from flows.results.terminal import safe_console
@@ -46,12 +47,18 @@ class readable_errors:  # noqa: N801  reads as a statement
             err.print("[yellow]stopped; finished work is kept. Run the same command again to resume.[/yellow]")
             raise typer.Exit(EXIT_INTERRUPTED if stopped else EXIT_TERMINATED)
         if isinstance(error, ValidationError):
-            fail("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()))
+            fail("; ".join(map(_described, error.errors())))
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             fail(f"{error}; free some space and run the same command again: finished work is kept")
         from_s3 = type(error).__module__.startswith("botocore.")  # no credentials, no connection
         if from_s3 or isinstance(error, ValueError | RuntimeError | OSError | ImportError):
             fail(f"{error}" if str(error) else type(error).__name__)
+
+
+def _described(problem: ErrorDetails) -> str:
+    text = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    # Our own messages name the value where it matters; the input of one about several values is all of them.
+    return text if problem["type"] in ("value_error", "missing") else f"{text} (got {problem['input']!r:.80})"
 
 
 def fail(message: str) -> None:

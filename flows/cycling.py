@@ -192,6 +192,9 @@ def pin_options(storage: Storage, config: RephraseConfig, training: TrainConfig,
     options = {
         "source": config.source,
         **config.pinned("", "", {}),
+        # Each round pins what its model is; all are to be written by the same.
+        "engine.model": config.engine.model,
+        "engine.lora": config.engine.lora,
         **{f"training.{k}": v for k, v in training.model_dump(mode="json", exclude=changeable).items()},
         "max_variants": max_variants,
     }

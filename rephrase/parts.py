@@ -52,6 +52,8 @@ from rephrase.scheduling.scheduler import ChainNotStartedError, DocumentState, S
 
 # The key, in the usage by recipe, of documents that are left unchanged.
 UNCHANGED = "unchanged"
+# The reject reason of a variant that says nearly the same as an earlier one of its document.
+NEAR_DUPLICATE = "near_duplicate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,16 +176,24 @@ def _count_opened(
         progress.count_part(part, run.n_variants, committed, sign=-1)
     open_bytes = sum(len(chain.document.text.encode()) for chain in chains)
     progress.n_bytes_done += part.n_bytes * run.n_variants - open_bytes
-    n_tokens = sum(entry.n_tokens for entry in entries.values())
+    # All variants of a document have the rows of the same earlier steps, which are committed once.
+    rows = {row["id"]: row for entry in entries.values() for row in entry.rewrites}
+    n_tokens = sum(row["n_tokens"] for row in rows.values())
     progress.n_tokens += n_tokens
     progress.cost += sum(entry.cost for entry in entries.values())
     progress.count_chunks(
         sum(entry.n_chunks for entry in entries.values()), sum(entry.n_chunks_accepted for entry in entries.values())
     )
-    run.target.set_part(part.index, n_tokens)
+    run.target.set_part(part.index, n_tokens - _n_repeated_tokens(committed))
     for position in range(len(records)):
         if not n_open[position]:
             _count_record(position, entries, run)
+
+
+def _n_repeated_tokens(commit: Row | None) -> int:
+    """The tokens of variants that are in the journal but repeat others, as their commit found: they do not count."""
+    found = commit.get("by_recipe", []) if commit else []
+    return sum(row["n_tokens"] for row in found if row["outcome"] == NEAR_DUPLICATE)
 
 
 async def _run_chain(
@@ -199,11 +209,11 @@ async def _run_chain(
         engine = ScheduledEngine(run.tools.engine.info, run.scheduler, slot)
         cache = CompletionCache(engine, journal, chain.key)
         await cache.load()
-        entry = await _follow_route(chain, slot, cache, run)
+        entry = await _follow_route(part, chain, slot, cache, run)
         await _write_entry(chain, entry, journal, run.progress)
         journal.n_tokens_resumed += cache.n_tokens_resumed
         # Before the next chain is chosen: whether one may start depends on what is finished.
-        run.target.finish_chain(part.index, entry.n_tokens)
+        run.target.finish_chain(part.index, chain.key, entry.n_tokens)
         return entry
 
     try:
@@ -230,7 +240,7 @@ async def _write_entry(chain: Chain, entry: Entry, journal: Journal, progress: P
     progress.n_journal_entries += 1
 
 
-async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run: RunContext) -> Entry:
+async def _follow_route(part: Part, chain: Chain, slot: SchedulingSlot, engine: Engine, run: RunContext) -> Entry:
     """Apply all recipes of the route, stopping early if one of them accepts nothing."""
     progress, scheduler, info = run.progress, run.scheduler, run.model_info
     tools = dataclasses.replace(
@@ -245,13 +255,15 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
     for number, name in enumerate(chain.route):
         recipe, last = run.recipes[name], number == len(chain.route) - 1
 
-        def count_chunk(part: ChunkRewrite, number: int = number, last: bool = last) -> None:
-            # The bytes of a document count once, in the first step; only the last step's text is output of the route.
-            progress.n_bytes_done += len(part.chunk.text.encode()) if number == 0 else 0
-            run.target.add_chunk(part.n_tokens if last and part.verdict.accepted else 0)
+        def count_chunk(
+            written: ChunkRewrite, number: int = number, is_output: bool = last or recipe.keep_step
+        ) -> None:
+            # The bytes of a document count once, in the first step.
+            progress.n_bytes_done += len(written.chunk.text.encode()) if number == 0 else 0
+            run.target.add_chunk(part.index, chain.key, written.n_final_tokens if is_output else 0)
             scheduler.set_chunks_left(slot, max(0, slot.n_left - 1))
-            progress.n_chunks_accepted += part.verdict.accepted
-            progress.n_chunks_rejected += not part.verdict.accepted
+            progress.n_chunks_accepted += written.verdict.accepted
+            progress.n_chunks_rejected += not written.verdict.accepted
 
         variant = chain.variant if last else run.draw_variants(recipe, document.id, 1)[0]
         rewrite = await rewrite_document(document, chunks, variant, recipe, tools, count_chunk)
@@ -261,7 +273,9 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
         text = stitch(rewrite)
         if last or rejected or not text or rewritten_share(rewrite) < tools.min_rewritten_share:
             break
-        document = dataclasses.replace(document, text=text, language="en", detected_language="en")
+        document = dataclasses.replace(document, text=text)
+        if recipe.translates:
+            document = dataclasses.replace(document, language="en", detected_language="en")
         next_recipe = run.recipes[chain.route[number + 1]]
         chunks = await asyncio.to_thread(_chunks, document, next_recipe, run)
         scheduler.set_chunks_left(slot, len(chunks) * (len(chain.route) - number - 1))
@@ -271,20 +285,20 @@ async def _follow_route(chain: Chain, slot: SchedulingSlot, engine: Engine, run:
             rows += _row_or_reject(chain.document, steps[:end], tools, info, rejects)
     is_whole = bool(rows) and rows[-1]["recipe"] == "+".join(chain.route)
     whole = rows.pop() if is_whole else None
-    written = [part for rewrite, _ in steps for part in rewrite.chunks]
+    written = [chunk for rewrite, _ in steps for chunk in rewrite.chunks]
     last_chunks = steps[-1][0].chunks
-    n_prompt_tokens = sum(part.n_prompt_tokens for part in written)
-    n_completion_tokens = sum(part.n_completion_tokens for part in written)
+    n_prompt_tokens = sum(chunk.n_prompt_tokens for chunk in written)
+    n_completion_tokens = sum(chunk.n_completion_tokens for chunk in written)
     return Entry(
         rewrite=whole,
         kept=rows,
         rejects=rejects,
-        n_source_tokens=sum(part.chunk.n_tokens for part in last_chunks),
-        n_source_tokens_rewritten=sum(part.chunk.n_tokens for part in last_chunks if whole and part.verdict.accepted),
+        n_source_tokens=sum(last.chunk.n_tokens for last in last_chunks),
+        n_source_tokens_rewritten=sum(last.chunk.n_tokens for last in last_chunks if whole and last.verdict.accepted),
         n_chunks=len(written),
         n_prompt_tokens=n_prompt_tokens,
         n_completion_tokens=n_completion_tokens,
-        n_cached_tokens=sum(part.n_cached_tokens for part in written),
+        n_cached_tokens=sum(chunk.n_cached_tokens for chunk in written),
         route="+".join(chain.route),
         document_id=chain.document.id,
         text=digest(chain.document.text),
@@ -433,7 +447,7 @@ def _distinct(variants: list[Row], run: RunContext) -> tuple[list[Row], list[Row
     return (
         [row for i, row in enumerate(variants) if i not in repeated],
         [
-            rejected_variant_row(variants[i], "near_duplicate", f"of variant {variants[of]['variant']}: {seen}")
+            rejected_variant_row(variants[i], NEAR_DUPLICATE, f"of variant {variants[of]['variant']}: {seen}")
             for i, (of, seen) in repeated.items()
         ],
     )

@@ -106,12 +106,13 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
     from rephrase.models.resolve import PACKAGED_MODEL, local_model
     from rephrase.models.tokenizer import HubTokenizer
     from rephrase.prompting.routing import model_size, model_size_notices, open_recipes
-    from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, measure_routes, time_and_cost
+    from rephrase.scheduling.estimate import ASSUMED_GROWTH, estimate, measure_routes, measure_speed, time_and_cost
     from rephrase.storage.storage import Storage
 
     config = RephraseConfig.model_validate(values)
     files, _ = list_inputs(config.source)
-    measured = measure_routes(read_commits(Storage(like)).values()) if like else {}
+    commits = list(read_commits(Storage(like)).values()) if like else []
+    measured = measure_routes(commits)
     if like and not measured:
         raise FileNotFoundError(f"--like {like!r} holds no committed part of a run")
     notices = []
@@ -156,8 +157,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
             f"{why}: assuming one attempt per chunk, {ASSUMED_GROWTH:g} times as long as its source; the maximum "
             "assumes that every attempt runs to its token limit"
         )
-    speeds = [known.tokens_per_s for known in measured.values() if known.tokens_per_s]
-    tokens_per_s = tokens_per_s or (sum(speeds) / len(speeds) if speeds else None)
+    tokens_per_s = tokens_per_s or measure_speed(commits)
     if tokens_per_s is None:
         notices.append(
             "time and cost depend on the engine: give its speed with --tokens-per-s, or an earlier run with --like"

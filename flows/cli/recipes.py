@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.padding import Padding
 
-from flows.console import out, print_json, readable_errors
+from flows.console import err, out, print_json, readable_errors
 
 if TYPE_CHECKING:
     from rephrase.corpus.reading import ReadOptions
@@ -54,15 +54,18 @@ def show_recipe(
 ) -> None:
     """Print the exact prompts for a real document, without running a model."""
     from rephrase.corpus.reading import Fields, ReadOptions
-    from rephrase.models.resolve import resolve_model
+    from rephrase.models.resolve import local_model
     from rephrase.models.tokenizer import HubTokenizer
     from rephrase.prompting import routing
 
     with readable_errors():
-        folder = resolve_model(model)
-        found = routing.open_recipes(name, recipes or (), routing.model_size(model_size, folder))
+        folder = local_model(model) or model
+        size = routing.model_size(model_size, folder)
+        found = routing.open_recipes(name, recipes or (), size)
         if name not in found:
             raise ValueError(f"{name!r} is not the name of one recipe; choose one of {', '.join(sorted(found))}")
+        for notice in routing.model_size_notices(size, model, found, [name]):
+            err.print(f"notice: {notice}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         document = first_document(on, ReadOptions(fields=Fields(text=text_field)))
         for prompt in show_prompts(found[name], document, HubTokenizer(folder), chunks, seed):
             for message in prompt.messages():

@@ -37,10 +37,14 @@ def verify(
         typer.Option(min=0, max=1, help="Minimum probability to accept; by default the calibration's thresholds."),
     ] = None,
     calibration: Annotated[str | None, typer.Option(help="Weights written by `palimpsest calibrate`.")] = None,
-    encoder: Annotated[str, typer.Option(help="Embedding model: hub id or folder.")] = "all-MiniLM-L6-v2",
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Embedding model: hub id or folder; by default that of the run, or all-MiniLM-L6-v2."),
+    ] = None,
     multilingual_encoder: Annotated[
-        str, typer.Option(help="Embedding model for translations.")
-    ] = "multilingual-e5-small",
+        str | None,
+        typer.Option(help="Embedding model for translations; by default that of the run, or multilingual-e5-small."),
+    ] = None,
     keeps: Annotated[
         str,
         typer.Option(

@@ -1,20 +1,21 @@
 """Facts that differ between a rewrite and its source, for the pairs that the reader shows."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fidelity.checks.time_limit import LIMIT_S, TooSlowError, time_limit
 from fidelity.facts.comparing.compare import compare_facts
 from flows.report.pairs import Pair
-from rephrase.prompting.recipes import load_recipes
+from rephrase.prompting.recipes import Recipe
 from rephrase.records import Check, Discrepancy
 
 # Most serious first.
 PROBLEMS = ("changed", "unsupported", "missing")
 
 
-def add_discrepancies(pairs: list[Pair]) -> list[Pair]:
+def add_discrepancies(pairs: list[Pair], recipes: Mapping[str, Recipe]) -> list[Pair]:
     """The pairs with the discrepancies between their two texts; unmatched sentences are left to the links."""
-    mathematics = {name for name, recipe in load_recipes().items() if Check.FORMULAS in recipe.checks}
+    mathematics = {name for name, recipe in recipes.items() if Check.FORMULAS in recipe.checks}
     return [replace(pair, discrepancies=_facts(pair, pair.recipe in mathematics)) for pair in pairs]
 
 

@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from flows.report.sample import Location
-from flows.report.tally import last_recipe
-from rephrase.dataset.rows import Row
+from flows.report.tally import UNCHANGED
+from rephrase.dataset.rows import Row, chunked_text, last_recipe
 from rephrase.dataset.schema import PROBABILITIES
 from rephrase.dataset.shards import read_part
 from rephrase.records import Discrepancy
@@ -72,9 +72,7 @@ def _rows(table: Any) -> Iterator[Row]:
 
 
 def _accepted(row: Row, chunk: Row) -> Pair:
-    # With earlier steps, a chunk is a span of the text that the last of them wrote.
-    origin = row["steps"][-1]["text"] if row["steps"] else row["source_text"]
-    source = origin[chunk["start"] : chunk["end"]]
+    source = chunked_text(row)[chunk["start"] : chunk["end"]]
     rewrite = row["text"][chunk["text_start"] : chunk["text_end"]]
     return Pair(
         **_shared(row),
@@ -107,7 +105,7 @@ def _shared(row: Row) -> dict[str, Any]:
     return {
         "title": row["title"] or "",
         "document_id": row["document_id"] or "",
-        "recipe": "" if row.get("stage") == "read" else last_recipe(row["recipe"]),
+        "recipe": "" if row.get("stage") == "read" else last_recipe(row["recipe"] or UNCHANGED),
         "style": row["style"] or "",
         "perspective": row["perspective"] or "",
         "variant": row["variant"],

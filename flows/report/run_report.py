@@ -23,8 +23,9 @@ from flows.results.display import SCORES, Outcome, cache_note, duration, meaning
 from flows.results.diversity import N_MEASURED, RecipeDiversity, measure_diversity
 from flows.results.summary import Summary, summarize
 from rephrase.dataset.plan import load_plan
+from rephrase.dataset.run_recipes import run_recipes
 from rephrase.dataset.shards import read_commits
-from rephrase.prompting.recipes import load_recipes
+from rephrase.prompting.recipes import Recipe
 from rephrase.records import Check, Question
 from rephrase.storage.storage import Storage
 
@@ -83,7 +84,8 @@ def run_report(
     notify(f"counting the rows of {summary.n_parts_committed:,} parts …")
     counted = tally(storage, n_sample, seed)
     locations = counted.sampler.draw()
-    pairs = add_discrepancies(sorted(read_pairs(storage, locations), key=_corpus_order))
+    recipes = run_recipes(storage, plan.config)
+    pairs = add_discrepancies(sorted(read_pairs(storage, locations), key=_corpus_order), recipes)
     encoder = None
     if any(pair.source and pair.rewrite for pair in pairs):
         notify(f"linking the sentences of {len(pairs):,} pairs …")
@@ -91,7 +93,7 @@ def run_report(
     linked = link(pairs, encoder)
     items = [item(pair, links) for pair, links in zip(pairs, linked, strict=True)]
     reasons = {pair.reason for pair in pairs if pair.reason}
-    charts, more_charts = _score_charts(counted, Thresholds(plan.config))
+    charts, more_charts = _score_charts(counted, Thresholds(plan.config, recipes))
     html = render(
         "run.html.j2",
         title=f"Palimpsest · {_name(summary.output)}",
@@ -127,12 +129,11 @@ _QUESTIONS: dict[str, Question] = {f"probability_{question}": question for quest
 
 
 class Thresholds:
-    """The score thresholds of a run, by recipe."""
+    """The score thresholds of a run, by recipe; `recipes` are worded as in the run: small models have others."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], recipes: Mapping[str, Recipe]) -> None:
         self._fidelity = config.get("fidelity", {})
-        # In the wording of the run's model: those for small models have thresholds of their own.
-        self._recipes = {name: r.worded_as(config.get(f"recipe {name}")) for name, r in load_recipes().items()}
+        self._recipes = recipes
 
     def __call__(self, score: str, recipe: str) -> list[svg.Limit]:
         known = self._recipes.get(recipe)
@@ -266,8 +267,8 @@ def _lost_later(summary: Summary, counted: Tally) -> str:
     if lost <= 0:
         return ""
     return (
-        f"{lost:,} more chunks were accepted, but their rewrite was not: it duplicates another variant, or a later "
-        "step of its route failed."
+        f"{lost:,} more chunks were accepted, but their rewrite was not: too little of its document was rewritten, it "
+        "duplicates another variant, or a later step of its route failed."
     )
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from flows.report.histogram import Histogram
 from flows.report.sample import StratifiedSampler
-from rephrase.dataset.rows import Row
+from rephrase.dataset.rows import Row, last_recipe
 from rephrase.dataset.schema import PROBABILITIES
 from rephrase.dataset.shards import committed_parts, read_part
 from rephrase.storage.storage import Storage
@@ -72,11 +72,6 @@ def tally(storage: Storage, n_sample: int, seed: int) -> Tally:
     return found
 
 
-def last_recipe(route: str | None) -> str:
-    """The recipe that wrote the text of a row: the last of its route."""
-    return (route or UNCHANGED).rsplit("+", 1)[-1]
-
-
 def _add_rewrites(found: Tally, part: int, table: pa.Table) -> None:
     found.n_rewrites += table.num_rows
     found.n_unchanged += table["recipe"].null_count
@@ -84,7 +79,7 @@ def _add_rewrites(found: Tally, part: int, table: pa.Table) -> None:
     found.languages.update(_counts(table["detected_language"]))
     for row in _grouped(table, ["recipe", "style", "perspective"], "n_chunks_accepted"):
         if row["recipe"]:
-            spec = RewriteSpec(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
+            spec = RewriteSpec(last_recipe(row["recipe"] or UNCHANGED), row["style"] or "", row["perspective"] or "")
             found.chunks[spec, ACCEPTED] += row["n_chunks_accepted_sum"]
     for spec, n_accepted in _earlier_steps(table):
         found.chunks[spec, ACCEPTED] += n_accepted
@@ -102,7 +97,7 @@ def _add_rewrites(found: Tally, part: int, table: pa.Table) -> None:
     first = np.searchsorted(rows, rows, side="left")
     keep = accepted.to_numpy(zero_copy_only=False)
     chunks, row_of = chunks.filter(accepted), row_of.filter(accepted)
-    recipes = [last_recipe(route) for route in table["recipe"].to_pylist()]
+    recipes = [last_recipe(route or UNCHANGED) for route in table["recipe"].to_pylist()]
     recipe_of = [recipes[row] for row in row_of.to_pylist()]
     positions = (np.arange(len(rows)) - first)[keep]
     found.sampler.add("rewrites", part, [(recipe, ACCEPTED) for recipe in recipe_of], row_of.to_numpy(), positions)
@@ -111,7 +106,7 @@ def _add_rewrites(found: Tally, part: int, table: pa.Table) -> None:
 
 def _add_rejects(found: Tally, part: int, table: pa.Table) -> None:
     for row in _grouped(table, ["stage", "reason", "recipe", "style", "perspective"], "stage", "count"):
-        spec = RewriteSpec(last_recipe(row["recipe"]), row["style"] or "", row["perspective"] or "")
+        spec = RewriteSpec(last_recipe(row["recipe"] or UNCHANGED), row["style"] or "", row["perspective"] or "")
         if row["stage"] == "read":
             found.records[row["reason"]] += row["stage_count"]
         elif row["stage"] in ("variant", "document"):
@@ -119,7 +114,7 @@ def _add_rejects(found: Tally, part: int, table: pa.Table) -> None:
         else:
             found.chunks[spec, row["reason"]] += row["stage_count"]
     strata = [
-        ("" if stage == "read" else last_recipe(recipe), reason or "")
+        ("" if stage == "read" else last_recipe(recipe or UNCHANGED), reason or "")
         for stage, recipe, reason in zip(
             *(table[name].to_pylist() for name in ("stage", "recipe", "reason")), strict=True
         )
@@ -127,7 +122,7 @@ def _add_rejects(found: Tally, part: int, table: pa.Table) -> None:
     rows = np.arange(table.num_rows)
     found.sampler.add("rejects", part, strata, rows, np.zeros_like(rows))
     rejected = table.filter(pc.equal(table["stage"], "rewrite")).combine_chunks()
-    recipe_of = [last_recipe(recipe) for recipe in rejected["recipe"].to_pylist()]
+    recipe_of = [last_recipe(recipe or UNCHANGED) for recipe in rejected["recipe"].to_pylist()]
     _add_figures(found, False, recipe_of, rejected["scores"].combine_chunks(), rejected)
 
 

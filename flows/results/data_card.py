@@ -1,8 +1,8 @@
 """The data card of a run: OUT/README.md, which Hugging Face reads and `datasets.load_dataset(OUT)` follows.
 
 It is written when a run ends and when its report is made. The text between the two markers is generated
-again each time; text outside them, and front matter that the user adds, is kept. A README.md without the markers is the
-user's own and is left alone. The card is not part of a commit: only this module reads it back.
+again each time; text outside them, and front matter that the user adds, is kept. A README.md without the two markers is
+the user's own and is left alone. The card is not part of a commit: only this module reads it back.
 """
 
 import re
@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from flows.results.display import meaning, plain
 from flows.results.summary import Summary
 from rephrase.dataset.plan import Plan
+from rephrase.dataset.run_recipes import run_recipes
 from rephrase.dataset.shards import committed_parts, read_rewrites
-from rephrase.prompting.recipes import Recipe, load_recipes
+from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.routing import PASS_THROUGH
 from rephrase.storage.storage import Storage
 
@@ -49,7 +50,7 @@ def write_data_card(
     """
     before = storage.read(CARD_NAME).decode("utf-8", "replace") if storage.exists(CARD_NAME) else ""
     front_matter, text = split_card(before)
-    if front_matter is None or (before and BEGIN not in text):
+    if front_matter is None or (before and END not in text.partition(BEGIN)[2]):
         return False
     front_matter = {**_default_front_matter(summary), **front_matter, **_run_front_matter(storage, summary)}
     if license:
@@ -59,7 +60,7 @@ def write_data_card(
     if source_description:
         front_matter[SOURCE_DESCRIPTION] = source_description
     begin, _, rest = text.partition(BEGIN)
-    body = f"{begin}{BEGIN}\n{_body(plan, summary, front_matter)}\n{END}{rest.partition(END)[2] or chr(10)}"
+    body = f"{begin}{BEGIN}\n{_body(storage, plan, summary, front_matter)}\n{END}{rest.partition(END)[2] or chr(10)}"
     front_yaml = yaml.safe_dump(front_matter, sort_keys=False, allow_unicode=True, width=120)
     storage.write(CARD_NAME, f"---\n{front_yaml}---\n{body}".encode("utf-8", "replace"))
     return True
@@ -104,7 +105,7 @@ def _run_front_matter(storage: Storage, summary: Summary) -> dict[str, Any]:
     return {**front_matter, "configs": configs} if configs else front_matter
 
 
-def _body(plan: Plan, summary: Summary, front_matter: Mapping[str, Any]) -> str:
+def _body(storage: Storage, plan: Plan, summary: Summary, front_matter: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("flows", "results"),
         autoescape=False,  # it is Markdown; foreign text goes through `code` or `line`
@@ -128,7 +129,7 @@ def _body(plan: Plan, summary: Summary, front_matter: Mapping[str, Any]) -> str:
             routes={
                 "left as they are" if r == PASS_THROUGH else r.replace("+", " → "): n for r, n in plan.routes.items()
             },
-            recipes=_recipes_of(plan),
+            recipes=_recipes_of(storage, plan),
             reasons=[(plain(reason), meaning(reason), n) for reason, n in summary.rejects_by_reason.items()],
             share=f"{summary.n_chunks_accepted / summary.n_chunks:.1%}" if summary.n_chunks else "none",
         )
@@ -136,15 +137,16 @@ def _body(plan: Plan, summary: Summary, front_matter: Mapping[str, Any]) -> str:
     )
 
 
-def _recipes_of(plan: Plan) -> list[tuple[str, Recipe | None]]:
-    """The recipes on this run's routes; for those from the user's own files, only the name is known."""
-    built_in = load_recipes()
+def _recipes_of(storage: Storage, plan: Plan) -> list[tuple[str, Recipe | None]]:
+    """The recipes on this run's routes; of some in runs of earlier versions, only the name is known."""
+    known = run_recipes(storage, plan.config)
     names = dict.fromkeys(name for route in plan.routes if route != PASS_THROUGH for name in route.split("+"))
-    pinned = {name: plan.config.get(f"recipe {name}") for name in names}
-    return [
-        (name, built_in[name] if name in built_in and pinned[name] in (None, built_in[name].prompt_hash) else None)
-        for name in names
-    ]
+    found: list[tuple[str, Recipe | None]] = []
+    for name in names:
+        recipe = known.get(name)
+        is_its = recipe and plan.config.get(f"recipe {name}") in (None, recipe.prompt_hash)
+        found.append((name, recipe if is_its else None))
+    return found
 
 
 def _name(summary: Summary) -> str:

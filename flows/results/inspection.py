@@ -25,7 +25,7 @@ from flows.results.display import (
 )
 from flows.results.diversity import measure_diversity
 from flows.results.summary import Summary
-from rephrase.dataset.rows import Row
+from rephrase.dataset.rows import Row, chunked_text
 from rephrase.dataset.schema import PROBABILITIES
 from rephrase.dataset.shards import read_rejects, read_rewrites
 from rephrase.prompting.routing import PASS_THROUGH
@@ -168,8 +168,7 @@ def accepted_examples(storage: Storage, n: int) -> list[Example]:
     return [
         Example(
             heading=f"{row['title'] or row['document_id']} · {row['recipe']}: {_how(row)}",
-            # With several steps, chunks are spans of the text that the step before the last wrote.
-            source=(row["steps"][-1]["text"] if row["steps"] else row["source_text"])[chunk["start"] : chunk["end"]],
+            source=chunked_text(row)[chunk["start"] : chunk["end"]],
             rewrite=row["text"][chunk["text_start"] : chunk["text_end"]],
             scores=_scores(chunk),
             style=ACCEPTED,

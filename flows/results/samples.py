@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rephrase.dataset.rows import Row
+from rephrase.dataset.rows import Row, chunked_text
 from rephrase.dataset.shards import part_name
 from rephrase.storage.storage import Storage
 
@@ -36,7 +36,7 @@ def find_samples(storage: Storage, commit: Row, found: Sequence[Sample], n: int)
     path = f"rewrites/{part_name(commit['part'])}.parquet"
     if path not in commit["files"]:
         return samples
-    columns = ["document_id", "title", "recipe", "style", "perspective", "text", "source_text", "chunks"]
+    columns = ["document_id", "title", "recipe", "style", "perspective", "text", "source_text", "chunks", "steps"]
     with storage.fs.open(storage.path(path), "rb") as file:
         batch = next(pq.ParquetFile(file).iter_batches(batch_size=N_ROWS, columns=columns), None)
     for row in batch.to_pylist() if batch else []:
@@ -48,7 +48,7 @@ def find_samples(storage: Storage, commit: Row, found: Sequence[Sample], n: int)
             Sample(
                 heading=f"{row['title'] or row['document_id']} · {written}",
                 style=row["style"],
-                source=row["source_text"][chunk["start"] : chunk["end"]],
+                source=chunked_text(row)[chunk["start"] : chunk["end"]],
                 rewrite=row["text"][chunk["text_start"] : chunk["text_end"]],
             )
         )

@@ -15,6 +15,7 @@ from rephrase.dataset.engines import record_engine
 from rephrase.dataset.new_files import open_plan
 from rephrase.dataset.part_reader import PartReader
 from rephrase.dataset.plan import Plan, load_plan
+from rephrase.dataset.run_recipes import pin_recipes
 from rephrase.engines.engine import Engine, EngineInfo
 from rephrase.engines.opening import EngineConfig, open_engine
 from rephrase.engines.supervision import SupervisedEngine
@@ -71,7 +72,7 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
 
     async def open_plan_for(model: str, revision: str) -> Plan:
         progress.begin("planning")
-        return await asyncio.to_thread(
+        plan = await asyncio.to_thread(
             open_plan,
             storage,
             config.source,
@@ -82,6 +83,8 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
             part_bytes=config.part_bytes,
             recipe_choice=config.recipe,
         )
+        await asyncio.to_thread(pin_recipes, storage, recipes)
+        return plan
 
     if found is None:
         engine = await asyncio.to_thread(

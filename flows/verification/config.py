@@ -18,8 +18,14 @@ class VerifyConfig(Settings):
     rewrite_field: str = Field("rewrite", description="Field that holds the rewrite.")
     is_run: bool = Field(False, description="Whether the source is a finished run, whose chunks are the pairs.")
     kind: Kind = Field("knowledge", description="Kind of the pairs; for a run, its recipes determine it.")
-    encoder: str = Field(PACKAGED_ENCODER, description="Embedding model: packaged name, hub id or folder.")
-    multilingual_encoder: str = Field(PACKAGED_MULTILINGUAL, description="Embedding model for translations.")
+    encoder: str | None = Field(
+        None,
+        description=f"Embedding model: packaged name, hub id or folder; default: the run's, or {PACKAGED_ENCODER}.",
+    )
+    multilingual_encoder: str | None = Field(
+        None,
+        description=f"Embedding model for translations; default: that of the run, or {PACKAGED_MULTILINGUAL}.",
+    )
     keeps: Keeps = Field(
         "everything",
         description="What a rewrite must keep of its source: everything, a share such as 0.7, or any (a summary); for "

@@ -1,31 +1,49 @@
 """The shards of a finished run written anew by today's verdict, without generating anything.
 
 Chunks that the run rejected may come back, and accepted ones may go. What the run kept of a document decides what is
-possible: a document of which a chunk was never written down stays rejected.
+possible: a document of which a chunk was never written down stays rejected. So does a chunk that the checks had not
+rejected, but the engine, the judge, a translation back or its place in the document.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fidelity.calibration.calibration import calibration_hash
 from fidelity.checker import Checker, FidelityConfig, open_checker
+from flows.verification.run_documents import (
+    CHUNK_STAGE,
+    WrittenChunk,
+    assembled,
+    can_be_restored,
+    is_whole_document,
+    recipe_of,
+    restored,
+    route_of,
+    written_documents,
+)
 from rephrase.dataset import schema
 from rephrase.dataset.plan import Plan, load_plan, require_unused, save_plan
-from rephrase.dataset.rows import CHUNK_SEPARATOR, Row, lowest_probabilities, score_rows
+from rephrase.dataset.rows import CHUNK_SEPARATOR, Row, last_recipe, lowest_probabilities, score_rows
+from rephrase.dataset.run_recipes import pin_recipes
 from rephrase.dataset.shards import commit_part, part_name, read_commit, read_commits, read_part
+from rephrase.parts import UNCHANGED
+from rephrase.prompting.masking import has_placeholders
 from rephrase.prompting.recipes import Recipe
-from rephrase.records import Chunk, Completion, Verdict, digest
+from rephrase.records import Chunk, Completion, Verdict
 from rephrase.storage.filesystem import is_same_file
 from rephrase.storage.lock import locked
 from rephrase.storage.run_folder import PLAN_NAME
 from rephrase.storage.storage import Storage
 
-_STEP = "rewrite"  # the stage of the rejects that hold a chunk
-_DOCUMENT = "document"  # and of those that hold a document of which too little was rewritten
-_KEY = ("document_id", "source", "record", "recipe", "variant")
+# The reasons of rejects that the checks, which are asked again, had accepted.
+_NOT_OF_THE_CHECKS = frozenset({"restart", "judged_unfaithful", "judged_incomplete", "back_translation"})
+
+
+# The weights of the verdict, and the probability asked for, are today's; how similarity is measured is the run's.
+_OF_THE_RUN = ("encoder", "min_similarity", "multilingual_encoder", "min_cross_lingual")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,14 +60,20 @@ class Refiltered:
     n_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    """A chunk as the run left it: its source, its rewrite, and the row that holds its figures."""
+def verdict_of_run(source: Storage, **options: Any) -> tuple[Plan, FidelityConfig]:
+    """The plan of a run and how to judge it: by the options that are given, else as it was compared with its sources.
 
-    source: str
-    text: str
-    accepted: bool
-    figures: Row
+    Raises:
+        FileNotFoundError: `source` holds no run.
+        ValueError: an option is invalid.
+    """
+    plan = load_plan(source)
+    if plan is None:
+        raise FileNotFoundError(f"{source.url!r} holds no run: it has no {PLAN_NAME}")
+    before = plan.config.get("fidelity", {})
+    shared = {name: before[name] for name in _OF_THE_RUN if name in before}
+    given = {name: value for name, value in options.items() if value is not None}
+    return plan, FidelityConfig.model_validate({**shared, **given})
 
 
 def refilter(
@@ -85,9 +109,10 @@ def _refilter(
     on_chunks: Callable[[int, int], None],
 ) -> Refiltered:
     plan = _begin(plan, source, target, config)
+    pin_recipes(target, {name: r.worded_as(plan.config.get(f"recipe {name}")) for name, r in recipes.items()})
     commits = read_commits(source)
     found = Refiltered(output=target.url)
-    total = sum(commit["n_chunks"] for commit in commits.values())
+    total = sum(commit.get("n_chunks", 0) for commit in commits.values())
     checker = open_checker(config)
     try:
         for index in commits:
@@ -136,83 +161,83 @@ def _refilter_part(
         return read_part(source, kind, index).to_pylist() if there else []
 
     before, rejects = rows_of("rewrites"), rows_of("rejects")
+    whole = [row for row in before if row["recipe"]]
+    whole += [restored(row) for row in rejects if can_be_restored(row)]
     rewrites = [row for row in before if not row["recipe"]]
-    left = [row for row in rejects if row["stage"] not in (_STEP, _DOCUMENT)]
-    before += [_restored(row) for row in rejects if row["stage"] == _DOCUMENT]
-    figures = dict.fromkeys(("n_chunks", "n_accepted_before", "n_accepted", "n_recovered", "n_dropped"), 0)
-    for rewrite, chunks in _documents([row for row in before if row["recipe"]], rejects):
+    left = [row for row in rejects if row["stage"] != CHUNK_STAGE and not can_be_restored(row)]
+    documents, alone = written_documents(whole, [row for row in rejects if row["stage"] == CHUNK_STAGE])
+    found = Counter[str]()
+    accepted_more = Counter[str]()
+    for rewrite, chunks in [*documents, *((None, chunks) for chunks in alone)]:
         base = rewrite or chunks[0].figures
-        recipe = recipes.get(base["recipe"].rsplit("+", 1)[-1])
-        if recipe is None:
-            name = base["recipe"]
-            raise ValueError(f"the run used the recipe {name!r}, which is not known: name its file with --recipes")
-        recipe = recipe.worded_as(base["prompt_hash"])
+        route = route_of(base, plan)
+        found["n_chunks"] += len(chunks)
+        if rewrite is None and not is_whole_document(base, route, left, plan, recipes):
+            left += [chunk.figures for chunk in chunks]
+            continue
+        recipe = recipe_of(base, recipes)
         verdicts = _judge(checker, recipe, base, chunks)
-        figures["n_chunks"] += len(chunks)
         for chunk, verdict in zip(chunks, verdicts, strict=True):
-            figures["n_accepted_before"] += chunk.accepted
-            figures["n_accepted"] += verdict.accepted
-            figures["n_recovered"] += verdict.accepted and not chunk.accepted
-            figures["n_dropped"] += chunk.accepted and not verdict.accepted
+            found["n_accepted_before"] += chunk.accepted
+            found["n_accepted"] += verdict.accepted
+            found["n_recovered"] += verdict.accepted and not chunk.accepted
+            found["n_dropped"] += chunk.accepted and not verdict.accepted
+            accepted_more[route] += verdict.accepted - chunk.accepted
         keep = plan.config.get("on_reject", "reject") == "keep" and not recipe.translates
         new, refused = _rebuilt(rewrite, chunks, verdicts, plan, keep)
         rewrites += new
         left += refused
-    counts = {name: value for name, value in commit.items() if name not in _COUNTED}
-    accepted = {(row["source"], row["record"]) for row in rewrites}
-    counts |= {"n_documents_accepted": len(accepted), "n_documents_rejected": commit["n_records"] - len(accepted)}
-    return commit_part(target, index, rewrites, left, **counts, refiltered=figures)
+    counts = _recounted(commit, before, rewrites, accepted_more, plan)
+    return commit_part(target, index, rewrites, left, **counts, refiltered={name: found[name] for name in _FIGURES})
 
 
 # The fields that `commit_part` counts itself.
 _COUNTED = {
     *("part", "schema_version", "n_rewrites", "n_rejects", "n_tokens", "rejects_by_reason", "by_recipe", "files"),
-    *("n_documents_accepted", "n_documents_rejected", "refiltered"),
+    "refiltered",
 }
+_FIGURES = ("n_chunks", "n_accepted_before", "n_accepted", "n_recovered", "n_dropped")
 
 
-def _documents(rewrites: Sequence[Row], rejects: Sequence[Row]) -> list[tuple[Row | None, list[_Written]]]:
-    """Each rewritten document with its chunks in order, and those of which no chunk was accepted."""
-    by_key: dict[tuple[Any, ...], dict[int, Row]] = defaultdict(dict)
-    for row in rejects:
-        if row["stage"] == _STEP:
-            by_key[tuple(row[name] for name in _KEY)][row["chunk_index"]] = row
-    found: list[tuple[Row | None, list[_Written]]] = []
-    for row in rewrites:
-        refused = by_key.pop(tuple(row[name] for name in _KEY), {})
-        text = row["steps"][-1]["text"] if row["steps"] else row["source_text"]
-        chunks = []
-        for chunk in row["chunks"]:
-            figures = chunk if chunk["accepted"] else refused.pop(chunk["index"], chunk)
-            rewrite = row["text"][chunk["text_start"] : chunk["text_end"]] if chunk["accepted"] else figures.get("text")
-            chunks.append(
-                _Written(
-                    source=text[chunk["start"] : chunk["end"]],
-                    text=rewrite or "",
-                    accepted=chunk["accepted"],
-                    figures={**figures, "index": chunk["index"]},
-                )
-            )
-        found.append((row, chunks))
-    for refused in by_key.values():
-        found.append((None, [_rejected(refused[index]) for index in sorted(refused)]))
+def _recounted(
+    commit: Row, before: Sequence[Row], after: Sequence[Row], accepted_more: Mapping[str, int], plan: Plan
+) -> Row:
+    """The counts of a part's commit for its new rows; what the run took to generate stays as it was.
+
+    `accepted_more` is how many more chunks of each route are accepted than before.
+    """
+    n_accepted = len({(row["source"], row["record"]) for row in after})
+    counts = {name: value for name, value in commit.items() if name not in _COUNTED}
+    counts |= {"n_documents_accepted": n_accepted, "n_documents_rejected": commit["n_records"] - n_accepted}
+    usage = {route: dict(used) for route, used in commit.get("usage", {}).items()}
+    rewritten_more = _rewritten_tokens(after, plan)
+    rewritten_more.subtract(_rewritten_tokens(before, plan))
+    for route in {*rewritten_more, *accepted_more}:
+        for used in (counts, usage.get(route, {})):
+            if "n_chunks_accepted" in used:
+                used["n_chunks_accepted"] += accepted_more.get(route, 0)
+            if "n_source_tokens_rewritten" in used:
+                used["n_source_tokens_rewritten"] += rewritten_more[route]
+    for route, used in usage.items():
+        rows = [row for row in after if (row["recipe"] or UNCHANGED) == route]
+        used |= {"n_rewrites": len(rows), "n_tokens": sum(row["n_tokens"] for row in rows)}
+    return {**counts, **({"usage": usage} if usage else {})}
+
+
+def _rewritten_tokens(rows: Sequence[Row], plan: Plan) -> Counter[str]:
+    """The tokens of accepted chunks in the rows of whole routes, by route."""
+    found = Counter[str]()
+    for row in rows:
+        if row["recipe"] and row["recipe"] == route_of(row, plan):
+            found[row["recipe"]] += sum(chunk["n_source_tokens"] for chunk in row["chunks"] if chunk["accepted"])
     return found
 
 
-def _rejected(row: Row) -> _Written:
-    return _Written(
-        source=row["source_text"],
-        text=row["text"] or "",
-        accepted=False,
-        figures={**row, "index": row["chunk_index"]},
-    )
-
-
-def _judge(checker: Checker, recipe: Recipe, base: Row, chunks: Sequence[_Written]) -> list[Verdict]:
+def _judge(checker: Checker, recipe: Recipe, base: Row, chunks: Sequence[WrittenChunk]) -> list[Verdict]:
     required = recipe.requirements(base["style"])
 
     async def judge_all() -> list[Verdict]:
-        return list(
+        verdicts = list(
             await asyncio.gather(
                 *(
                     checker(
@@ -236,12 +261,23 @@ def _judge(checker: Checker, recipe: Recipe, base: Row, chunks: Sequence[_Writte
                 )
             )
         )
+        return [_with_what_stays(verdict, chunk) for verdict, chunk in zip(verdicts, chunks, strict=True)]
 
     return asyncio.run(judge_all())
 
 
+def _with_what_stays(verdict: Verdict, chunk: WrittenChunk) -> Verdict:
+    """The verdict; rejected as before where something had rejected the chunk that is not asked again."""
+    reason = chunk.figures.get("reason")
+    # Without a text, the engine or the model gave none; with the placeholder of a formula, it is not what was meant.
+    unusable = not chunk.text.strip() or has_placeholders(chunk.text) > has_placeholders(chunk.source)
+    if chunk.accepted or not reason or not (unusable or (verdict.accepted and reason in _NOT_OF_THE_CHECKS)):
+        return verdict
+    return replace(verdict, accepted=False, reason=reason, detail=chunk.figures.get("detail") or "")
+
+
 def _rebuilt(
-    rewrite: Row | None, chunks: Sequence[_Written], verdicts: Sequence[Verdict], plan: Plan, keep: bool
+    rewrite: Row | None, chunks: Sequence[WrittenChunk], verdicts: Sequence[Verdict], plan: Plan, keep: bool
 ) -> tuple[list[Row], list[Row]]:
     """The row of the document, if a chunk of it is accepted, and those of its rejected chunks."""
     covered = [0, *(chunk.figures["end"] for chunk in chunks)]
@@ -254,12 +290,13 @@ def _rebuilt(
     enough = n_rewritten >= plan.config.get("min_rewritten_share", 0.0) * sum(n_tokens)
     all_needed = plan.config.get("on_reject") == "document"
     usable = whole and n_accepted > 0 and enough and (not all_needed or n_accepted == len(chunks))
-    base = rewrite or _assembled(chunks)
+    base = rewrite or assembled(chunks)
     refused = [
         {
             **{name: base.get(name) for name, _ in schema.PROVENANCE},
+            "recipe": last_recipe(base["recipe"]),
             **{name: chunk.figures.get(name) for name in _CARRIED},
-            "stage": _STEP,
+            "stage": CHUNK_STAGE,
             "reason": verdict.reason if not verdict.accepted else "incomplete" if not enough else "chunk_refused",
             "detail": verdict.detail,
             "text": chunk.text,
@@ -317,28 +354,3 @@ _CARRIED = (
     *("start", "end", "finish_reason", "n_attempts", "max_tokens", "n_source_tokens", "n_tokens"),
     *("n_prompt_tokens", "n_completion_tokens", "n_cached_tokens", "seed"),
 )
-
-
-def _restored(row: Row) -> Row:
-    """The row that a rejected document would have among the rewrites; its metadata is not known any more."""
-    name = digest("refiltered", *(row[name] for name in _KEY), row["source_text"])
-    return {**row, "id": name, "steps": [], "metadata": None}
-
-
-def _assembled(chunks: Sequence[_Written]) -> Row:
-    """The row of a document of which the run accepted nothing, from its rejects; its metadata is not known any more."""
-    first = chunks[0].figures
-    source = "".join(chunk.source for chunk in chunks)
-    provenance = {name: first.get(name) for name, _ in schema.PROVENANCE}
-    figures = [chunk.figures for chunk in chunks]
-    return {
-        **provenance,
-        "id": digest("refiltered", *(provenance[name] for name in _KEY), source),
-        "source_text": source,
-        **{
-            name: sum(row.get(name) or 0 for row in figures)
-            for name in ("n_source_tokens", "n_prompt_tokens", "n_completion_tokens", "n_cached_tokens")
-        },
-        "steps": [],
-        "metadata": None,
-    }

@@ -6,8 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from fidelity.checker import kind_of
+from rephrase.dataset.plan import load_plan
+from rephrase.dataset.rows import chunked_text, last_recipe
+from rephrase.dataset.run_recipes import run_recipes
 from rephrase.dataset.shards import read_commits, read_rejects, read_rewrites
-from rephrase.prompting.recipes import Recipe, load_recipes
+from rephrase.prompting.recipes import Recipe
 from rephrase.storage.run_folder import PLAN_NAME
 from rephrase.storage.storage import Storage
 
@@ -37,17 +40,18 @@ def is_run(storage: Storage) -> bool:
 
 
 def count_run_pairs(storage: Storage) -> int:
-    return sum(commit["n_chunks"] for commit in read_commits(storage).values())
+    return sum(commit.get("n_chunks", 0) for commit in read_commits(storage).values())
 
 
 def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
     """The accepted chunks, then the rejected ones. Documents passed through unchanged are skipped."""
-    recipes = load_recipes()
+    plan = load_plan(storage)
+    recipes = run_recipes(storage, plan.config if plan else {})
     for table in read_rewrites(storage):
         for row in _rows(table):
             if not row["recipe"]:
                 continue
-            source = row["steps"][-1]["text"] if row.get("steps") else row["source_text"]
+            source = chunked_text(row)
             for chunk in row["chunks"]:
                 if not chunk["accepted"]:
                     continue
@@ -78,8 +82,8 @@ def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
 
 
 def _required(row: dict[str, Any], recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-    """What the recipe requires; of a custom recipe only the domain is known here."""
-    recipe = recipes.get(row["recipe"].rsplit("+", 1)[-1])
+    """What the recipe requires; of a custom one in a run of an earlier version only the domain is known."""
+    recipe = recipes.get(last_recipe(row["recipe"]))
     if recipe is None:
         kind = "math" if row["domain"] == "math" else "knowledge"
         return {"kind": kind, "keeps": 1.0, "form": None, "thresholds": {}}

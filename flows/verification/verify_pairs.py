@@ -1,15 +1,15 @@
 """Verdicts on pairs of texts in files, or new ones on the chunks of a finished run, written to one Parquet file."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fidelity.calibration.calibration import Calibration, load_calibration
-from fidelity.embeddings.encoder import open_encoder
+from fidelity.embeddings.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL, open_encoder
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
 from fidelity.reader.reader import Reader
@@ -18,6 +18,7 @@ from flows.verification.config import VerifyConfig
 from flows.verification.judge_model import open_review
 from flows.verification.pair_reading import UNREADABLE, cast_row, count_pairs, list_pair_files, pair_columns, read_pairs
 from flows.verification.run_pairs import RUN_COLUMNS, count_run_pairs, is_run, read_run_pairs
+from rephrase.dataset.plan import load_plan
 from rephrase.prompting.recipes import share_kept
 from rephrase.storage.filesystem import is_same_file
 from rephrase.storage.run_folder import require_no_data_of_a_run
@@ -120,16 +121,24 @@ def open_judge(config: VerifyConfig, calibration: Calibration) -> Judge:
         ValueError: a model cannot be loaded.
     """
     multilingual: list[CachedEncoder] = []
+    plan = load_plan(Storage(config.source)) if config.is_run else None
+    of_run = plan.config.get("fidelity", {}) if plan else {}
 
     def open_multilingual() -> CachedEncoder:
         if not multilingual:
-            multilingual.append(CachedEncoder(open_encoder(config.multilingual_encoder)))
+            multilingual.append(CachedEncoder(open_encoder(_encoder(config, "multilingual_encoder", of_run))))
         return multilingual[0]
 
     return Judge(
         calibration,
-        CachedEncoder(open_encoder(config.encoder)),
+        CachedEncoder(open_encoder(_encoder(config, "encoder", of_run))),
         open_multilingual,
         open_reader=Reader,
         min_probability=config.min_probability,
     )
+
+
+def _encoder(config: VerifyConfig, name: Literal["encoder", "multilingual_encoder"], of_run: Mapping[str, Any]) -> str:
+    """The embedding model that the options name, else the one that checked the run, else the packaged one."""
+    given: str | None = getattr(config, name) or of_run.get(name)
+    return given or {"encoder": PACKAGED_ENCODER, "multilingual_encoder": PACKAGED_MULTILINGUAL}[name]

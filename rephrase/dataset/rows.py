@@ -90,6 +90,17 @@ def rewrite_row(document: Document, steps: Sequence[tuple[Rewrite, Recipe]], inf
     }
 
 
+def last_recipe(route: str) -> str:
+    """The recipe that wrote the text of a row: the last of its route."""
+    return route.rsplit("+", 1)[-1]
+
+
+def chunked_text(row: Row) -> str:
+    """The text of which the chunks of a row are spans: that of the last earlier step, if there is one."""
+    text: str = row["steps"][-1]["text"] if row["steps"] else row["source_text"]
+    return text
+
+
 def unchanged_row(document: Document, n_tokens: int, info: ModelInfo) -> Row:
     """The row of a document that is left unchanged."""
     return {

@@ -88,9 +88,14 @@ def read_commits(storage: Storage, known: Mapping[int, Row] | None = None) -> di
     found = {index: commit for index, commit in (known or {}).items() if not commit.get("n_records_left")}
     known_names = {f"{part_name(index)}.json" for index in found}
     names = [f"commits/{name}" for name in storage.names("commits", ".json") if name not in known_names]
-    for _, data in storage.read_many(names):
-        commit = json.loads(data)
-        found[commit["part"]] = commit
+    for name, data in storage.read_many(names):
+        try:
+            commit = json.loads(data)
+            found[commit["part"]] = commit
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{storage.url}/{name} is damaged, it is not a commit: `palimpsest check {storage.url}` says what to do"
+            ) from error
     return dict(sorted(found.items()))
 
 

@@ -42,6 +42,10 @@ class MaskedText:
         return _PLACEHOLDER.sub(lambda match: self.formulas[int(match.group(1)) - 1], text)
 
 
+def has_placeholders(text: str) -> bool:
+    return _PLACEHOLDER.search(text) is not None
+
+
 def without_placeholders(text: str) -> str:
     """The prose between the placeholders."""
     return _PLACEHOLDER.sub(" ", text)
@@ -49,7 +53,7 @@ def without_placeholders(text: str) -> str:
 
 def mask(text: str) -> MaskedText:
     """Replace each formula by a placeholder. A text that already contains placeholders is left as it is."""
-    if _PLACEHOLDER.search(text):
+    if has_placeholders(text):
         return MaskedText(text, ())
     parts, formulas, end = [], [], 0
     for start, stop in formula_spans(text):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from babel import Locale
 from jinja2 import StrictUndefined, Template
@@ -33,6 +33,8 @@ from rephrase.storage.filesystem import read_settings
 _LABEL = re.compile(r"^(?:\*\*)?(?:Q|Question|Title)(?:\*\*)?\s*[:.](?:\*\*)?\s*", re.IGNORECASE)
 # The passage is a value, never part of a template, so a document cannot inject template code.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+# Empty: recipes written before the border could not be closed by a document have it in their templates.
+FENCE = "fence"
 _EXAMPLE: dict[str, Any] = {
     "style": "s",
     "perspective": "p",
@@ -44,8 +46,8 @@ _EXAMPLE: dict[str, Any] = {
     "glossary": {"Satz": "theorem"},
     "written": "w",
     "passage": "(the passage)",
-    "fence": "",  # of recipes written before the border could not be closed by a document
     "hint": "h",
+    FENCE: "",
 }
 _NO_CONTEXT: dict[str, Any] = {
     "language": "",
@@ -73,6 +75,10 @@ def share_kept(keeps: Keeps) -> float:
     return {"everything": 1.0, "any": 0.0}[keeps] if isinstance(keeps, str) else keeps
 
 
+# What stands for other things where a recipe is named: the choices of a run, and its documents without a recipe.
+RESERVED_NAMES = ("auto", "none", "unchanged")
+# What a wording for smaller models cannot change: by these a recipe is known and found.
+_SHARED = ("schema_version", "name", "version", "description", "domains", "languages", "below")
 # The tables of a recipe that have an entry for some of its styles.
 _BY_STYLE = ("forms", "growth", "compose", "examples")
 
@@ -85,11 +91,13 @@ class SamplingDefaults(Settings):
 
 
 class PromptTemplates(Settings):
-    """Jinja templates over the variables in _EXAMPLE; `hint` says what was wrong with the last attempt.
+    """Jinja templates over VARIABLES; `hint` says what was wrong with the last attempt.
 
     What comes from a document (all but `style`, `perspective` and `hint`) belongs into the user's turn, in
     a border as in `rephrase.prompting.borders`, which also sees to it that the document cannot close it.
     """
+
+    VARIABLES: ClassVar[tuple[str, ...]] = tuple(_EXAMPLE)
 
     system: str
     user: str
@@ -100,10 +108,11 @@ class PromptTemplates(Settings):
         # With everything that a prompt may hold, and with nothing: the first chunk of a document has hardly any of it.
         for values in (_EXAMPLE, _NOTHING):
             try:
-                _TEMPLATES.from_string(template).render(values)
+                _TEMPLATES.from_string(template).render({name: values[name] for name in (*cls.VARIABLES, FENCE)})
             except Exception as error:  # a template may divide by zero, or loop until it is stopped
                 raise ValueError(
-                    f"the template does not render: {type(error).__name__}: {error}; it may use {', '.join(_EXAMPLE)}"
+                    f"the template does not render: {type(error).__name__}: {error}; it may use "
+                    f"{', '.join(cls.VARIABLES)}"
                 ) from error
         return template
 
@@ -115,11 +124,19 @@ class PromptTemplates(Settings):
         return self
 
 
+class GlossaryTemplates(PromptTemplates):
+    """How the terms of a translation are asked for: `passage` is the source, `written` its translation."""
+
+    VARIABLES: ClassVar = ("passage", "written")
+
+
 class BackTranslation(PromptTemplates):
     """How a translation is translated back: `passage` is the English text, `language` the English name of the source's.
 
     Below `min_chrf` between the source and what comes back, the translation is rejected.
     """
+
+    VARIABLES: ClassVar = ("passage", "language")
 
     min_chrf: float = Field(0.0, ge=0, le=1)
 
@@ -165,7 +182,7 @@ class Recipe(Settings):
     extra_tokens: int = Field(32, ge=0, le=100_000)
     sampling: SamplingDefaults
     prompt: PromptTemplates
-    glossary: PromptTemplates | None = None
+    glossary: GlossaryTemplates | None = None
     back_translation: BackTranslation | None = None
     styles: dict[Name, Instruction] = Field(min_length=1)
     perspectives: dict[Name, Instruction] = Field(default_factory=dict)
@@ -178,6 +195,13 @@ class Recipe(Settings):
     examples: dict[Name, tuple[Example, ...]] = Field(default_factory=dict)
     # Other values of these fields for models of fewer parameters: `[below.4B]`. The smallest bound that fits holds.
     below: dict[Annotated[str, Field(pattern=SIZE)], dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_other_choice(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"{name!r} stands for something else where recipes are named: choose another name")
+        return name
 
     @model_validator(mode="after")
     def _only_its_own_styles(self) -> Self:
@@ -209,7 +233,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _is_valid_below(self) -> Self:
-        for size in self.below:
+        for size, changes in self.below.items():
+            if fixed := sorted(changes.keys() & {*_SHARED}):
+                raise ValueError(f"for models below {size}, {fixed[0]} cannot be another one")
             try:
                 self._changed(size)
             except ValidationError as error:
@@ -227,15 +253,21 @@ class Recipe(Settings):
             return self
         fitting = [size for size in self.below if n_parameters < parse_size(size)]
         chosen = self._changed(min(fitting, key=parse_size)) if fitting else self
-        if n_parameters < self.smallest_model_parameters and chosen.translates_back:
-            checks = tuple(check for check in chosen.checks if check is not Check.BACK_TRANSLATION)
-            return chosen.model_copy(update={"checks": checks})
-        return chosen
+        return chosen._without_back_translation() if n_parameters < chosen.smallest_model_parameters else chosen
 
     def worded_as(self, prompt_hash: str | None) -> "Recipe":
-        """This recipe in the wording with this hash; unchanged if none has it, as after a change of the recipe."""
+        """This recipe in the wording with this hash, of those that `for_model` gives.
+
+        Unchanged if none has it, as after a change of the recipe.
+        """
         wordings = [self, *(self._changed(size) for size in self.below)]
+        wordings += [recipe._without_back_translation() for recipe in wordings]
         return next((recipe for recipe in wordings if recipe.prompt_hash == prompt_hash), self)
+
+    def _without_back_translation(self) -> "Recipe":
+        return self.model_copy(
+            update={"checks": tuple(check for check in self.checks if check is not Check.BACK_TRANSLATION)}
+        )
 
     def _changed(self, size: str) -> "Recipe":
         changes = self.below[size]
@@ -359,7 +391,7 @@ def _compiled(template: str) -> Template:
 
 def _render(templates: PromptTemplates, **values: object) -> Prompt:
     system, user = (
-        _compiled(template).render({**_EXAMPLE, **values}).strip() for template in (templates.system, templates.user)
+        _compiled(template).render({**values, FENCE: ""}).strip() for template in (templates.system, templates.user)
     )
     return Prompt(system=system, user=user)
 
@@ -372,12 +404,24 @@ def load_recipes(files: Sequence[str | Path] = ()) -> dict[str, Recipe]:
     """
     built_in = sorted(resources.files("rephrase.prompting").joinpath("recipes").iterdir(), key=lambda entry: entry.name)
     texts = [(entry.name, entry.read_text("utf-8")) for entry in built_in if entry.name.endswith(".toml")]
+    return {recipe.name: recipe for recipe in (parse_recipe(text, name) for name, text in texts)} | read_recipes(files)
+
+
+def read_recipes(files: Sequence[str | Path]) -> dict[str, Recipe]:
+    """The recipes of these files, by name.
+
+    Raises:
+        ValueError: as `load_recipes`.
+    """
+    found: dict[str, Recipe] = {}
     for file in files:
         try:
-            texts.append((str(file), read_settings(str(file))))
+            text = read_settings(str(file))
         except (OSError, ValueError) as error:
             raise ValueError(f"recipe file {str(file)!r} cannot be read: {error}") from error
-    return {recipe.name: recipe for recipe in (parse_recipe(text, name) for name, text in texts)}
+        recipe = parse_recipe(text, str(file))
+        found[recipe.name] = recipe
+    return found
 
 
 def parse_recipe(text: str, name: str) -> Recipe:

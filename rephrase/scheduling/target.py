@@ -1,5 +1,6 @@
 """Stop a run at a target number of accepted tokens: at the end of a document, with little overshoot."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 
@@ -15,7 +16,8 @@ class Target:
     expected_chunk_tokens: float = 256.0  # of an accepted rewrite, the prior until chunks are counted
     _by_part: dict[int, int] = field(default_factory=dict)
     _n_finished: int = 0
-    _n_unfinished: int = 0  # accepted tokens of chains in progress
+    _unfinished: dict[Hashable, int] = field(default_factory=dict)  # accepted tokens of each chain in progress
+    _n_unfinished: int = 0  # their sum
     _n_seen_chunks: int = 0
     _n_seen_tokens: int = 0
 
@@ -33,15 +35,16 @@ class Target:
         self._n_finished += n_tokens - self._by_part.get(part, 0)
         self._by_part[part] = n_tokens
 
-    def finish_chain(self, part: int, n_tokens: int) -> None:
-        """A chain of a part ended with `n_tokens` accepted tokens, all counted by `add_chunk` before."""
-        self._n_unfinished -= n_tokens
+    def finish_chain(self, part: int, chain: Hashable, n_tokens: int) -> None:
+        """A chain of a part ended with `n_tokens` accepted tokens: none if its document was rejected as a whole."""
+        self._n_unfinished -= self._unfinished.pop((part, chain), 0)
         self.set_part(part, self._by_part.get(part, 0) + n_tokens)
 
-    def add_chunk(self, n_tokens: int) -> None:
-        """A chunk was written with `n_tokens` accepted tokens: 0 if it was rejected."""
+    def add_chunk(self, part: int, chain: Hashable, n_tokens: int) -> None:
+        """A chunk of a chain was written with `n_tokens` tokens for the output: 0 if there is nothing for it."""
         self._n_seen_chunks += 1
         self._n_seen_tokens += n_tokens
+        self._unfinished[part, chain] = self._unfinished.get((part, chain), 0) + n_tokens
         self._n_unfinished += n_tokens
 
     def may_start_chain(self, n_chunks_open: int) -> bool:

@@ -7,6 +7,7 @@ from fsspec.implementations.local import LocalFileSystem
 from rephrase.storage.filesystem import filesystem_of, real_path
 
 PLAN_NAME = "plan.json"
+RECIPES_NAME = "recipes.json"
 # The folders that a run writes to.
 FOLDERS = ("rewrites", "rejects", "commits", "journal")
 _PLAN_KEY = b'"plan_version"'
@@ -42,5 +43,6 @@ def require_no_data_of_a_run(url: str) -> None:
     if folder is None:
         return
     place = Path(real_path(url)).relative_to(folder)
-    if place.parts[0] in FOLDERS or (place.name.startswith("plan") and place.suffix == ".json"):
+    is_plan_file = place.name.startswith("plan") and place.suffix == ".json"
+    if place.parts[0] in FOLDERS or is_plan_file or place.name == RECIPES_NAME:
         raise ValueError(f"{url!r} is a file of the run in {str(folder)!r}: name another file with --out")

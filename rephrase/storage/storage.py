@@ -72,7 +72,14 @@ class Storage:
                     yield name, data
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read(name))
+        """
+        Raises:
+            ValueError: it is not JSON.
+        """
+        try:
+            return json.loads(self.read(name))
+        except ValueError as error:
+            raise ValueError(f"{self.url}/{name} is damaged, it is not JSON: {error}") from error
 
     def write(self, name: str, data: bytes) -> None:
         """Write `data` under `name` atomically, replacing what was there.

@@ -16,7 +16,7 @@ from utility_rows import utility_row, write_utility
 
 from flows import cycling
 from flows.config import RephraseConfig
-from flows.cycling import require_measurable, round_config
+from flows.cycling import pin_options, require_measurable, round_config
 from flows.results.style_decision import decide_styles
 from flows.results.summary import Summary
 from rephrase.dataset.shards import read_rewrites
@@ -187,3 +187,12 @@ def test_rounds_that_could_not_decide_anything_are_refused_before_the_first(conf
     options = RephraseConfig(**{"source": "in", "output": "out", **config})
     with pytest.raises(ValueError, match=message):
         require_measurable(options, TrainConfig(**training), 2)
+
+
+def test_all_rounds_are_written_by_the_same_model(tmp_path):
+    options = {"source": "in", "output": str(tmp_path)}
+    storage, training = Storage(tmp_path), TrainConfig()
+    pin_options(storage, RephraseConfig(**options, engine={"model": "a/b"}), training, 4)
+    pin_options(storage, RephraseConfig(**options, engine={"model": "a/b"}), training, 4)
+    with pytest.raises(ValueError, match=r"engine\.model was 'a/b' and is now 'c/d'"):
+        pin_options(storage, RephraseConfig(**options, engine={"model": "c/d"}), training, 4)

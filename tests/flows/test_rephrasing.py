@@ -233,3 +233,21 @@ def test_a_target_stops_the_run_and_a_run_without_one_continues(run, corpus, tmp
     assert code == 0, err
     check_complete(json.loads(stdout), out)
     assert first < {row["id"] for table in read_rewrites(Storage(out)) for row in table.to_pylist()}
+
+
+def test_a_run_is_not_resumed_by_a_recipe_that_asks_for_something_else(run, corpus, tmp_path):
+    """No hash of a prompt tells: the model is asked the same, and the verdict would change in the middle."""
+    recipe, out = tmp_path / "plain.toml", tmp_path / "out"
+    plain = Path(__file__).parents[1] / "fixtures" / "v0.1.0" / "plain.toml"
+    recipe.write_text(plain.read_text("utf-8"), "utf-8")
+    command = (*options(corpus, out), "--recipes", recipe, "--recipe", "plain")
+    code, stdout, err = run(*command, "--target-tokens", 2000)
+    assert code == 0, err
+    recipe.write_text(f"reworded = 0.1\n{plain.read_text('utf-8')}", "utf-8")
+    code, _, err = run(*command)
+    assert code == 1
+    assert "in the recipe plain, reworded was 0.6 and is now 0.1" in err
+    recipe.unlink()
+    code, stdout, err = run("report", out, "--no-links", "--json")
+    assert code == 0, err
+    assert json.loads(stdout)["n_rows"] > 0

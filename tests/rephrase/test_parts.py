@@ -314,6 +314,15 @@ async def test_a_document_of_which_too_little_was_rewritten_is_rejected_as_a_who
     assert [chunk["source_kept"] for chunk in whole["chunks"]] == [False] + [True] * (len(whole["chunks"]) - 1)
 
 
+async def test_a_step_that_does_not_translate_leaves_the_language(tmp_path):
+    """What is rephrased in German and then translated is translated from German."""
+    german = "Der Satz sagt, dass die Summe der Winkel in jedem Dreieck gleich groß ist."
+    engine = ScriptedEngine(lambda prompt, _: german)
+    await run(run_context(tmp_path, engine, texts=[german], choice="rephrase+translate"))
+    (prompt,) = [prompt for prompt in engine.prompts if "You translate" in prompt.system]
+    assert "Language: de" in prompt.user
+
+
 async def test_a_rejected_translation_ends_the_route(tmp_path):
     async def check(chunk, completion, requirements):
         return Verdict(accepted=False, reason="wrong_language")
@@ -377,6 +386,79 @@ async def test_a_target_ends_the_run_at_the_end_of_a_document_and_a_larger_one_r
     assert [row for row in rows(context)[0] if row["id"] in {r["id"] for r in first}] == first
     assert len(generated) == len(set(generated))
     assert not (tmp_path / "out" / "journal" / "part-00000").exists()
+
+
+def with_target(context, n_tokens):
+    """The context with a target; its chunks have 14 tokens, so no chain begins that is not needed."""
+    target = Target(n_tokens, expected_chunk_tokens=14)
+    scheduler = Scheduler(context.tools.engine, may_start_chain=target.may_start_chain)
+    return dataclasses.replace(context, target=target, scheduler=scheduler)
+
+
+async def test_documents_that_are_rejected_as_a_whole_do_not_count_towards_a_target(tmp_path):
+    """Of each of the first ten one chunk is accepted: together more tokens than are wanted, and none is kept."""
+
+    async def check(chunk, completion, requirements):
+        accepted = chunk.index == 0 or int(chunk.document_id[1:]) >= 10
+        return Verdict(accepted=accepted, reason=None if accepted else "unfaithful", scores={"similarity": 0.9})
+
+    texts = [sentences(6, f"d{i}") for i in range(20)]
+    context = run_context(tmp_path, ScriptedEngine(max_in_flight=1), texts=texts, check=check)
+    context = with_target(
+        dataclasses.replace(context, tools=dataclasses.replace(context.tools, min_rewritten_share=0.5)), 48
+    )
+    commit = await run(context)
+    assert commit["n_documents_rejected"] == 10
+    assert context.target.reached
+    assert commit["n_records_left"] >= 8  # it ends after one or two of the others
+
+
+async def test_sources_that_are_kept_count_towards_a_target_like_all_else_in_the_output(tmp_path):
+    async def check(chunk, completion, requirements):
+        return Verdict(accepted=chunk.index == 0, reason="unfaithful", scores={"similarity": 0.9})
+
+    texts = [sentences(6, f"d{i}") for i in range(12)]
+    context = with_target(run_context(tmp_path, ScriptedEngine(max_in_flight=1), texts=texts, check=check), 90)
+    commit = await run(context)
+    assert (commit["n_documents_accepted"], commit["n_records_left"]) == (2, 10)
+    assert commit["n_tokens"] == context.target.n_finished == 96
+
+
+async def test_variants_that_repeat_others_do_not_count_towards_a_target_of_a_part_that_is_opened_again(tmp_path):
+    """As the flow does: what the commit leaves out is written again, until the target is reached."""
+    texts = [sentences(6, f"d{i}") for i in range(6)]
+    context = run_context(tmp_path, ScriptedEngine(max_in_flight=1), texts=texts, n_variants=2)
+    context = with_target(context, 192)
+    for _ in range(4):
+        if context.target.reached:
+            break
+        context.scheduler.reopen()
+        commit = await run(context)
+        context.target.set_part(0, commit["n_tokens"])
+    assert commit["rejects_by_reason"] == {"near_duplicate": 4}
+    assert (commit["n_tokens"], commit["n_records_left"]) == (192, 2)
+
+
+async def test_a_translation_that_all_variants_share_counts_once_in_a_part_that_is_opened_again(tmp_path):
+    async def check(chunk, completion, requirements):
+        return Verdict(accepted=Check.CROSS_LINGUAL in requirements.checks, reason="unfaithful")
+
+    context = run_context(
+        tmp_path,
+        ScriptedEngine(max_in_flight=1),
+        texts=[sentences(6, f"d{i}") for i in range(6)],
+        check=check,
+        choice="translate+learning_note",
+        n_variants=3,
+    )
+    context = with_target(context, 144)
+    for _ in range(4):
+        if context.target.reached:
+            break
+        context.scheduler.reopen()
+        commit = await run(context)
+        context.target.set_part(0, commit["n_tokens"])
+    assert commit["n_tokens"] == 144
 
 
 async def test_a_commit_has_the_usage_and_cost_of_each_recipe(tmp_path):

@@ -10,6 +10,7 @@ from utility_rows import utility_row, write_utility
 
 from flows.cli.app import app
 from rephrase.dataset.shards import commit_part
+from rephrase.models.resolve import packaged_model
 from rephrase.storage.storage import Storage
 from training.data.byte_pairs import train_tokenizer
 
@@ -41,6 +42,18 @@ def test_a_prompt_is_shown_for_a_real_document(tmp_path):
     assert "Der Satz ⟦1⟧ gilt." in shown
     assert shown.count("── user ──") == 2
     assert "Translated before: Der Satz" in shown
+
+
+def test_a_prompt_is_worded_for_the_size_of_a_model_of_the_hub_as_a_run_would_send_it(tmp_path, monkeypatch):
+    snapshot = tmp_path / "models--org--model" / "snapshots" / "abc"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.symlink_to(packaged_model())
+    (tmp_path / "models--org--model" / "refs").mkdir()
+    (tmp_path / "models--org--model" / "refs" / "main").write_text("abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "The bridge is 40 m long. It is old."}), encoding="utf-8")
+    shown = run("recipes", "show", "rephrase", "--on", tmp_path / "a.jsonl", "--model", "org/model")
+    assert "Write one question that the text answers." in shown
 
 
 @pytest.mark.parametrize(
@@ -182,3 +195,14 @@ def test_a_plan_takes_every_option_of_a_run():
         return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown))
 
     assert options("rephrase") - options("plan") == {"--target-tokens", "--new-files", "--metrics-port"}
+
+
+def test_a_wrong_value_is_named_with_its_option(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "A town lies at a river."}))
+    for options, message in (
+        (["--retries", "500"], "n_retries: Input should be less than or equal to 100 (got 500)"),
+        (["--model-size", "7b"], "(got '7b')"),
+    ):
+        result = runner.invoke(app, ["plan", str(tmp_path / "a.jsonl"), *options])
+        assert result.exit_code == 1
+        assert message in result.output.replace("\n", " ")

@@ -15,6 +15,7 @@ from flows.report.tally import ACCEPTED, tally
 from flows.report.throughput import throughput
 from flows.results.diversity import measure_diversity
 from rephrase.dataset.rows import Row
+from rephrase.dataset.run_recipes import run_recipes
 from rephrase.dataset.shards import commit_part, read_rejects, read_rewrites
 from rephrase.prompting.recipes import load_recipes
 from rephrase.storage.storage import Storage
@@ -162,13 +163,16 @@ def test_variants_are_compared_within_their_documents(tmp_path):
 @pytest.mark.parametrize(
     ("n_parameters", "faithful", "reworded"), [(None, 0.6, 0.6), (1.5e9, 0.66, 0.6), (135e6, 0.66, 0.4)]
 )
-def test_thresholds_are_those_of_the_wording_of_the_run(n_parameters, faithful, reworded):
+def test_thresholds_are_those_of_the_wording_of_the_run(tmp_path, n_parameters, faithful, reworded):
     wording = load_recipes()["rephrase"].for_model(n_parameters)
-    limits = Thresholds({"fidelity": {}, "recipe rephrase": wording.prompt_hash})
+    config = {"fidelity": {}, "recipe rephrase": wording.prompt_hash}
+    recipes = run_recipes(Storage(tmp_path), config)  # of a run that has not recorded them
+    limits = Thresholds(config, recipes)
     (found,) = limits("probability_faithful", "rephrase")
     assert found[0] == faithful
     (found,) = limits("reworded", "rephrase")
     assert found[0] == reworded
-    assert [limit for limit, _ in Thresholds({"fidelity": {}})("probability_faithful", "rephrase")] == [0.6]
+    (found,) = Thresholds({"fidelity": {}}, load_recipes())("probability_faithful", "rephrase")
+    assert found[0] == 0.6
     assert limits("probability_faithful", "none") == []
-    assert Thresholds({"fidelity": {"min_probability": 0.5}})("probability_faithful", "rephrase") == []
+    assert Thresholds({"fidelity": {"min_probability": 0.5}}, recipes)("probability_faithful", "rephrase") == []

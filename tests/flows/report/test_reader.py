@@ -91,7 +91,7 @@ def test_changed_facts_are_marked_on_both_sides():
 def test_facts_that_take_for_ever_to_compare_are_left_out(monkeypatch):
     monkeypatch.setattr(flows.report.facts, "compare_facts", lambda *_, **__: re.match("(a+)+$", "a" * 60 + "b"))
     monkeypatch.setattr(flows.report.facts, "LIMIT_S", 0.2)
-    assert add_discrepancies([pair("It was.", "It was.")])[0].discrepancies == ()
+    assert add_discrepancies([pair("It was.", "It was.")], {})[0].discrepancies == ()
 
 
 def test_invisible_and_bidirectional_characters_are_shown_by_code_point():

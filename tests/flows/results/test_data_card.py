@@ -1,5 +1,7 @@
 """The data card: what Hugging Face reads, and what belongs to the user."""
 
+import dataclasses
+
 import pytest
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
@@ -8,8 +10,10 @@ from synthetic_run import documents, write_run
 from flows.results.data_card import BEGIN, CARD_NAME, END, write_data_card
 from flows.results.summary import summarize
 from rephrase.dataset.audit import audit
-from rephrase.dataset.plan import load_plan
+from rephrase.dataset.plan import load_plan, save_plan
+from rephrase.dataset.run_recipes import pin_recipes
 from rephrase.dataset.shards import read_rejects, read_rewrites
+from rephrase.prompting.recipes import load_recipes
 from rephrase.storage.storage import Storage
 
 
@@ -62,7 +66,9 @@ def test_written_again_it_keeps_what_the_user_gave_and_wrote(run):
     assert "Town Licence" not in text(run)
 
 
-@pytest.mark.parametrize("own", ["# My notes\n", "---\nlicense: [\n---\n" + BEGIN + END])
+@pytest.mark.parametrize(
+    "own", ["# My notes\n", "---\nlicense: [\n---\n" + BEGIN + END, f"{BEGIN}\nthe end mark is gone\n\nMy words.\n"]
+)
 def test_a_readme_of_the_users_own_is_left_alone(run, own):
     run.write(CARD_NAME, own.encode())
     assert not write(run, "mit")
@@ -80,3 +86,18 @@ def test_an_unfinished_run_is_marked_as_in_progress(run):
     run.remove("commits/part-00000.json")
     write(run)
     assert "The run is in progress" in text(run)
+
+
+def test_a_recipe_is_described_as_worded_for_the_model_of_the_run(run):
+    """Also one of the user's own, whose file may be gone; of an earlier version's run, a built-in one by its hash."""
+    plan = load_plan(run)
+    small = load_recipes()["rephrase"].for_model(135e6)
+    save_plan(run, dataclasses.replace(plan, config={**plan.config, "recipe rephrase": small.prompt_hash}))
+    assert write(run)
+    assert "Styles: question answer." in text(run)
+    own = small.model_copy(update={"description": "Ask in my way."})
+    pin_recipes(run, {"rephrase": own})
+    save_plan(run, dataclasses.replace(plan, config={**plan.config, "recipe rephrase": own.prompt_hash}))
+    assert write(run)
+    assert "Ask in my way." in text(run)
+    assert "custom recipe" not in text(run)

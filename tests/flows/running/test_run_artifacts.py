@@ -59,6 +59,14 @@ def test_samples_are_of_different_styles_and_show_the_accepted_chunk(tmp_path):
     assert (samples[0].source, samples[0].rewrite) == ("Source", "Rewrite")
 
 
+def test_the_source_of_a_later_step_is_what_the_step_before_wrote(tmp_path):
+    storage = Storage(tmp_path)
+    note = {**rewrite("faq", recipe="translate+learning_note"), "source_text": "Quelle", "steps": [{"text": "Origin"}]}
+    commit = commit_part(storage, 0, [note], [], n_records=1)
+    (sample,) = find_samples(storage, commit, [], 3)
+    assert (sample.source, sample.rewrite) == ("Origin", "Rewrite")
+
+
 def test_recipes_are_counted_over_all_parts_with_the_most_common_reason_first(tmp_path):
     storage = Storage(tmp_path)
     rejects = [

@@ -1,5 +1,6 @@
 """Verdicts on files of pairs: every row keeps its place, whatever it contains."""
 
+import dataclasses
 import gzip
 import json
 
@@ -16,6 +17,10 @@ from fidelity.judge import SCORES
 from flows.verification.calibrate_pairs import calibrate_pairs, parse_label_fields
 from flows.verification.config import VerifyConfig
 from flows.verification.verify_pairs import verify_pairs
+from rephrase.dataset.plan import load_plan, save_plan
+from rephrase.dataset.run_recipes import pin_recipes
+from rephrase.prompting.recipes import load_recipes
+from rephrase.records import Check
 
 SOURCE = "The treaty was signed in Paris in 1783. It ended a long and bitter war."
 ROWS = [
@@ -279,3 +284,24 @@ def test_a_label_that_cannot_be_read_is_left_out_and_said(tmp_path):
     )
     assert [pair.faithful for pair in pairs] == [True, False]
     assert [line.split(":")[0] for line in said] == ["row 1", "row 2", "row 4"]
+
+
+def test_the_chunks_of_a_run_are_judged_by_what_its_own_recipe_asks_for(tmp_path, monkeypatch):
+    """And by the embedding model that checked it."""
+    opened = []
+    monkeypatch.setattr(
+        flows.verification.verify_pairs, "open_encoder", lambda model: opened.append(model) or BagOfWords()
+    )
+    run = write_run(tmp_path / "out", documents(2))
+    plan = load_plan(run)
+    fidelity = {**plan.config["fidelity"], "encoder": "my-encoder"}
+    save_plan(run, dataclasses.replace(plan, config={**plan.config, "fidelity": fidelity}))
+    verify_pairs(VerifyConfig(source=run.url, is_run=True))
+    rows = pq.read_table(tmp_path / "out" / "scored.parquet").to_pylist()
+    assert {(row["kind"], row["keeps"]) for row in rows} == {("knowledge", 1.0)}
+    own = load_recipes()["rephrase"].model_copy(update={"keeps": 0.3, "checks": (Check.FORMULAS, Check.FACTS)})
+    pin_recipes(run, {"rephrase": own})
+    verify_pairs(VerifyConfig(source=run.url, is_run=True))
+    rows = pq.read_table(tmp_path / "out" / "scored.parquet").to_pylist()
+    assert {(row["kind"], row["keeps"]) for row in rows} == {("math", 0.3)}
+    assert opened == ["my-encoder", "my-encoder"]

@@ -143,3 +143,10 @@ def test_known_commits_are_not_read_again_unless_their_part_is_incomplete(tmp_pa
     found = read_commits(storage, known)
     assert sorted(read) == ["commits/part-00001.json", "commits/part-00003.json"]
     assert found == {index: storage.read_json(f"commits/part-0000{index}.json") for index in range(4)}
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{}", b"[]", b'{"part": 0'])
+def test_a_damaged_commit_is_named_with_what_to_do(out, damaged):
+    Storage(out).write("commits/part-00000.json", damaged)
+    with pytest.raises(ValueError, match=r"commits/part-00000\.json is damaged.*palimpsest check "):
+        read_commits(Storage(out))

@@ -285,3 +285,42 @@ def test_a_model_too_small_to_translate_is_not_asked_to_translate_back():
     small = recipe.for_model(135e6)
     assert not small.translates_back
     assert small.translates
+
+
+def test_each_wording_that_a_model_may_get_is_found_by_its_hash():
+    for recipe in RECIPES.values():
+        for size in (None, 4e9, 1.5e9, 600e6, 135e6):
+            wording = recipe.for_model(size)
+            found = recipe.worded_as(wording.prompt_hash)
+            assert found.requirements(next(iter(found.styles))) == wording.requirements(next(iter(wording.styles)))
+
+
+def test_a_wording_for_small_models_says_itself_which_are_too_small_for_it():
+    small = '[below.1B]\nsmallest_model = "300M"\n'
+    back = '[back_translation]\nsystem = "{{ language }}"\nuser = "{{ passage }}"\n'
+    text = TEXT.replace('["similarity"]', '["cross_lingual", "back_translation"]')
+    recipe = parse_recipe(f"{text}{back}{small}", "mine.toml")
+    assert recipe.for_model(500e6).translates_back
+    assert not recipe.for_model(200e6).translates_back
+
+
+@pytest.mark.parametrize("line", ['name = "other"', "version = 2", 'languages = ["de"]', "below = {}"])
+def test_a_wording_for_small_models_is_still_that_recipe(line):
+    """Rows of another name would be taken for those of an earlier step."""
+    name = line.split(" = ")[0]
+    with pytest.raises(ValueError, match=f"for models below 1B, {name} cannot be another one"):
+        parse_recipe(f"{TEXT}\n[below.1B]\n{line}\n", "mine.toml")
+
+
+@pytest.mark.parametrize("name", ["auto", "none", "unchanged"])
+def test_a_recipe_has_no_name_that_means_something_else(name):
+    """`--recipe none` leaves documents as they are, whatever a file calls its recipe."""
+    with pytest.raises(ValueError, match=f"line 3: name: .*{name!r} stands for something else"):
+        parse_recipe(TEXT.replace('"mine"', f'"{name}"'), "mine.toml")
+
+
+@pytest.mark.parametrize(("table", "variable"), [("glossary", "language"), ("back_translation", "title")])
+def test_a_template_of_another_request_has_only_what_that_request_knows(table, variable):
+    templates = f'[{table}]\nsystem = "{{{{ {variable} }}}}"\nuser = "{{{{ passage }}}}"\n'
+    with pytest.raises(ValueError, match=rf"{table}.system: .*{variable!r} is undefined; it may use passage, "):
+        parse_recipe(TEXT + templates, "mine.toml")

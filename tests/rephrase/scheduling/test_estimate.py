@@ -18,7 +18,7 @@ from rephrase.records import Domain
 from rephrase.rewriting import RewriteTools
 from rephrase.run_context import RunContext
 from rephrase.scheduling.cost import Prices
-from rephrase.scheduling.estimate import Estimate, RouteEstimate, estimate, measure_routes, time_and_cost
+from rephrase.scheduling.estimate import Estimate, RouteEstimate, estimate, measure_routes, measure_speed, time_and_cost
 from rephrase.scheduling.scheduler import Scheduler
 from rephrase.storage.storage import Storage
 
@@ -70,9 +70,15 @@ async def test_documents_and_chunks_match_the_run_and_its_commits_give_the_rest(
     assert known.n_completion_tokens == pytest.approx(commit["n_completion_tokens"])
     assert known.n_prompt_tokens == pytest.approx(commit["n_prompt_tokens"])
     assert known.n_tokens == pytest.approx(commit["n_tokens"])
-    assert measure_routes([commit])["rephrase"].tokens_per_s == pytest.approx(
-        commit["n_completion_tokens"] / commit["engine_s"]
-    )
+    assert measure_speed([commit]) == pytest.approx(commit["n_completion_tokens"] / commit["engine_s"])
+
+
+def test_the_speed_of_a_run_is_that_of_all_its_routes_by_the_time_that_each_took():
+    fast = {"n_completion_tokens": 99_000, "engine_s": 99.0}
+    slow = {"n_completion_tokens": 100, "engine_s": 1.0}
+    commits = [{"usage": {"rephrase": fast}}, {"usage": {"translate": slow, "unchanged": {}}}]
+    assert measure_speed(commits) == pytest.approx(991.0)
+    assert measure_speed([{}]) is None
 
 
 def test_records_that_are_not_documents_are_counted(corpus):
