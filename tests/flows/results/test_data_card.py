@@ -1,5 +1,7 @@
 """The data card: what Hugging Face reads, and what belongs to the user."""
 
+import dataclasses
+
 import pytest
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
@@ -80,3 +82,10 @@ def test_an_unfinished_run_is_marked_as_in_progress(run):
     run.remove("commits/part-00000.json")
     write(run)
     assert "The run is in progress" in text(run)
+
+
+def test_the_name_of_a_file_has_no_effect_on_who_shows_the_card(run):
+    plan = load_plan(run)
+    named = [dataclasses.replace(file, name="a\x1b[2J\u202e`|\n# b.jsonl") for file in plan.inputs]
+    assert write_data_card(run, dataclasses.replace(plan, inputs=tuple(named)), summarize(run))
+    assert "`aU+001B[2JU+202E # b.jsonl`" in text(run)
