@@ -117,7 +117,7 @@ class OpenAIEngine:
                 timeout=None,  # `_body` limits the whole
                 max_retries=0,
                 # One of our own: whose errors those of the library's default client are depends on its version.
-                http_client=httpx.AsyncClient(
+                http_client=httpx.AsyncClient(  # type: ignore[arg-type]  # it takes those of either package
                     follow_redirects=False,  # documents go to the endpoints that are named, and nowhere else
                     limits=httpx.Limits(max_connections=IN_FLIGHT_PER_ENDPOINT, max_keepalive_connections=100),
                     headers=ENCODINGS,
