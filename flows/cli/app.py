@@ -20,6 +20,7 @@ from flows.cli.report import report
 from flows.cli.serve import serve
 from flows.cli.training import evaluate, export, presets, tokenizer, train, utility
 from flows.cli.verify import verify
+from flows.results.terminal import make_logs_visible
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +39,7 @@ def settings(context: typer.Context) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # documents contain any Unicode, whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    make_logs_visible()
     if context.invoked_subcommand != "serve":
         # Prefect logs a traceback for every failed run; the command prints the cause in one line.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from flows.results.display import meaning, plain
+from flows.results.display import meaning, plain, visible
 from flows.results.summary import Summary
 from rephrase.dataset.plan import Plan
 from rephrase.dataset.run_recipes import run_recipes
@@ -155,9 +155,9 @@ def _name(summary: Summary) -> str:
 
 def line(text: object) -> str:
     """Text on one line, escaped so that it cannot start a table cell, a tag or a comment."""
-    return re.sub(r"\s+", " ", str(text)).replace("|", "\\|").replace("<", "&lt;").strip()
+    return re.sub(r"\s+", " ", visible(text)).replace("|", "\\|").replace("<", "&lt;").strip()
 
 
 def code(text: object) -> str:
     """Text as a code span."""
-    return "`" + re.sub(r"[`|\s]+", " ", str(text)) + "`"
+    return "`" + re.sub(r"[`|\s]+", " ", visible(text)) + "`"

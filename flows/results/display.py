@@ -45,7 +45,7 @@ REASONS = {
     "missing_text": "the record has no text field",
     "null_text": "the text field is null",
     "not_text": "the text field is not a string",
-    "empty_text": "the text is empty or only whitespace",
+    "empty_text": "the text is empty, or nothing in it is visible",
     "invalid_utf8": "the bytes are not valid UTF-8",
     "invalid_unicode": "the text contains a lone surrogate",
     "not_an_object": "the record is not an object with fields",

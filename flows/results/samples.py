@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.results.display import visible
 from rephrase.dataset.rows import Row, chunked_text
 from rephrase.dataset.shards import part_name
 from rephrase.storage.storage import Storage
@@ -74,7 +75,7 @@ def side_by_side(sample: Sample) -> str:
 
 def fenced(text: str) -> str:
     """A code block that the text cannot close: its fence is longer than any run of backticks in the text."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
+    text = visible(text).replace("\r", "\n")
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}"
 

@@ -1,6 +1,9 @@
-"""Consoles on which no control or bidirectional character of a document, file or server takes effect."""
+"""Consoles and logs on which no control or bidirectional character of a document, file or server takes effect."""
 
+import logging
+import traceback
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.measure import Measurement
@@ -32,3 +35,19 @@ class _Visible:
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement.get(console, options, self._renderable)
+
+
+def make_logs_visible() -> None:
+    """Show such characters as U+XXXX in all log messages and their tracebacks, whoever writes and formats them."""
+    logging.setLogRecordFactory(_VisibleRecord)
+
+
+class _VisibleRecord(logging.LogRecord):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if isinstance(self.exc_info, tuple) and self.exc_info[0]:
+            # Formatters use it as it is.
+            self.exc_text = visible("".join(traceback.format_exception(*self.exc_info))).rstrip("\n")
+
+    def getMessage(self) -> str:  # noqa: N802  the name that logging has for it
+        return visible(super().getMessage())

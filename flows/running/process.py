@@ -13,6 +13,7 @@ from prefect import get_run_logger
 from prefect.exceptions import TerminationSignal
 from rich.console import Console
 
+from flows.results.terminal import make_logs_visible
 from flows.running.outages import wait_for_outages
 from flows.running.run_setup import current_progress
 from rephrase.engines.vllm_engine import set_environment
@@ -27,6 +28,7 @@ def prepare_process() -> None:
     A run whose worker was killed goes on, since its server is still there: it only loses its terminal.
     """
     set_environment()
+    make_logs_visible()
     _end_with_serve()
     wait_for_outages(_teller())
     Console.on_broken_pipe = _discard_output  # type: ignore[method-assign, assignment]

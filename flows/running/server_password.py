@@ -6,6 +6,7 @@ is an authentication string, `user:password`.
 """
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_HOME
 
 USER = "palimpsest"
 FILE = "palimpsest-password"
+# As `new_password` makes it, or a user writes a longer one.
+PASSWORD = rb"[!-9;-~]+:[!-~]{16,}"
+OF_OTHERS = 0o077
 
 
 def new_password() -> str:
@@ -26,12 +30,17 @@ def password_file() -> Path:
 def kept_password() -> str:
     """That of an earlier `serve`, or a new one, which is kept.
 
+    A file that a full disk left empty would be no password at all, and one that others may read is none any more: both
+    are replaced.
+
     Raises:
         OSError: it can be neither read nor kept.
     """
     path = password_file()
-    if path.exists():
-        return path.read_text(encoding="ascii").strip()
+    if path.exists() and path.stat().st_mode & OF_OTHERS == 0:
+        kept = path.read_bytes().strip()
+        if re.fullmatch(PASSWORD, kept):
+            return kept.decode("ascii")
     password = new_password()
     path.parent.mkdir(parents=True, exist_ok=True)
     half_done = path.with_name(f"{FILE}.{os.getpid()}")

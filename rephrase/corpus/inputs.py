@@ -103,7 +103,11 @@ def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile]
         url = fs.unstrip_protocol(path) if source.find("://") > 0 else path
         files.append(InputFile(path=url, name=name, n_bytes=n_bytes, version=version))
     if not files:
-        raise ValueError(f"no file at {source!r} ends in {', '.join(SUFFIXES)}; found {', '.join(skipped[:5])}")
+        raise ValueError(
+            f"no file at {source!r} is read as documents, which end in {', '.join(SUFFIXES)}; found "
+            f"{', '.join(skipped[:5])}. Hidden files, a README and the like, and .json are read only if named; pipes "
+            "and devices never are"
+        )
     return files, skipped
 
 
@@ -185,10 +189,17 @@ def _walk(folder: str, seen: set[str]) -> Iterator[str]:
         yield folder
         return
     for entry in entries:
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _walk(entry.path, seen)
         else:
             yield entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: an unreadable file, like a link to nothing
+        return False
 
 
 def _without_runs(fs: fsspec.AbstractFileSystem, paths: list[str], base: str, output: str | None) -> list[str]:

@@ -4,6 +4,7 @@ Every record of a file comes out once and in order: as a Document, or as an Unre
 holds one record, or one small batch of Parquet rows, at a time.
 """
 
+import codecs
 import datetime
 import decimal
 import io
@@ -34,6 +35,12 @@ KEPT_CHARACTERS = 100_000
 PARQUET_BATCH_ROWS = 16
 # The most that is kept of one line, so that a file without line ends cannot fill the memory.
 MAX_LINE_BYTES = 256 << 20
+# How deeply a record may be nested. Python's own limit depends on the caller: the plan and the run would read the same
+# line differently.
+MAX_NESTING = 100
+# A share of NULs that only UTF-16 and UTF-32 have.
+_MANY_NULS = 0.2
+_OTHER_ENCODING = "it looks like UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8` converts it"
 
 
 def _compiled(expression: str) -> ParsedResult:
@@ -131,8 +138,8 @@ def _read_text(
         yield _unreadable(file, 0, "document_too_long", detail, data), Position(record=1)
         return
     try:
-        record: Mapping[str, object] = {"text": data.decode("utf-8-sig")}
-    except UnicodeDecodeError as error:
+        record: Mapping[str, object] = {"text": _decoded(data)}
+    except ValueError as error:
         yield _unreadable(file, 0, "invalid_utf8", str(error), data), Position(record=1)
         return
     # The field options do not apply: the record has only a text.
@@ -151,15 +158,46 @@ def _read_jsonl(
         if len(line) >= MAX_LINE_BYTES:
             yield _unreadable(file, index, "record_too_large", f"over {MAX_LINE_BYTES:,} bytes", line), after
         else:
-            try:
-                record = json.loads(line)
-            except UnicodeDecodeError as error:
-                yield _unreadable(file, index, "invalid_utf8", str(error), line), after
-            except (ValueError, RecursionError) as error:
-                yield _unreadable(file, index, "invalid_json", str(error), line), after
-            else:
-                yield _document(file, index, record, options), after
+            yield _parsed(file, index, line, options), after
         index += 1
+
+
+def _parsed(file: InputFile, index: int, line: bytes, options: ReadOptions) -> Document | UnreadableRecord:
+    try:
+        text = _decoded(line, "surrogatepass")  # one in the text is rejected below, as that of an escape is
+    except ValueError as error:
+        return _unreadable(file, index, "invalid_utf8", str(error), line)
+    try:
+        record = json.loads(text)
+        if line.count(b"[") + line.count(b"{") > MAX_NESTING and _is_deep(record):
+            raise RecursionError
+    except RecursionError:
+        return _unreadable(file, index, "invalid_json", f"it is nested more than {MAX_NESTING} levels deep", line)
+    except ValueError as error:
+        return _unreadable(file, index, "invalid_json", str(error), line)
+    return _document(file, index, record, options)
+
+
+def _decoded(data: bytes, errors: str = "strict") -> str:
+    """
+    Raises:
+        ValueError: it is not UTF-8; the message says so.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or data.count(0) > _MANY_NULS * len(data):
+        raise ValueError(_OTHER_ENCODING if data.strip(b"\0") else "it is all NULs, as after a power cut")
+    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors)
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 def _lines(file: InputFile, start: Position) -> Iterator[tuple[bytes, int]]:
@@ -262,8 +300,8 @@ def _document(file: InputFile, index: int, record: object, options: ReadOptions)
         return reject("null_text" if top in record else "missing_text", f"{fields.text!r} is empty; {detail}")
     if not isinstance(text, str):
         return reject("not_text", f"{fields.text!r} is a {type(text).__name__}")
-    if not text.strip():
-        return reject("empty_text", f"{fields.text!r} is {len(text)} characters of whitespace", text)
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        return reject("empty_text", f"{fields.text!r} is {len(text)} invisible characters", text)
     if _printable(text) != text:
         return reject("invalid_unicode", f"{fields.text!r} contains a lone surrogate", text)
     if len(text) > options.max_document_chars:
@@ -332,7 +370,7 @@ class UnreadableFileError(ValueError):
 def _readable(file: InputFile) -> Iterator[None]:
     try:
         yield
-    except (EOFError, OSError, pa.ArrowException) as error:
+    except (EOFError, OSError, UnicodeDecodeError, pa.ArrowException) as error:  # Arrow decodes the names of columns
         if is_transient_store_error(file.path, error):
             raise
         raise UnreadableFileError(f"{file.name} cannot be read further: {error}") from error

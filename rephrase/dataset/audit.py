@@ -5,7 +5,6 @@ to nothing. A **note** is something that a killed run may leave behind and the n
 """
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,11 +15,11 @@ import pyarrow.parquet as pq
 
 from rephrase.dataset import schema
 from rephrase.dataset.identity import ids_digest
-from rephrase.dataset.journal import Entry
+from rephrase.dataset.journal import parse_entry
 from rephrase.dataset.plan import Plan, foreign, load_plan
 from rephrase.dataset.rows import Row
 from rephrase.dataset.seen import SeenNames
-from rephrase.dataset.shards import part_name
+from rephrase.dataset.shards import parse_commit, part_name
 from rephrase.storage.run_folder import PLAN_NAME
 from rephrase.storage.storage import Storage, is_temporary
 
@@ -115,13 +114,13 @@ def _read_commit(storage: Storage, name: str, plan: Plan, found: Audit) -> Row |
         found.problems.append(Finding(file=name, problem=problem, remedy=remedy or _again(name)))
 
     try:
-        commit = json.loads(storage.read(name))
+        commit = parse_commit(name, storage.read(name))
         index, version = commit["part"], commit["schema_version"]
         counts = {key: commit[key] for key in ("n_records", "n_documents_accepted", "n_documents_rejected")}
         counts |= {key: commit[key] for key in ("n_rewrites", "n_rejects", "n_tokens", "rejects_by_reason", "files")}
         facts = [(file["n_bytes"], file["sha256"]) for file in commit["files"].values()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        wrong(f"it is not a commit: {type(error).__name__}: {error}")
+        wrong(f"it is not a commit: {error}")
         return None
     del facts
     if name != f"commits/{part_name(index)}.json":
@@ -299,8 +298,8 @@ def _check_files(storage: Storage, files: list[str], plan: Plan, commits: Mappin
 
     for file, data in storage.read_many(entries):  # a missing one: its part was committed meanwhile
         try:
-            Entry(**json.loads(data))
+            parse_entry(data)
             found.n_journal_entries += 1
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             problem = f"a journal entry that cannot be read: {error}"
             found.notes.append(Finding(file=file, problem=problem, remedy="none needed: its document is rewritten"))

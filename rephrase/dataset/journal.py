@@ -13,6 +13,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import ConfigDict, TypeAdapter
+
 from rephrase.dataset.rows import Row
 from rephrase.dataset.shards import part_name
 from rephrase.records import Document, UnreadableRecord, digest
@@ -33,6 +35,8 @@ class Entry:
     `rephrase.scheduling.scheduler`). `document_id` and `text` (a digest) tell the document; entries of earlier versions
     have neither.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # of a later version: rather write it again
 
     rewrite: Row | None
     rejects: list[Row]
@@ -76,6 +80,17 @@ class Entry:
         return self.n_chunks - sum(row["stage"] == "rewrite" for row in self.rejects)
 
 
+_ENTRY = TypeAdapter(Entry)
+
+
+def parse_entry(data: bytes) -> Entry:
+    """
+    Raises:
+        ValueError: it is not an entry of this version.
+    """
+    return _ENTRY.validate_json(data)
+
+
 class Journal:
     def __init__(self, storage: Storage, part: int) -> None:
         self._storage = storage
@@ -92,8 +107,8 @@ class Journal:
         for name, data in self._storage.read_many(names):
             try:
                 document, variant = name.rsplit("/", 1)[-1].removesuffix(".json").split("-")
-                entries[int(document), int(variant)] = Entry(**json.loads(data))
-            except (ValueError, TypeError) as error:
+                entries[int(document), int(variant)] = parse_entry(data)
+            except ValueError as error:
                 logger.warning("journal entry %s cannot be read; its document is rewritten: %s", name, error)
         return entries
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from rephrase.corpus.inputs import InputFile, fingerprint, list_finished, list_inputs
 from rephrase.corpus.language import detect_language
 from rephrase.corpus.reading import Position, ReadOptions, UnreadableFileError, count_records, read_file
@@ -20,7 +22,7 @@ from rephrase.dataset.seen import SeenNames
 from rephrase.prompting.routing import AUTOMATIC, PASS_THROUGH, Route, route_document
 from rephrase.records import Document, Domain, UnreadableRecord
 from rephrase.storage.run_folder import FOLDERS, PLAN_NAME, run_around
-from rephrase.storage.storage import Storage
+from rephrase.storage.storage import DamagedFileError, Storage
 
 LATER_PLAN_NAME = "plan-{:04d}.json"  # next to it, for files added later
 PLAN_VERSION = 2
@@ -83,6 +85,9 @@ class Plan:
         following = self.parts[part.index + 1 :][:1]
         end = (following[0].file, following[0].start.record) if following else (len(self.inputs), 0)
         return (part.file, part.start.record), end
+
+
+_PLAN = TypeAdapter(Plan)
 
 
 def make_plan(
@@ -253,6 +258,7 @@ def load_plan(storage: Storage) -> Plan | None:
 
     Raises:
         PlanMismatchError: it was written by another version of this program.
+        DamagedFileError: it is not a plan.
     """
     if not storage.exists(PLAN_NAME):
         return None
@@ -324,25 +330,16 @@ def later_plans(storage: Storage) -> list[str]:
 
 def _read_plan(storage: Storage, name: str) -> Plan:
     data = storage.read_json(name)
-    version = data.pop("plan_version", None)
-    if version not in READABLE_VERSIONS:
+    version = data.pop("plan_version", None) if isinstance(data, dict) else None
+    if isinstance(data, dict) and version not in READABLE_VERSIONS:
         raise PlanMismatchError(
             f"{storage.url}/{name} has version {version}; this program reads versions "
             f"{', '.join(map(str, READABLE_VERSIONS))}"
         )
-    return Plan(
-        config=data["config"],
-        inputs=tuple(InputFile(**file) for file in data["inputs"]),
-        skipped=tuple(data["skipped"]),
-        unreadable=tuple(data["unreadable"]),
-        parts=tuple(
-            Part(**{**part, "start": Position(**part["start"]), "duplicates": tuple(part["duplicates"])})
-            for part in data["parts"]
-        ),
-        n_records=data["n_records"],
-        n_not_selected=data["n_not_selected"],
-        routes=data["routes"],
-    )
+    try:
+        return _PLAN.validate_python(data)
+    except ValidationError as error:
+        raise DamagedFileError(f"{storage.url}/{name}", error) from error
 
 
 def option_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -13,12 +13,58 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, NonNegativeInt
 
 from rephrase.dataset import schema
 from rephrase.dataset.rows import Row
-from rephrase.storage.storage import Storage
+from rephrase.storage.storage import DamagedFileError, Storage
 
 Kind = Literal["rewrites", "rejects"]
+
+
+class _File(BaseModel):
+    n_bytes: NonNegativeInt
+    sha256: str
+
+
+class _Outcome(BaseModel):
+    recipe: str
+    outcome: str
+    n: NonNegativeInt
+    n_tokens: NonNegativeInt
+
+
+class _Commit(BaseModel):
+    """The types of what is read of a commit; not every version wrote all of it."""
+
+    part: NonNegativeInt
+    schema_version: int
+    n_rewrites: NonNegativeInt
+    n_rejects: NonNegativeInt
+    n_tokens: NonNegativeInt
+    rejects_by_reason: dict[str, NonNegativeInt]
+    files: dict[str, _File]
+    by_recipe: list[_Outcome] = []
+    usage: dict[str, dict[str, float]] = {}
+    n_records: NonNegativeInt = 0
+    n_records_left: NonNegativeInt = 0
+    n_documents_accepted: NonNegativeInt = 0
+    n_documents_rejected: NonNegativeInt = 0
+    n_chunks: NonNegativeInt = 0
+    n_chunks_accepted: NonNegativeInt = 0
+    n_source_tokens: NonNegativeInt = 0
+    n_source_tokens_rewritten: NonNegativeInt = 0
+    n_prompt_tokens: NonNegativeInt = 0
+    n_completion_tokens: NonNegativeInt = 0
+    n_cached_tokens: NonNegativeInt = 0
+    n_tokens_resumed: NonNegativeInt = 0
+    n_engine_restarts: NonNegativeInt = 0
+    engine_s: float = 0.0
+    idle_slot_s: float = 0.0
+    slot_s: float = 0.0
+    cost: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
 
 
 def part_name(index: int) -> str:
@@ -89,20 +135,29 @@ def read_commits(storage: Storage, known: Mapping[int, Row] | None = None) -> di
     known_names = {f"{part_name(index)}.json" for index in found}
     names = [f"commits/{name}" for name in storage.names("commits", ".json") if name not in known_names]
     for name, data in storage.read_many(names):
-        try:
-            commit = json.loads(data)
-            found[commit["part"]] = commit
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{storage.url}/{name} is damaged, it is not a commit: `palimpsest check {storage.url}` says what to do"
-            ) from error
+        commit = parse_commit(f"{storage.url}/{name}", data)
+        found[commit["part"]] = commit
     return dict(sorted(found.items()))
+
+
+def parse_commit(file: str, data: bytes) -> Row:
+    """
+    Raises:
+        DamagedFileError: it is not a commit.
+    """
+    try:
+        commit = json.loads(data)
+        _Commit.model_validate(commit)
+    except (ValueError, RecursionError) as error:
+        remedy = "remove it and run the same command again, which rewrites its part"
+        raise DamagedFileError(file, error, remedy) from error
+    return {"started_at": 0.0, "ended_at": 0.0, **commit}
 
 
 def read_commit(storage: Storage, index: int) -> Row | None:
     """The commit of one part, if it has one."""
     name = f"commits/{part_name(index)}.json"
-    return storage.read_json(name) if storage.exists(name) else None
+    return parse_commit(f"{storage.url}/{name}", storage.read(name)) if storage.exists(name) else None
 
 
 def read_rewrites(storage: Storage, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -127,6 +182,18 @@ def committed_parts(storage: Storage, kind: Kind) -> list[int]:
 
 
 def read_part(storage: Storage, kind: Kind, part: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of `kind` of one part. `columns` may name fields inside lists, such as "steps.list.element.recipe"."""
-    with storage.fs.open(storage.path(f"{kind}/{part_name(part)}.parquet"), "rb") as file:
-        return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+    """The rows of `kind` of one part. `columns` may name fields inside lists, such as "steps.list.element.recipe".
+
+    Raises:
+        DamagedFileError: they cannot be read.
+    """
+    name = f"{kind}/{part_name(part)}.parquet"
+    try:
+        with storage.fs.open(storage.path(name), "rb") as file:
+            parquet = pq.ParquetFile(file)
+            if "document_id" not in parquet.schema_arrow.names:
+                raise ValueError(f"it holds no {kind}")
+            return parquet.read(columns=list(columns) if columns else None)
+    except (ValueError, pa.ArrowException) as error:
+        remedy = f"remove commits/{part_name(part)}.json and run the same command again, which rewrites this part"
+        raise DamagedFileError(f"{storage.url}/{name}", error, remedy) from error

@@ -12,11 +12,18 @@ KEY, KEY_ENDPOINTS = "OPENAI_API_KEY", "PALIMPSEST_KEY_ENDPOINTS"
 
 
 def key_for(endpoint: str, variable: str = KEY) -> str:
-    """The key to send to an endpoint, from a variable; "none" if there is none, or it is for others."""
+    """The key to send to an endpoint, from a variable; "none" if there is none, or it is for others.
+
+    Raises:
+        ValueError: no header can hold it; the message does not show it.
+    """
     allowed = os.environ.get(KEY_ENDPOINTS, "").split()
     if allowed and _origin(endpoint) not in map(_origin, allowed):
         return NO_KEY
-    return os.environ.get(variable) or NO_KEY
+    key = os.environ.get(variable, "").strip()  # a key from a file ends with a line
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{variable} holds a line break or a character that no key has: copy the key again")
+    return key or NO_KEY
 
 
 def without_key(text: str, variable: str = KEY) -> str:

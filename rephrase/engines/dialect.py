@@ -19,6 +19,22 @@ _NO_SYSTEM_ROLE = re.compile(r"system (role|message)|roles must alternate|only u
 # What may be left out, for the server to use a value of its own. Where two exclude each other, the first goes.
 _OPTIONAL = ("logprobs", "seed", "top_p", "temperature")
 _HOPELESS_CODES = {"unsupported_parameter", "unsupported_value", "unknown_parameter", "model_not_found"}
+# What servers say of a prompt that does not fit. By line: OpenAI, vLLM, SGLang, Mistral, llama.cpp and LM Studio; MLX,
+# older vLLM and TensorRT-LLM; older llama.cpp; Ollama, Anthropic and Bedrock, Cohere; TGI, Gemini; the rest.
+_TOO_LONG = re.compile(
+    r"(?:maximum|model's|exceeds?|available|than the) (?:the |model's |maximum |available )*context (?:len|size|limit)"
+    r"|exceeds context length|maximum (?:model|input) length"
+    r"|context shift is disabled"
+    r"|(?:prompt|input) is too long|too many tokens"
+    r"|inputs` (?:tokens|must have)|input token count.{0,40}exceeds"
+    r"|exceeds? session_len|max_num_tokens|context_length_exceeded|exceed_context_size",
+    re.IGNORECASE,
+)
+# A refusal of what a text says, by a filter.
+_ABOUT_THE_TEXT = re.compile(
+    r"content[ _-]?(?:filter|policy|management|moderation)|moderation|flagged|safety|inappropriate|data_inspection",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +81,17 @@ def sentence(refusal: APIStatusError) -> str:
     """What the server said; the client leaves out a body of another form than OpenAI's."""
     has_message = isinstance(refusal.body, Mapping) and "message" in refusal.body
     return str(refusal) if has_message or not refusal.body else f"{refusal}: {refusal.body}"
+
+
+def is_too_long(refusal: APIStatusError) -> bool:
+    """Whether the prompt does not fit into the context; some servers answer 422 or 500 then."""
+    said = f"{sentence(refusal)} {refusal.code}"
+    return refusal.status_code == 413 or (refusal.status_code in (400, 422, 500) and _TOO_LONG.search(said) is not None)
+
+
+def is_about_the_text(refusal: APIStatusError) -> bool:
+    """Whether it is what this text says that the server refuses, so that nothing follows for the next request."""
+    return _ABOUT_THE_TEXT.search(f"{sentence(refusal)} {refusal.code}") is not None
 
 
 def is_about_the_form(refusal: APIStatusError) -> bool:

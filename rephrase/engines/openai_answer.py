@@ -49,9 +49,10 @@ class _Part(_Lenient):
 
 
 class _Message(_Lenient):
-    content: str | list[_Part] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
+    content: str | list[_Part | str] | None = None
+    # Only whether there is a thought matters; some servers send it in parts.
+    reasoning_content: Any = None
+    reasoning: Any = None
 
 
 _Logprob = Annotated[float, Field(strict=False, allow_inf_nan=False)]
@@ -114,11 +115,12 @@ class _Models(_Lenient):
     data: list[ServedModel]
 
 
-# As OpenAI names them, and others: Hugging Face's servers (eos_token), Together (eos), Anthropic (the rest).
+# As OpenAI names them, and others: Hugging Face's servers (eos_token), Together (eos), Cohere (complete), Mistral
+# (model_length), Gemini (safety, recitation), Anthropic (the rest); some in capitals.
 _FINISH_REASONS: dict[str, FinishReason] = {
-    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
-    **dict.fromkeys(("length", "max_tokens"), "length"),
-    "content_filter": "content_filter",
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
+    **dict.fromkeys(("content_filter", "safety", "recitation"), "content_filter"),
 }
 
 
@@ -130,7 +132,7 @@ def read_completion(body: bytes) -> Completion:
     answer = _read(_Chat, body)
     choice, usage = answer.choices[0], answer.usage or _Usage()
     details = usage.prompt_tokens_details or _PromptDetails()
-    finish_reason = _FINISH_REASONS.get(choice.finish_reason or "", "abort")
+    finish_reason = _FINISH_REASONS.get((choice.finish_reason or "").lower(), "abort")
     return Completion(
         # A server may send a lone surrogate, which cannot be encoded as UTF-8.
         text=_text(choice.message, cut_off=finish_reason == "length").encode("utf-8", "replace").decode(),
@@ -186,6 +188,11 @@ def _text(message: _Message, *, cut_off: bool) -> str:
     """The answer; a thought that the server has set apart only where it left no tokens for one."""
     content = message.content
     if isinstance(content, list):
-        content = "".join(part.text or "" for part in content if part.type == "text")
+        texts = [part if isinstance(part, str) else part.text for part in content if _is_text(part)]
+        content = "".join(text or "" for text in texts)
     thought = message.reasoning_content or message.reasoning
     return content or ("<think>" if thought and cut_off else "")
+
+
+def _is_text(part: _Part | str) -> bool:
+    return isinstance(part, str) or part.type in ("text", "output_text")

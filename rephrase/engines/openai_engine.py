@@ -2,8 +2,8 @@
 
 import asyncio
 import dataclasses
+import difflib
 import logging
-import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,15 +19,14 @@ from openai import (
     AsyncOpenAI,
     AuthenticationError,
     BadRequestError,
-    DefaultAsyncHttpxClient,
-    PermissionDeniedError,
     RateLimitError,
     UnprocessableEntityError,
 )
 
-from rephrase.engines.api_key import KEY_ENDPOINTS, NO_KEY, key_for, without_key
+from rephrase.engines.api_key import key_for, without_key
+from rephrase.engines.bounded import ENCODINGS, bound
 from rephrase.engines.breaker import Breaker
-from rephrase.engines.dialect import Dialect, is_about_the_form, sentence
+from rephrase.engines.dialect import Dialect, is_about_the_form, is_about_the_text, is_too_long, sentence
 from rephrase.engines.engine import (
     EngineError,
     EngineInfo,
@@ -36,13 +35,8 @@ from rephrase.engines.engine import (
     PromptTooLongError,
     RequestRefusedError,
 )
-from rephrase.engines.openai_answer import (
-    MalformedAnswerError,
-    ServedModel,
-    read_completion,
-    read_first_token,
-    read_models,
-)
+from rephrase.engines.openai_answer import MalformedAnswerError, read_completion, read_first_token
+from rephrase.engines.served_models import require_address, served_models
 from rephrase.engines.server_load import ServerLoad
 from rephrase.records import Completion, Prompt, Sampling
 
@@ -52,12 +46,16 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CONTEXT_TOKENS = 4096
 # A server does not state how many requests it runs at once: start low and double while throughput grows.
-IN_FLIGHT_PER_ENDPOINT = 1000  # the client opens no more connections
+IN_FLIGHT_PER_ENDPOINT = 1000  # and as many connections
 INITIAL_IN_FLIGHT_PER_ENDPOINT = 64
-# A server that refuses this many requests before it answers one refuses all: it is misconfigured.
-MAX_FIRST_REFUSALS = 20
+# A server that refuses this many requests in a row refuses all: it is misconfigured, or the account is empty.
+MAX_REFUSALS_IN_A_ROW = 20
+# One that sends this many answers that cannot be read, and none that can, is no server of chat completions.
+MAX_FIRST_MALFORMED = 5
 # A request that failed this often, each time while others were answered, is itself at fault.
 MAX_ATTEMPTS = 6
+# A router may serve thousands of models.
+MAX_NAMES = 20
 # A longer Retry-After than this is cut to it.
 MAX_RETRY_AFTER_S = 300.0
 # The size of an answer around its text, and of the text of one token with escapes and log-probabilities.
@@ -65,6 +63,7 @@ ANSWER_BYTES, BYTES_PER_TOKEN = 1_000_000, 256
 # How many of the likeliest tokens are asked for; more are refused by some servers.
 TOP_LOGPROBS = 5
 _FIRST_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, seed=0)
+PAYMENT_REQUIRED, FORBIDDEN = 402, 403
 # 404, 405 and 501 are faults of one endpoint, not of a request: another may serve it.
 _TRANSIENT_STATUS = {404, 405, 408, 409, 429, 501}
 
@@ -104,6 +103,8 @@ class OpenAIEngine:
         """
         if not endpoints:
             raise ValueError("the openai engine needs at least one --endpoint, such as http://localhost:8000/v1")
+        for endpoint in endpoints:
+            require_address(endpoint)
         self._give_up_after_s = give_up_after_s
         self._timeout_s = timeout_s
         self._chat_template_kwargs = dict(chat_template_kwargs or {})
@@ -115,23 +116,29 @@ class OpenAIEngine:
                 api_key=key_for(endpoint, key_variable),
                 timeout=None,  # `_body` limits the whole
                 max_retries=0,
-                # Documents go to the endpoints that are named, and nowhere else.
-                http_client=DefaultAsyncHttpxClient(follow_redirects=False),
+                # One of our own: whose errors those of the library's default client are depends on its version.
+                http_client=httpx.AsyncClient(  # type: ignore[arg-type]  # it takes those of either package
+                    follow_redirects=False,  # documents go to the endpoints that are named, and nowhere else
+                    limits=httpx.Limits(max_connections=IN_FLIGHT_PER_ENDPOINT, max_keepalive_connections=100),
+                    headers=ENCODINGS,
+                    event_hooks={"response": [bound]},
+                ),
             )
             for endpoint in endpoints
         ]
         self._n_in_flight = [0] * len(self._clients)
-        self._n_answers = self._n_first_refusals = self._n_overloads = 0
+        self._n_answers = self._n_refusals_in_a_row = self._n_first_malformed = self._n_overloads = 0
         self._breakers = [Breaker() for _ in self._clients]
         self._loads = [ServerLoad(endpoint, key_for(endpoint, key_variable)) for endpoint in endpoints]
-        served = _served_models(endpoints, key_variable, give_up_after_s)
+        served = served_models(endpoints, key_variable, give_up_after_s)
         by_name = {entry.id: entry for entry in reversed(served)}
         names = list(dict.fromkeys(entry.id for entry in served))
         if model is None and len(names) > 1:
-            raise ValueError(f"several models are served; choose one with --model: {', '.join(names)}")
+            raise ValueError(f"several models are served; choose one with --model: {_listed(names)}")
         entry = by_name.get(model or names[0])
         if entry is None:
-            raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; served there: {', '.join(names)}")
+            near = difflib.get_close_matches(model or "", names, n=3) or names
+            raise ValueError(f"{model!r} is not served at {', '.join(endpoints)}; served there: {_listed(near)}")
         # Tokenizer and context of an adapter are those of its base model.
         base = by_name.get(entry.parent or "", entry)
         self._info = EngineInfo(
@@ -198,14 +205,20 @@ class OpenAIEngine:
                             n_answers = self._n_answers
                         if n_own_faults >= MAX_ATTEMPTS:
                             raise _own_fault(n_own_faults, error) from error
+                        if self._n_first_malformed >= MAX_FIRST_MALFORMED and not any(self._n_in_flight):
+                            raise EngineError(
+                                f"none of the first {self._n_first_malformed} answers is a chat completion: {error}"
+                            ) from error
                         raise
-        except BadRequestError as error:
-            if _is_too_long(error):
-                raise PromptTooLongError(str(error)) from error
-            raise self._refused(error) from error
-        except (AuthenticationError, PermissionDeniedError) as error:
-            raise EngineError(f"the server refuses the key in {self._key_variable}: {error}") from error
         except APIStatusError as error:
+            if is_too_long(error):
+                raise PromptTooLongError(sentence(error)) from error
+            if _is_unpaid(error):
+                raise EngineError(f"the server asks to be paid first: {sentence(error)}") from error
+            # A firewall or filter answers 403 to what a text says, but then it has answered others.
+            is_forbidden = error.status_code == FORBIDDEN and self._n_answers == 0 and not is_about_the_text(error)
+            if isinstance(error, AuthenticationError) or is_forbidden:
+                raise EngineError(f"the server refuses the key in {self._key_variable}: {sentence(error)}") from error
             if error.response.is_redirect:
                 target = error.response.headers.get("Location", "")
                 raise EngineError(
@@ -226,13 +239,13 @@ class OpenAIEngine:
             await load.close()
 
     def _refused(self, error: APIStatusError) -> RequestRefusedError | EngineError:
-        self._n_first_refusals += self._n_answers == 0
+        if is_about_the_text(error) and error.status_code != FORBIDDEN:  # which may also be of the account
+            return RequestRefusedError(sentence(error))
+        self._n_refusals_in_a_row += 1
         if self._n_answers == 0 and is_about_the_form(error):
             return EngineError(f"the server refuses every request: {sentence(error)}")
-        if self._n_first_refusals >= MAX_FIRST_REFUSALS:
-            return EngineError(
-                f"the server refused each of the first {self._n_first_refusals} requests: {sentence(error)}"
-            )
+        if self._n_refusals_in_a_row >= MAX_REFUSALS_IN_A_ROW:
+            return EngineError(f"the server refused {self._n_refusals_in_a_row} requests in a row: {sentence(error)}")
         return RequestRefusedError(sentence(error))
 
     def _gave_up(self, error: Exception, n_own_faults: int) -> EngineError | PoisonError:
@@ -260,12 +273,14 @@ class OpenAIEngine:
             answer = await send(self._clients[number])
         except Exception as error:
             self._n_overloads += _is_overload(error)
+            self._n_first_malformed += self._n_answers == 0 and isinstance(error, MalformedAnswerError)
             if retry_after_s := _retry_after_s(error):
                 breaker.cool_down(retry_after_s)
             if isinstance(error, RateLimitError) or not _is_transient(error):
                 breaker.succeeded()  # it answers, if only with an error
+                breaker.last_fault = _described(error)
             else:
-                breaker.failed(f"{type(error).__name__}: {error}")
+                breaker.failed(_described(error))
             raise
         except BaseException:
             breaker.abandoned()
@@ -273,6 +288,7 @@ class OpenAIEngine:
         else:
             breaker.succeeded()
             self._n_answers += 1
+            self._n_refusals_in_a_row = 0
             self._loads[number].refresh()
             return answer
         finally:
@@ -300,10 +316,11 @@ class OpenAIEngine:
 
     def _learn(self, refusal: APIStatusError) -> bool:
         """Whether a refusal taught another dialect. A server that has answered is understood."""
-        learnt = None if self._n_answers or _is_too_long(refusal) else self._dialect.after(refusal)
+        learnt = None if self._n_answers or is_too_long(refusal) else self._dialect.after(refusal)
         if learnt:
             self._dialect = learnt
-            logger.warning("requests to the server are adapted from now on (%s): %s", learnt, sentence(refusal))
+            said = without_key(sentence(refusal), self._key_variable)
+            logger.warning("requests to the server are adapted from now on (%s): %s", learnt, said)
         return learnt is not None
 
     async def _body(self, request: AbstractAsyncContextManager[AsyncAPIResponse[Any]], n_tokens: int) -> bytes:
@@ -324,19 +341,17 @@ class OpenAIEngine:
         return bytes(body)
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
+
+
 class RequestTimeoutError(RuntimeError):
     """A request took longer than it may as a whole."""
 
 
-def _is_too_long(refusal: APIStatusError) -> bool:
-    said = str(refusal).lower()
-    return "context" in said and "token" in said
-
-
 def _own_fault(n_faults: int, error: Exception) -> PoisonError:
-    return PoisonError(
-        f"it failed {n_faults} times while other requests were answered, last with {type(error).__name__}: {error}"
-    )
+    return PoisonError(f"it failed {n_faults} times while other requests were answered, last with {_described(error)}")
 
 
 class AllCoolingDownError(RuntimeError):
@@ -366,87 +381,20 @@ def _retry_after_s(error: Exception) -> float:
 
 def _is_transient(error: Exception) -> bool:
     if isinstance(error, APIStatusError):
-        return error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
-    return isinstance(error, APIConnectionError | RequestTimeoutError | MalformedAnswerError | httpx.TransportError)
+        passes = error.status_code in _TRANSIENT_STATUS or error.status_code >= 500
+        return passes and not is_too_long(error) and not _is_unpaid(error)
+    return isinstance(error, APIConnectionError | RequestTimeoutError | MalformedAnswerError | httpx.RequestError)
+
+
+def _is_unpaid(error: APIStatusError) -> bool:
+    return error.status_code == PAYMENT_REQUIRED or error.code == "insufficient_quota"  # OpenAI's, with status 429
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {sentence(error) if isinstance(error, APIStatusError) else error}"
 
 
 def _is_overload(error: Exception) -> bool:
     return isinstance(error, RequestTimeoutError) or (
         isinstance(error, APIStatusError) and error.status_code in (429, 503)
     )
-
-
-def _served_models(endpoints: Sequence[str], key_variable: str, give_up_after_s: float) -> list[ServedModel]:
-    """The models that the endpoints serve. Waits until one answers; others are used once they come up.
-
-    Raises:
-        ValueError: an endpoint is not an address of a server.
-        EngineError: what an endpoint answers will not get better by waiting, or none answers in time.
-    """
-    for endpoint in endpoints:
-        _require_address(endpoint)
-    found: list[ServedModel] = []
-    failures: list[str] = []
-    said = False
-    try:
-        for attempt in stamina.retry_context(
-            on=_NotYetError, attempts=None, timeout=give_up_after_s, wait_initial=0.5, wait_max=5.0
-        ):
-            with attempt:
-                failures.clear()
-                for endpoint in endpoints:
-                    try:
-                        found += _models_of(endpoint, key_variable)
-                    except _NotYetError as error:
-                        failures.append(f"{endpoint}: {error}")
-                if not found:
-                    if not said:
-                        logger.warning("waiting for %s, at most %g s", "; ".join(failures), give_up_after_s)
-                        said = True
-                    raise _NotYetError
-    except _NotYetError:
-        raise EngineError(
-            f"no endpoint answered with a model within {give_up_after_s:g} s: {'; '.join(failures)}"
-        ) from None
-    return found
-
-
-class _NotYetError(Exception):
-    """What time may cure: nothing listens yet, or the server is still loading."""
-
-
-def _models_of(endpoint: str, key_variable: str) -> list[ServedModel]:
-    address, key = f"{endpoint.rstrip('/')}/models", key_for(endpoint, key_variable)
-    try:
-        answer = httpx.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=30.0)
-    except httpx.HTTPError as error:
-        raise _NotYetError(f"{type(error).__name__}: {error}") from error
-    status = answer.status_code
-    if status in (401, 403):
-        not_sent = key == NO_KEY and os.environ.get(KEY_ENDPOINTS)
-        hint = f"; it is not sent there, because {KEY_ENDPOINTS} names other endpoints" if not_sent else ""
-        raise EngineError(f"{endpoint} refuses the key in {key_variable} ({status}){hint}")
-    if status in (404, 405) or answer.is_redirect:
-        raise EngineError(
-            f"{address} answers {status}: an endpoint is the base of an OpenAI-compatible server and usually ends "
-            "in /v1"
-        )
-    if not answer.is_success:
-        raise _NotYetError(f"status {status}")
-    try:
-        models = read_models(answer.content)
-    except MalformedAnswerError as error:
-        raise EngineError(f"{address} is not a list of models, {error}: is it an OpenAI-compatible server?") from error
-    if not models:
-        raise _NotYetError("no model is served")
-    return models
-
-
-def _require_address(endpoint: str) -> None:
-    try:
-        url = httpx.URL(endpoint)
-        valid = url.scheme in ("http", "https") and bool(url.host) and (url.port is None or 0 < url.port < 65536)
-    except (httpx.InvalidURL, ValueError):
-        valid = False
-    if not valid:
-        raise ValueError(f"{endpoint!r} is not an address of a server, such as http://localhost:8000/v1")

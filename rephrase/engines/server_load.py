@@ -11,11 +11,14 @@ import time
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from rephrase.engines.bounded import ENCODINGS, bound
 from rephrase.engines.engine import EngineLoad
 
 # Answers come more often than this, and a server takes some milliseconds to write its metrics.
 REFRESH_S = 2.0
 TIMEOUT_S = 30.0
+# vLLM's page has some 100 KB.
+MAX_BYTES = 8 << 20
 
 _RUNNING, _WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 _KV_CACHE, _PREEMPTIONS = "vllm:kv_cache_usage_perc", "vllm:num_preemptions_total"
@@ -36,7 +39,11 @@ class ServerLoad:
         self.n_preemptions = 0
         self._n_preemptions_reported: int | None = None
         self._url = endpoint.rstrip("/").removesuffix("/v1") + "/metrics"
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {key}"})
+        self._client = httpx.AsyncClient(
+            timeout=TIMEOUT_S,
+            headers={"Authorization": f"Bearer {key}", **ENCODINGS},
+            event_hooks={"response": [bound]},
+        )
         self._queried_at = float("-inf")
         self._has_metrics = True
         self._query: asyncio.Task[None] | None = None
@@ -55,12 +62,18 @@ class ServerLoad:
         await self._client.aclose()
 
     async def _read_metrics(self) -> None:
+        page = bytearray()
         try:
-            answer = await self._client.get(self._url)
-        except httpx.HTTPError:  # busy or down, which its requests will show
+            async with asyncio.timeout(TIMEOUT_S), self._client.stream("GET", self._url) as answer:
+                async for piece in answer.aiter_bytes():
+                    page += piece
+                    if len(page) > MAX_BYTES:  # no page of metrics
+                        break
+        except (httpx.HTTPError, TimeoutError):  # busy or down, which its requests will show
             self.value = None
             return
-        found = parse_load(answer.text) if answer.is_success else None
+        is_page = answer.is_success and len(page) <= MAX_BYTES
+        found = parse_load(page.decode("utf-8", "replace")) if is_page else None
         self.value = found
         self._has_metrics = found is not None or answer.status_code >= 500
         if found:
@@ -78,13 +91,13 @@ def parse_load(metrics: str) -> EngineLoad | None:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
                 found.setdefault(sample.name, []).append(sample.value)
-    except ValueError:
+        if _RUNNING not in found or _WAITING not in found:
+            return None
+        return EngineLoad(
+            n_running=int(sum(found[_RUNNING])),
+            n_waiting=int(sum(found[_WAITING])),
+            kv_cache_use=max(found.get(_KV_CACHE, [0.0])),
+            n_overloads=int(sum(found.get(_PREEMPTIONS, []))),
+        )
+    except (ValueError, OverflowError):  # another format, NaN or infinity
         return None
-    if _RUNNING not in found or _WAITING not in found:
-        return None
-    return EngineLoad(
-        n_running=int(sum(found[_RUNNING])),
-        n_waiting=int(sum(found[_WAITING])),
-        kv_cache_use=max(found.get(_KV_CACHE, [0.0])),
-        n_overloads=int(sum(found.get(_PREEMPTIONS, []))),
-    )

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from babel import Locale
-from jinja2 import StrictUndefined, Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rephrase.corpus.chunking import Unit
@@ -25,14 +24,13 @@ from rephrase.corpus.pieces import Piece, cut_pieces
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.borders import contain, contain_line
 from rephrase.prompting.context import Context
+from rephrase.prompting.templates import TEMPLATES
 from rephrase.records import Check, Chunk, Document, Domain, Prompt, Question, Requirements, Variant
 from rephrase.settings import Settings
 from rephrase.storage.filesystem import read_settings
 
 # How a model may mark the line that it was asked for.
 _LABEL = re.compile(r"^(?:\*\*)?(?:Q|Question|Title)(?:\*\*)?\s*[:.](?:\*\*)?\s*", re.IGNORECASE)
-# The passage is a value, never part of a template, so a document cannot inject template code.
-_TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 # Empty: recipes written before the border could not be closed by a document have it in their templates.
 FENCE = "fence"
 _EXAMPLE: dict[str, Any] = {
@@ -108,7 +106,7 @@ class PromptTemplates(Settings):
         # With everything that a prompt may hold, and with nothing: the first chunk of a document has hardly any of it.
         for values in (_EXAMPLE, _NOTHING):
             try:
-                _TEMPLATES.from_string(template).render({name: values[name] for name in (*cls.VARIABLES, FENCE)})
+                TEMPLATES.from_string(template).render({name: values[name] for name in (*cls.VARIABLES, FENCE)})
             except Exception as error:  # a template may divide by zero, or loop until it is stopped
                 raise ValueError(
                     f"the template does not render: {type(error).__name__}: {error}; it may use "
@@ -118,7 +116,7 @@ class PromptTemplates(Settings):
 
     @model_validator(mode="after")
     def _holds_the_passage(self) -> Self:
-        texts = [_TEMPLATES.from_string(text).render(_EXAMPLE) for text in (self.system, self.user)]
+        texts = [TEMPLATES.from_string(text).render(_EXAMPLE) for text in (self.system, self.user)]
         if not any(_EXAMPLE["passage"] in text for text in texts):
             raise ValueError("no template has {{ passage }}: the model would not see the text")
         return self
@@ -223,7 +221,7 @@ class Recipe(Settings):
     def _composes(cls, templates: dict[str, str]) -> dict[str, str]:
         for style, template in templates.items():
             try:
-                _TEMPLATES.from_string(template).render(answer="a", passage="p")
+                TEMPLATES.from_string(template).render(answer="a", passage="p")
             except Exception as error:
                 raise ValueError(
                     f"{style}: the template does not render: {type(error).__name__}: {error}; "
@@ -386,7 +384,7 @@ def parse_size(size: str) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _compiled(template: str) -> Template:
-    return _TEMPLATES.from_string(template)
+    return TEMPLATES.from_string(template)
 
 
 def _render(templates: PromptTemplates, **values: object) -> Prompt:

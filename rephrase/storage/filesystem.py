@@ -26,7 +26,10 @@ def filesystem_of(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if os.path.lexists(url) or ("://" not in url and not is_chain):
         return LocalFileSystem(), str(LocalFileSystem._strip_protocol(url))
     if is_chain or not rest:
-        fs, path = fsspec.core.url_to_fs(url)
+        try:
+            fs, path = fsspec.core.url_to_fs(url)
+        except TypeError as error:  # a filesystem that needs more than a URL
+            raise ValueError(f"{url!r} cannot be opened by its address alone: {error}") from error
         return fs, str(path)
     kind = fsspec.get_filesystem_class(url.partition("://")[0])
     return kind(**kind._get_kwargs_from_urls(url)), str(kind._strip_protocol(url))

@@ -15,6 +15,7 @@ from uuid import uuid4
 import stamina
 from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
+from pydantic import ValidationError
 
 from rephrase.storage.filesystem import filesystem_of
 from rephrase.storage.run_folder import FOLDERS
@@ -27,6 +28,17 @@ N_READERS = 16
 # Errors that a retry does not change.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 _LASTING_ERRNO = {errno.EINVAL, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EROFS}
+
+
+class DamagedFileError(ValueError):
+    """A file of a run is not what a run writes: cut off, emptied, or changed by hand."""
+
+    def __init__(self, file: str, error: Exception, remedy: str = "restore it from a copy") -> None:
+        problem = str(error) or type(error).__name__
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            problem = f"{'.'.join(map(str, first['loc'])) or 'its content'}: {first['msg']}"
+        super().__init__(f"{file} is damaged ({problem}): {remedy}")
 
 
 class Storage:
@@ -55,6 +67,9 @@ class Storage:
         return bool(self._with_retries(self.fs.exists, self.path(name)))
 
     def read(self, name: str) -> bytes:
+        path = Path(self.path(name))
+        if self.is_local and path.exists() and not path.is_file():
+            raise IsADirectoryError(f"{str(path)!r} is not a file")  # reading a pipe may never end
         return bytes(self._with_retries(self.fs.cat_file, self.path(name)))
 
     def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -74,12 +89,12 @@ class Storage:
     def read_json(self, name: str) -> Any:
         """
         Raises:
-            ValueError: it is not JSON.
+            DamagedFileError: it is not JSON.
         """
         try:
             return json.loads(self.read(name))
-        except ValueError as error:
-            raise ValueError(f"{self.url}/{name} is damaged, it is not JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise DamagedFileError(f"{self.url}/{name}", error) from error
 
     def write(self, name: str, data: bytes) -> None:
         """Write `data` under `name` atomically, replacing what was there.

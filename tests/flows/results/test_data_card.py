@@ -101,3 +101,10 @@ def test_a_recipe_is_described_as_worded_for_the_model_of_the_run(run):
     assert write(run)
     assert "Ask in my way." in text(run)
     assert "custom recipe" not in text(run)
+
+
+def test_the_name_of_a_file_has_no_effect_on_who_shows_the_card(run):
+    plan = load_plan(run)
+    named = [dataclasses.replace(file, name="a\x1b[2J\u202e`|\n# b.jsonl") for file in plan.inputs]
+    assert write_data_card(run, dataclasses.replace(plan, inputs=tuple(named)), summarize(run))
+    assert "`aU+001B[2JU+202E # b.jsonl`" in text(run)

@@ -32,7 +32,7 @@ def test_a_pipe_gets_lines_with_tabs_and_nothing_but_text(run):
     text = printed(run, terminal=False)
     assert "\x1b" not in text
     assert "records read\t22\n" in text
-    assert "  rejected\t1\tempty text: the text is empty or only whitespace\n" in text
+    assert "  rejected\t1\tempty text: the text is empty, or nothing in it is visible\n" in text
     assert "[bold red]Not markup[/] U+001B[31m and no order" in text
     assert "== [link=x]tU+001B[0m" in text
     assert "idle slots\t25%\t" in text

@@ -2,15 +2,17 @@
 
 import io
 import json
+import logging
 import subprocess
 import sys
 
+import pytest
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from flows.console import print_json
-from flows.results.terminal import safe_console
+from flows.results.terminal import make_logs_visible, safe_console
 
 ODD = "a\x1b[31m\x1b]0;title\x07b\u202ec\u2066d\x9b2Je\ufeff"
 
@@ -45,6 +47,30 @@ def test_json_has_escapes_and_the_same_values(capsys):
     assert "\x9b" not in printed
     assert "ä 中" in printed
     assert json.loads(printed)["name"] == ODD
+
+
+@pytest.fixture
+def visible_logs():
+    before = logging.getLogRecordFactory()
+    make_logs_visible()
+    yield
+    logging.setLogRecordFactory(before)
+
+
+def test_a_log_line_and_its_traceback_are_safe(visible_logs):
+    stream = io.StringIO()
+    log = logging.Logger("safe")
+    log.addHandler(logging.StreamHandler(stream))
+    log.warning("the server says %s", ODD)
+    try:
+        raise ValueError(ODD)
+    except ValueError:
+        log.exception("it failed")
+    shown = stream.getvalue()
+    assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2066", "\ufeff"} & {*shown}
+    assert shown.startswith("the server says aU+001B[31m")
+    assert "Traceback (most recent call last):" in shown
+    assert "ValueError: aU+001B[31m" in shown
 
 
 def test_an_error_that_names_a_file_is_safe(tmp_path):

@@ -130,3 +130,16 @@ def test_plain_json_is_read_if_named(folder):
 def test_an_empty_source_is_an_error(source):
     with pytest.raises(ValueError, match="SOURCE is empty"):
         list_inputs(source)
+
+
+@pytest.mark.parametrize("source", ["reference://x", "jupyter://x", "dbfs://x", "generic://x"])
+def test_a_filesystem_that_needs_more_than_an_address_is_named(source):
+    with pytest.raises(ValueError, match=f"'{source}' cannot be opened by its address alone"):
+        list_inputs(source)
+
+
+@pytest.mark.parametrize("name", ["README.md", "data.json", ".hidden.jsonl"])
+def test_a_folder_of_what_is_read_only_if_named_says_so(tmp_path, name):
+    (tmp_path / name).write_text(LINE)
+    with pytest.raises(ValueError, match=rf"found {name}\. Hidden files, a README .* are read only if named"):
+        list_inputs(str(tmp_path))

@@ -97,6 +97,8 @@ BAD_LINES = {
     b'{"id": 7, "text": "number as id"}': "document",
     b'{"text": "' + b"x" * 10_000_000 + b'"}': "document_too_long",
     b"[" * 100_000: "invalid_json",
+    b'{"text": "\\u200b \\ufeff\\u0000"}': "empty_text",
+    b"\0" * 4096: "invalid_utf8",
 }
 
 
@@ -125,6 +127,22 @@ def test_bad_bytes_and_nulls_in_parquet_are_rejected(tmp_path):
 def test_a_text_file_that_is_not_utf8_is_rejected(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"caf\xe9")
     assert reasons(read(tmp_path)) == ["invalid_utf8"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.jsonl.gz"])
+def test_utf16_is_no_text_with_zeros_and_the_cure_is_named(tmp_path, name, encoding):
+    data = '{"text": "one"}\n{"text": "two"}\n'.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    records = read(tmp_path)
+    assert set(reasons(records)) == {"invalid_utf8"}
+    assert "`iconv -f UTF-16 -t UTF-8` converts it" in records[0].detail
+
+
+def test_a_file_of_zeros_is_no_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\0" * 4096)
+    (record,) = read(tmp_path)
+    assert (record.reason, record.detail) == ("invalid_utf8", "it is all NULs, as after a power cut")
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
@@ -165,7 +183,7 @@ def test_a_missing_source_and_a_folder_of_other_files_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing to read"):
         list_inputs(str(tmp_path / "none.jsonl"))
     (tmp_path / "a.pdf").write_text("x")
-    with pytest.raises(ValueError, match=r"no file .* ends in .*\.jsonl.*found a\.pdf"):
+    with pytest.raises(ValueError, match=r"no file .* end in .*\.jsonl.*found a\.pdf"):
         list_inputs(str(tmp_path))
 
 
@@ -199,9 +217,33 @@ def test_deeply_nested_json_is_rejected(tmp_path):
     assert reasons(read(tmp_path))[-1] == "document"
 
 
-def test_a_broken_link_is_one_unreadable_file(tmp_path):
+def test_how_deep_a_record_may_be_does_not_depend_on_the_caller(tmp_path):
+    """A plan and a run that read the same line differently would never agree on the input."""
+    levels = [*range(90, 110), *range(900, 1000, 7)]
+    lines = [json.dumps({"text": "x", "m": None}).replace("null", "[" * n + "]" * n) for n in levels]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    options = ReadOptions(fields=Fields(metadata=("m",)))
+
+    def deeper(n):
+        return deeper(n - 1) if n else reasons(read(tmp_path, options))
+
+    found = read(tmp_path, options)
+    assert reasons(found) == deeper(100) == ["document" if n < 100 else "invalid_json" for n in levels]
+    assert "nested more than 100 levels deep" in found[-1].detail
+
+
+def test_a_damaged_column_name_is_one_unreadable_file(tmp_path):
+    pq.write_table(pa.table({"a_long_name": ["x"]}), tmp_path / "a.parquet", store_schema=False)
+    data = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(data.replace(b"a_long_name", b"a_\xccong_name"))
+    (tmp_path / "b.txt").write_text("x")
+    assert reasons(read(tmp_path)) == ["unreadable_file", "document"]
+
+
+@pytest.mark.parametrize("target", ["gone", "b.txt"])
+def test_a_broken_link_is_one_unreadable_file(tmp_path, target):
     (tmp_path / "a.txt").write_text("x")
-    (tmp_path / "b.txt").symlink_to(tmp_path / "gone")
+    (tmp_path / "b.txt").symlink_to(tmp_path / target)
     assert reasons(read(tmp_path)) == ["document", "unreadable_file"]
 
 

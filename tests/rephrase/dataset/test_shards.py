@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rephrase.dataset import schema
-from rephrase.dataset.shards import commit_part, parquet_bytes, read_commits, read_rejects, read_rewrites
+from rephrase.dataset.shards import commit_part, parquet_bytes, read_commit, read_commits, read_rejects, read_rewrites
 from rephrase.storage.lease import OutputInUseError
 from rephrase.storage.lock import locked
 from rephrase.storage.storage import Storage
@@ -142,11 +142,11 @@ def test_known_commits_are_not_read_again_unless_their_part_is_incomplete(tmp_pa
     monkeypatch.setattr(Storage, "read_many", lambda self, names: read_many(self, read.extend(names) or read))
     found = read_commits(storage, known)
     assert sorted(read) == ["commits/part-00001.json", "commits/part-00003.json"]
-    assert found == {index: storage.read_json(f"commits/part-0000{index}.json") for index in range(4)}
+    assert found == {index: read_commit(storage, index) for index in range(4)}
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{}", b"[]", b'{"part": 0'])
 def test_a_damaged_commit_is_named_with_what_to_do(out, damaged):
     Storage(out).write("commits/part-00000.json", damaged)
-    with pytest.raises(ValueError, match=r"commits/part-00000\.json is damaged.*palimpsest check "):
+    with pytest.raises(ValueError, match=r"commits/part-00000\.json is damaged.*palimpsest check"):
         read_commits(Storage(out))

@@ -81,11 +81,21 @@ def test_the_logprob_of_a_completion_is_that_of_all_tokens():
         ),
         (("choices", 0, "message", "content"), [{"type": "image_url"}, {"type": "text", "text": "Yes."}], "Yes."),
         (("choices", 0, "message", "content"), "half \ud800", "half ?"),
+        (("choices", 0, "message", "content"), ["It ", {"type": "output_text", "text": "fell."}], "It fell."),
+        (("choices", 0, "message", "reasoning"), [{"text": "hm"}], "It rained."),
         (("system_fingerprint",), {"x": [1]}, "It rained."),
     ],
 )
 def test_what_servers_leave_out_or_add_is_allowed(path, value, text):
     assert read_completion(changed(CHAT, path, value)).text == text
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("STOP", "stop"), ("COMPLETE", "stop"), ("model_length", "length"), ("SAFETY", "content_filter"), ("x", "abort")],
+)
+def test_each_server_has_its_own_words_for_an_end(given, read):
+    assert read_completion(changed(CHAT, ("choices", 0, "finish_reason"), given)).finish_reason == read
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import threading
 import time
 from collections import defaultdict
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from answering_server import ANSWER, GOOD, MODELS, Raw, Server, refusal
 from served import free_port
 
 from rephrase.engines.engine import EngineError, PoisonError, PromptTooLongError, RequestRefusedError
@@ -21,72 +20,6 @@ from rephrase.records import Prompt, Sampling
 pytestmark = pytest.mark.usefixtures("quick_retries")
 PROMPT = Prompt(system="s", user="hello")
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=16, seed=7)
-ANSWER = {
-    "id": "1",
-    "object": "chat.completion",
-    "created": 0,
-    "model": "m",
-    "choices": [
-        {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "half \ud800 text"}}
-    ],
-    "usage": {
-        "prompt_tokens": 9,
-        "completion_tokens": 3,
-        "total_tokens": 12,
-        "prompt_tokens_details": {"cached_tokens": 4},
-    },
-}
-
-
-class Server:
-    """Answers the n-th request with the n-th of `answers`, and any later one with the last: (status, body).
-
-    An answer may be a function of the request. Requests wait for `may_answer`.
-    """
-
-    def __init__(self, *answers, models=("m",), headers=(), port=0, metrics=""):
-        self.requests = []
-        self.may_answer = threading.Event()
-        self.may_answer.set()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                entries = [{"id": m, "root": "r", "max_model_len": 999} if isinstance(m, str) else m for m in models]
-                served = {"data": entries}
-                self.reply(200, metrics if self.path == "/metrics" else json.dumps(served))
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.requests.append((json.loads(body), self.headers["Authorization"]))
-                server.may_answer.wait()
-                answer = answers[min(len(server.requests), len(answers)) - 1]
-                self.reply(*(answer(body) if callable(answer) else answer))
-
-            def reply(self, status, body):
-                data = body.encode()
-                try:
-                    self.send_response(status)
-                    self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(data)))
-                    for header in headers:
-                        self.send_header(*header)
-                    self.end_headers()
-                    self.wfile.write(data)
-                except OSError:
-                    pass  # the client timed out
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self.may_answer.set()
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -101,9 +34,6 @@ def serve():
     for server in servers:
         with contextlib.suppress(OSError):
             server.close()
-
-
-GOOD = (200, json.dumps(ANSWER))
 
 
 async def test_an_adapter_is_asked_for_by_name_and_counted_with_its_base_model(serve):
@@ -317,40 +247,6 @@ async def test_a_thought_that_the_server_sets_apart_is_seen_only_where_it_was_cu
     assert (await engine.complete(PROMPT, SAMPLING)).text == text
 
 
-class Raw:
-    """A server that answers every GET with this status, body and header, and every POST with `post(handler)`."""
-
-    def __init__(self, status=200, body=b"", headers=(), post=None):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(status)
-                for header in headers:
-                    self.send_header(*header)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                with contextlib.suppress(OSError):
-                    post(self)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.mark.parametrize(
     ("status", "body", "headers", "message"),
     [
@@ -370,7 +266,20 @@ def test_what_waiting_cannot_cure_ends_at_once(status, body, headers, message, c
     server.close()
 
 
-@pytest.mark.parametrize("endpoint", ["localhost:8000", "localhost", "http://", "http://h:99999/v1", "ftp://h/v1", ""])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("localhost:8000", "localhost", "http://", "http://h:99999/v1", "ftp://h/v1", ""),
+        *(
+            "http://h/v1\n",
+            "http://h\\v1",
+            "http://\u202eh/v1",
+            "http://a..b/v1",
+            f"http://{'a' * 64}/v1",
+            "http://h /v1",
+        ),
+    ],
+)
 def test_what_is_not_an_address_is_named(endpoint):
     with pytest.raises(ValueError, match="is not an address of a server"):
         OpenAIEngine([endpoint], give_up_after_s=60)
@@ -380,9 +289,6 @@ def test_what_may_come_up_is_waited_for_and_said(caplog):
     with pytest.raises(EngineError, match=r"within 0\.5 s"):
         OpenAIEngine(["http://127.0.0.1:9/v1"], give_up_after_s=0.5)
     assert [r.message for r in caplog.records if "waiting for http://127.0.0.1:9/v1" in r.message]
-
-
-MODELS = json.dumps({"data": [{"id": "m"}]}).encode()
 
 
 async def test_an_answer_that_trickles_is_given_up_after_the_time_of_a_request():
@@ -411,10 +317,6 @@ async def test_an_answer_without_end_is_given_up_at_a_size():
         await engine.complete(PROMPT, SAMPLING)
     await engine.close()
     server.close()
-
-
-def refusal(message: str, status: int = 400, **error) -> tuple[int, str]:
-    return status, json.dumps({"error": {"message": message, **error}})
 
 
 UNKNOWN = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."

@@ -40,6 +40,8 @@ LOAD = EngineLoad(n_running=62, n_waiting=5, kv_cache_use=0.5, n_overloads=3)
         ("process_cpu_seconds_total 58.6\n", None),
         ('vllm:num_requests_running{engine="0" 32.0\n', None),
         ("vllm:num_requests_running 4\n", None),
+        ("vllm:num_requests_running NaN\nvllm:num_requests_waiting 1\n", None),
+        ("vllm:num_requests_running 4\nvllm:num_requests_waiting +Inf\n", None),
         ("vllm:num_requests_running 4\nvllm:num_requests_waiting 1\n", EngineLoad(n_running=4, n_waiting=1)),
     ],
 )
