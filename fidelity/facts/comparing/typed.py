@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from fidelity.facts.comparing.pairing import Exchanged, F, Pairing, exchanged
 from fidelity.facts.comparing.quantities import same_number, same_value
@@ -11,6 +12,7 @@ from fidelity.facts.reading.mathematics import without_delimiters
 from fidelity.facts.reading.names import Name, NameIndex, english_names, recombined, unsupported_parts
 from fidelity.facts.reading.numbers import Number, english_numbers
 from fidelity.facts.reading.parsed import Parsed
+from fidelity.facts.reading.same_names import groups_of
 from fidelity.facts.reading.words import stem, words
 from rephrase.records import Discrepancy
 
@@ -75,8 +77,9 @@ def compare_dates(pairing: Pairing) -> Findings:
 def compare_names(pairing: Pairing) -> Findings:
     """Scores and discrepancies of names. A name of the source counts as kept if any of its words occurs."""
     lower = pairing.source.lower_words | pairing.rewrite.lower_words
-    ours = english_names(pairing.rewrite.prose, pairing.rewrite.sentences, lower)
-    theirs = english_names(pairing.source.prose, pairing.source.sentences, lower)
+    ours, theirs = (
+        english_names(text.prose, text.sentences, lower, text.claimed()) for text in (pairing.rewrite, pairing.source)
+    )
     our_index, their_index = NameIndex.of(pairing.rewrite.words, ours), NameIndex.of(pairing.source.words, theirs)
     # A word that is a name inside a sentence of one text is also a name at the start of a sentence of the other.
     sure = {part for name in (*ours, *theirs) if not name.is_weak for part in name.parts}
@@ -99,8 +102,14 @@ def compare_names(pairing: Pairing) -> Findings:
             or not unsupported_parts(b, _index_of(a), stems)
         )
 
+    # A capital at the start of a sentence stands for a lost name only if no other sentence has that name.
+    lost = {name.parts for name in theirs if len(unsupported_parts(name, our_index, stems)) == len(name.parts)}
     changed = exchanged(pairing, ours, theirs, same, lambda name: True)
-    changed = [pair for pair in changed if not (pair.rewrite.is_weak and pair.source.is_weak)]
+    changed = [
+        pair
+        for pair in changed
+        if not pair.rewrite.is_weak or (not pair.source.is_weak and pair.source.parts in lost)
+    ]
     scores = shares(
         "name",
         unsupported,
@@ -120,9 +129,13 @@ def compare_names(pairing: Pairing) -> Findings:
 
 def _index_of(name: Name) -> NameIndex:
     parts = frozenset(name.parts)
-    initials = frozenset({"".join(part[0] for part in name.parts)} if len(name.parts) > 1 else set())
+    letters = "".join(part[0] for part in name.parts)
     return dataclasses.replace(
-        NameIndex.of((), (name,)), words=parts, stems=frozenset(map(stem, parts)), acronyms=initials
+        NameIndex.of((), (name,)),
+        words=parts,
+        stems=frozenset(map(stem, parts)),
+        acronyms=frozenset(letters[:n] for n in range(2, len(letters) + 1)),
+        groups=groups_of(parts, pairwise(name.parts)),
     )
 
 

@@ -62,7 +62,7 @@ _PATTERN = re.compile(
     | (?P<era_year>(?<![\w.,])(?P<e_y>\d{{1,4}}){_ERA.format(n=2)})
     | (?P<ad_year>\b(?-i:A\.?D\.?)\s+(?P<ad_y>\d{{1,4}})\b)
     | (?P<month>\b(?:in|of|since|until|by|during|last|next|early|late|mid|every|and|from|to)[-\s]+(?P<m_m>{_MONTH})
-        (?![\w’']|(?-i:\s+[A-Z])))
+        (?![\w’']|(?-i:\s+[A-Z])|\s*,?\s+(?:of\s+)?\d))
     | (?P<years>(?<![\w$€£¥.,/#:-])(?P<y_a>{_YEAR})\s?[-–—/]\s?(?P<y_b>{_YEAR}|\d\d)(?![\w%]|[.,:]\d))
     | (?P<year>(?<![\w$€£¥.,/#^{{\\-])(?P<y>{_YEAR})(?![\w%]|[.,:/]\d|\s?[-–]\s?\d{{5}}|\s?%))
     """,

@@ -38,6 +38,10 @@ class Parsed:
     literals: tuple[Literal, ...]
     lower_words: frozenset[str]
 
+    def claimed(self) -> list[Span]:
+        """The sorted spans of numbers, with their units, and of dates."""
+        return sorted((fact.start, fact.end) for facts in (self.numbers, self.dates) for fact in facts)
+
 
 def blanked(text: str, spans: list[Span]) -> str:
     """The text with the spans replaced by spaces; all other characters keep their positions."""
