@@ -7,6 +7,7 @@ from fidelity.facts.comparing.alignment import Aligned
 from fidelity.facts.comparing.pairing import MIN_ALIGNED, Pairing
 from fidelity.facts.comparing.typed import Findings
 from fidelity.facts.reading import polarity
+from fidelity.facts.reading.notation.roman import roman_value
 from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word
 from rephrase.records import Discrepancy
 
@@ -16,6 +17,8 @@ MIN_SUPPORT = 0.3
 MIN_WORDS = 4
 _NEIGHBOURS = 3
 _PAIR_DISTANCE = 6
+# Names on both sides of these may change places.
+_BESIDE = frozenset("and or nor with both either married met marries meets".split())
 
 
 def compare_content(pairing: Pairing) -> Findings:
@@ -201,7 +204,14 @@ def _is_name(word: Word) -> bool:
 
 
 def _is_digits(word: Word) -> bool:
-    return word.text[0].isdigit()
+    """A number in digits or a Roman numeral."""
+    return word.text[0].isdigit() or (len(word.text) > 1 and word.text.isupper() and roman_value(word.text) is not None)
+
+
+def _are_equals(words: Sequence[Word], a: int, b: int, belongs: Callable[[Word], bool]) -> bool:
+    """Between the two words are only others like them and what puts them beside each other: "Paris, Rome and Oslo"."""
+    between = words[min(a, b) + 1 : max(a, b)]
+    return all(belongs(word) or word.lower in _BESIDE for word in between)
 
 
 def _passive(words: Sequence[Word]) -> bool:
@@ -227,6 +237,10 @@ def _swapped(
     most, pair = 0.0, None
     for i, a in enumerate(shared):
         for b in shared[i + 1 :]:
+            if all(
+                _are_equals(words, at[a], at[b], belongs) for words, at in zip((ours, theirs), places, strict=True)
+            ):
+                continue
             gain = min(
                 _overlap(mine[a], side[b])
                 + _overlap(mine[b], side[a])

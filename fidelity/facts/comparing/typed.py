@@ -8,18 +8,19 @@ from itertools import pairwise
 from fidelity.facts.comparing.pairing import Exchanged, F, Pairing, exchanged
 from fidelity.facts.comparing.quantities import same_number, same_value
 from fidelity.facts.reading.dates import Date, inside
-from fidelity.facts.reading.mathematics import without_delimiters
 from fidelity.facts.reading.names import Name, NameIndex, english_names, recombined, unsupported_parts
-from fidelity.facts.reading.numbers import Number, english_numbers
+from fidelity.facts.reading.numbers import Number
 from fidelity.facts.reading.parsed import Parsed
 from fidelity.facts.reading.same_names import groups_of
-from fidelity.facts.reading.words import stem, words
+from fidelity.facts.reading.words import stem
 from rephrase.records import Discrepancy
 
 Findings = tuple[dict[str, float], list[Discrepancy]]
-# A longer formula is not one number.
-_LONGEST_NUMBER = 40
-_LATEX_SPACE = re.compile(r"\\[,;: !]|\{,\}")
+# "The two friends": a rewrite may count in words what its source lists, up to this many.
+_MAX_COUNTED = 5
+_LISTS = re.compile(r"[,;&/]|\b(?:and|or|nor|but|while|as well as|with)\b", re.IGNORECASE)
+# Years between which a rewrite may count.
+_MAX_YEARS = 40
 # Whole numbers in this range may be years that `dates` did not recognise.
 _FIRST_YEAR, _LAST_YEAR = 1000, 2099
 
@@ -36,13 +37,28 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
     unsupported = [
         number
         for number in ours
-        if not number.is_weak and not worked_out(number) and not any(same_number(number, other) for other in theirs_all)
+        if not number.is_weak and not worked_out(number) and not _supported(number, theirs_all, same_number)
     ]
     missing = [
-        number for number in theirs if not number.is_weak and not any(same_number(other, number) for other in ours_all)
+        number
+        for number in theirs
+        if not number.is_weak and not _supported(number, ours_all, lambda a, b: same_number(b, a))
     ]
-    changed = exchanged(pairing, ours_all, theirs_all, same_number, lambda number: not number.is_weak)
-    changed = [pair for pair in changed if not worked_out(pair.rewrite)]
+    changed = exchanged(pairing, ours_all, theirs_all, same_number, _is_stated)
+    changed = [
+        pair
+        for pair in changed
+        if not worked_out(pair.rewrite)
+        and pair.rewrite.is_weak == pair.source.is_weak
+        and (pair.rewrite.parts or pair.source.parts) == ()
+    ]
+    n_listed, spans = _n_listed(pairing.source), set(_years_between(pairing.source))
+    lost = {number.start for number in missing}
+    counted = {
+        number.start for number in unsupported if _counts(pairing.rewrite.text, number, n_listed) or _lasts(number, spans)
+    }
+    changed = [pair for pair in changed if pair.rewrite.start not in counted or pair.source.start in lost]
+    unsupported = [number for number in unsupported if number.start not in counted]
     wrong_units = {
         (number.start, number.end)
         for number in unsupported
@@ -146,24 +162,48 @@ def _sure(names: Sequence[Name], sure: set[str]) -> list[Name]:
     ]
 
 
+def _supported(number: Number, others: Sequence[Number], same: Callable[[Number, Number], bool]) -> bool:
+    """The other text has the number, or all the numbers of which it is written: 3:45 for 3 minutes 45 seconds."""
+    if any(same(number, other) for other in others):
+        return True
+    parts = list(number.of_parts()) if number.unit else []
+    return bool(parts) and all(any(same(part, other) for other in others) for part in parts)
+
+
+def _is_stated(number: Number) -> bool:
+    """Whether another number in its place is a change: of the weak ones fractions, ordinals and hours."""
+    return (
+        not number.is_weak
+        or 0 < number.value < 1
+        or (number.is_ordinal and number.value > 1)
+        or bool(number.unit and number.unit.measures[0].dimension.startswith("clock"))
+    )
+
+
+def _n_listed(text: Parsed) -> int:
+    """How many things one sentence of the text may list."""
+    return 1 + max((len(_LISTS.findall(text.prose, each.start, each.end)) for each in text.sentences), default=0)
+
+
+def _counts(text: str, number: Number, n_listed: int) -> bool:
+    """A small number in words that the source does not state but shows."""
+    is_word = text[number.start].isalpha() and not number.is_ordinal and number.unit is None
+    return is_word and 2 <= number.value <= min(_MAX_COUNTED, n_listed)
+
+
+def _years_between(text: Parsed) -> Iterator[int]:
+    """The differences of the years of a text: "seven years later"."""
+    years = sorted({date.year for date in text.dates if date.year is not None})[:_MAX_YEARS]
+    return (later - earlier for i, earlier in enumerate(years) for later in years[i + 1 :])
+
+
+def _lasts(number: Number, spans: set[int]) -> bool:
+    return bool(number.unit and number.unit.name == "yr") and number.value in spans
+
+
 def _implied(text: Parsed) -> list[Number]:
-    """Numbers that support those of the other text and need no support: of dates, of fractions, of formulas."""
-    parts = (part for number in text.numbers for part in number.of_parts())
-    return [*_of_dates(text), *parts, *_of_formulas(text)]
-
-
-def _of_formulas(text: Parsed) -> Iterator[Number]:
-    r"""Formulas that are one number: the other text may write $10^{23}$ without dollar signs."""
-    for formula in text.formulas:
-        written = (
-            _LATEX_SPACE.sub("", without_delimiters(text.text[formula.start : formula.end]))
-            .replace("\\times", "×")
-            .replace("\\cdot", "·")
-            .strip()
-        )
-        if len(written) <= _LONGEST_NUMBER and not re.search(r"[^\d.,^{}×·+−\s-]", written):
-            for number in english_numbers(written, words(written)):
-                yield dataclasses.replace(number, start=formula.start, end=formula.end, is_weak=True)
+    """Numbers that support those of the other text and need no support: of dates, of fractions and ratios."""
+    return [*_of_dates(text), *(part for number in text.numbers for part in number.of_parts())]
 
 
 def _of_dates(text: Parsed) -> list[Number]:

@@ -70,6 +70,7 @@ _STEP = re.compile(
     r"(?=\s*+[$€£]?\s*+(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*+[-+*/×÷x]\s*+[\d($])))?+"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
+_NUMBER = re.compile(r"-?[\d.,]+(?:\*10)?(?:\^(?:\d|\{-?\d+\}))?%?")
 # Towers of exponents and factorials, long numbers, and operators that SymPy would evaluate.
 _SLOW = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\d{3,}|\{?[^{}]*!)|!|\d{7,}|\\(?:sum|prod|int|oint|lim|binom)(?![a-z])")
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -132,9 +133,23 @@ def formulas(text: str) -> list[Formula]:
     found = []
     for start, end in formula_spans(text):
         form = normal_form(without_delimiters(text[start:end]))
-        if form and not re.fullmatch(r"[\d.,]+%?", form):
+        if form and not _NUMBER.fullmatch(form):
             found.append(Formula(form, start, end))
     return found
+
+
+def with_plain_numbers(text: str) -> str:
+    r"""The text with formulas that are one number as in other texts: $10^{23}$ as 10^23, right before what follows.
+
+    All other characters keep their positions.
+    """
+    parts, last = [], 0
+    for start, end in formula_spans(text):
+        plain = normal_form(without_delimiters(text[start:end]).replace("{,}", ","))
+        if _NUMBER.fullmatch(plain) and len(plain) <= end - start:
+            parts += [text[last:start], plain.replace("*10^", "×10^").rjust(end - start)]
+            last = end
+    return "".join([*parts, text[last:]])
 
 
 def equal_formulas(a: str, b: str) -> bool:

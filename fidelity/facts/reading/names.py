@@ -7,7 +7,7 @@ nouns have a capital, as in German, or all letters are capitals, a capital says 
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,7 +43,7 @@ _OPENERS = frozenset(
 )
 _DEMONYM_ENDING = re.compile(r"(?:ians?|ans?|eans?|ese|ish|is?|ics?|ers?|ites?)$")
 # The Second World War is shortened together with its number.
-_WORLD_WAR = re.compile(r"ww(?:i{1,3}|[12])")
+_WORLD_WAR = re.compile(r"ww(?:i{1,3})?")
 _INITIALS = 4
 _BEGINNING = 6
 _POSSESSIVE = re.compile(r"['’]s?$")
@@ -70,7 +70,7 @@ def english_names(
     units and of dates: the Celsius of 20 degrees Celsius is no name.
     """
     if capitalises_nouns(text, sentences):
-        return _acronym_names(sentences)
+        return _acronym_names(sentences, claimed)
     inner = _inner_names(text, sentences)
     found: list[Name] = []
     for sentence in sentences:
@@ -95,14 +95,16 @@ def _claimed(words: Sequence[Word], claimed: Sequence[Span]) -> list[bool]:
     ]
 
 
-def _acronym_names(sentences: Sequence[Sentence]) -> list[Name]:
+def _acronym_names(sentences: Sequence[Sentence], claimed: Sequence[Span]) -> list[Name]:
     """Words that no noun is written like: NATO, EU, McDonald, iPhone."""
     return [
         Name((fold(word.lower),), word.start, word.end)
         for sentence in sentences
         if sum(word.text.isupper() for word in sentence.words) <= 0.7 * len(sentence.words)
-        for word in sentence.words
-        if sum(char.isupper() for char in bare(word.text)) > 1 and roman_value(word.text) is None
+        for word, is_claimed in zip(sentence.words, _claimed(sentence.words, claimed), strict=True)
+        if not is_claimed
+        and sum(char.isupper() for char in bare(word.text)) > 1
+        and roman_value(word.text.rstrip("e")) is None
     ]
 
 
@@ -142,7 +144,7 @@ def _run(text: str, words: Sequence[Word], at: int, is_claimed: Sequence[bool]) 
     stop, index = at + 1, at + 1
     while index < len(words):
         gap = text[words[index - 1].end : words[index].start]
-        if len(gap) > 2 or gap.strip(" -.&’'\n"):
+        if len(gap) > 2 + ("&" in gap) or gap.strip(" -.&’'\n"):
             break
         if is_claimed[index]:
             break
@@ -203,7 +205,7 @@ def _name(
 
 def _is_small(word: Word) -> bool:
     """A function word, unless it is written like an acronym: who, but not WHO."""
-    return word.lower in STOP_WORDS and not (len(word.text) > 1 and word.text.isupper())
+    return word.lower in STOP_WORDS and (not word.text.isupper() or word.lower in ("a", "i"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +232,14 @@ class NameIndex:
             words=frozenset(lower) | {word.replace(".", "") for word in lower if "." in word},
             stems=frozenset(word.stem for word in all_words),
             spellings=frozenset(map(american_spelling, capitals)),
-            capitals=capitals | {"ww" for word in lower if _WORLD_WAR.fullmatch(word)},
+            capitals=capitals
+            | {"ww" for word in lower if _WORLD_WAR.fullmatch(word)}
+            | {"".join(name.parts) for name in names if max(map(len, name.parts)) == 1},  # P&G
             acronyms=frozenset(acronyms),
             groups=groups_of(set(lower), pairwise(lower)),
-            pairs=frozenset(map(_beginnings, (*pairwise(plain), *zip(plain, plain[2:], strict=False)))),
+            pairs=frozenset(
+                map(_beginnings, (*pairwise(plain), *zip(plain, plain[2:], strict=False), *_of_pairs(lower)))
+            ),
             alone=frozenset(name.parts[0] for name in names if len(name.parts) == 1),
         )
 
@@ -249,6 +255,13 @@ class NameIndex:
         if not self.groups.isdisjoint(groups_of((part,), ())):
             return True
         return any(same_people(part, word) or is_state(part, word) for word in self.capitals)
+
+
+def _of_pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The United States Constitution is the Constitution of the United States."""
+    for at, word in enumerate(words):
+        if word == "of" and at:
+            yield from ((after, words[at - 1]) for after in words[at + 1 : at + 4])
 
 
 def _acronyms(words: Sequence[Word]) -> set[str]:

@@ -16,7 +16,7 @@ from fidelity.facts.reading.measures.measure import Measure, Unit, dimension
 
 # Each line: dimension (- for that of pint), units of pint, prefixes, symbols | words.
 _TABLE = """
-- meter nµmcdk m | meter metre
+- meter nµmcdkM m | meter metre
 - inch . in. ″ | inch
 - foot . ft ′ | foot
 - yard . yd | yard
@@ -114,7 +114,7 @@ share percent . % ٪ ﹪ ％ pct pct. p.c. | percent per_cent
 share ppm*1000 . ‰ | per_mille permille
 share ppm . ppm | .
 share ppm/1000 . ppb | .
-points percent . . | percentage_point
+points percent . . | percentage_point percent_point
 points percent/100 . bp bps | basis_point
 pixels pixel kM px | pixel
 """
@@ -125,13 +125,15 @@ _IRREGULAR = {"foot": "feet", "inch": "inches", "century": "centuries", "hertz":
 _IRREGULAR |= {"celsius": "celsius", "fahrenheit": "fahrenheit", "centigrade": "centigrade", "percent": "percent"}
 _IRREGULAR |= {"per_cent": "per_cent", "horsepower": "horsepower", "millennium": "millennia"}
 # In sloppy lower or upper case the common unit is meant, even where another has that very symbol.
-_SLOPPY = {"mhz": "MHz", "ghz": "GHz", "khz": "kHz", "kb": "kB", "mb": "MB", "gb": "GB", "tb": "TB", "kwh": "kWh"}
+_SLOPPY = {"mhz": "MHz", "ghz": "GHz", "khz": "kHz", "mb": "MB", "gb": "GB", "tb": "TB", "kwh": "kWh"}
 _SLOPPY |= {"kg": "kg", "km": "km", "cm": "cm", "mm": "mm", "ml": "mL", "KW": "kW", "KHz": "kHz", "GHZ": "GHz"}
 _SLOPPY |= {"MHZ": "MHz", "KHZ": "kHz", "KPA": "kPa", "KM": "km", "KG": "kg", "CM": "cm", "FT": "ft", "mcg": "µg"}
-_SLOPPY |= {"Kg": "kg", "Km": "km", "Cm": "cm", "Mm": "mm", "Ml": "mL", "Mg": "mg", "Ft": "ft", "LB": "lb", "LBS": "lb"}
-_SLOPPY |= {"Kb": "kB", "Mb": "MB", "Gb": "GB", "Tb": "TB", "KB": "kB", "ML": "mL", "kps": "kbps"}
+_SLOPPY |= {"Kg": "kg", "Km": "km", "Cm": "cm", "Ml": "mL", "Mg": "mg", "Ft": "ft", "LB": "lb", "LBS": "lb"}
+_SLOPPY |= {"KB": "kB", "ML": "mL", "kps": "kbps", "kb": "kbit", "Kb": "kbit", "Mb": "Mbit", "Gb": "Gbit", "Tb": "Tbit"}
 # Symbols that read as two units because people do not mind their case: "mw" is mW or MW.
-_EITHER = {"mw": ("mW", "MW"), "mpa": ("mPa", "MPa"), "Mb": ("Mbit", "MB"), "Kb": ("kbit", "kB"), "Gb": ("Gbit", "GB")}
+_EITHER = {"mw": ("mW", "MW"), "mpa": ("mPa", "MPa")}
+# Symbols of two units.
+_EITHER |= {"kt": ("kt", "kn")}
 
 
 @lru_cache(maxsize=1)

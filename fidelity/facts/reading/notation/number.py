@@ -61,12 +61,21 @@ def mixed_units(text: str, found: list[Number]) -> list[Number]:
             )
             one = converted / before.value if before.value else 0
             if one > number.value > 0 and before.value % 1 == 0 and _JOIN.fullmatch(text, before.end, number.start):
+                parts = (*(before.parts or _part(before)), *_part(number))
                 result[-1] = dataclasses.replace(
-                    number, values=(converted + number.value,), start=before.start, n_digits=before.n_digits + 2
+                    number,
+                    values=(converted + number.value,),
+                    start=before.start,
+                    n_digits=before.n_digits + 2,
+                    parts=parts,
                 )
                 continue
         result.append(number)
     return result
+
+
+def _part(number: Number) -> tuple[tuple[float, Span], ...]:
+    return ((number.value, (number.start, number.end)),)
 
 
 def scale_range(text: str, result: list[Number], scale: float) -> None:
