@@ -40,7 +40,8 @@ def _converted(rewrite: Number, source: Number) -> bool:
     assert rewrite.unit
     assert source.unit
     for theirs in source.values:
-        for value, is_exact in conversions(theirs, source.unit, rewrite.unit):
+        difference = source.is_difference and rewrite.is_difference
+        for value, is_exact in conversions(theirs, source.unit, rewrite.unit, difference=difference):
             for ours in rewrite.values:
                 if _equal(ours, value) or _rounded(rewrite, source, value):
                     return True

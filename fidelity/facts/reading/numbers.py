@@ -57,6 +57,12 @@ _LOSS = re.compile(
 )
 _FEET_AND_INCHES = re.compile(r"(?P<feet>\d{1,2})\s?['’′]\s?(?P<inches>\d{1,2})\s?(?:[\"”″]|''|’’)(?!\w)")
 _WORLD_WAR = re.compile(r"WW\s?(?:(?P<roman>I{1,3})|(?P<digit>[12]))(?!\w)")
+# Around the difference of two temperatures.
+_BY = re.compile(
+    r"\b(?:by|(?:rise|fall|drop|increase|decrease|difference|change|warming|cooling|range|gain|loss)\sof)\s(?:\w+\s)?$",
+    re.IGNORECASE,
+)
+_THAN = re.compile(r"\s(?:warmer|colder|cooler|hotter|higher|lower|above|below|more|less|of\swarming)\b")
 # A number, and how many of them: "nine out of ten".
 _OUT_OF = re.compile(r"\s(?:in|out\sof|of|out\sof\severy|in\severy|of\severy)\s")
 _WHOLES = frozenset((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 50, 100, 1000))
@@ -79,7 +85,7 @@ def english_numbers(text: str, words: Sequence[Word], claimed: Sequence[Span] = 
             continue
         stop = _reader(text, words, at, found, format_)
         at = max(stop, at + 1)
-    return _proportions(text, mixed_units(text, _ranges(text, found)))
+    return _proportions(text, [_temperature(text, number) for number in mixed_units(text, _ranges(text, found))])
 
 
 def _reader(text: str, words: Sequence[Word], at: int, found: list[Number], format_: NumberFormat | None) -> int:
@@ -325,6 +331,14 @@ def _proportions(text: str, found: list[Number]) -> list[Number]:
         else:
             result.append(number)
     return result
+
+
+def _temperature(text: str, number: Number) -> Number:
+    """The number, told whether it may be the difference of two temperatures."""
+    if number.unit is None or not any(measure.zero for measure in number.unit.measures):
+        return number
+    is_difference = _BY.search(text, max(0, number.start - 40), number.start) or _THAN.match(text, number.end)
+    return dataclasses.replace(number, is_difference=is_difference is not None)
 
 
 def _index(words: Sequence[Word], at: int, end: int) -> int:

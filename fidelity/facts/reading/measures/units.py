@@ -46,7 +46,7 @@ _TABLE = """
 - month . mo mos | month
 - year kMG yr | year
 - year . yrs | .
-- decade . . | decade
+- year*10 . . | decade
 - century . . | century
 - millennium . . | millennium
 - acre . ac | acre
@@ -143,9 +143,9 @@ def _registry() -> pint.UnitRegistry:
 
 def _measure(name: str, kind: str = "-") -> Measure:
     registry = _registry()
-    name, factor = (name.removesuffix("*1000"), 1000.0) if name.endswith("*1000") else (name, 1.0)
-    if match := re.fullmatch(r"(\w+)/(1000?)", name):
-        name, factor = match.group(1), 1 / float(match.group(2))
+    factor = 1.0
+    if match := re.fullmatch(r"(\w+)([*/])(10+)", name):  # pint's "decade" is one of frequencies
+        name, factor = match.group(1), float(match.group(3)) ** (1 if match.group(2) == "*" else -1)
     zero = registry.Quantity(0, name).to_base_units()
     one = registry.Quantity(1, name).to_base_units()
     size = float((one.magnitude - zero.magnitude) * factor)

@@ -29,6 +29,8 @@ class Number:
     is_ordinal: bool = False
     # The numbers of which it is written, in a reading that is less likely: 3 and 250 of "3 250", 1 and 16 of "1/16".
     parts: tuple[tuple[float, Span], ...] = ()
+    # Whether a temperature may be the difference of two.
+    is_difference: bool = True
 
     @property
     def value(self) -> float:
