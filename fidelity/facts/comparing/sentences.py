@@ -17,6 +17,7 @@ MIN_SUPPORT = 0.3
 MIN_WORDS = 4
 _NEIGHBOURS = 3
 _PAIR_DISTANCE = 6
+_DEGREES = frozenset("more less fewer".split())
 # Names on both sides of these may change places.
 _BESIDE = frozenset("and or nor with both either married met marries meets".split())
 
@@ -159,8 +160,9 @@ def compare_polarity(pairing: Pairing) -> Findings:
             add("antonym_mismatch", similarity, "antonym", a, b)
         for a, b, similarity in polarity.prefixed_opposites(ours, theirs):
             add("antonym_mismatch", similarity, "antonym", a, b)
-        for a, b, similarity in polarity.opposites(ours, theirs, lexicon.direction):
-            add("direction_mismatch", similarity, "direction", a, b)
+        if not polarity.sides_changed(ours, theirs):
+            for a, b, similarity in polarity.opposites(ours, theirs, lexicon.direction):
+                add("direction_mismatch", similarity, "direction", a, b)
         for name, kind, table in (
             ("quantifier_mismatch", "quantifier", lexicon.quantifiers),
             ("modality_mismatch", "modality", lexicon.modality),
@@ -185,6 +187,11 @@ def compare_order(pairing: Pairing) -> Findings:
         ours = list(pairing.rewrite.sentences[index].words)
         cover = aligned.cover[:1] if aligned.best > 0.8 * aligned.share else aligned.cover
         theirs = pairing.source_words(cover)
+        if _compared_the_other_way(ours, theirs):
+            swap = 1.0
+            place = (ours[0].start, ours[-1].end)
+            detail = "the two sides of the comparison are swapped"
+            found.append(Discrepancy(kind="swap", problem="changed", source=None, rewrite=place, detail=detail))
         # If one of them is passive, what was on the left may now be on the right, or not.
         orders = (False, True) if _passive(ours) != _passive(theirs) else (False,)
         for belongs in (_is_name, _is_digits):
@@ -197,6 +204,16 @@ def compare_order(pairing: Pairing) -> Findings:
                 place = (min(a.start, b.start), max(a.end, b.end))
                 found.append(Discrepancy(kind="swap", problem="changed", source=None, rewrite=place, detail=detail))
     return {"swap": swap}, found
+
+
+def _compared_the_other_way(ours: Sequence[Word], theirs: Sequence[Word]) -> bool:
+    """Says "more men than women" for "more women than men"."""
+    if not polarity.sides_changed(ours, theirs) or polarity.opposites(ours, theirs, polarity.lexicon().direction):
+        return False
+    degrees = [
+        {word.stem for word in words if word.lower in _DEGREES or word.lower.endswith("er")} for words in (ours, theirs)
+    ]
+    return bool(degrees[0] & degrees[1]) and len(polarity.negations(ours)) == len(polarity.negations(theirs))
 
 
 def _is_name(word: Word) -> bool:
@@ -237,9 +254,7 @@ def _swapped(
     most, pair = 0.0, None
     for i, a in enumerate(shared):
         for b in shared[i + 1 :]:
-            if all(
-                _are_equals(words, at[a], at[b], belongs) for words, at in zip((ours, theirs), places, strict=True)
-            ):
+            if all(_are_equals(words, at[a], at[b], belongs) for words, at in zip((ours, theirs), places, strict=True)):
                 continue
             gain = min(
                 _overlap(mine[a], side[b])

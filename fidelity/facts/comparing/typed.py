@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from fidelity.facts.comparing.pairing import Exchanged, F, Pairing, exchanged
 from fidelity.facts.comparing.quantities import same_number, same_value
+from fidelity.facts.comparing.ties import moved_dates
 from fidelity.facts.reading.dates import Date, inside
 from fidelity.facts.reading.names import Name, NameIndex, english_names, recombined, unsupported_parts
 from fidelity.facts.reading.numbers import Number
@@ -55,7 +56,9 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
     n_listed, spans = _n_listed(pairing.source), set(_years_between(pairing.source))
     lost = {number.start for number in missing}
     counted = {
-        number.start for number in unsupported if _counts(pairing.rewrite.text, number, n_listed) or _lasts(number, spans)
+        number.start
+        for number in unsupported
+        if _counts(pairing.rewrite.text, number, n_listed) or _lasts(number, spans)
     }
     changed = [pair for pair in changed if pair.rewrite.start not in counted or pair.source.start in lost]
     unsupported = [number for number in unsupported if number.start not in counted]
@@ -77,12 +80,15 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
 
 
 def compare_dates(pairing: Pairing) -> Findings:
-    """Scores and discrepancies of dates."""
+    """Scores and discrepancies of dates, those given to another name among them."""
     ours, theirs = list(pairing.rewrite.dates), list(pairing.source.dates)
     ours_all, theirs_all = [*ours, *_of_numbers(pairing.rewrite)], [*theirs, *_of_numbers(pairing.source)]
     unsupported = [date for date in ours if not any(inside(date, other) for other in theirs_all)]
     missing = [date for date in theirs if not any(inside(other, date) or inside(date, other) for other in ours_all)]
     changed = exchanged(pairing, ours, theirs, lambda a, b: inside(a, b) or inside(b, a), lambda date: True)
+    moved = moved_dates(*((text, _all_names(pairing, text)) for text in (pairing.rewrite, pairing.source)))
+    known = {pair.rewrite.start for pair in changed}
+    changed += [pair for pair in moved if pair.rewrite.start not in known]
     scores = shares(
         "date", unsupported, missing, len({_key(date) for date in ours}), len({_key(date) for date in theirs}), _key
     )
@@ -92,10 +98,7 @@ def compare_dates(pairing: Pairing) -> Findings:
 
 def compare_names(pairing: Pairing) -> Findings:
     """Scores and discrepancies of names. A name of the source counts as kept if any of its words occurs."""
-    lower = pairing.source.lower_words | pairing.rewrite.lower_words
-    ours, theirs = (
-        english_names(text.prose, text.sentences, lower, text.claimed()) for text in (pairing.rewrite, pairing.source)
-    )
+    ours, theirs = _all_names(pairing, pairing.rewrite), _all_names(pairing, pairing.source)
     our_index, their_index = NameIndex.of(pairing.rewrite.words, ours), NameIndex.of(pairing.source.words, theirs)
     # A word that is a name inside a sentence of one text is also a name at the start of a sentence of the other.
     sure = {part for name in (*ours, *theirs) if not name.is_weak for part in name.parts}
@@ -122,9 +125,7 @@ def compare_names(pairing: Pairing) -> Findings:
     lost = {name.parts for name in theirs if len(unsupported_parts(name, our_index, stems)) == len(name.parts)}
     changed = exchanged(pairing, ours, theirs, same, lambda name: True)
     changed = [
-        pair
-        for pair in changed
-        if not pair.rewrite.is_weak or (not pair.source.is_weak and pair.source.parts in lost)
+        pair for pair in changed if not pair.rewrite.is_weak or (not pair.source.is_weak and pair.source.parts in lost)
     ]
     scores = shares(
         "name",
@@ -141,6 +142,11 @@ def compare_names(pairing: Pairing) -> Findings:
     mixed = [name for name in ours if recombined(name, their_index)]
     scores["name_recombined"] = float(len({name.parts for name in mixed}))
     return scores, discrepancies("name", pairing, [*unsupported, *mixed], missing, changed)
+
+
+def _all_names(pairing: Pairing, text: Parsed) -> list[Name]:
+    lower = pairing.source.lower_words | pairing.rewrite.lower_words
+    return english_names(text.prose, text.sentences, lower, text.claimed())
 
 
 def _index_of(name: Name) -> NameIndex:

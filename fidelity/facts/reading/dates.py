@@ -61,14 +61,17 @@ _PATTERN = re.compile(
     | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_YEAR})\s?['’]?s\b)
     | (?P<short_decade>(?<!\w)['’](?P<sd>[2-9]0)s\b)
     | (?P<named_decade>\bthe\s+(?:(?:early|mid|late)[-\s])?(?:Roaring\s+)?(?P<nd>{"|".join(_DECADES)})\b)
-    | (?P<century>\b(?:(?P<c_n>\d{{1,2}})(?:st|nd|rd|th)|(?P<c_w>{"|".join(_ORDINAL_CENTURIES)})|(?-i:(?P<c_r>[IVX]{{1,5}})))
+    | (?P<century>\b(?:(?P<c_n>\d{{1,2}})(?:st|nd|rd|th)|(?P<c_w>{"|".join(_ORDINAL_CENTURIES)})
+        |(?-i:(?P<c_r>[IVX]{{1,5}})))
         [-\s]+(?:century\b|c\.){_ERA.format(n=1)}?)
     | (?P<hundreds>\b(?P<h_y>[1-9]00)s{_ERA.format(n=3)})
     | (?P<the_year>\bthe\s+year\s+(?P<t_y>[1-9]\d{{0,2}})(?![\w%]|[.,]\d))
-    | (?P<short_year>(?:(?<=\bin\s)|(?<=\bof\s)|(?<=\bsince\s)|(?<=\buntil\s)|(?<=\bfrom\s))['’](?P<s_yy>\d\d)(?![\w'’%]))
+    | (?P<short_year>(?:(?<=\bin\s)|(?<=\bof\s)|(?<=\bsince\s)|(?<=\buntil\s)|(?<=\bfrom\s))
+        ['’](?P<s_yy>\d\d)(?![\w'’%]))
     | (?P<era_year>(?<![\w.,])(?P<e_y>\d{{1,4}}){_ERA.format(n=2)})
     | (?P<ad_year>\b(?-i:A\.?D\.?)\s+(?P<ad_y>\d{{1,4}})\b)
-    | (?P<month>\b(?:in|of|since|until|by|during|last|next|early|late|mid|every|and|from|to)[-\s]+(?P<m_m>{_MONTH})
+    | (?P<month>\b(?:in|of|since|until|by|during|throughout|last|next|early|late|mid|every|and|from|to)[-\s]+
+        (?P<m_m>{_MONTH})
         (?![\w’']|(?-i:\s+[A-Z])|\s*,?\s+(?:of\s+)?\d))
     | (?P<years>(?<![\w$€£¥.,/#:-])(?P<y_a>{_YEAR})\s?[-–—/]\s?(?P<y_b>{_YEAR}|\d\d)(?![\w%]|[.,:]\d))
     | (?P<year>(?:\bFY\s?|(?<![\w$€£¥.,/#^{{\\-]))(?P<y>{_YEAR})(?![\w%]|[.,:/]\d|\s?[-–]\s?\d{{5}}|\s?%))
@@ -169,7 +172,11 @@ def _read(match: re.Match[str], is_day_first: bool | None) -> Iterable[Date]:
         yield _years(-last - 1, -first, start, end) if before_christ else _years(first, last, start, end)
     elif kind == "hundreds":
         first, last = int(group("h_y")), int(group("h_y")) + 99
-        yield _years(-last - 1, -first, start, end) if group("era3").upper().startswith("B") else _years(first, last, start, end)
+        yield (
+            _years(-last - 1, -first, start, end)
+            if group("era3").upper().startswith("B")
+            else _years(first, last, start, end)
+        )
     elif kind == "the_year":
         yield _years(int(group("t_y")), int(group("t_y")), start, end)
     elif kind == "short_year":
@@ -200,8 +207,8 @@ def _read(match: re.Match[str], is_day_first: bool | None) -> Iterable[Date]:
 
 
 _KINDS = (
-    "iso mdy dmy number_my my slash spelled decade short_decade named_decade century hundreds the_year short_year era_year"
-    " ad_year month years year".split()
+    "iso mdy dmy number_my my slash spelled decade short_decade named_decade century hundreds the_year short_year"
+    " era_year ad_year month years year".split()
 )
 # Years of two digits from here on are of the twentieth century.
 _PIVOT = 50

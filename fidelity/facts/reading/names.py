@@ -7,7 +7,7 @@ nouns have a capital, as in German, or all letters are capitals, a capital says 
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -66,18 +66,19 @@ def english_names(
 ) -> list[Name]:
     """The names of a text, in order.
 
-    `lower_words` are the words that occur uncapitalized in either text, `claimed` the sorted spans of numbers with their
-    units and of dates: the Celsius of 20 degrees Celsius is no name.
+    `lower_words` are the words that occur uncapitalized in either text, `claimed` the sorted spans of numbers (with
+    their units) and dates: the Celsius of 20 degrees Celsius is no name.
     """
     if capitalises_nouns(text, sentences):
         return _acronym_names(sentences, claimed)
     inner = _inner_names(text, sentences)
     found: list[Name] = []
+    claimed_words = _claimed_by(claimed)
     for sentence in sentences:
         if is_heading(text, sentence):
             continue
         words = sentence.words
-        is_claimed = _claimed(words, claimed)
+        is_claimed = claimed_words(words)
         at = 0
         while at < len(words):
             stop = _run(text, words, at, is_claimed)
@@ -87,21 +88,25 @@ def english_names(
     return found
 
 
-def _claimed(words: Sequence[Word], claimed: Sequence[Span]) -> list[bool]:
-    """For each word whether it is a part of one of the spans."""
+def _claimed_by(claimed: Sequence[Span]) -> Callable[[Sequence[Word]], list[bool]]:
+    """A function that says of each word whether it is a part of one of the spans."""
     starts = [start for start, _ in claimed]
-    return [
-        (before := bisect_left(starts, word.end) - 1) >= 0 and claimed[before][1] > word.start for word in words
-    ]
+
+    def is_claimed(word: Word) -> bool:
+        before = bisect_left(starts, word.end) - 1
+        return before >= 0 and claimed[before][1] > word.start
+
+    return lambda words: [is_claimed(word) for word in words]
 
 
 def _acronym_names(sentences: Sequence[Sentence], claimed: Sequence[Span]) -> list[Name]:
     """Words that no noun is written like: NATO, EU, McDonald, iPhone."""
+    claimed_words = _claimed_by(claimed)
     return [
         Name((fold(word.lower),), word.start, word.end)
         for sentence in sentences
         if sum(word.text.isupper() for word in sentence.words) <= 0.7 * len(sentence.words)
-        for word, is_claimed in zip(sentence.words, _claimed(sentence.words, claimed), strict=True)
+        for word, is_claimed in zip(sentence.words, claimed_words(sentence.words), strict=True)
         if not is_claimed
         and sum(char.isupper() for char in bare(word.text)) > 1
         and roman_value(word.text.rstrip("e")) is None

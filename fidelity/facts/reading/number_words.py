@@ -209,7 +209,9 @@ def _with_fraction(text: str, number: Number, half: re.Pattern[str] | None, part
     if half and (match := half.match(text, number.end)):
         step = next((each for each in (1e12, 1e9, 1e6, 1e3) if number.value % each == 0), 1.0)
         return Number((number.value + step / 2,), None, number.start, match.end())
-    match = TOKEN.match(text, number.end + 1) if number.value < 10 and text[number.end : number.end + 1] == " " else None
+    match = (
+        TOKEN.match(text, number.end + 1) if number.value < 10 and text[number.end : number.end + 1] == " " else None
+    )
     below = parts.get(match.group().lower(), 0) if match else 0
     if match is None or number.value >= below:
         return number

@@ -242,7 +242,9 @@ def _append_parts(text: str, written: Written, half: Unit | None, found: list[Nu
     for i, (value, place) in enumerate(written.parts):
         if text[slice(*place)] != "00":  # of 1:00
             is_hour = half is not None and i == 0 and 1 <= value <= 12
-            found.append(Number(hours(value, half) if half and is_hour else (value,), half if is_hour else None, *place))
+            found.append(
+                Number(hours(value, half) if half and is_hour else (value,), half if is_hour else None, *place)
+            )
 
 
 def _negative_word(text: str, words: Sequence[Word], at: int, start: int, found: Sequence[Number]) -> tuple[bool, int]:

@@ -71,7 +71,24 @@ _STATES = dict(
 _PLACE_ENDINGS = frozenset(("", "a", "e", "o", "y", "s", "ia", "ea", "land", "istan"))
 _PEOPLE_ENDINGS = frozenset(
     form
-    for ending in ("n", "an", "ian", "ean", "ese", "ish", "i", "er", "ite", "ic", "ist", "ism", "t", "m", "ern", "ional")
+    for ending in (
+        "n",
+        "an",
+        "ian",
+        "ean",
+        "ese",
+        "ish",
+        "i",
+        "er",
+        "ite",
+        "ic",
+        "ist",
+        "ism",
+        "t",
+        "m",
+        "ern",
+        "ional",
+    )
     for form in (ending, f"{ending}s")
 )
 _BARE_PEOPLE = frozenset(("y", "istan"))

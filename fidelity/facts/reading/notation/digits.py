@@ -108,7 +108,12 @@ def _joined(text: str, start: int, end: int, groups: list[str], format_: NumberF
     """Whether groups with plain spaces between them are one number: two in a row may be two numbers."""
     if len(groups) > 5 or re.compile(r"\d\s?$").search(text, max(0, start - 2), start):
         return False
-    if len(groups) > 2 or groups[1] == "000" or text[start - 1 : start] in tuple("$€£¥") or (format_ and format_.group in NARROW_SPACES):
+    if (
+        len(groups) > 2
+        or groups[1] == "000"
+        or text[start - 1 : start] in tuple("$€£¥")
+        or (format_ and format_.group in NARROW_SPACES)
+    ):
         return True
     return len(groups[0]) > 1 and re.compile(r"[-–]\w|,\d").match(text, end) is None
 

@@ -29,7 +29,12 @@ def roman_numeral(words: Sequence[Word], at: int) -> int | None:
         return None
     before = words[at - 1]
     if before.lower not in _NUMBERED:
-        is_name = before.is_capitalized and len(before.text) > 1 and not before.text.isupper() and before.lower not in STOP_WORDS
+        is_name = (
+            before.is_capitalized
+            and len(before.text) > 1
+            and not before.text.isupper()
+            and before.lower not in STOP_WORDS
+        )
         if not is_name or word.text == "I" or not _OF_NAMES.issuperset(word.text):
             return None
     return roman_value(word.text)
