@@ -72,7 +72,7 @@ _PATTERN = re.compile(
     | (?P<ad_year>\b(?-i:A\.?D\.?)\s+(?P<ad_y>\d{{1,4}})\b)
     | (?P<month>\b(?:in|of|since|until|by|during|throughout|last|next|early|late|mid|every|and|from|to)[-\s]+
         (?P<m_m>{_MONTH})
-        (?![\w’']|(?-i:\s+[A-Z])|\s*,?\s+(?:of\s+)?\d))
+        (?![\w’']|(?-i:\s+[A-Z])|\.?\s*,?\s+(?:of\s+)?\d))
     | (?P<years>(?<![\w$€£¥.,/#:-])(?P<y_a>{_YEAR})\s?[-–—/]\s?(?P<y_b>{_YEAR}|\d\d)(?![\w%]|[.,:]\d))
     | (?P<year>(?:\bFY\s?|(?<![\w$€£¥.,/#^{{\\-]))(?P<y>{_YEAR})(?![\w%]|[.,:/]\d|\s?[-–]\s?\d{{5}}|\s?%))
     """,

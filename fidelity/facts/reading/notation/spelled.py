@@ -65,6 +65,8 @@ _IMPLIED = {
 STARTS = frozenset(_SMALL) | frozenset(_TENS) | frozenset(_ORDINALS) | frozenset(_FRACTIONS) | frozenset(_IMPLIED)
 STARTS |= {"a", "an", "dozen"}
 _GAP = re.compile(r"[\s\-\u2010-\u2015\u00a0]*")
+# What may follow "a fifth" that is no ordinal.
+_AFTER_PART = frozenset("of in on at to by from during for and or since over than more less as was were is are".split())
 # After an article they are a length of time.
 _PERIODS = frozenset("minute hour day week fortnight month year decade century millennium".split())
 # Fractions of one with such a denominator are too exact to be a figure of speech.
@@ -90,9 +92,9 @@ def read_spelled(text: str, words: Sequence[Word], at: int) -> Spelled | None:
     following = _following(text, words, at + 1, word.end)
     if word.lower in ("a", "an"):
         if following in _FRACTION_OF_ONE and following not in ("half", "second"):
-            after = words[at + 2].lower if at + 2 < len(words) else ""
-            if following != "quarter" and after != "of":
-                return None
+            after = _following(text, words, at + 2, words[at + 1].end)
+            if following != "quarter" and after and after not in _AFTER_PART:
+                return None  # "a fifth man"
             below = _FRACTION_OF_ONE[following]
             if scaled_part := _of_scale(text, words, 1 / below, words[at + 1].end, at + 2):
                 return scaled_part
