@@ -98,8 +98,8 @@ def _reader(text: str, words: Sequence[Word], at: int, found: list[Number], form
         found.append(time)
         return at + 1
     if match := _WORLD_WAR.match(text, word.start):
-        value = len(match.group("roman")) if match.group("roman") else int(match.group("digit"))
-        found.append(Number((float(value),), None, *match.span()))
+        number = len(match.group("roman")) if match.group("roman") else int(match.group("digit"))
+        found.append(Number((float(number),), None, *match.span()))
         return _index(words, at, match.end())
     if word.lower in STARTS:
         spelled = read_spelled(text, words, at)
