@@ -40,7 +40,8 @@ def _converted(rewrite: Number, source: Number) -> bool:
     assert rewrite.unit
     assert source.unit
     for theirs in source.values:
-        for value, is_exact in conversions(theirs, source.unit, rewrite.unit):
+        difference = source.is_difference and rewrite.is_difference
+        for value, is_exact in conversions(theirs, source.unit, rewrite.unit, difference=difference):
             for ours in rewrite.values:
                 if _equal(ours, value) or _rounded(rewrite, source, value):
                     return True
@@ -50,9 +51,10 @@ def _converted(rewrite: Number, source: Number) -> bool:
                         return True
                     continue
                 exactness = 10.0 ** (1 - min(rewrite.n_digits, source.n_digits))
-                if abs(ours - value) <= min(CONVERSION_TOLERANCE, exactness) * abs(value) or _of_degrees(
-                    rewrite, ours, value
-                ):
+                tolerance = min(CONVERSION_TOLERANCE, exactness)
+                if rewrite.is_approximate or source.is_approximate:
+                    tolerance = max(tolerance, APPROXIMATION_TOLERANCE)
+                if abs(ours - value) <= tolerance * abs(value) or _of_degrees(rewrite, ours, value):
                     return True
                 n_digits = max(rewrite.n_digits, 1 if abs(ours) < 10 else 2)
                 if _rounds_to(value, ours, n_digits) and abs(ours - value) <= MAX_ROUNDING * abs(value):
@@ -83,7 +85,7 @@ def _rounded(rewrite: Number, source: Number, theirs: float) -> bool:
     if ours == 0 or theirs == 0 or rewrite.n_digits > source.n_digits or (ours < 0) != (theirs < 0):
         return False
     if rewrite.is_approximate and abs(theirs) >= 10 and abs(ours - theirs) <= APPROXIMATION_TOLERANCE * abs(theirs):
-        return rewrite.n_digits < source.n_digits or source.n_digits >= 3
+        return rewrite.n_digits < source.n_digits
     if abs(theirs) < 1000 and float(theirs).is_integer():
         return False
     if rewrite.n_digits < 2 or rewrite.n_digits == source.n_digits:

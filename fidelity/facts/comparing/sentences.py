@@ -7,6 +7,7 @@ from fidelity.facts.comparing.alignment import Aligned
 from fidelity.facts.comparing.pairing import MIN_ALIGNED, Pairing
 from fidelity.facts.comparing.typed import Findings
 from fidelity.facts.reading import polarity
+from fidelity.facts.reading.notation.roman import roman_value
 from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word
 from rephrase.records import Discrepancy
 
@@ -16,6 +17,9 @@ MIN_SUPPORT = 0.3
 MIN_WORDS = 4
 _NEIGHBOURS = 3
 _PAIR_DISTANCE = 6
+_DEGREES = frozenset("more less fewer".split())
+# Names on both sides of these may change places.
+_BESIDE = frozenset("and or nor with both either married met marries meets".split())
 
 
 def compare_content(pairing: Pairing) -> Findings:
@@ -156,8 +160,9 @@ def compare_polarity(pairing: Pairing) -> Findings:
             add("antonym_mismatch", similarity, "antonym", a, b)
         for a, b, similarity in polarity.prefixed_opposites(ours, theirs):
             add("antonym_mismatch", similarity, "antonym", a, b)
-        for a, b, similarity in polarity.opposites(ours, theirs, lexicon.direction):
-            add("direction_mismatch", similarity, "direction", a, b)
+        if not polarity.sides_changed(ours, theirs):
+            for a, b, similarity in polarity.opposites(ours, theirs, lexicon.direction):
+                add("direction_mismatch", similarity, "direction", a, b)
         for name, kind, table in (
             ("quantifier_mismatch", "quantifier", lexicon.quantifiers),
             ("modality_mismatch", "modality", lexicon.modality),
@@ -182,6 +187,11 @@ def compare_order(pairing: Pairing) -> Findings:
         ours = list(pairing.rewrite.sentences[index].words)
         cover = aligned.cover[:1] if aligned.best > 0.8 * aligned.share else aligned.cover
         theirs = pairing.source_words(cover)
+        if _compared_the_other_way(ours, theirs):
+            swap = 1.0
+            place = (ours[0].start, ours[-1].end)
+            detail = "the two sides of the comparison are swapped"
+            found.append(Discrepancy(kind="swap", problem="changed", source=None, rewrite=place, detail=detail))
         # If one of them is passive, what was on the left may now be on the right, or not.
         orders = (False, True) if _passive(ours) != _passive(theirs) else (False,)
         for belongs in (_is_name, _is_digits):
@@ -196,12 +206,29 @@ def compare_order(pairing: Pairing) -> Findings:
     return {"swap": swap}, found
 
 
+def _compared_the_other_way(ours: Sequence[Word], theirs: Sequence[Word]) -> bool:
+    """Says "more men than women" for "more women than men"."""
+    if not polarity.sides_changed(ours, theirs) or polarity.opposites(ours, theirs, polarity.lexicon().direction):
+        return False
+    degrees = [
+        {word.stem for word in words if word.lower in _DEGREES or word.lower.endswith("er")} for words in (ours, theirs)
+    ]
+    return bool(degrees[0] & degrees[1]) and len(polarity.negations(ours)) == len(polarity.negations(theirs))
+
+
 def _is_name(word: Word) -> bool:
     return word.is_capitalized and word.is_content
 
 
 def _is_digits(word: Word) -> bool:
-    return word.text[0].isdigit()
+    """A number in digits or a Roman numeral."""
+    return word.text[0].isdigit() or (len(word.text) > 1 and word.text.isupper() and roman_value(word.text) is not None)
+
+
+def _are_equals(words: Sequence[Word], a: int, b: int, belongs: Callable[[Word], bool]) -> bool:
+    """Between the two words are only others like them and what puts them beside each other: "Paris, Rome and Oslo"."""
+    between = words[min(a, b) + 1 : max(a, b)]
+    return all(belongs(word) or word.lower in _BESIDE for word in between)
 
 
 def _passive(words: Sequence[Word]) -> bool:
@@ -227,6 +254,8 @@ def _swapped(
     most, pair = 0.0, None
     for i, a in enumerate(shared):
         for b in shared[i + 1 :]:
+            if all(_are_equals(words, at[a], at[b], belongs) for words, at in zip((ours, theirs), places, strict=True)):
+                continue
             gain = min(
                 _overlap(mine[a], side[b])
                 + _overlap(mine[b], side[a])

@@ -3,21 +3,25 @@
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from fidelity.facts.comparing.pairing import Exchanged, F, Pairing, exchanged
 from fidelity.facts.comparing.quantities import same_number, same_value
+from fidelity.facts.comparing.ties import moved_dates
 from fidelity.facts.reading.dates import Date, inside
-from fidelity.facts.reading.mathematics import without_delimiters
 from fidelity.facts.reading.names import Name, NameIndex, english_names, recombined, unsupported_parts
-from fidelity.facts.reading.numbers import Number, english_numbers
+from fidelity.facts.reading.numbers import Number
 from fidelity.facts.reading.parsed import Parsed
-from fidelity.facts.reading.words import stem, words
+from fidelity.facts.reading.same_names import groups_of
+from fidelity.facts.reading.words import stem
 from rephrase.records import Discrepancy
 
 Findings = tuple[dict[str, float], list[Discrepancy]]
-# A longer formula is not one number.
-_LONGEST_NUMBER = 40
-_LATEX_SPACE = re.compile(r"\\[,;: !]|\{,\}")
+# "The two friends": a rewrite may count in words what its source lists, up to this many.
+_MAX_COUNTED = 5
+_LISTS = re.compile(r"[,;&/]|\b(?:and|or|nor|but|while|as well as|with)\b", re.IGNORECASE)
+# Years between which a rewrite may count.
+_MAX_YEARS = 40
 # Whole numbers in this range may be years that `dates` did not recognise.
 _FIRST_YEAR, _LAST_YEAR = 1000, 2099
 
@@ -34,13 +38,30 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
     unsupported = [
         number
         for number in ours
-        if not number.is_weak and not worked_out(number) and not any(same_number(number, other) for other in theirs_all)
+        if not number.is_weak and not worked_out(number) and not _supported(number, theirs_all, same_number)
     ]
     missing = [
-        number for number in theirs if not number.is_weak and not any(same_number(other, number) for other in ours_all)
+        number
+        for number in theirs
+        if not number.is_weak and not _supported(number, ours_all, lambda a, b: same_number(b, a))
     ]
-    changed = exchanged(pairing, ours_all, theirs_all, same_number, lambda number: not number.is_weak)
-    changed = [pair for pair in changed if not worked_out(pair.rewrite)]
+    changed = exchanged(pairing, ours_all, theirs_all, same_number, _is_stated)
+    changed = [
+        pair
+        for pair in changed
+        if not worked_out(pair.rewrite)
+        and pair.rewrite.is_weak == pair.source.is_weak
+        and (pair.rewrite.parts or pair.source.parts) == ()
+    ]
+    n_listed, spans = _n_listed(pairing.source), set(_years_between(pairing.source))
+    lost = {number.start for number in missing}
+    counted = {
+        number.start
+        for number in unsupported
+        if _counts(pairing.rewrite.text, number, n_listed) or _lasts(number, spans)
+    }
+    changed = [pair for pair in changed if pair.rewrite.start not in counted or pair.source.start in lost]
+    unsupported = [number for number in unsupported if number.start not in counted]
     wrong_units = {
         (number.start, number.end)
         for number in unsupported
@@ -59,12 +80,15 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
 
 
 def compare_dates(pairing: Pairing) -> Findings:
-    """Scores and discrepancies of dates."""
+    """Scores and discrepancies of dates, those given to another name among them."""
     ours, theirs = list(pairing.rewrite.dates), list(pairing.source.dates)
     ours_all, theirs_all = [*ours, *_of_numbers(pairing.rewrite)], [*theirs, *_of_numbers(pairing.source)]
     unsupported = [date for date in ours if not any(inside(date, other) for other in theirs_all)]
     missing = [date for date in theirs if not any(inside(other, date) or inside(date, other) for other in ours_all)]
     changed = exchanged(pairing, ours, theirs, lambda a, b: inside(a, b) or inside(b, a), lambda date: True)
+    moved = moved_dates(*((text, _all_names(pairing, text)) for text in (pairing.rewrite, pairing.source)))
+    known = {pair.rewrite.start for pair in changed}
+    changed += [pair for pair in moved if pair.rewrite.start not in known]
     scores = shares(
         "date", unsupported, missing, len({_key(date) for date in ours}), len({_key(date) for date in theirs}), _key
     )
@@ -74,9 +98,7 @@ def compare_dates(pairing: Pairing) -> Findings:
 
 def compare_names(pairing: Pairing) -> Findings:
     """Scores and discrepancies of names. A name of the source counts as kept if any of its words occurs."""
-    lower = pairing.source.lower_words | pairing.rewrite.lower_words
-    ours = english_names(pairing.rewrite.prose, pairing.rewrite.sentences, lower)
-    theirs = english_names(pairing.source.prose, pairing.source.sentences, lower)
+    ours, theirs = _all_names(pairing, pairing.rewrite), _all_names(pairing, pairing.source)
     our_index, their_index = NameIndex.of(pairing.rewrite.words, ours), NameIndex.of(pairing.source.words, theirs)
     # A word that is a name inside a sentence of one text is also a name at the start of a sentence of the other.
     sure = {part for name in (*ours, *theirs) if not name.is_weak for part in name.parts}
@@ -99,8 +121,12 @@ def compare_names(pairing: Pairing) -> Findings:
             or not unsupported_parts(b, _index_of(a), stems)
         )
 
+    # A capital at the start of a sentence stands for a lost name only if no other sentence has that name.
+    lost = {name.parts for name in theirs if len(unsupported_parts(name, our_index, stems)) == len(name.parts)}
     changed = exchanged(pairing, ours, theirs, same, lambda name: True)
-    changed = [pair for pair in changed if not (pair.rewrite.is_weak and pair.source.is_weak)]
+    changed = [
+        pair for pair in changed if not pair.rewrite.is_weak or (not pair.source.is_weak and pair.source.parts in lost)
+    ]
     scores = shares(
         "name",
         unsupported,
@@ -118,11 +144,20 @@ def compare_names(pairing: Pairing) -> Findings:
     return scores, discrepancies("name", pairing, [*unsupported, *mixed], missing, changed)
 
 
+def _all_names(pairing: Pairing, text: Parsed) -> list[Name]:
+    lower = pairing.source.lower_words | pairing.rewrite.lower_words
+    return english_names(text.prose, text.sentences, lower, text.claimed())
+
+
 def _index_of(name: Name) -> NameIndex:
     parts = frozenset(name.parts)
-    initials = frozenset({"".join(part[0] for part in name.parts)} if len(name.parts) > 1 else set())
+    letters = "".join(part[0] for part in name.parts)
     return dataclasses.replace(
-        NameIndex.of((), (name,)), words=parts, stems=frozenset(map(stem, parts)), acronyms=initials
+        NameIndex.of((), (name,)),
+        words=parts,
+        stems=frozenset(map(stem, parts)),
+        acronyms=frozenset(letters[:n] for n in range(2, len(letters) + 1)),
+        groups=groups_of(parts, pairwise(name.parts)),
     )
 
 
@@ -133,24 +168,48 @@ def _sure(names: Sequence[Name], sure: set[str]) -> list[Name]:
     ]
 
 
+def _supported(number: Number, others: Sequence[Number], same: Callable[[Number, Number], bool]) -> bool:
+    """The other text has the number, or all the numbers of which it is written: 3:45 for 3 minutes 45 seconds."""
+    if any(same(number, other) for other in others):
+        return True
+    parts = list(number.of_parts()) if number.unit else []
+    return bool(parts) and all(any(same(part, other) for other in others) for part in parts)
+
+
+def _is_stated(number: Number) -> bool:
+    """Whether another number in its place is a change: of the weak ones fractions, ordinals and hours."""
+    return (
+        not number.is_weak
+        or 0 < number.value < 1
+        or (number.is_ordinal and number.value > 1)
+        or bool(number.unit and number.unit.measures[0].dimension.startswith("clock"))
+    )
+
+
+def _n_listed(text: Parsed) -> int:
+    """How many things one sentence of the text may list."""
+    return 1 + max((len(_LISTS.findall(text.prose, each.start, each.end)) for each in text.sentences), default=0)
+
+
+def _counts(text: str, number: Number, n_listed: int) -> bool:
+    """A small number in words that the source does not state but shows."""
+    is_word = text[number.start].isalpha() and not number.is_ordinal and number.unit is None
+    return is_word and 2 <= number.value <= min(_MAX_COUNTED, n_listed)
+
+
+def _years_between(text: Parsed) -> Iterator[int]:
+    """The differences of the years of a text: "seven years later"."""
+    years = sorted({date.year for date in text.dates if date.year is not None})[:_MAX_YEARS]
+    return (later - earlier for i, earlier in enumerate(years) for later in years[i + 1 :])
+
+
+def _lasts(number: Number, spans: set[int]) -> bool:
+    return bool(number.unit and number.unit.name == "yr") and number.value in spans
+
+
 def _implied(text: Parsed) -> list[Number]:
-    """Numbers that support those of the other text and need no support: of dates, of fractions, of formulas."""
-    parts = (part for number in text.numbers for part in number.of_parts())
-    return [*_of_dates(text), *parts, *_of_formulas(text)]
-
-
-def _of_formulas(text: Parsed) -> Iterator[Number]:
-    r"""Formulas that are one number: the other text may write $10^{23}$ without dollar signs."""
-    for formula in text.formulas:
-        written = (
-            _LATEX_SPACE.sub("", without_delimiters(text.text[formula.start : formula.end]))
-            .replace("\\times", "×")
-            .replace("\\cdot", "·")
-            .strip()
-        )
-        if len(written) <= _LONGEST_NUMBER and not re.search(r"[^\d.,^{}×·+−\s-]", written):
-            for number in english_numbers(written, words(written)):
-                yield dataclasses.replace(number, start=formula.start, end=formula.end, is_weak=True)
+    """Numbers that support those of the other text and need no support: of dates, of fractions and ratios."""
+    return [*_of_dates(text), *(part for number in text.numbers for part in number.of_parts())]
 
 
 def _of_dates(text: Parsed) -> list[Number]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fidelity.facts.reading.measures.reader import unit_after
+from fidelity.facts.reading.notation.roman import roman_value
 
 _MONTHS = {
     name: number
@@ -25,7 +26,7 @@ _MONTH = (
 )
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _YEAR = r"(?:1\d{3}|20\d{2})"
-_ERA = r"(?:\s*(?-i:(?P<era{n}>B\.?C\.?(?:E\.?)?|BCE|A\.?D\.?|CE))(?!\w))"
+_ERA = r"(?:\s*(?-i:(?P<era{n}>B\.?C\.?(?:E\.?)?|bce?|A\.?D\.?|C\.?E\.?))(?!\w))"
 _ORDINAL_CENTURIES = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth"
     " sixteenth seventeenth eighteenth nineteenth twentieth twenty-first"
@@ -44,9 +45,12 @@ _YEARS_OF_CENTURY = _ONES | _TENS | {word: number for number, word in enumerate(
 _PATTERN = re.compile(
     rf"""
       (?P<iso>\b(?P<iso_y>\d{{4}})(?P<iso_s>[-/])(?P<iso_m>0[1-9]|1[0-2])(?P=iso_s)(?P<iso_d>0[1-9]|[12]\d|3[01])(?=\b|T\d))
-    | (?P<mdy>\b(?P<mdy_m>{_MONTH})\s+(?P<mdy_d>{_DAY})(?:\s*[-–—]\s*{_DAY})?
+    | (?P<mdy>\b(?P<mdy_m>{_MONTH})\s+(?:the\s+)?(?P<mdy_d>{_DAY})(?:\s*[-–—]\s*(?P<mdy_u>{_DAY})
+        |\s+(?:to|through|until|and)\s+(?P<mdy_v>{_DAY})(?=\s*,?\s+{_YEAR}))?
         (?:\s*,?\s+(?:of\s+)?(?P<mdy_y>{_YEAR}))?\b(?!,\d))
-    | (?P<dmy>\b(?:the\s+)?(?P<dmy_d>{_DAY})(?:\s+of)?\s+(?P<dmy_m>{_MONTH})(?:\s*,?\s+(?P<dmy_y>{_YEAR}))?(?![\w]))
+    | (?P<dmy>\b(?:the\s+)?(?:(?P<dmy_u>{_DAY})(?:\s*[-–—]\s*|\s+(?:to|through|until|and)\s+))?(?P<dmy_d>{_DAY})
+        (?:\s+of)?[\s-]+(?P<dmy_m>{_MONTH})(?:\s*,?[\s-]+(?P<dmy_y>{_YEAR}))?(?![\w]))
+    | (?P<number_my>(?<![\w/.,-])(?P<n_m>0?[1-9]|1[0-2])/(?P<n_y>{_YEAR})(?![\w/-]|[.,]\d))
     | (?P<my>\b(?P<my_m>{_MONTH})\s*,?\s+(?:of\s+)?(?P<my_y>{_YEAR})\b)
     | (?P<slash>(?<![\w/.-])(?P<s_a>0?[1-9]|[12]\d|3[01])(?P<s_s>[/.-])(?P<s_b>0?[1-9]|[12]\d|3[01])(?P=s_s)
         (?P<s_y>{_YEAR}|(?<=/)\d\d)(?![\w/-]|\.\d))
@@ -57,14 +61,20 @@ _PATTERN = re.compile(
     | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_YEAR})\s?['’]?s\b)
     | (?P<short_decade>(?<!\w)['’](?P<sd>[2-9]0)s\b)
     | (?P<named_decade>\bthe\s+(?:(?:early|mid|late)[-\s])?(?:Roaring\s+)?(?P<nd>{"|".join(_DECADES)})\b)
-    | (?P<century>\b(?:(?P<c_n>\d{{1,2}})(?:st|nd|rd|th)|(?P<c_w>{"|".join(_ORDINAL_CENTURIES)}))
-        [-\s]+century{_ERA.format(n=1)}?)
+    | (?P<century>\b(?:(?P<c_n>\d{{1,2}})(?:st|nd|rd|th)|(?P<c_w>{"|".join(_ORDINAL_CENTURIES)})
+        |(?-i:(?P<c_r>[IVX]{{1,5}})))
+        [-\s]+(?:century\b|c\.){_ERA.format(n=1)}?)
+    | (?P<hundreds>\b(?P<h_y>[1-9]00)s{_ERA.format(n=3)})
+    | (?P<the_year>\bthe\s+year\s+(?P<t_y>[1-9]\d{{0,2}})(?![\w%]|[.,]\d))
+    | (?P<short_year>(?:(?<=\bin\s)|(?<=\bof\s)|(?<=\bsince\s)|(?<=\buntil\s)|(?<=\bfrom\s))
+        ['’](?P<s_yy>\d\d)(?![\w'’%]))
     | (?P<era_year>(?<![\w.,])(?P<e_y>\d{{1,4}}){_ERA.format(n=2)})
     | (?P<ad_year>\b(?-i:A\.?D\.?)\s+(?P<ad_y>\d{{1,4}})\b)
-    | (?P<month>\b(?:in|of|since|until|by|during|last|next|early|late|mid|every|and|from|to)[-\s]+(?P<m_m>{_MONTH})
-        (?![\w’']|(?-i:\s+[A-Z])))
+    | (?P<month>\b(?:in|of|since|until|by|during|throughout|last|next|early|late|mid|every|and|from|to)[-\s]+
+        (?P<m_m>{_MONTH})
+        (?![\w’']|(?-i:\s+[A-Z])|\.?\s*,?\s+(?:of\s+)?\d))
     | (?P<years>(?<![\w$€£¥.,/#:-])(?P<y_a>{_YEAR})\s?[-–—/]\s?(?P<y_b>{_YEAR}|\d\d)(?![\w%]|[.,:]\d))
-    | (?P<year>(?<![\w$€£¥.,/#^{{\\-])(?P<y>{_YEAR})(?![\w%]|[.,:/]\d|\s?[-–]\s?\d{{5}}|\s?%))
+    | (?P<year>(?:\bFY\s?|(?<![\w$€£¥.,/#^{{\\-]))(?P<y>{_YEAR})(?![\w%]|[.,:/]\d|\s?[-–]\s?\d{{5}}|\s?%))
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -123,7 +133,12 @@ def _read(match: re.Match[str], is_day_first: bool | None) -> Iterable[Date]:
         month, day, year = _month(group(f"{kind}_m")), _number(group(f"{kind}_d")), group(f"{kind}_y")
         # "may 5 people": an uncapitalized month is usually a verb.
         if group(f"{kind}_m")[0].isupper():
-            yield _day(int(year) if year else None, month, day, start, end)
+            until = group(f"{kind}_u") or (group("mdy_v") if kind == "mdy" else None)
+            for each in (until, day) if kind == "dmy" else (day, until):
+                if each:
+                    yield _day(int(year) if year else None, month, _number(str(each)), start, end)
+    elif kind == "number_my":
+        yield _months(int(group("n_y")), int(group("n_m")), start, end)
     elif kind == "my":
         if group("my_m")[0].isupper():
             yield _months(int(group("my_y")), _month(group("my_m")), start, end)
@@ -145,10 +160,27 @@ def _read(match: re.Match[str], is_day_first: bool | None) -> Iterable[Date]:
     elif kind == "named_decade":
         yield _years(1900 + _DECADES[group("nd").lower()], 1909 + _DECADES[group("nd").lower()], start, end)
     elif kind == "century":
-        number = int(group("c_n") or 0) or _ORDINAL_CENTURIES.index(group("c_w").lower()) + 1
+        number = int(group("c_n") or 0)
+        if group("c_w"):
+            number = _ORDINAL_CENTURIES.index(group("c_w").lower()) + 1
+        elif group("c_r"):
+            number = roman_value(group("c_r")) or 0
+        if not number:
+            return
         first, last = 100 * (number - 1), 100 * number - 1
         before_christ = (group("era1") or "").upper().startswith("B")
         yield _years(-last - 1, -first, start, end) if before_christ else _years(first, last, start, end)
+    elif kind == "hundreds":
+        first, last = int(group("h_y")), int(group("h_y")) + 99
+        yield (
+            _years(-last - 1, -first, start, end)
+            if group("era3").upper().startswith("B")
+            else _years(first, last, start, end)
+        )
+    elif kind == "the_year":
+        yield _years(int(group("t_y")), int(group("t_y")), start, end)
+    elif kind == "short_year":
+        yield _years(1900 + int(group("s_yy")), 1900 + int(group("s_yy")), start, end)
     elif kind == "era_year":
         year = int(group("e_y")) * (-1 if group("era2").upper().startswith("B") else 1)
         yield _years(year, year, start, end)
@@ -160,7 +192,7 @@ def _read(match: re.Match[str], is_day_first: bool | None) -> Iterable[Date]:
             yield Date((month - 1) * 31, (month - 1) * 31 + 30, match.start("m_m"), end, yearly=True)
     elif kind == "years":
         a, b = int(group("y_a")), int(group("y_b"))
-        b = b if b > 99 else a // 100 * 100 + b
+        b = b if b > 99 else a // 100 * 100 + b + (100 if b < a % 100 and b < _NEXT_CENTURY else 0)
         if a < b:
             yield _years(a, a, match.start("y_a"), match.end("y_a"))
             yield _years(b, b, match.start("y_b"), match.end("y_b"))
@@ -168,15 +200,20 @@ def _read(match: re.Match[str], is_day_first: bool | None) -> Iterable[Date]:
             yield _years(a, a, match.start("y_a"), match.end("y_a"))
     else:
         counted = _COUNTED.match(match.string, end)
-        if not counted or counted.group("noun") in _NOT_COUNTED or _after_preposition(match.string, start):
+        if _after_preposition(match.string, start) or not (
+            (counted and counted.group("noun") not in _NOT_COUNTED) or unit_after(match.string, end, in_digits=True)
+        ):
             yield _years(int(group("y")), int(group("y")), start, end)
 
 
 _KINDS = (
-    "iso mdy dmy my slash spelled decade short_decade named_decade century era_year ad_year month years year".split()
+    "iso mdy dmy number_my my slash spelled decade short_decade named_decade century hundreds the_year short_year"
+    " era_year ad_year month years year".split()
 )
 # Years of two digits from here on are of the twentieth century.
 _PIVOT = 50
+# "1999–03" ends in the next century, "1915–12" is something else.
+_NEXT_CENTURY = 10
 _PREPOSITION = re.compile(
     r"\b(?:in|since|until|by|from|of|after|before|during|around|circa|year|between|late|early)\s$", re.I
 )

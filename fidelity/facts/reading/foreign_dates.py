@@ -9,13 +9,15 @@ from babel import Locale, UnknownLocaleError
 from fidelity.facts.reading.dates import Date, numeric_date
 from fidelity.facts.reading.measures.foreign import foreign_unit_after
 from fidelity.facts.reading.measures.reader import unit_after
+from fidelity.facts.reading.notation.han import han_value
 from fidelity.facts.reading.notation.roman import roman_value
 
 _YEAR = r"(?:1\d{3}|20\d{2})"
 # Of the languages that write no spaces between words, a date is digits and signs.
 _SIGNS = re.compile(
-    r"(?<!\d)(?:(?P<y>\d{4})\s?[年년](?:度)?\s?)?(?P<m>0?[1-9]|1[0-2])\s?[月월]\s?(?:(?P<d>[12]\d|3[01]|0?[1-9])\s?[日号號일])?"
-    r"|(?<!\d)(?P<only>\d{4})\s?[年년](?P<decade>代|대)?|(?<!\d)(?P<century>\d{1,2})\s?(?:世纪|世紀|세기)"
+    r"(?<!\d)(?:(?P<y>\d{4}|[〇零一二三四五六七八九]{4})\s?[年년](?:度)?\s?)?(?P<m>0?[1-9]|1[0-2]|十[一二]?|[一二三四五六七八九])\s?"
+    r"[月월]\s?(?:(?P<d>[12]\d|3[01]|0?[1-9]|三十一?|二?十[一二三四五六七八九]?|[一二三四五六七八九])\s?[日号號일])?"
+    r"|(?<!\d)(?P<only>\d{4}|[〇零一二三四五六七八九]{4})\s?[年년](?P<decade>代|대)?|(?<!\d)(?P<century>\d{1,2})\s?(?:世纪|世紀|세기)"
 )
 _CENTURY_WORDS = {
     "de": "Jahrhunderts?|Jh\\.",
@@ -43,16 +45,20 @@ def _by_signs(text: str) -> Iterator[Date]:
     for match in _SIGNS.finditer(text):
         start, end = match.span()
         if match.group("m"):
-            year, month, day = match.group("y"), int(match.group("m")), match.group("d")
-            if year is None and day is None:
+            year, month, day = (_whole(match.group(name)) for name in ("y", "m", "d"))
+            if month is None or (year is None and day is None):
                 continue  # 5月 may be five months
-            yield _date(int(year) if year else None, month, int(day) if day else None, start, end)
+            yield _date(year, month, day, start, end)
         elif match.group("only"):
-            first = int(match.group("only"))
+            first = _whole(match.group("only")) or 0
             yield _years(first, first + (9 if match.group("decade") else 0), start, end)
         else:
             number = int(match.group("century"))
             yield _years(100 * (number - 1), 100 * number - 1, start, end)
+
+
+def _whole(written: str | None) -> int | None:
+    return int(han_value(written) or 0) if written else None
 
 
 def _read(match: re.Match[str], months: dict[str, int], is_day_first: bool, language: str) -> Iterator[Date]:
@@ -120,8 +126,8 @@ def _pattern(language: str) -> tuple[re.Pattern[str], dict[str, int], bool]:
             rf"|(?<!\w)(?P<md_m>{month})\s(?P<md_d>{day})(?!\d),?\s(?P<md_y>{_YEAR})(?!\d)"
             rf"|(?<!\w)(?P<my_m>{month})(?!\w){_with_year('my_y')}"
             rf"|(?<!\w)(?P<c_n>\d{{1,2}})(?:\.|e|º|-[а-я]{{1,2}})?\s(?:{century})(?!\w)"
-            rf"|(?<!\w)(?:{century})\s(?-i:(?P<c_r>[IVX]{{1,5}}))(?!\w)"
-            rf"|(?<!\w)(?-i:(?P<c_q>[IVX]{{1,5}}))(?:e|ème|er)?\s(?:{century})(?!\w)"
+            rf"|(?<!\w)(?:{century})\s(?-i:(?P<c_r>[IVX]{{1,5}}|[12]?\d(?!\d)))(?!\w)"
+            rf"|(?<!\w)(?-i:(?P<c_q>[IVX]{{1,5}}))(?:e|ᵉ|ème|er)?\s(?:{century})(?!\w)"
             rf"|(?<![\w$€£¥.,/#^{{\\-])(?P<year>{_YEAR})(?:(?P<decade>er|ern|s|-х|-ых|-tal)(?!\w)|(?![\w%]|[.,:/]\d|\s?%))",
             re.IGNORECASE,
         ),

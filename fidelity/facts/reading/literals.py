@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from rephrase.corpus.protected import code_spans, inside, macros
 
+# Groups of digits, and dates: "299.792.458", "03.10.1990".
+_NO_VERSION = r"[1-9]\d{0,2}(?:\.\d{3}){2,}(?![\w.])|[0-3]?\d\.[01]?\d\.(?:1\d|20)\d\d(?![\w.])"
 _PATTERN = re.compile(
-    r"""
-      (?P<url>(?:https?://|www\.)[^\s<>"'`)\]}]+[^\s<>"'`)\]}.,;:!?])
+    rf"""
+      (?P<url>(?:https?://|www\.)[^\s<>"'`)\]}}]+[^\s<>"'`)\]}}.,;:!?])
     | (?P<email>\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b)
-    | (?P<doi>\b(?:doi:\s*)?10\.\d{4,}/[^\s"<>]+[^\s"<>.,;)])
-    | (?P<arxiv>\barXiv[:\s]\d{4}\.\d{4,5}(?:v\d+)?)
-    | (?P<version>(?<![\w.])v?\d+\.\d+\.\d+(?:\.\d+)*(?![\w.]))
-    | (?P<latex>\\(?:cite[tp]?|[cC]ref|ref|eqref|olref|citealt|citeauthor)\*?(?:\[[^\]]*\])*\{[^{}]*\})
-    | (?P<bracket>\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\])
+    | (?P<doi>\b(?:doi:\s*)?10\.\d{{4,}}/[^\s"<>]+[^\s"<>.,;)])
+    | (?P<arxiv>\barXiv[:\s]\d{{4}}\.\d{{4,5}}(?:v\d+)?)
+    | (?P<version>(?<![\w.])(?!{_NO_VERSION})v?\d+\.\d+\.\d+(?:\.\d+)*(?![\w.]))
+    | (?P<latex>\\(?:cite[tp]?|[cC]ref|ref|eqref|olref|citealt|citeauthor)\*?(?:\[[^\]]*\])*\{{[^{{}}]*\}})
+    | (?P<bracket>\[\d{{1,3}}(?:\s?[,–-]\s?\d{{1,3}})*\])
     | (?P<author>\((?:[A-Z][\w’'-]+(?:\s(?:and|&)\s[A-Z][\w’'-]+|\set\sal\.)?,?\s(?:1[89]|20)\d\d[a-z]?(?:;\s)?)+\))
     """,
     re.VERBOSE,

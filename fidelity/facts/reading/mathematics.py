@@ -28,15 +28,20 @@ _DELIMITERS = re.compile(r"^(?:\$\$?|\\\[|\\\()|(?:\$\$?|\\\]|\\\))$")
 # Around a whole display: its environment, with the columns of IEEEeqnarray, or an author's macro for it. Whether the
 # lines are numbered and how they are aligned is notation, except in what is a part of a formula: a matrix, cases.
 _DISPLAY_BEGIN = re.compile(
-    r"^\\(?:begin\{(?:[a-zA-Z]*(?:equation|eqn?|eqnarray|align|alignat|gather|multline|math|dmath|dgroup|dseries))\*?\}"
+    r"^\\(?:begin\{(?:[a-zA-Z]*(?:equations?|eqn?|eqnarray|align|aligned|alignat|gather|gathered|multline|split|math|dmath|dgroup|dseries))\*?\}"
     r"(?:[\[{][^\[\]{}\\]{0,20}[\]}])?|b(?:e|a)[a-z]{0,6}(?![a-zA-Z])|startformula)\s*"
 )
 _DISPLAY_END = re.compile(
-    r"\s*\\(?:end\{[a-zA-Z]*(?:equation|eqn?|eqnarray|align|alignat|gather|multline|math|dmath|dgroup|dseries)\*?\}"
+    r"\s*\\(?:end\{[a-zA-Z]*(?:equations?|eqn?|eqnarray|align|aligned|alignat|gather|gathered|multline|split|math|dmath|dgroup|dseries)\*?\}"
     r"|e(?:e|a)[a-z]{0,6}|stopformula)$"
 )
-_DOUBLE_ALIGNMENT = re.compile(r"&\s*(=|<|>|\\le|\\ge|\\approx|\\equiv|\\sim|\\to)\s*&")
-_NOT_MATHEMATICS = re.compile(r"\\(?:label|ref|tag|nonumber|notag)\*?(?:\{[^{}]*\})?|\\[,;:! ]|~|\s+|[.,;]+$")
+# An align within subequations, a split within an equation.
+_MAX_NESTED = 3
+# Marks of alignment, where no matrix or case needs them.
+_ALIGNMENT = re.compile(r"(?<!\\)&")
+_NOT_MATHEMATICS = re.compile(
+    r"\\(?:label|ref|tag|nonumber|notag|IEEEyesnumber|IEEEnonumber)\*?(?:\{[^{}]*\})?|\\[,;:! ]|~|\s+|[.,;]+$"
+)
 # Each alternative ends where its line does, or sees no more than a short answer may have: the patterns of this file run
 # over whole documents, so none may try a place twice.
 _ANSWER = re.compile(
@@ -50,6 +55,15 @@ _SAME = [
     (re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"), ""),
     (re.compile(r"\\[dt]frac"), r"\\frac"),
     (re.compile(r"\\(?:cdot|times|ast)(?![a-zA-Z])|×|·"), "*"),
+    (re.compile(r"(?<![\d\s^])\s*\*\s*|\s*\*\s*(?=[a-zA-Z\\])"), " "),
+    (re.compile(r"\\(?:[lr]vert|vert)(?![a-zA-Z])"), "|"),
+    (re.compile(r"\\(?:[lr]Vert|Vert)(?![a-zA-Z])"), r"\\|"),
+    (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
+    (re.compile(r"\\rightarrow(?![a-zA-Z])|→"), r"\\to "),
+    (re.compile(r"\\(?:boldsymbol|bm|bf)(?![a-zA-Z])"), r"\\mathbf"),
+    (re.compile(r"\\varepsilon(?![a-zA-Z])"), r"\\epsilon "),
+    (re.compile(r"\^(?:\{\\prime\}|\\prime(?![a-zA-Z]))"), "'"),
+    (re.compile(r"\\(?:l|c)dots(?![a-zA-Z])"), r"\\dots "),
     (re.compile(r"\\div(?![a-zA-Z])|÷"), "/"),
     (re.compile(r"\\leqslant|\\leq(?![a-zA-Z])|≤"), r"\\le "),
     (re.compile(r"\\geqslant|\\geq(?![a-zA-Z])|≥"), r"\\ge "),
@@ -70,6 +84,10 @@ _STEP = re.compile(
     r"(?=\s*+[$€£]?\s*+(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*+[-+*/×÷x]\s*+[\d($])))?+"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
+_NUMBER = re.compile(
+    r"-?[\d.,]+(?:\*10)?(?:\^(?:\d|\{-?\d+\}))?%?|\d{1,3}/\d{1,3}|\\frac(?:\{\d{1,3}\}|\d)(?:\{\d{1,3}\}|\d)"
+)
+_FRACTION = re.compile(r"\\frac\{?(\d+?)\}?\{?(\d+)\}?")
 # Towers of exponents and factorials, long numbers, and operators that SymPy would evaluate.
 _SLOW = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\d{3,}|\{?[^{}]*!)|!|\d{7,}|\\(?:sum|prod|int|oint|lim|binom)(?![a-z])")
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -120,11 +138,13 @@ def normal_form(formula: str) -> str:
 
 def without_delimiters(formula: str) -> str:
     """The formula without the marks around it, whichever of LaTeX's or the author's they are."""
-    begin, end = _DISPLAY_BEGIN.match(formula), _DISPLAY_END.search(formula[-40:])
-    if begin and end:
-        inner = formula[begin.end() : len(formula) - len(end.group())]
-        return _DOUBLE_ALIGNMENT.sub(r"&\1", inner)
-    return _DELIMITERS.sub("", formula)
+    for _ in range(_MAX_NESTED):
+        begin, end = _DISPLAY_BEGIN.match(formula), _DISPLAY_END.search(formula[-40:])
+        if not begin or not end:
+            break
+        formula = formula[begin.end() : len(formula) - len(end.group())].strip()
+    formula = _DELIMITERS.sub("", formula)
+    return formula if r"\begin" in formula else _ALIGNMENT.sub("", formula)
 
 
 def formulas(text: str) -> list[Formula]:
@@ -132,9 +152,24 @@ def formulas(text: str) -> list[Formula]:
     found = []
     for start, end in formula_spans(text):
         form = normal_form(without_delimiters(text[start:end]))
-        if form and not re.fullmatch(r"[\d.,]+%?", form):
+        if form and not _NUMBER.fullmatch(form):
             found.append(Formula(form, start, end))
     return found
+
+
+def with_plain_numbers(text: str) -> str:
+    r"""The text with formulas that are one number as in other texts: $10^{23}$ as 10^23, right before what follows.
+
+    All other characters keep their positions.
+    """
+    parts, last = [], 0
+    for start, end in formula_spans(text):
+        plain = normal_form(without_delimiters(text[start:end]).replace("{,}", ","))
+        if _NUMBER.fullmatch(plain) and len(plain) <= end - start:
+            plain = _FRACTION.sub(r"\1/\2", plain.replace("*10^", "×10^"))
+            parts += [text[last:start], plain.rjust(end - start)]
+            last = end
+    return "".join([*parts, text[last:]])
 
 
 def equal_formulas(a: str, b: str) -> bool:

@@ -6,13 +6,15 @@ nouns have a capital, as in German, or all letters are capitals, a capital says 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from fidelity.facts.reading.capitals import bare, capitalises_nouns, is_capitalized, is_heading
 from fidelity.facts.reading.notation.roman import roman_numeral, roman_value
-from fidelity.facts.reading.words import STOP_WORDS, Sentence, Word, fold
+from fidelity.facts.reading.same_names import american_spelling, groups_of, is_state, same_people
+from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word, fold
 
 _CONNECTORS = frozenset("of de la du del der van von da dos di bin ibn al el le the and &".split())
 _TITLES = frozenset(
@@ -28,51 +30,23 @@ _NOT_NAMES = frozenset(
 _COMMON_ENDING = re.compile(
     r"(?:ing|ed|ly|tion|tions|ment|ments|ness|ity|ities|ists?|ers|ors|ors|isms?|ance|ence|ies)$"
 )
+# Capitalized at the start of a sentence, such a word before a name is no part of it, and alone no name.
+_OPENERS = frozenset(
+    """adults afterwards ago almost always another anyone ask before besides children compare consider critics despite
+    during early eventually everyone experts farmers few finally first following former formerly fourth he historians
+    imagine initially inside later latest let like long look many meet men most much native nearby never new next no
+    nobody none nor not note nothing notice now observers officials once only opponents others outside past people
+    perhaps picture please politics pupils rather readers remember research researchers say scholars scientists second
+    see since some sometimes soon still students supporters take there these think third this today tomorrow two unlike
+    until upon usually visitors voters watch what when where which while who why with without women workers yesterday
+    yes yet young""".split()
+)
 _DEMONYM_ENDING = re.compile(r"(?:ians?|ans?|eans?|ese|ish|is?|ics?|ers?|ites?)$")
-_SHORT_PREFIX = 4
-
-# Demonyms that do not start like their country, and alternative names of places.
-_ALIASES = [
-    "us u.s. usa u.s.a. america american americans united states",
-    "uk u.k. britain british briton britons united kingdom",
-    "england english englishman englishmen",
-    "france french frenchman frenchmen",
-    "germany german germans",
-    "spain spanish spaniard spaniards",
-    "netherlands dutch holland",
-    "greece greek greeks",
-    "switzerland swiss",
-    "wales welsh",
-    "ireland irish",
-    "scotland scottish scots scot",
-    "denmark danish dane danes",
-    "sweden swedish swede swedes",
-    "norway norwegian norwegians",
-    "finland finnish finn finns",
-    "poland polish pole poles",
-    "turkey turkish turk turks",
-    "portugal portuguese",
-    "ussr soviet soviets u.s.s.r.",
-    "philippines filipino filipinos philippine",
-    "peru peruvian",
-    "cyprus cypriot",
-    "iceland icelandic",
-    "thailand thai",
-    "eu e.u. european europe",
-    "un u.n. united nations",
-    "nyc n.y.c. york",
-    "la l.a. angeles",
-    "dc d.c. washington",
-]
-_GENERIC = frozenset(("united", "states", "kingdom", "nations"))
-_GROUPS = {
-    word: frozenset(index for index, line in enumerate(_ALIASES) if word in line.split())
-    for word in " ".join(_ALIASES).split()
-    if word not in _GENERIC
-}
-_UNITED = {
-    ("united", word): index for index, line in enumerate(_ALIASES) for word in _GENERIC if f"united {word}" in line
-}
+# The Second World War is shortened together with its number.
+_WORLD_WAR = re.compile(r"ww(?:i{1,3})?")
+_INITIALS = 4
+_BEGINNING = 6
+_POSSESSIVE = re.compile(r"['’]s?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +57,59 @@ class Name:
     start: int
     end: int
     is_weak: bool = False
+    # Which of its parts are next to each other, without "of" or a possessive between them.
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
-def english_names(text: str, sentences: Sequence[Sentence], lower_words: frozenset[str] | set[str]) -> list[Name]:
-    """The names of a text, in order. `lower_words` are the words that occur uncapitalized in either text."""
+def english_names(
+    text: str, sentences: Sequence[Sentence], lower_words: frozenset[str] | set[str], claimed: Sequence[Span] = ()
+) -> list[Name]:
+    """The names of a text, in order.
+
+    `lower_words` are the words that occur uncapitalized in either text, `claimed` the sorted spans of numbers (with
+    their units) and dates: the Celsius of 20 degrees Celsius is no name.
+    """
     if capitalises_nouns(text, sentences):
-        return _acronym_names(sentences)
+        return _acronym_names(sentences, claimed)
     inner = _inner_names(text, sentences)
     found: list[Name] = []
+    claimed_words = _claimed_by(claimed)
     for sentence in sentences:
-        words = sentence.words
         if is_heading(text, sentence):
             continue
+        words = sentence.words
+        is_claimed = claimed_words(words)
         at = 0
         while at < len(words):
-            stop = _run(text, words, at)
+            stop = _run(text, words, at, is_claimed)
             if stop > at:
                 found.extend(_name(text, words, at, stop, inner, lower_words))
             at = max(stop, at + 1)
     return found
 
 
-def _acronym_names(sentences: Sequence[Sentence]) -> list[Name]:
+def _claimed_by(claimed: Sequence[Span]) -> Callable[[Sequence[Word]], list[bool]]:
+    """A function that says of each word whether it is a part of one of the spans."""
+    starts = [start for start, _ in claimed]
+
+    def is_claimed(word: Word) -> bool:
+        before = bisect_left(starts, word.end) - 1
+        return before >= 0 and claimed[before][1] > word.start
+
+    return lambda words: [is_claimed(word) for word in words]
+
+
+def _acronym_names(sentences: Sequence[Sentence], claimed: Sequence[Span]) -> list[Name]:
     """Words that no noun is written like: NATO, EU, McDonald, iPhone."""
+    claimed_words = _claimed_by(claimed)
     return [
         Name((fold(word.lower),), word.start, word.end)
         for sentence in sentences
         if sum(word.text.isupper() for word in sentence.words) <= 0.7 * len(sentence.words)
-        for word in sentence.words
-        if sum(char.isupper() for char in bare(word.text)) > 1 and roman_value(word.text) is None
+        for word, is_claimed in zip(sentence.words, claimed_words(sentence.words), strict=True)
+        if not is_claimed
+        and sum(char.isupper() for char in bare(word.text)) > 1
+        and roman_value(word.text.rstrip("e")) is None
     ]
 
 
@@ -144,14 +142,16 @@ def _is_numeral(words: Sequence[Word], at: int) -> bool:
     return roman_numeral(words, at) is not None or len(written) > 3 or set(written) <= set("IVX")
 
 
-def _run(text: str, words: Sequence[Word], at: int) -> int:
+def _run(text: str, words: Sequence[Word], at: int, is_claimed: Sequence[bool]) -> int:
     """The index after the run of capitalized words that starts here; `at` itself if none does."""
-    if not _is_name_word(words, at):
+    if is_claimed[at] or not _is_name_word(words, at):
         return at
     stop, index = at + 1, at + 1
     while index < len(words):
         gap = text[words[index - 1].end : words[index].start]
-        if len(gap) > 2 or gap.strip(" -.&’'\n"):
+        if len(gap) > 2 + ("&" in gap) or gap.strip(" -.&’'\n"):
+            break
+        if is_claimed[index]:
             break
         if _is_name_word(words, index):
             if gap.startswith(".") and len(words[index - 1].text) > 3:  # an undetected sentence end
@@ -177,27 +177,40 @@ def _name(
     first = words[at]
     opens = at == 0 or _opens(text, first)
     is_weak = False
-    if opens and first.lower in STOP_WORDS and first.lower not in inner:
+    if opens and text[words[stop - 1].end :][:1] == ":":
+        return  # a speaker, or what a note is about
+    if opens and _is_small(first) and first.lower not in inner:
         at += 1
         while at < stop and words[at].lower in _CONNECTORS:
             at += 1
         if at == stop:
             return
     elif opens and first.lower not in inner:
-        common = first.lower in lower_words or bool(_COMMON_ENDING.search(first.lower))
+        common = first.lower in lower_words or first.lower in _OPENERS or bool(_COMMON_ENDING.search(first.lower))
         if stop == at + 1:
             if common:
                 return
             is_weak = True
         elif common:
             at += 1
-    parts = tuple(
-        fold(bare(word.lower))
-        for word in words[at:stop]
-        if word.lower not in _CONNECTORS and word.lower not in _TITLES and word.lower not in STOP_WORDS
-    )
+    kept = [
+        i
+        for i in range(at, stop)
+        if words[i].lower not in _CONNECTORS and words[i].lower not in _TITLES and not _is_small(words[i])
+    ]
+    parts = tuple(fold(bare(words[i].lower)) for i in kept)
     if parts:
-        yield Name(parts, words[at].start, words[stop - 1].end, is_weak)
+        pairs = tuple(
+            (a, b)
+            for (i, a), (j, b) in pairwise(zip(kept, parts, strict=True))
+            if j == i + 1 and not _POSSESSIVE.search(words[i].text)
+        )
+        yield Name(parts, words[at].start, words[stop - 1].end, is_weak, pairs)
+
+
+def _is_small(word: Word) -> bool:
+    """A function word, unless it is written like an acronym: who, but not WHO."""
+    return word.lower in STOP_WORDS and (not word.text.isupper() or word.lower in ("a", "i"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,57 +219,54 @@ class NameIndex:
 
     words: frozenset[str]  # every word, in lower case and without accents
     stems: frozenset[str]
+    spellings: frozenset[str]  # of the words of names, by `american_spelling`
     capitals: frozenset[str]
     acronyms: frozenset[str]
     groups: frozenset[int]
-    pairs: frozenset[tuple[str, str]]
+    pairs: frozenset[tuple[str, str]]  # of words that are neighbours, or nearly, by their beginnings
+    alone: frozenset[str]  # names of one word
 
     @classmethod
     def of(cls, all_words: Sequence[Word], names: Sequence[Name]) -> "NameIndex":
         capitals = frozenset(part for name in names for part in name.parts)
         lower = [fold(bare(word.lower)) for word in all_words]
-        neighbours = frozenset(pairwise(lower))
         # "Bank of the United States" has "bank united", "John F. Kennedy" has "john kennedy".
         plain = [word for word in lower if word not in _CONNECTORS and word not in _TITLES and word not in STOP_WORDS]
-        groups = {group for word in set(lower) for group in _GROUPS.get(word, ())}
-        groups.update(group for pair, group in _UNITED.items() if pair in neighbours)
+        acronyms = _acronyms(all_words) | {"ww" for word in lower if _WORLD_WAR.fullmatch(word)}
         return cls(
             words=frozenset(lower) | {word.replace(".", "") for word in lower if "." in word},
             stems=frozenset(word.stem for word in all_words),
-            capitals=capitals,
-            acronyms=frozenset(_acronyms(all_words)),
-            groups=frozenset(groups),
-            pairs=frozenset(pairwise(plain)) | frozenset(zip(plain, plain[2:], strict=False)),
+            spellings=frozenset(map(american_spelling, capitals)),
+            capitals=capitals
+            | {"ww" for word in lower if _WORLD_WAR.fullmatch(word)}
+            | {"".join(name.parts) for name in names if max(map(len, name.parts)) == 1},  # P&G
+            acronyms=frozenset(acronyms),
+            groups=groups_of(set(lower), pairwise(lower)),
+            pairs=frozenset(
+                map(_beginnings, (*pairwise(plain), *zip(plain, plain[2:], strict=False), *_of_pairs(lower)))
+            ),
+            alone=frozenset(name.parts[0] for name in names if len(name.parts) == 1),
         )
 
     def has(self, part: str, stem: str) -> bool:
         """Whether a word of a name occurs in the text in some form."""
-        if part in self.words or stem in self.stems:
+        if part in self.words or stem in self.stems or american_spelling(part) in self.spellings:
             return True
         plain = part.replace(".", "")
-        if len(plain) == 1:  # "J." for John
-            return any(word[0] == plain for word in self.capitals)
+        if len(plain) == 1:  # "J." for John, or in "JRR"
+            return any(word[0] == plain or (len(word) <= _INITIALS and plain in word) for word in self.capitals)
         if plain in self.acronyms or plain in self.words:
             return True
-        if not self.groups.isdisjoint(_GROUPS.get(part, ())):
+        if not self.groups.isdisjoint(groups_of((part,), ())):
             return True
-        return len(part) > _SHORT_PREFIX and any(_same_people(part, word) for word in self.capitals)
+        return any(same_people(part, word) or is_state(part, word) for word in self.capitals)
 
 
-def _same_people(a: str, b: str) -> bool:
-    """Russian and Russia, Italians and Italian: one starts like the other, and one has a demonym ending."""
-    if len(b) <= _SHORT_PREFIX or a[:_SHORT_PREFIX] != b[:_SHORT_PREFIX]:
-        return False
-    short, long = sorted((a, b), key=len)
-    ending = _DEMONYM_ENDING.search(long)
-    if ending is None:
-        return False
-    trunk = long[: ending.start()]
-    return (
-        len(trunk) >= _SHORT_PREFIX
-        and short.startswith(trunk[: max(_SHORT_PREFIX, len(trunk) - 1)])
-        and (len(short) - len(trunk) <= 3)
-    )
+def _of_pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The United States Constitution is the Constitution of the United States."""
+    for at, word in enumerate(words):
+        if word == "of" and at:
+            yield from ((after, words[at - 1]) for after in words[at + 1 : at + 4])
 
 
 def _acronyms(words: Sequence[Word]) -> set[str]:
@@ -283,13 +293,20 @@ def unsupported_parts(name: Name, index: NameIndex, stems: dict[str, str]) -> li
         word.replace(".", "") for word in index.capitals if len(word) <= 8
     }:
         return []
-    return [part for part in name.parts if not index.has(part, stems.get(part, part))]
+    known = {part for pair in pairwise(name.parts) if index.groups & groups_of((), (pair,)) for part in pair}
+    return [part for part in name.parts if part not in known and not index.has(part, stems.get(part, part))]
 
 
 def recombined(name: Name, index: NameIndex) -> bool:
     """Both words of a name occur in the other text but never together: "John Brown" from John Smith and James Brown."""
-    for a, b in zip(name.parts, name.parts[1:], strict=False):
+    for a, b in name.pairs:
         known = a in index.capitals and b in index.capitals
-        if known and len(a) > 1 and len(b) > 1 and (a, b) not in index.pairs:
+        # "The American John Brown" is what "John Brown, an American" was.
+        is_apposition = a in index.alone and (b in index.alone or _DEMONYM_ENDING.search(a) is not None)
+        if known and len(a) > 1 and len(b) > 1 and not is_apposition and _beginnings((a, b)) not in index.pairs:
             return True
     return False
+
+
+def _beginnings(pair: tuple[str, str]) -> tuple[str, str]:
+    return pair[0][:_BEGINNING], pair[1][:_BEGINNING]

@@ -16,7 +16,7 @@ from fidelity.facts.reading.notation.formats import NumberFormat, format_of
 from fidelity.facts.reading.notation.han import han_numbers
 from fidelity.facts.reading.notation.number import Number, mixed_units, numbers_of, scale_range
 from fidelity.facts.reading.notation.roman import roman_value
-from fidelity.facts.reading.notation.word_tables import TOKEN, WordTable, number_words, sign_words
+from fidelity.facts.reading.notation.word_tables import TOKEN, WordTable, fraction_words, number_words, sign_words
 from fidelity.facts.reading.words import Span
 
 # Languages that write no spaces between words.
@@ -26,6 +26,8 @@ _HAN = frozenset({"zh", "ja", "yue"})
 _ENDINGS = frozenset({"bn", "te", "kn", "hi", "fi", "hu", "tr", "ko"})
 _LONGEST_ENDING = 6
 _MULTIPLIERS = frozenset({12.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e12})
+# "15.30 Uhr" is a time.
+_HOUR = re.compile(r"(?P<hour>[012]?\d)\.(?P<minute>[0-5]\d)(?=\sUhr\b)")
 # Between tens and units: Swahili, Spanish and Portuguese, French, Italian, Turkish, Arabic and Persian.
 _CONNECTORS = frozenset({"", "na", "y", "e", "et", "ve", "و"})
 # Also everyday words: French "neuf" is nine and new, Bengali "নয়" nine and "is not", Italian "sei" six and "you are".
@@ -44,7 +46,7 @@ def foreign_numbers(text: str, language: str, claimed: Sequence[Span] = ()) -> l
         table = number_words(language)
         spelled = _unspaced(text, table) if language in _UNSPACED else _in_words(text, table, language in _ENDINGS)
         in_digits = _in_digits(text, format_of(text, language))
-        found = _composed(text, sorted([*in_digits, *spelled], key=lambda number: number.start))
+        found = _composed(text, sorted([*in_digits, *spelled], key=lambda number: number.start), language)
     found = sorted([*found, *_roman(text)], key=lambda number: number.start)
     starts = [start for start, _ in claimed]
     free = []
@@ -82,6 +84,9 @@ def _in_digits(text: str, format_: NumberFormat | None) -> list[Number]:
 
 def _written(text: str, start: int, format_: NumberFormat | None) -> tuple[Written | None, int]:
     """The digits that start here, and their start: ",5" has no zero before its comma."""
+    if match := _HOUR.match(text, start):
+        places = match.span("hour"), match.span("minute")
+        return Written((), match.end(), 2, tuple((float(text[slice(*place)]), place) for place in places)), start
     if start and text[start - 1] in ".," and not re.compile(r"[\w.,]").match(text, max(0, start - 2)) and start > 1:
         match = re.compile(r"\d{1,20}(?![.,]?\d)").match(text, start)
         if match:
@@ -131,6 +136,8 @@ def _in_words(text: str, table: WordTable, with_endings: bool) -> list[Number]:
             value = _by_beginning(word, table, with_endings)
         if value is None and table.thousand in word[1:]:
             value = _compound(word, table)
+        if value is None and word.endswith("einhalb") and (whole := table.single(word.removesuffix("einhalb"))):
+            value = whole + 0.5
         if value is not None:
             end = tokens[at + n_words - 1][2]
             weak = value <= 1 or word in _AMBIGUOUS
@@ -170,14 +177,17 @@ def _unspaced(text: str, table: WordTable) -> list[Number]:
     ]
 
 
-def _composed(text: str, found: list[Number]) -> list[Number]:
-    """ "2 mil" and "три тысячи" multiply; "mil doscientos" and "arobaini na tano" add."""
+def _composed(text: str, found: list[Number], language: str) -> list[Number]:
+    """ "2 mil" and "три тысячи" multiply; "mil doscientos" and "arobaini na tano" add; "trois quarts" divides."""
+    half, parts = fraction_words(language)
     result: list[Number] = []
     for number in found:
+        if result and number.start < result[-1].end:
+            continue
         before = result[-1] if result else None
         gap = text[before.end : number.start].strip(" \u00a0-").lower() if before else None
         if before is None or before.unit or gap is None or text[number.start].isdigit() or number.value < 1:
-            result.append(number)
+            result.append(_with_fraction(text, number, half, parts))
             continue
         low, high = before.value, number.value
         if not gap and high in _MULTIPLIERS and 0 < low < high and (high > 100 or low < 10):
@@ -188,7 +198,24 @@ def _composed(text: str, found: list[Number]) -> list[Number]:
             result[-1] = Number((low + high,), None, before.start, number.end)
         else:
             result.append(number)
+        result[-1] = _with_fraction(text, result[-1], half, parts)
     return result
+
+
+def _with_fraction(text: str, number: Number, half: re.Pattern[str] | None, parts: dict[str, int]) -> Number:
+    """ "tres y medio", "tres millones y medio", "drei Viertel"."""
+    if number.unit or not number.value.is_integer() or number.value < 1:
+        return number
+    if half and (match := half.match(text, number.end)):
+        step = next((each for each in (1e12, 1e9, 1e6, 1e3) if number.value % each == 0), 1.0)
+        return Number((number.value + step / 2,), None, number.start, match.end())
+    match = (
+        TOKEN.match(text, number.end + 1) if number.value < 10 and text[number.end : number.end + 1] == " " else None
+    )
+    below = parts.get(match.group().lower(), 0) if match else 0
+    if match is None or number.value >= below:
+        return number
+    return Number((number.value / below,), None, number.start, match.end(), is_weak=number.value == 1)
 
 
 def _adds(high: float, low: float, *, said: bool) -> bool:

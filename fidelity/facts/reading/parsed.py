@@ -7,7 +7,7 @@ from functools import lru_cache
 from fidelity.facts.reading.dates import Date, english_dates
 from fidelity.facts.reading.foreign_dates import foreign_dates
 from fidelity.facts.reading.literals import Literal, literals
-from fidelity.facts.reading.mathematics import Answer, Formula, Step, final_answer, formulas, steps
+from fidelity.facts.reading.mathematics import Answer, Formula, Step, final_answer, formulas, steps, with_plain_numbers
 from fidelity.facts.reading.number_words import base_language, foreign_numbers
 from fidelity.facts.reading.numbers import Number, english_numbers
 from fidelity.facts.reading.words import Sentence, Span, Word, sentences, words
@@ -38,6 +38,10 @@ class Parsed:
     literals: tuple[Literal, ...]
     lower_words: frozenset[str]
 
+    def claimed(self) -> list[Span]:
+        """The sorted spans of numbers, with their units, and of dates."""
+        return sorted((fact.start, fact.end) for facts in (self.numbers, self.dates) for fact in facts)
+
 
 def blanked(text: str, spans: list[Span]) -> str:
     """The text with the spans replaced by spaces; all other characters keep their positions."""
@@ -56,9 +60,10 @@ def parse(text: str, language: str = "en") -> Parsed:
     found_formulas, found_literals = formulas(text), literals(text)
     spans = [(formula.start, formula.end) for formula in found_formulas]
     spans += [(literal.start, literal.end) for literal in found_literals]
-    spans += [match.span() for match in _NO_WORDS.finditer(text)]
+    plain = with_plain_numbers(text)
+    spans += [match.span() for match in _NO_WORDS.finditer(plain)]
     spans += macros(text).definitions
-    prose = blanked(text, spans)
+    prose = blanked(plain, spans)
     all_words = words(prose)
     language = base_language(language)
     if language == "en":

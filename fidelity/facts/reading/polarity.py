@@ -23,6 +23,10 @@ _NEGATIVE_VERBS = frozenset(
     " absence absent unable impossible unlikely rejected reject".split()
 )
 _PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "anti")
+# Before "to", these negate the verb after it.
+_NEGATES_VERB = frozenset("fail fails failed failing unable".split())
+# Quantities that a negator right before them makes small: "not many" is few.
+_NEGATED_QUANTITIES = frozenset("many much often all every everyone always".split())
 _SCOPE = 3  # number of content words after a negator that it negates
 _CONTEXT = 4  # words on each side that make up the context of a word
 
@@ -65,17 +69,22 @@ def is_negator(word: Word) -> bool:
 
 def negations(words: Sequence[Word]) -> list[Word]:
     """The negators; "not only" is not one."""
+    following = [*(word.lower for word in words[1:]), ""]
     return [
         word
-        for i, word in enumerate(words)
-        if is_negator(word) and not (i + 1 < len(words) and words[i + 1].lower in _NOT_NEGATED)
+        for word, after in zip(words, following, strict=False)
+        if (is_negator(word) and after not in _NOT_NEGATED) or (word.lower in _NEGATES_VERB and after == "to")
     ]
 
 
 def negative_count(words: Sequence[Word]) -> int:
     """The number of negators and of words that imply a negation: "failed to", "unable"."""
-    return len(negations(words)) + sum(
-        word.stem in _NEGATIVE_VERBS or (word.lower.startswith("un") and len(word.lower) > 6) for word in words
+    negators = negations(words)
+    counted = set(map(id, negators))
+    return len(negators) + sum(
+        word.stem in _NEGATIVE_VERBS or (word.lower.startswith("un") and len(word.lower) > 6)
+        for word in words
+        if id(word) not in counted
     )
 
 
@@ -85,6 +94,9 @@ def negated_stems(words: Sequence[Word]) -> dict[str, Word]:
     at = {id(word): i for i, word in enumerate(words)}
     for negator in negations(words):
         left = _SCOPE
+        quantity = words[at[id(negator)] + 1] if at[id(negator)] + 1 < len(words) else None
+        if quantity and quantity.lower in _NEGATED_QUANTITIES:
+            found.setdefault(quantity.stem, negator)
         for word in words[at[id(negator)] + 1 : at[id(negator)] + 8]:
             if is_negator(word) or word.lower in ("but", "because", "although", "though", "while"):
                 break
@@ -162,6 +174,19 @@ def _without_prefix(word: str) -> str | None:
         if word.startswith(prefix) and len(word) >= len(prefix) + 4:
             return word[len(prefix) :]
     return None
+
+
+def sides_changed(rewrite: Sequence[Word], source: Sequence[Word]) -> bool:
+    """Whether what is compared has changed sides: "A is longer than B" and "B is shorter than A"."""
+    places = [[i for i, word in enumerate(words) if word.lower == "than"] for words in (rewrite, source)]
+    if len(places[0]) != 1 or len(places[1]) != 1:
+        return False
+    sides = [
+        ({word.stem for word in words[:at] if word.is_content}, next((w.stem for w in words[at:] if w.is_content), ""))
+        for words, (at,) in zip((rewrite, source), places, strict=True)
+    ]
+    (ours, our_last), (theirs, their_last) = sides
+    return our_last != their_last and our_last in theirs and their_last in ours
 
 
 def context_similarity(rewrite: Sequence[Word], i: int, source: Sequence[Word], j: int) -> float:

@@ -31,7 +31,8 @@ _CODES |= {
 _CODES |= {"₽": "RUB", "₸": "KZT", "₴": "UAH", "₱": "PHP", "₦": "NGN", "₪": "ILS", "฿": "THB", "₡": "CRC", "₲": "PYG"}
 _CODES |= {"₵": "GHS", "₾": "GEL", "₼": "AZN", "֏": "AMD", "A$": "AUD", "NZ$": "NZD", "HK$": "HKD", "roubles": "RUB"}
 _CODES |= {"rouble": "RUB", "yuan": "CNY", "NT$": "TWD", "R$": "BRL", "bucks": "USD", "buck": "USD", "reais": "BRL"}
-_CODES |= {"won": "KRW"}
+_CODES |= {"won": "KRW", "CDN$": "CAD", "Can$": "CAD", "CAN$": "CAD", "Mex$": "MXN", "JP¥": "JPY", "E£": "EGP"}
+_CODES |= {"brazilian reais": "BRL", "korean won": "KRW", "south korean won": "KRW"}
 # Names of currencies that are everyday words.
 _EVERYDAY = frozenset("real reals won sum som lev leu leva lei lek colón mark marks gold silver all top vatu".split())
 
@@ -73,6 +74,7 @@ def currency_spellings() -> dict[str, Unit]:
         spellings[noun] = _one_of(noun, codes, 0.01)
     spellings |= {"cents": spellings["cent"], "kopeks": spellings["kopek"], "paise": spellings["paisa"]}
     spellings["¢"] = spellings["cent"]
+    spellings["p"] = spellings["pence"]
     for sign, names in _SIGNS.items():
         codes = {code for name in names.split() for code in nouns.get(name, ())}
         spellings[sign] = _one_of(sign, codes, 1.0)

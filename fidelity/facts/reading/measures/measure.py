@@ -90,12 +90,17 @@ def _share_measure(ours: tuple[Measure, ...], theirs: tuple[Measure, ...]) -> bo
     )
 
 
-def conversions(value: float, unit: Unit, to: Unit) -> Iterator[tuple[float, bool]]:
-    """The values in another unit, and whether each is exact: 90 minutes are exactly 1.5 hours."""
+def conversions(value: float, unit: Unit, to: Unit, *, difference: bool = True) -> Iterator[tuple[float, bool]]:
+    """The values in another unit, and whether each is exact: 90 minutes are exactly 1.5 hours.
+
+    `difference` says whether a temperature may be one of two: 18 °F are −8 °C, but a fall by 18 °F is one by 10 °C.
+    """
     for theirs, ours in _of_one_dimension(unit.measures, to.measures):
         ratio = theirs.size / ours.size
         if theirs.zero or ours.zero:
             yield (value * theirs.size + theirs.zero - ours.zero) / ours.size, False
+            if not difference:
+                continue
         whole = round(max(ratio, 1 / ratio))
         # A difference of temperatures has no zero.
         if math.isclose(max(ratio, 1 / ratio), whole, rel_tol=1e-9) and not (theirs.zero or ours.zero):

@@ -18,7 +18,7 @@ _POWER_SIGN = re.compile(r"[²³]|\^[23](?!\d)|\ssquared(?!\w)")
 _PER = re.compile(r"\s?[/∕⁄]\s?|\s+per[\s-]|[-‑]per[-‑]", re.I)
 _EACH = re.compile(r"\s+(?:an?|each|every)\s+(?=(?:second|minute|hour|day|week|month|year|night)\b)", re.I)
 _INVERSE = re.compile(r"[\s·⋅]?(?P<symbol>[^\W\d_²³⁻¹]{1,24})(?:⁻|\^?[-−])(?P<power>[¹²³123])(?!\d)")
-_CODE = r"US|USD|A|AU|C|CA|S|HK|NZ|NT|R|MX|CN"
+_CODE = r"US|USD|A|AU|C|CA|Can|CAN|CDN|S|HK|NZ|NT|R|MX|Mex|CN|JP|E"
 _CURRENCY = re.compile(
     rf"(?:(?<![^\W\d_])(?P<code>[A-Z]{{3}})[\s\u00a0]?"
     rf"|(?P<sign>(?:(?<![^\W\d_])(?:{_CODE}))?[$£¥￥€¢]|[₹₩₽₺₴₪₱₫₦₨₸฿₡₲₵₾₼֏₤]|(?<![^\W\d_])(?:Rs\.?|kr\.?|Fr\.?|CHF|RM))"
@@ -30,7 +30,7 @@ _LETTERS = frozenset("MTBA")
 
 def currency_before(text: str, start: int) -> tuple[Unit, int] | None:
     """The currency sign or code right before a number, and where it starts."""
-    match = _CURRENCY.search(text, max(0, start - 6), start)
+    match = _CURRENCY.search(text, max(0, start - 7), start)
     if match is None:
         return None
     written = match.group("code") or match.group("sign").rstrip(".")
@@ -49,6 +49,15 @@ def unit_after(text: str, end: int, *, in_digits: bool, words: bool = True) -> t
     start = gap.end() if gap else end
     found = _single(text, start, in_digits=in_digits, attached=start == end or text[start - 1] == "-", words=words)
     return with_denominators(text, *found) if found else None
+
+
+_OF_ONE = re.compile(r"\sof\s(?:an?|one)\s")
+
+
+def unit_of_which(text: str, end: int) -> tuple[Unit, int] | None:
+    """The unit of a fraction of one, and its end: "three quarters of a litre"."""
+    match = _OF_ONE.match(text, end)
+    return unit_after(text, match.end(), in_digits=False) if match else None
 
 
 def inches_after(text: str, end: int) -> tuple[Unit, int] | None:
@@ -97,6 +106,8 @@ def _single(text: str, start: int, *, in_digits: bool, attached: bool, words: bo
     if match is None:
         return None
     symbol, end = match.group(), match.end()
+    if symbol == "p" and not attached:
+        return None  # pence, but not pages
     if symbol == "in" and text[end : end + 1] == "." and in_digits:
         symbol, end = "in.", end + 1
     if symbol[0].isalpha() and (not in_digits or (len(symbol) == 1 and _is_letter(text, symbol, end, attached))):

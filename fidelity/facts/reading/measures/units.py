@@ -16,7 +16,7 @@ from fidelity.facts.reading.measures.measure import Measure, Unit, dimension
 
 # Each line: dimension (- for that of pint), units of pint, prefixes, symbols | words.
 _TABLE = """
-- meter nµmcdk m | meter metre
+- meter nµmcdkM m | meter metre
 - inch . in. ″ | inch
 - foot . ft ′ | foot
 - yard . yd | yard
@@ -46,7 +46,7 @@ _TABLE = """
 - month . mo mos | month
 - year kMG yr | year
 - year . yrs | .
-- decade . . | decade
+- year*10 . . | decade
 - century . . | century
 - millennium . . | millennium
 - acre . ac | acre
@@ -114,7 +114,7 @@ share percent . % ٪ ﹪ ％ pct pct. p.c. | percent per_cent
 share ppm*1000 . ‰ | per_mille permille
 share ppm . ppm | .
 share ppm/1000 . ppb | .
-points percent . . | percentage_point
+points percent . . | percentage_point percent_point
 points percent/100 . bp bps | basis_point
 pixels pixel kM px | pixel
 """
@@ -125,13 +125,15 @@ _IRREGULAR = {"foot": "feet", "inch": "inches", "century": "centuries", "hertz":
 _IRREGULAR |= {"celsius": "celsius", "fahrenheit": "fahrenheit", "centigrade": "centigrade", "percent": "percent"}
 _IRREGULAR |= {"per_cent": "per_cent", "horsepower": "horsepower", "millennium": "millennia"}
 # In sloppy lower or upper case the common unit is meant, even where another has that very symbol.
-_SLOPPY = {"mhz": "MHz", "ghz": "GHz", "khz": "kHz", "kb": "kB", "mb": "MB", "gb": "GB", "tb": "TB", "kwh": "kWh"}
+_SLOPPY = {"mhz": "MHz", "ghz": "GHz", "khz": "kHz", "mb": "MB", "gb": "GB", "tb": "TB", "kwh": "kWh"}
 _SLOPPY |= {"kg": "kg", "km": "km", "cm": "cm", "mm": "mm", "ml": "mL", "KW": "kW", "KHz": "kHz", "GHZ": "GHz"}
 _SLOPPY |= {"MHZ": "MHz", "KHZ": "kHz", "KPA": "kPa", "KM": "km", "KG": "kg", "CM": "cm", "FT": "ft", "mcg": "µg"}
-_SLOPPY |= {"Kg": "kg", "Km": "km", "Cm": "cm", "Mm": "mm", "Ml": "mL", "Mg": "mg", "Ft": "ft", "LB": "lb", "LBS": "lb"}
-_SLOPPY |= {"Kb": "kB", "Mb": "MB", "Gb": "GB", "Tb": "TB", "KB": "kB", "ML": "mL", "kps": "kbps"}
+_SLOPPY |= {"Kg": "kg", "Km": "km", "Cm": "cm", "Ml": "mL", "Mg": "mg", "Ft": "ft", "LB": "lb", "LBS": "lb"}
+_SLOPPY |= {"KB": "kB", "ML": "mL", "kps": "kbps", "kb": "kbit", "Kb": "kbit", "Mb": "Mbit", "Gb": "Gbit", "Tb": "Tbit"}
 # Symbols that read as two units because people do not mind their case: "mw" is mW or MW.
-_EITHER = {"mw": ("mW", "MW"), "mpa": ("mPa", "MPa"), "Mb": ("Mbit", "MB"), "Kb": ("kbit", "kB"), "Gb": ("Gbit", "GB")}
+_EITHER = {"mw": ("mW", "MW"), "mpa": ("mPa", "MPa")}
+# Symbols of two units.
+_EITHER |= {"kt": ("kt", "kn")}
 
 
 @lru_cache(maxsize=1)
@@ -141,9 +143,9 @@ def _registry() -> pint.UnitRegistry:
 
 def _measure(name: str, kind: str = "-") -> Measure:
     registry = _registry()
-    name, factor = (name.removesuffix("*1000"), 1000.0) if name.endswith("*1000") else (name, 1.0)
-    if match := re.fullmatch(r"(\w+)/(1000?)", name):
-        name, factor = match.group(1), 1 / float(match.group(2))
+    factor = 1.0
+    if match := re.fullmatch(r"(\w+)([*/])(10+)", name):  # pint's "decade" is one of frequencies
+        name, factor = match.group(1), float(match.group(3)) ** (1 if match.group(2) == "*" else -1)
     zero = registry.Quantity(0, name).to_base_units()
     one = registry.Quantity(1, name).to_base_units()
     size = float((one.magnitude - zero.magnitude) * factor)

@@ -27,8 +27,12 @@ _EXPONENT = (
     r"\s?(?:(?:\^|\*\*)\s?[{(]?\s?(?P<caret>[-+−–]?\d{1,9})(?![.,]?\d|\s?[\^\\*_])(?:\s?[})])?"
     rf"|(?P<raised>[⁻⁺]?{_RAISED_DIGIT}{{1,9}}))"
 )
+# "to the 23rd power"; "ten to the 23rd" may be a range of days.
+_RAISED = r"(?P<said>(?:minus\s|negative\s|[-−–])?\d{1,9})(?:st|nd|rd|th)?"
+_TO_THE = rf"\sto\sthe\s(?:power\sof\s|power\s)?{_RAISED}(?:\spower)?(?!\w)"
 _POWER = re.compile(_EXPONENT)
-_TIMES_TEN = re.compile(rf"\s?(?:[×xX*·⋅∙]|\\(?:times|cdot))\s?10{_EXPONENT}")
+_SAID_POWER = re.compile(rf"(?=\sto\sthe\s(?:power\s|[\w−–-]+\s(?:\d+\w*\s)?power)){_TO_THE}")
+_TIMES_TEN = re.compile(rf"\s{{0,7}}(?:[×xX*·⋅∙]|\\(?:times|cdot)|times)\s?10(?:{_EXPONENT}|{_TO_THE})")
 _SCIENTIFIC = re.compile(r"[eE](?P<exponent>[-+−]?\d{1,9})(?![\w.]?\d|\w)")
 _SIGN = rf"(?P<vulgar>[{_VULGAR}])|(?P<raised>{_RAISED_DIGIT}{{1,3}})[/⁄∕](?P<lowered>{_LOWERED_DIGIT}{{1,4}})"
 _ALONE = re.compile(_SIGN)
@@ -104,7 +108,12 @@ def _joined(text: str, start: int, end: int, groups: list[str], format_: NumberF
     """Whether groups with plain spaces between them are one number: two in a row may be two numbers."""
     if len(groups) > 5 or re.compile(r"\d\s?$").search(text, max(0, start - 2), start):
         return False
-    if len(groups) > 2 or groups[1] == "000" or (format_ and format_.group in NARROW_SPACES):
+    if (
+        len(groups) > 2
+        or groups[1] == "000"
+        or text[start - 1 : start] in tuple("$€£¥")
+        or (format_ and format_.group in NARROW_SPACES)
+    ):
         return True
     return len(groups[0]) > 1 and re.compile(r"[-–]\w|,\d").match(text, end) is None
 
@@ -152,6 +161,8 @@ def _scaled(text: str, start: int, found: Written) -> Written:
         return Written((_times_power(value, 10, _integer(match.group("exponent"))),), match.end(), found.n_digits)
     if match := _TIMES_TEN.match(text, end):
         return Written((_times_power(value, 10, _exponent(match)),), match.end(), found.n_digits)
+    if match := _SAID_POWER.match(text, end):
+        return Written((_times_power(1, value, _integer(match.group("said"))),), match.end(), found.n_digits)
     # A raised digit after a long number is a footnote.
     if (match := _POWER.match(text, end)) and (match.group("caret") or end - start <= 3):
         return Written((_times_power(1, value, _exponent(match)),), match.end(), found.n_digits)
@@ -173,13 +184,14 @@ def _fraction(match: re.Match[str]) -> float:
 
 
 def _exponent(match: re.Match[str]) -> int:
-    if caret := match.group("caret"):
-        return _integer(caret)
+    groups = match.groupdict()
+    if written := groups.get("caret") or groups.get("said"):
+        return _integer(written)
     return int("".join(_SUPERSCRIPTS[char] for char in match.group("raised")) or 0)
 
 
 def _integer(written: str) -> int:
-    return int(re.sub("[−–]", "-", _ascii(written)))
+    return int(re.sub(r"(?:minus|negative)\s|[−–]", "-", _ascii(written)))
 
 
 def _times_power(value: float, base: float, exponent: int) -> float:

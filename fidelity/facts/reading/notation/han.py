@@ -27,13 +27,13 @@ def han_numbers(text: str, language: str) -> list[Number]:
     while match := _NUMBER.search(text, end):
         start, end = match.span()
         if written := match.group("percent"):
-            value = _han_value(written)
+            value = han_value(written)
             if value is not None:
                 found.append(Number((value,), by_symbol("%"), start, end))
         elif match.group("below"):
-            below, above = _han_value(match.group("below")), _han_value(match.group("above"))
+            below, above = han_value(match.group("below")), han_value(match.group("above"))
             if below and above:
-                found.append(Number((above / below,), None, start, end, is_weak=True))
+                found.append(Number((above / below,), None, start, end, is_weak=above == 1))
         elif match.group("digits"):
             read = read_digits(text, start, format_, lists=True)
             if read is None:  # a key, noise
@@ -50,7 +50,7 @@ def han_numbers(text: str, language: str) -> list[Number]:
             else:
                 found.extend(numbers_of(text, start, read))
         else:
-            value = _han_value(match.group("han"))
+            value = han_value(match.group("han"))
             # A lone 千 is part of 千克, a lone 万 of many words; a lone 一 is "a".
             if value is not None and match.group("han") not in ("百", "千", "万", "萬", "亿", "億", "零"):
                 found.append(Number((value,), None, start, end, is_weak=value <= 1))
@@ -64,7 +64,7 @@ def _with_tail(text: str, number: Number) -> Number:
     return number
 
 
-def _han_value(written: str) -> float | None:
+def han_value(written: str) -> float | None:
     """The value of Chinese numerals; None if they are not a number."""
     if re.fullmatch(r"[\d.]+", written):
         return float(written)

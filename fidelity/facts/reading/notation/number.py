@@ -29,6 +29,8 @@ class Number:
     is_ordinal: bool = False
     # The numbers of which it is written, in a reading that is less likely: 3 and 250 of "3 250", 1 and 16 of "1/16".
     parts: tuple[tuple[float, Span], ...] = ()
+    # Whether a temperature may be the difference of two.
+    is_difference: bool = True
 
     @property
     def value(self) -> float:
@@ -61,12 +63,21 @@ def mixed_units(text: str, found: list[Number]) -> list[Number]:
             )
             one = converted / before.value if before.value else 0
             if one > number.value > 0 and before.value % 1 == 0 and _JOIN.fullmatch(text, before.end, number.start):
+                parts = (*(before.parts or _part(before)), *_part(number))
                 result[-1] = dataclasses.replace(
-                    number, values=(converted + number.value,), start=before.start, n_digits=before.n_digits + 2
+                    number,
+                    values=(converted + number.value,),
+                    start=before.start,
+                    n_digits=before.n_digits + 2,
+                    parts=parts,
                 )
                 continue
         result.append(number)
     return result
+
+
+def _part(number: Number) -> tuple[tuple[float, Span], ...]:
+    return ((number.value, (number.start, number.end)),)
 
 
 def scale_range(text: str, result: list[Number], scale: float) -> None:

@@ -23,12 +23,19 @@ _ABBREVIATIONS = frozenset("CD DC MD MC DM CV DI MI MM CC CM ML DL DIM MIX CIVIC
 def roman_numeral(words: Sequence[Word], at: int) -> int | None:
     """The value of a Roman numeral after a name or after "Chapter"; a lone I, V, X, … only after the latter."""
     word = words[at]
+    if len(word.text) > 3 and word.text.startswith(("MCM", "MDC", "MM")):  # a year
+        return roman_value(word.text)
     if at == 0 or not _ROMAN.fullmatch(word.text) or word.text in _ABBREVIATIONS:
         return None
     before = words[at - 1]
     if before.lower not in _NUMBERED:
-        is_name = before.is_capitalized and not before.text.isupper() and before.lower not in STOP_WORDS
-        if not is_name or len(word.text) < 2 or not _OF_NAMES.issuperset(word.text):
+        is_name = (
+            before.is_capitalized
+            and len(before.text) > 1
+            and not before.text.isupper()
+            and before.lower not in STOP_WORDS
+        )
+        if not is_name or word.text == "I" or not _OF_NAMES.issuperset(word.text):
             return None
     return roman_value(word.text)
 

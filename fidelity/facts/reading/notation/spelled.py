@@ -65,6 +65,10 @@ _IMPLIED = {
 STARTS = frozenset(_SMALL) | frozenset(_TENS) | frozenset(_ORDINALS) | frozenset(_FRACTIONS) | frozenset(_IMPLIED)
 STARTS |= {"a", "an", "dozen"}
 _GAP = re.compile(r"[\s\-\u2010-\u2015\u00a0]*")
+# What may follow "a fifth" that is no ordinal.
+_AFTER_PART = frozenset("of in on at to by from during for and or since over than more less as was were is are".split())
+# After an article they are a length of time.
+_PERIODS = frozenset("minute hour day week fortnight month year decade century millennium".split())
 # Fractions of one with such a denominator are too exact to be a figure of speech.
 _EXACT_DENOMINATOR = 10
 
@@ -88,14 +92,22 @@ def read_spelled(text: str, words: Sequence[Word], at: int) -> Spelled | None:
     following = _following(text, words, at + 1, word.end)
     if word.lower in ("a", "an"):
         if following in _FRACTION_OF_ONE and following not in ("half", "second"):
-            after = words[at + 2].lower if at + 2 < len(words) else ""
-            if following != "quarter" and after != "of":
-                return None
+            after = _following(text, words, at + 2, words[at + 1].end)
+            if following != "quarter" and after and after not in _AFTER_PART:
+                return None  # "a fifth man"
             below = _FRACTION_OF_ONE[following]
+            if scaled_part := _of_scale(text, words, 1 / below, words[at + 1].end, at + 2):
+                return scaled_part
             weak = below <= _EXACT_DENOMINATOR
             return Spelled(1 / below, words[at + 1].end, at + 2, weak, is_complete=True)
-        if [each.lower for each in words[at + 2 : at + 5]] in (["and", "a", "half"], ["and", "a", "quarter"]):
-            return Spelled(1.0, word.end, at + 1, is_weak=True)  # "an hour and a half"
+        if following in _PERIODS:
+            return Spelled(1.0, word.end, at + 1, is_weak=True)  # "a year", "an hour and a half"
+        lower = [each.lower for each in words[at + 2 : at + 5]]
+        if lower in (["and", "a", "half"], ["and", "a", "quarter"]):
+            if scale := _SCALES.get(following):  # "a million and a half"
+                value = scale * (1 + 1 / _FRACTION_OF_ONE[lower[2]])
+                return Spelled(value, words[at + 4].end, at + 5)
+            return Spelled(1.0, word.end, at + 1, is_weak=True)  # "a cup and a half"
         if following not in _SCALES and following != "dozen":
             return None
     if word.lower in _IMPLIED:
@@ -169,8 +181,20 @@ def _fraction(text: str, words: Sequence[Word], value: float, end: int, stop: in
     # "two quarters" are usually coins or periods of a match: only a following "of" makes them a fraction.
     if not below or (part == "quarters" and value != 3 and not _is_of(words, stop + 1)):
         return None
+    if scaled_part := _of_scale(text, words, value / below, words[stop].end, stop + 1):
+        return scaled_part
     weak = value == 1 and below <= _EXACT_DENOMINATOR and not _is_of(words, stop + 1)
     return Spelled(value / below, words[stop].end, stop + 1, is_weak=weak)
+
+
+def _of_scale(text: str, words: Sequence[Word], value: float, end: int, stop: int) -> Spelled | None:
+    """ "a quarter of a million", "three quarters of a billion", "a quarter million"."""
+    after = [word.lower for word in words[stop : stop + 3]]
+    at = stop + 2 if after[:2] in (["of", "a"], ["of", "one"]) else stop
+    scale = _SCALES.get(words[at].lower, 0.0) if at < len(words) else 0.0
+    if scale < 1000 or len(text[end : words[at].start].split()) > 2:
+        return None
+    return Spelled(value * scale, words[at].end, at + 1)
 
 
 def _decimals(text: str, words: Sequence[Word], value: float, end: int, stop: int) -> tuple[float, int, int]:
@@ -231,6 +255,8 @@ def _composed(text: str, words: Sequence[Word], at: int) -> tuple[float, int, in
         elif lower in _ORDINALS and last >= 20 and (index == at or _ORDINALS[lower] < last):
             current += _ORDINALS[lower]
             return total + current, word.end, index + 1, True
+        elif lower == "score" and index > at and 0 < current < 10 and _counts_scores(words, index + 1):
+            current, last = current * 20, 100
         elif scale == 100 or (lower in ("dozen", "dozens") and index > at):
             current, last = (current or 1) * (scale or 12), 100
         elif scale:
@@ -256,6 +282,11 @@ def _composed(text: str, words: Sequence[Word], at: int) -> tuple[float, int, in
             break
         end, stop, is_scaled = word.end, index + 1, False
     return total + current, end, stop, False
+
+
+def _counts_scores(words: Sequence[Word], at: int) -> bool:
+    """Whether what follows "two score" is what is counted: two score years, four score and seven."""
+    return at < len(words) and (words[at].lower == "and" or words[at].lower.endswith("s"))
 
 
 def _following(text: str, words: Sequence[Word], at: int, end: int) -> str:

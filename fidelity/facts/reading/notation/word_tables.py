@@ -79,6 +79,16 @@ def sign_words(language: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] |
     )
 
 
+@lru_cache(maxsize=64)
+def fraction_words(language: str) -> tuple[re.Pattern[str] | None, dict[str, int]]:
+    """What adds a half to the number before it, and the denominators after a number."""
+    raw = _raw_table()
+    half = raw["and_a_half"].get(language)
+    parts = dict(entry.split(":") for entry in raw["parts"].get(language, "").split())
+    pattern = re.compile(rf"\s(?:{half})(?!\w)", re.IGNORECASE) if half else None
+    return pattern, {word: int(below) for word, below in parts.items()}
+
+
 @lru_cache(maxsize=1)
 def _raw_table() -> dict[str, dict[str, str]]:
     return tomllib.loads((Path(__file__).parents[1] / "number_words.toml").read_text(encoding="utf-8"))
