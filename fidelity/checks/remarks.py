@@ -8,7 +8,7 @@ an audience makes some phrases harmless. Nothing counts that the source says too
 import re
 from collections.abc import Sequence
 
-from fidelity.checks.ending import is_letter
+from fidelity.checks.letter import is_letter
 from fidelity.checks.finding import Finding
 
 # --- Refusals ---------------------------------------------------------------------------------------------------------

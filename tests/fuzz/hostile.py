@@ -112,7 +112,7 @@ def text_functions() -> dict[str, Callable[[str], object]]:
         "about_the_text": lambda t: (about_the_text(t, plain), about_the_text(plain, t)),
         "template_collapse": lambda t: template_collapse([t, plain]),
         "is_complete": is_complete,
-        "truncated": lambda t: truncated("stop", t),
+        "truncated": lambda t: truncated(t, "stop", t),
         "copied_share": lambda t: copied_share(t, t),
         "looped_share": looped_share,
         "repeats_instruction": lambda t: (repeats_instruction(t, plain), repeats_instruction(plain, t)),
