@@ -15,7 +15,7 @@ from rephrase.corpus.protected import without_protected
 # Words that leave a sentence open, whatever mark begins its line.
 _OPEN_WORD = re.compile(
     r"[^\W\d_]{2,}\s+(?:and|or|but|nor|the|an|of|to|with|from|by|as|than|because|which|whose|its|their|my|your|our"
-    r"|und|oder|et|и)\W*\Z"
+    r"|und|oder|et|и)[\s,]*\Z"
 )
 _EMPTY_ITEM = re.compile(r"\s*(?:[-*•–—→]|\d{1,3}[.)]|\(?[a-z]\)|#{1,6})\s*\Z")
 _LIST_ITEM = re.compile(
@@ -31,6 +31,8 @@ _CLOSING_WORDS = re.compile(r"\W*(?:(?:the\s)?end|fin|ende|finis|конец|fine
 _ANNOUNCES = re.compile(r"(?<![\u0370-\u058f])[:：;；]\Z")
 _BRACKETS = ("([{（【「『《〈", ")]}）】」』》〉")
 _QUOTES = (("“", "”"), ("«", "»"))
+# Not the sign of inches. One that stands before a word and after none opens.
+_STRAIGHT_QUOTE = re.compile(r'(?P<opening>(?<![^\s(\[—–-])"(?=\w))|(?<!\d)"')
 _EMOTICON = re.compile(r"[:;]-?[(\[{]")
 VERSE_LINES, VERSE_CHARACTERS = 4, 60
 _EMPHASIS = "*_~ \t"
@@ -72,8 +74,8 @@ def is_complete(text: str) -> bool:
         return True
     if _LIST_ITEM.match(lines[-1]):
         return not _cut_item(lines)
-    if lines[-1].strip().startswith(("**", "__")) and lines[-1].rstrip().endswith(("**", "__")):
-        return True  # a heading
+    if (sign := lines[-1].rstrip()[-1:]) in ("*", "_") and lines[-1].count(sign) % 2 == 0:
+        return True  # a heading, a title
     return _CLOSING_WORDS.fullmatch(last) is not None or _ends_verse(lines) or is_signed(text)
 
 
@@ -129,9 +131,11 @@ def _left_open(text: str) -> str | None:
     opened = [sign for sign in line if sign in opening]
     if len(opened) > sum(line.count(sign) for sign in closing):
         return opened[-1]
-    if line.count("„") > line.count("“") + line.count("”"):
+    if line.count("„") > sum(map(line.count, "“”\"")):
         return "„"
     for opens, closes in _QUOTES:
         if "„" not in line and line.count(opens) > line.count(closes):
             return opens
-    return '"' if len(re.findall(r'(?<!\d)"', line)) % 2 else None
+    straight = list(_STRAIGHT_QUOTE.finditer(line))
+    is_opening = len(straight) % 2 and straight[-1]["opening"] is not None
+    return '"' if "„" not in line and is_opening else None

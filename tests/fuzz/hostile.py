@@ -72,7 +72,7 @@ def text_functions() -> dict[str, Callable[[str], object]]:
     from scripted import WordTokenizer
 
     from fidelity.checker import RECIPE_CHECKS
-    from fidelity.checks.about_text import about_the_text
+    from fidelity.checks.remarks.about_text import about_the_text
     from fidelity.checks.diversity import template_collapse
     from fidelity.checks.ending import is_complete, truncated
     from fidelity.checks.form import FORM_CHECKS, copied_share, looped_share
