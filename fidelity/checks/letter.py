@@ -44,7 +44,8 @@ def is_letter(text: str) -> bool:
     if greeting is None:
         return False
     salutation = first[: greeting.end() + 40]
-    return len(first.split()) <= MAX_GREETING_WORDS or any(mark in salutation for mark in ",!:，：！、")
+    is_short = len(first.split()) <= MAX_GREETING_WORDS and not first.endswith(".")
+    return is_short or any(mark in salutation for mark in ",!:，：！、")
 
 
 def is_signed(text: str) -> bool:
