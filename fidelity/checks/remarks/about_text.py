@@ -39,7 +39,7 @@ _ABOUT = re.compile(
         (?:\ (?:about|on|describing)\b|(?=,))
     | \b(?:the|this)\ {_GIVEN}(?P<whose>{_TEXT})['’]s\ (?:main|central|key|focus|author|point|topic|subject|purpose
         |message|argument|title|tone|theme)\b
-    | \b(?:the|this)\ (?:given|provided|original)\ (?P<given>{_TEXT})\b
+    | \b(?:the|this)\ (?:given|provided|original)\ (?P<given>{_TEXT})\b(?!\ of\b)
     | \b(?:the\ (?:given|provided)\ (?P<data>information)\ (?:stat|say|show|describ|mention|suggest|indicat)
         |the\ (?P<data_2>information)\ (?:given|provided)\ (?:stat|say|show|describ|mention|suggest|indicat))\w*""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
