@@ -131,7 +131,7 @@ def _left_open(text: str) -> str | None:
     opened = [sign for sign in line if sign in opening]
     if len(opened) > sum(line.count(sign) for sign in closing):
         return opened[-1]
-    if line.count("„") > sum(map(line.count, "“”\"")):
+    if line.count("„") > sum(map(line.count, '“”"')):
         return "„"
     for opens, closes in _QUOTES:
         if "„" not in line and line.count(opens) > line.count(closes):

@@ -30,7 +30,9 @@ _VALEDICTION = re.compile(
 # What ends a letter without a name after it.
 _LAST_WORDS = frozenset("敬具 敬礼 敬上 谨上 草々 かしこ 此致敬礼".split())
 # Small words inside a name or a title: "Duke of York", "Ludwig van Beethoven".
-_SMALL = frozenset("of the and & from at in for to a your von van der den de la le du da di del y et und x xx xxx xo".split())
+_SMALL = frozenset(
+    "of the and & from at in for to a your von van der den de la le du da di del y et und x xx xxx xo".split()
+)
 MAX_SIGNATURE_LINES = 4
 MAX_SIGNATURE_WORDS = 8
 MAX_GREETING_WORDS = 6
@@ -77,10 +79,15 @@ def is_signed(text: str) -> bool:
 def _ends_letter(last: str, before: str) -> bool:
     """ "Love Kate", or "Kate" after a last sentence that wishes something."""
     words = last.split()
-    if any(_is_valediction(" ".join(words[:i])) and _is_name(" ".join(words[i:])) for i in range(1, min(len(words), 6))):
+    if any(
+        _is_valediction(" ".join(words[:i])) and _is_name(" ".join(words[i:])) for i in range(1, min(len(words), 6))
+    ):
         return True
     return (
-        len(words) <= MAX_BARE_NAME_WORDS and _is_name(last) and before.endswith(("!", "！")) and not _GREETING.match(before)
+        len(words) <= MAX_BARE_NAME_WORDS
+        and _is_name(last)
+        and before.endswith(("!", "！"))
+        and not _GREETING.match(before)
     )
 
 

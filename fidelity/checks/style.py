@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from fidelity.checks import letter
+from fidelity.checks.question_fit import unfit_question
 
 _BULLET = re.compile(
     r"^\s{0,20}+(?:[-*•–+→▪◦‣✓>]\s?(?:\[[ xX]\])?|\(?\d{1,3}(?:\.\d{1,3})*[.)]?\s|\(?(?:[a-zA-Z]|[ivxIVX]{1,5})[.)]|#{1,6}\s|\||[①-⑳])"
@@ -92,7 +93,11 @@ def has_speakers(text: str) -> bool:
         dashes[0].group().lstrip()[0] != "-" or any(_QUESTION.search(match.group(1)) for match in dashes)
     ):
         return True
-    spoken = [match for match in _QUOTED.finditer(text) if _SPOKEN_END.search(match.group(1)) or text[match.end() :][:1] in _COMMAS]
+    spoken = [
+        match
+        for match in _QUOTED.finditer(text)
+        if _SPOKEN_END.search(match.group(1)) or text[match.end() :][:1] in _COMMAS
+    ]
     return len(spoken) >= 2 and any(
         _SAYS.search(_QUOTED.sub(" ", text[max(0, match.start() - 40) : match.end() + 40])) for match in spoken
     )
@@ -155,4 +160,6 @@ def missing_form(text: str, form: str | None, *, english: bool = True) -> str | 
     if form is None or (form in ENGLISH_FORMS and not english):
         return None
     fits, lack = STYLE_FORMS[form]
-    return None if fits(text) else lack
+    if not fits(text):
+        return lack
+    return unfit_question(text) if form == "questions" and english else None
