@@ -10,8 +10,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
-from fidelity.checks.remarks.about_text import about_the_text
 from fidelity.checks.finding import Finding
+from fidelity.checks.remarks.about_text import about_the_text
 from fidelity.checks.remarks.postscripts import postscript
 from fidelity.checks.remarks.preambles import preamble
 from fidelity.checks.remarks.prompt_echoes import prompt_echo

@@ -12,14 +12,16 @@ from fidelity.checks import letter
 from fidelity.checks.question_fit import unfit_question
 
 _BULLET = re.compile(
-    r"^\s{0,20}+(?:[-*•–+→▪◦‣✓>]\s?(?:\[[ xX]\])?|\(?\d{1,3}(?:\.\d{1,3})*[.)]?\s|\(?(?:[a-zA-Z]|[ivxIVX]{1,5})[.)]|#{1,6}\s|\||[①-⑳])"
+    r"^\s{0,20}+(?:[-*•–+→▪◦‣✓>]\s?(?:\[[ xX]\])?|\(?\d{1,3}(?:\.\d{1,3})*[.)]?\s|\(?(?:[a-zA-Z]"
+    r"|[ivxIVX]{1,5})[.)]|#{1,6}\s|\||[①-⑳])"
     r"\s*\S"
 )
 _LABEL = re.compile(r"^\s{0,20}+(?:\*\*[^*\n]{1,80}\*\*:?|[^\s:.!?][^:.!?\n]{0,60}[:：])(?:\s|$|(?<=：))")
 # "Anna:", "**Dr. Reid** (softly):", "[Ben]:", "1. Ben:", "> **Ben:**", "ANNA.", "Anna –"
 _SPEAKER = re.compile(
     r"""^[^\S\n]{0,20}+(?:>[ ])?(?:(?:\d{1,3}\.|[-•*])[ ])?[*_\["“]{0,4}+
-    (?P<name>(?:(?:Dr|Mr|Mrs|Ms|Prof|St|Sr|Sra|M|Mme)\.[ ])?[^\W_\d][^\n:：.!?*_\]\[–—]{0,30}?)[ ]?(?:\([^)\n]{1,30}\))?[*_\]]{0,3}
+    (?P<name>(?:(?:Dr|Mr|Mrs|Ms|Prof|St|Sr|Sra|M
+        |Mme)\.[ ])?[^\W_\d][^\n:：.!?*_\]\[–—]{0,30}?)[ ]?(?:\([^)\n]{1,30}\))?[*_\]]{0,3}
     (?: [ ]{0,2}[:：][*_]{0,2} | [ ][–—][ ] | (?<=[A-Z]{2})\.[ ] | (?<=\*\*)[ ]*\n )\s*(?P<said>\S[^\n]*)""",
     re.MULTILINE | re.VERBOSE,
 )
@@ -42,13 +44,15 @@ _SPOKEN_END, _COMMAS = re.compile(r"[,.?!…，。？！]\Z"), (",", "，", ".",
 _DASHES = re.compile(r"^[^\S\n]{0,20}+(?:[—–―][^\S\n]*+|-[^\S\n]++)(\S[^\n]*)", re.MULTILINE)
 _QUESTION = re.compile(r"[?？؟;՞፧]")
 _CLOSING = re.compile(
-    r"^[^\w\n]{0,8}+(?:yours|sincerely|best|(?:best|warm|warmest|kind) (?:wishes|regards)|warmly|regards|(?:all my |with )?love|your friend|"
+    r"^[^\w\n]{0,8}+(?:yours|sincerely|best|(?:best|warm|warmest|kind) (?:wishes|regards)|warmly"
+    r"|regards|(?:all my |with )?love|your friend|"
     r"take care|until next time|with (?:love|affection|best|kind|warm)\b[\w ]{0,24}|cheers)\W{0,3}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _YOU, _I = re.compile(r"\b[Yy]ou(?:r|rs|rself)?\b"), re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Ww]e|[Oo]ur)\b")
 _ADDRESSED = re.compile(
-    r"\b(?:you|your|yourself|let (?:us|me)|let['’]s|we|our|(?-i:us|Us)|imagine|picture|consider|notice|remember|think of|now,|please"
+    r"\b(?:you|your|yourself|let (?:us|me)|let['’]s|we|our|(?-i:us|Us)|imagine|picture|consider"
+    r"|notice|remember|think of|now,|please"
     r"|class[,.!]|ladies and gentlemen|everyone[,.!]|everybody[,.!]|students[,.!]|folks[,.!])(?!\w)",
     re.IGNORECASE,
 )
@@ -87,7 +91,7 @@ def has_speakers(text: str) -> bool:
     ]
     if len(turns) >= 2 and len(set(turns)) >= 2:
         return True
-    dashes = [match for match in _DASHES.finditer(text)]
+    dashes = list(_DASHES.finditer(text))
     # A list has hyphens, too; but nobody asks in it.
     if len(dashes) >= 2 and (
         dashes[0].group().lstrip()[0] != "-" or any(_QUESTION.search(match.group(1)) for match in dashes)

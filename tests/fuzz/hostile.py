@@ -72,12 +72,12 @@ def text_functions() -> dict[str, Callable[[str], object]]:
     from scripted import WordTokenizer
 
     from fidelity.checker import RECIPE_CHECKS
-    from fidelity.checks.remarks.about_text import about_the_text
     from fidelity.checks.diversity import template_collapse
     from fidelity.checks.ending import is_complete, truncated
     from fidelity.checks.form import FORM_CHECKS, copied_share, looped_share
     from fidelity.checks.prompt_injection import repeats_instruction, sentence_texts
     from fidelity.checks.question_fit import question_problem
+    from fidelity.checks.remarks.about_text import about_the_text
     from fidelity.checks.sentences import split_sentences
     from fidelity.checks.style import STYLE_FORMS, missing_form
     from fidelity.facts.comparing.compare import compare_facts

@@ -9,7 +9,8 @@ from fidelity.checks.finding import Finding
 
 _SAYS = r"""(?: introduc | explain | describ | discuss | explor | provid | present | outlin | highlight | mention
     | stat(?:es|ed)
-    | says | said | writes | wrote | tells | told | talks | cover | focus | deals | examin | emphasi[sz] | notes | noted | detail
+    | says | said | writes | wrote | tells | told | talks | cover | focus | deals | examin | emphasi[sz] | notes
+    | noted | detail
         | summari[sz]
     | argu | suggest | gives | gave | shows | showed | begins | began | concludes | concluded | goes\ on
         | continues | aims
@@ -28,7 +29,8 @@ _WORK = r"(?:document|section|chapter|essay|narrator|speaker|summary|piece|conte
 _GIVEN = r"(?:given\ |provided\ |above\ |following\ |present\ |input\ |original\ |source\ |short\ )?"
 _ABOUT = re.compile(
     rf"""(?:^|(?<=[.!?:]\s)|(?<=[\"“”*_(>-])|(?<=,\s)|(?<=\band\s)|(?<=\bthat\s)|(?<=\bas\s))\W{{0,3}}
-        (?:the|this)\ {_GIVEN}(?P<subject>{_TEXT}|author|writer)(?:,\ which)?\ (?:{_SAYS}|(?:that\ )?you\ (?:have\ )?(?:provided
+        (?:the|this)\ {_GIVEN}(?P<subject>{_TEXT}|author|writer)(?:,\ which)?\ (?:{_SAYS}
+            |(?:that\ )?you\ (?:have\ )?(?:provided
         |gave|given|shared)|provided\b)
     | \b(?:according\ to|based\ on|as\ (?:stated|mentioned|described|explained|noted|discussed|outlined)\ (?:in|by)
         |in|from

@@ -25,7 +25,8 @@ _POSTSCRIPT = re.compile(
             \b(?:beibehalten|erhalten|umformuliert|übernommen|original\w*)\b
         | lassen\ sie\ (?:es\ )?mich\ wissen | n['’]hésitez\ pas\ à\b
         | j['’]espère\ que\ cel?a\ (?:vous|t['’]|répond) | note\s*:[^\n]{0,80}\b(?:conservée?s?|reformul\w*)\b
-        | espero\ que\ (?:esto|te|le|sea|ajude|isso)\b | nota\s*:[^\n]{0,80}\b(?:conservad\w*|mantenid\w*|mantid\w*|original)\b
+        | espero\ que\ (?:esto|te|le|sea|ajude|isso)\b | nota\s*:[^\n]{0,80}\b(?:conservad\w*|mantenid\w*|mantid\w*
+        |original)\b
         | spero\ che\ (?:questo|sia|ti)\b
         | надеюсь,\ (?:это|что\ это)\b | примечание\s*:[^\n]{0,80}\b(?:сохранен\w*|переписан\w*|оригинал\w*)\b
         | 希望(?:这|以上|能|对您|对你) | (?:注|备注|说明)[：:][^\n]{0,40}(?:改写|保留|原文)

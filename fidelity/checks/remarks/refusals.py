@@ -49,8 +49,10 @@ _SELF = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _DECLINE = re.compile(
-    rf"""\bI(?:\ (?:really|simply|just|also|sincerely))?\ ?{_CANNOT}\ (?:\w+ly\ |in\ good\ conscience\ )?(?!{_IDIOM}){_TASK}
-    | \bI(?:['’]d|\ would)?\ need\ (?:more|some|additional)\ (?:\w+\ )?(?:context|information|details|text)\ (?:to|before|in\ order)\b
+    rf"""\bI(?:\ (?:really|simply|just|also|sincerely))?\ ?{_CANNOT}\ (?:(?:\w+ly|in\ good\ conscience)\ )?
+        (?!{_IDIOM}){_TASK}
+    | \bI(?:['’]d|\ would)?\ need\ (?:more|some|additional)\ (?:\w+\ )?(?:context|information|details|text)\ (?:to
+    |before|in\ order)\b
     | \bI\ (?:do(?:n['’]t|\ not)|can['’]?t|cannot)\ see\ (?:any|a|the)\ (?:text|passage|input)\b
     | \bI\ do(?:n['’]t|\ not)\ have\ (?:access|the\ ability|enough\ (?:information|context|details)
         |(?:personal|real-time)\b|(?:any|a|the)\ (?:text|passage|input|document|information|context)\b)
@@ -79,7 +81,8 @@ _APOLOGY = re.compile(
 _FOREIGN = re.compile(
     r"""\W*(?: (?:lo\ siento|lamento|disculp\w+)\b[^.!?\n]{0,20}\bno\ (?:puedo|podré|me\ es\ posible)
     | (?:je\ suis\ )?(?:désolée?|navrée?)\b[^.!?\n]{0,20}\bje\ ne\ (?:peux|suis|pourrai)
-    | (?:es\ )?tut\ mir\ leid\b[^.!?\n]{0,20}\b(?:ich\ (?:kann|bin\ nicht|darf)|(?:das|dabei|hier(?:bei)?|damit)\ kann\ ich)
+    | (?:es\ )?tut\ mir\ leid\b[^.!?\n]{0,20}\b(?:ich\ (?:kann|bin\ nicht|darf)|(?:das|dabei|hier(?:bei)?
+    |damit)\ kann\ ich)
     | leider\ (?:kann|darf)\ ich\b[^.!?\n]{0,40}\bnicht\b[^.!?\n]{0,20}
         \b(?:helfen|umschreiben|umformulieren|bereitstellen|erfüllen|beantworten|bearbeiten)
         | entschuldigung\b[^.!?\n]{0,20}\bich\ kann
@@ -87,7 +90,8 @@ _FOREIGN = re.compile(
     | (?:извините|простите|к\ сожалению|прошу\ прощения)\b[^.!?\n]{0,20}\bне\ (?:могу|смогу)
     | (?:很|非常)?(?:抱歉|对不起|不好意思)[，,]?[^。！\n]{0,12}(?:无法|不能|没办法|没有能力)
     | je\ ne\ (?:peux|suis)\ pas\ (?:en\ mesure\ )?(?:d['’]|de\ |vous\ |répondre|traiter|fournir|réécrire|accéder)
-    | (?:lamentablemente,?\ |desafortunadamente,?\ )?no\ puedo\ (?:ayudar|cumplir|proporcionar|reescribir|responder|completar)
+    | (?:lamentablemente,?\ |desafortunadamente,?\ )?no\ puedo\ (?:ayudar|cumplir|proporcionar|reescribir|responder
+    |completar)
     | ich\ kann\b[^.!?\n]{0,30}\bnicht\ (?:helfen|umschreiben|umformulieren|bereitstellen|erfüllen|beantworten)
     | non\ posso\ (?:aiutar|fornire|rispondere|riscrivere|completare)
     | não\ posso\ (?:ajudar|fornecer|responder|reescrever|completar)

@@ -14,7 +14,8 @@ LINE_OF_SPEECH = re.compile(
 )
 # A label of one of these stands for the model itself.
 _NO_SPEAKER = re.compile(
-    r"\W*(?:assistant|ai|chatbot|bot|model|system|response|(?:final )?answer|a|output|result|note|disclaimer|warning|apology"
+    r"\W*(?:assistant|ai|chatbot|bot|model|system|response|(?:final )?answer|a|output|result|note"
+    r"|disclaimer|warning|apology"
     r"|(?:\w+ )?(?:text|passage|version|rewrite|article|rewriting|translation|summary|paragraph)|q|question|sorry"
     r"|refusal|sure|certainly|(?:here|hier|voici|aquí|ecco|вот)\b.*|ai assistant)\W*",
     re.IGNORECASE,

@@ -15,14 +15,16 @@ _REWRITTEN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _WHAT = re.compile(
-    r"""\b(?:text|passage|version|article|paragraph|content|output|lecture|dialogue|letter|story|summary|notes | texte?s?
+    r"""\b(?:text|passage|version|article|paragraph|content|output|lecture|dialogue|letter|story|summary|notes
+        | texte?s?
     | fassung | abschnitt | testo | textos? | versione | versión | versão | fragmento
     | текст | вариант | версия )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 # "Reformulation", "改写": one word for both.
 _REWRITE = re.compile(
-    r"""\b(?:(?<!\bcan\ )(?<!\bto\ )(?<!\bwe\ )(?<!\bus\ )rewrite|rephrasing|paraphrase|rewording|(?<=une\ )reformulation|umformulierung|réécriture|reescritura)\b
+    r"""\b(?:(?<!\bcan\ )(?<!\bto\ )(?<!\bwe\ )(?<!\bus\ )rewrite|rephrasing|paraphrase|rewording
+        |(?<=une\ )reformulation|umformulierung|réécriture|reescritura)\b
     | 改写 | 改寫 | 重写 | 重寫 | 改述 | 書き換え | 書き直し | 言い換え""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -7,6 +7,7 @@ from fidelity.checks.style import missing_form
 
 MILL = "The mill was built by two brothers from Leeds, who had hoped for cheap coal."
 DATED = "In 1794 two brothers from Leeds built the mill beside the new canal."
+OWLS = "Owls hunt voles in daylight, often from fence posts near farms."
 CULTIVATORS = "The three different cultivators are grouped by the way in which soil is broken."
 WORD = "The code word of the observation vector is sent to the decoder."
 
@@ -45,7 +46,7 @@ WORD = "The code word of the observation vector is sent to the decoder."
         ("Who was the first to see it?", "A shepherd saw it first."),
         ("What was the series of tests called?", "The series of tests was called Trinity."),
         ("What is the status of the species?", "The species is endangered."),
-        ("Why did the Roman Empire collapse so quickly?", "Because its borders were too long and its armies cost too much."),
+        ("Why did the Roman Empire collapse so quickly?", "Because its borders were too long and its armies too dear."),
         ("What made the tower famous among engineers?", "It stands without any mortar in its lowest courses at all."),
         ("What is the height of the lighthouse tower?", "48 metres."),
         ("How does a heat pump work?", "A heat pump moves heat from a cold place to a warm one."),
@@ -53,7 +54,7 @@ WORD = "The code word of the observation vector is sent to the decoder."
         ("The mill was built by whom?", MILL),
         ("**Who built the mill?**", MILL),
         ("What did Newton call this “method of fluxions”?", "Newton called his calculus the “method of fluxions”."),
-        ("What are the cause and the effect of the flood?", "Rain was the cause of the flood, and its effect was famine."),
+        ("What are the cause and the effect of the flood?", "Rain was the cause of the flood, famine its effect."),
     ],
 )  # fmt: skip
 def test_a_question_that_fits_passes(question, answer):
@@ -83,8 +84,8 @@ def test_a_question_that_fits_passes(question, answer):
         ("By whom is the soil broken?", "The soil is broken up to a great depth.", "nobody"),
         ("What is the name of the plough?", "The plough turns over the upper layer of the soil.", "for a name"),
         ("What is the observation vector of the code word?", WORD, "turns"),
-        ("What is the capital of Brazil called today?", "Owls hunt voles in daylight, often from fence posts near farms.", "none of its words"),
-        ("What did the parliament decide about taxes?", "Owls hunt voles in daylight, often from fence posts near farms.", "none of its words"),
+        ("What is the capital of Brazil called today?", OWLS, "none of its words"),
+        ("What did the parliament decide about taxes?", OWLS, "none of its words"),
         ("What", DATED, "question mark"),
         ("", DATED, "question mark"),
     ],
