@@ -40,6 +40,7 @@ _SAYS = re.compile(
     r"|сказала?|спросила?|ответила?)\b|[说問问道答]|言った|聞いた|尋ねた|答えた"
 )
 _SENTENCE = re.compile(r"[.!?…。！？؟।።]\W*\Z")
+_NEAR_END = 40  # characters
 _SPOKEN_END, _COMMAS = re.compile(r"[,.?!…，。？！]\Z"), (",", "，", ".", "，")
 _DASHES = re.compile(r"^[^\S\n]{0,20}+(?:[—–―][^\S\n]*+|-[^\S\n]++)(\S[^\n]*)", re.MULTILINE)
 _QUESTION = re.compile(r"[?？؟;՞፧]")
@@ -64,7 +65,7 @@ _STEP = re.compile(
 )
 # A line that asks, and no more: with a label, as a heading, in bold, in a list.
 _ASKING_LINE = re.compile(
-    r"^[^\S\n]{0,20}+(?:(?:\*\*|#{1,6}\s|[-*]\s)?(?:Q|Question|Frage|Pregunta|Вопрос|问|質問)\b|\*\*|#{1,6}\s|\d{1,3}[.)]\s)[^\n]*[?？؟;՞፧]\W*$",
+    r"^[^\S\n]{0,20}+(?:(?:\*\*|#{1,6}\s|[-*]\s)?(?:Q|Question|Frage|Pregunta|Вопрос|问|質問)\b|\*\*|#{1,6}\s|\d{1,3}[.)]\s)[^\n]*[?？؟;՞፧][^\w\n]{0,10}$",
     re.MULTILINE | re.IGNORECASE,
 )
 
@@ -87,7 +88,7 @@ def has_speakers(text: str) -> bool:
     turns = [
         match["name"].strip()
         for match in _SPEAKER.finditer(text)
-        if not _NO_SPEAKER.fullmatch(match["name"].strip()) and _SENTENCE.search(match["said"])
+        if not _NO_SPEAKER.fullmatch(match["name"].strip()) and _SENTENCE.search(match["said"][-_NEAR_END:])
     ]
     if len(turns) >= 2 and len(set(turns)) >= 2:
         return True
@@ -131,7 +132,7 @@ def is_notes(text: str) -> bool:
 
 def _is_conversation(text: str) -> bool:
     """Somebody speaks twice."""
-    turns = [match["name"].strip() for match in _SPEAKER.finditer(text) if _SENTENCE.search(match["said"])]
+    turns = [match["name"].strip() for match in _SPEAKER.finditer(text) if _SENTENCE.search(match["said"][-_NEAR_END:])]
     return len(set(turns)) < len(turns)
 
 
