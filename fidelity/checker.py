@@ -124,9 +124,9 @@ def check_form_in_time(source: str, completion: Completion, requirements: Requir
 def _form_finding(source: str, rewrite: str, finish_reason: FinishReason, requirements: Requirements) -> Finding | None:
     if finish_reason == "length":
         # What was cut off has many faults; only a loop explains it.
-        return repetition(source, rewrite) or truncated(finish_reason, rewrite)
+        return repetition(source, rewrite) or truncated(source, finish_reason, rewrite)
     finding = next((found for check in FORM_CHECKS if (found := check(source, rewrite))), None)
-    finding = finding or truncated(finish_reason, rewrite)
+    finding = finding or truncated(source, finish_reason, rewrite)
     finding = finding or length_ratio(source, rewrite, requirements.max_more_words)
     wanted = [check for name, check in RECIPE_CHECKS.items() if name in requirements.checks]
     return finding or next((found for check in wanted if (found := check(source, rewrite))), None)

@@ -21,7 +21,7 @@ from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import FACT_SCORES, FactReport, compare_facts
 from fidelity.reader.reader import Reader, Reading
 from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores
-from rephrase.corpus.language import detect_language
+from rephrase.corpus.language import detect_language, likely_language
 from rephrase.records import Discrepancy, Question, Verdict
 
 # The highest score of any changed fact, and the lowest of any kind's coverage: with one feature per kind of fact, too
@@ -262,7 +262,8 @@ def read_pair(pair: Pair) -> ReadPair:
     try:
         with time_limit(LIMIT_S):
             facts = compare_facts(pair.source, pair.rewrite, source_language=language, mathematics=pair.kind == "math")
-            return ReadPair(pair=pair, language=language, facts=facts, lacks=missing_form(pair.rewrite, pair.form))
+            lacks = missing_form(pair.rewrite, pair.form, english=likely_language(pair.rewrite) in (None, "en"))
+            return ReadPair(pair=pair, language=language, facts=facts, lacks=lacks)
     except TooSlowError as error:
         failure = CHECK_TOO_SLOW, f"comparing the facts was {error}"
     except Exception as error:

@@ -10,9 +10,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
-from fidelity.checks.about_text import about_the_text
 from fidelity.checks.finding import Finding
-from fidelity.checks.remarks import postscript, preamble, prompt_echo, refusal
+from fidelity.checks.remarks.about_text import about_the_text
+from fidelity.checks.remarks.postscripts import postscript
+from fidelity.checks.remarks.preambles import preamble
+from fidelity.checks.remarks.prompt_echoes import prompt_echo
+from fidelity.checks.remarks.refusals import refusal
 
 # In scripts without spaces between words, each character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")

@@ -1,27 +1,62 @@
-"""Is a rewrite in the expected language? Detected offline by py3langid."""
+"""Is a rewrite in the expected language? Detected offline by py3langid, and by its script."""
+
+import re
+from collections import Counter
 
 from fidelity.checks.finding import Finding
 from fidelity.checks.form import NEUTRAL_SCRIPTS, script
-from rephrase.corpus.language import detect_language
+from rephrase.corpus.language import CERTAIN, POSSIBLE, are_near, language_and_probability
+from rephrase.corpus.protected import without_protected
 
-# Detection is unreliable on texts shorter than this.
-MIN_CHARACTERS = 120
+# With fewer letters, a text is a name or a formula.
+MIN_LETTERS = 4
+MAIN_SHARE = 0.7  # of the letters of a text that are in its script
+# Characters of a text, enough to see its script.
+_BEGINNING = 4000
+# Written in two scripts each; a rewrite may choose the other.
+_TWO_SCRIPTS = frozenset({"sr", "hr", "bs", "sh", "uz", "kk", "az", "tg", "mn", "tt"})
+_JAPANESE_AND_CHINESE = frozenset({"CJK", "HIRAGANA", "KATAKANA"})
+# A name in its own script, beside the one that the text uses: "Li Bai (李白)".
+_GLOSS = re.compile(r"[(（][^()（）\n]{1,30}[)）]")
 
 
 def other_language(source: str, rewrite: str) -> Finding | None:
     """The rewrite is in another language than its source."""
-    if min(len(source), len(rewrite)) < MIN_CHARACTERS:
+    counts = [_letters_by_script(text) for text in (source, rewrite)]
+    if min(map(Counter.total, counts)) < MIN_LETTERS:
         return None
-    expected, found = detect_language(source), detect_language(rewrite)
-    return ("wrong_language", f"{found} instead of {expected}") if found != expected else None
+    expected, found = language_and_probability(source), language_and_probability(rewrite)
+    scripts = [_main_script(count) for count in counts]
+    if None not in scripts and scripts[0] != scripts[1] and not {expected[0], found[0]} <= _TWO_SCRIPTS:
+        return "wrong_language", f"{str(scripts[1]).title()} instead of {str(scripts[0]).title()} script"
+    if are_near(expected[0], found[0]):
+        return None
+    probabilities = expected[1], found[1]
+    if max(probabilities) < CERTAIN or min(probabilities) < POSSIBLE:
+        return None
+    return "wrong_language", f"{found[0]} instead of {expected[0]}"
 
 
 def not_english(source: str, rewrite: str) -> Finding | None:
     """A translation into English that is not English, or leaves much of its source untranslated."""
-    foreign = sum(char.isalpha() and script(char) not in NEUTRAL_SCRIPTS for char in rewrite)
-    letters = sum(char.isalpha() for char in rewrite)
+    prose = _GLOSS.sub(" ", rewrite)
+    foreign = sum(char.isalpha() and script(char) not in NEUTRAL_SCRIPTS for char in prose)
+    letters = sum(char.isalpha() for char in prose)
     if letters and foreign > 0.05 * letters:  # Greek letters are mathematics
         return "wrong_language", f"{foreign / letters:.0%} of its letters are not Latin"
-    if len(rewrite) < MIN_CHARACTERS or (found := detect_language(rewrite)) == "en":
+    found, probability = language_and_probability(rewrite)
+    if are_near(found, "en") or probability < CERTAIN or _letters_by_script(rewrite).total() < MIN_LETTERS:
         return None
     return "wrong_language", f"{found} instead of en"
+
+
+def _letters_by_script(text: str) -> Counter[str]:
+    """How many letters of the prose are in each script; Chinese and Japanese count as one."""
+    scripts = (script(char) for char in without_protected(text[:_BEGINNING]) if char.isalpha())
+    return Counter("CJK" if name in _JAPANESE_AND_CHINESE else name for name in scripts)
+
+
+def _main_script(counts: Counter[str]) -> str | None:
+    """The script of nearly all letters, or None if there is none."""
+    (name, count), *_ = counts.most_common(1)
+    return name if count >= MAIN_SHARE * counts.total() else None

@@ -1,17 +1,24 @@
 """The marks with which reasoning models set what they think apart from what they answer.
 
 Most write `<think>…</think>`, with this or another word; some have marks of their own: Magistral, Kimi, Command A,
-Apertus, and gpt-oss, whose channels show when special tokens are not removed.
+Apertus, Granite, Sky-T1, Gemma, and gpt-oss, whose channels show when special tokens are not removed.
 """
 
 import re
 
-_NAMES = "think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|inner_monologue|seed:think"
+_NAMES = (
+    r"(?:\w{1,20}[:_])?think(?:ing)?|thoughts?|thought_process|chain_of_thought|reasoning|reason|reflection|scratchpad"
+    r"|analysis|inner_monologue"
+)
 MARK = re.compile(
     rf"""(?P<empty> <(?:{_NAMES})\s*/> )
-    | (?P<opening> <(?:{_NAMES})(?:\s[^<>\n]{{0,80}})?> | \[THINK\] | ◁think▷ | <\|START_THINKING\|>
-        | <\|inner_prefix\|> | <\|channel\|>analysis<\|message\|> )
-    | (?P<closing> </(?:{_NAMES})\s*> | \[/THINK\] | ◁/think▷ | <\|END_THINKING\|> | <\|inner_suffix\|>
+    | (?P<opening> <\s?(?:{_NAMES})(?:\s[^<>\n]{{0,80}})?> | (?-i:\[THINK\]) | ◁think▷ | <\|START_THINKING\|>
+        | <\|inner_prefix\|> | <\|(?:begin_of_thought|think(?:ing)?)\|> | <unused94>(?:thought\b)?
+        | <\|channel>thought\b | here(?:\ is|['’]s)\ my\ thought\ process:
+        | (?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)<\|message\|> )
+    | (?P<closing> <\s?/\s?(?:{_NAMES})\s*> | (?-i:\[/THINK\]) | ◁/think▷ | <\|END_THINKING\|> | <\|inner_suffix\|>
+        | <\|end_of_thought\|> | <\|/think(?:ing)?\|> | </\|think(?:ing)?\|> | <unused95> | <channel\|>
+        | here(?:\ is|['’]s)\ my\ response:
         | (?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|> )""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from rephrase.models.thought_marks import MARK
 
 # gpt-oss when its special tokens are removed: the names of its channels are glued to what follows.
-_CHANNEL = re.compile(r"\s*analysis(?=[A-Z])")
+_CHANNEL = re.compile(r"\s*(?:analysis|commentary)(?=[^\W\d_])")
+_SPACED_CHANNEL = re.compile(r"\s*(?:analysis|commentary)\b")
 _LAST_CHANNEL = "assistantfinal"
 # Some models also wrap the answer.
 _WRAPPED = re.compile(
-    r"\s*(?:<(answer|response|output|final|solution)>|<\|START_RESPONSE\|>)(.*?)(?:</\1>|<\|END_RESPONSE\|>)?\s*",
+    r"\s*(?:<(answer|response|output|final|solution)>|<\|START_(?:RESPONSE|TEXT)\|>"
+    r"|<\|begin_of_solution\|>)(.*?)(?:</\1>|<\|END_(?:RESPONSE|TEXT)\|>|<\|end_of_solution\|>)?\s*",
     re.DOTALL | re.IGNORECASE,
 )
 _NEAR = 80  # characters of a line to look at
@@ -37,7 +39,9 @@ def without_thought(text: str, source: str) -> str:
     Raises:
         ThoughtCutOffError: the thought has no end.
     """
-    if _CHANNEL.match(text) and not _CHANNEL.match(source):
+    if (_CHANNEL.match(text) and not _CHANNEL.match(source)) or (
+        _SPACED_CHANNEL.match(text) and _LAST_CHANNEL in text and _LAST_CHANNEL not in source
+    ):
         _, end, answer = text.partition(_LAST_CHANNEL)
         if not end:
             raise ThoughtCutOffError

@@ -72,13 +72,14 @@ def text_functions() -> dict[str, Callable[[str], object]]:
     from scripted import WordTokenizer
 
     from fidelity.checker import RECIPE_CHECKS
-    from fidelity.checks.about_text import about_the_text
     from fidelity.checks.diversity import template_collapse
     from fidelity.checks.ending import is_complete, truncated
     from fidelity.checks.form import FORM_CHECKS, copied_share, looped_share
     from fidelity.checks.prompt_injection import repeats_instruction, sentence_texts
+    from fidelity.checks.question_fit import question_problem
+    from fidelity.checks.remarks.about_text import about_the_text
     from fidelity.checks.sentences import split_sentences
-    from fidelity.checks.style import STYLE_FORMS
+    from fidelity.checks.style import STYLE_FORMS, missing_form
     from fidelity.facts.comparing.compare import compare_facts
     from fidelity.facts.reading.literals import literals
     from fidelity.facts.reading.mathematics import final_answer, formulas, steps
@@ -112,9 +113,11 @@ def text_functions() -> dict[str, Callable[[str], object]]:
         "about_the_text": lambda t: (about_the_text(t, plain), about_the_text(plain, t)),
         "template_collapse": lambda t: template_collapse([t, plain]),
         "is_complete": is_complete,
-        "truncated": lambda t: truncated("stop", t),
+        "truncated": lambda t: truncated(t, "stop", t),
         "copied_share": lambda t: copied_share(t, t),
         "looped_share": looped_share,
+        "question_problem": lambda t: (question_problem(t, plain), question_problem("What is the a of the b?", t)),
+        "missing_form": lambda t: missing_form(t, "questions"),
         "repeats_instruction": lambda t: (repeats_instruction(t, plain), repeats_instruction(plain, t)),
         "sentence_texts": sentence_texts,
         "split_sentences": split_sentences,

@@ -10,8 +10,8 @@ _ENDS = regex.compile(r"[\p{Sentence_Terminal}\p{Close_Punctuation}\p{Final_Punc
 # Tibetan, Thai and others end sentences with marks that Unicode counts only among these, with commas.
 _TERMINAL = regex.compile(r"\p{Terminal_Punctuation}")
 _NO_END = ("COMMA", "WORD", "CONTRACTION")
-# An emoji, a raised number of a note: they may follow the full stop.
-_AFTER_END = regex.compile(r"[\p{So}\p{Sk}\p{Cf}\p{Mn}\p{No}\s]+\Z")
+# An emoji, a raised number or a dagger of a note, the sign at the end of a proof: they may follow the full stop.
+_AFTER_END = regex.compile(r"[\p{So}\p{Sk}\p{Cf}\p{Mn}\p{No}\s∎†‡]+\Z")
 # Scripts whose sentences end with a space or nothing: Thai, Lao, Burmese, Khmer and their neighbours.
 _NO_FULL_STOP = regex.compile(r"\p{Line_Break=Complex_Context}")
 

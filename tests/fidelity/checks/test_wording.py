@@ -37,6 +37,19 @@ def test_names_numbers_and_quotations_may_stay():
     assert reworded_share(source, rewrite) == 1.0
 
 
+@pytest.mark.parametrize("marks", ["“”", "‘’", "''", '""', "„“", "«»", "「」"])
+def test_quotations_in_any_marks_may_stay(marks):
+    quoted = f"{marks[0]}we shall fight on the beaches, for we don't ever surrender{marks[1]}"
+    assert reworded_share(f"He said {quoted} in 1940 at noon.", f"In 1940, at noon, came his words: {quoted}.") == 1.0
+
+
+def test_capitals_are_no_new_wording():
+    assert reworded_share(SOURCE, SOURCE.upper()) == 0.0
+    assert reworded_share(SOURCE.upper(), SOURCE.upper()) == 0.0
+    names = "NASA and ESA, JAXA and CNSA, ISRO and KARI launch rockets."
+    assert reworded_share(names, "Rockets are launched by NASA and ESA, JAXA and CNSA, ISRO and KARI.") == 1.0
+
+
 def test_a_near_copy_says_how_much_is_new():
     assert near_copy(reworded_share(SOURCE, NEW), 0.6) is None
     assert near_copy(reworded_share(SOURCE, SOURCE), 0.0) is None

@@ -41,6 +41,28 @@ PLAIN = st.text(alphabet="ab .,\nÜ的")
         f"analysisWe need Ulm.assistantfinal{ANSWER}",
         f"<think>x</think>\n<answer>\n{ANSWER}\n</answer>",
         f"<think>x</think><think>y</think>{ANSWER}",
+        f"Here is my thought process:\nx\n\nHere is my response:\n{ANSWER}",
+        f"◁think▷◁/think▷{ANSWER}",
+        f"<|start|>assistant<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}",
+        f"<|channel|>commentary<|message|>plan<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}",
+        f"< think>x</ think>{ANSWER}",
+        f"<|begin_of_thought|>x<|end_of_thought|>{ANSWER}",
+        f"<|begin_of_thought|>x<|end_of_thought|>\n\n<|begin_of_solution|>{ANSWER}<|end_of_solution|>",
+        f"<chain_of_thought>x</chain_of_thought>{ANSWER}",
+        f"<thought_process>x</thought_process>{ANSWER}",
+        f"<|think|>x<|/think|>{ANSWER}",
+        f"<reason>x</reason>{ANSWER}",
+        f"<longcat_think>x</longcat_think>{ANSWER}",
+        f"<unused94>thought\nx<unused95>{ANSWER}",
+        f"analysis We need x. assistantfinal{ANSWER}",
+        f"analysisthe user wants x.assistantfinal{ANSWER}",
+        f"commentaryWe need x.assistantfinal{ANSWER}",
+        f"<|thinking|>x</|thinking|>{ANSWER}",
+        f"<mm:think>x</mm:think>{ANSWER}",
+        f"<thinking>x</think>{ANSWER}",
+        f"<|START_THINKING|>x<|END_THINKING|><|START_TEXT|>{ANSWER}<|END_TEXT|>",
+        f"<|channel>thought\nx<channel|>{ANSWER}",
+        f"<|channel>thought\n<channel|>{ANSWER}",
         f"{ANSWER}\n<think>Is it right? It is.</think>\n",
     ],
 )
@@ -58,11 +80,28 @@ def test_only_the_answer_is_left(text):
         "[THINK]x",
         "analysisWe need to",
         "<|channel|>analysis<|message|>We need",
+        "<|begin_of_thought|>We need",
+        "<|channel>thought\nWe need",
+        "<THINK>x",
+        "◁think▷x",
     ],
 )
 def test_a_thought_without_an_end_is_an_error(text):
     with pytest.raises(ThoughtCutOffError):
         without_thought(text, SOURCE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He said [think] twice.",
+        "analysis of data helps.",
+        "Analysis shows that <b>thinking</b> is hard.",
+        "Its final channel.",
+    ],
+)
+def test_words_are_no_marks(text):
+    assert without_thought(text, SOURCE) == text
 
 
 ABOUT_TAGS = (

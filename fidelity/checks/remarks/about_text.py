@@ -9,7 +9,8 @@ from fidelity.checks.finding import Finding
 
 _SAYS = r"""(?: introduc | explain | describ | discuss | explor | provid | present | outlin | highlight | mention
     | stat(?:es|ed)
-    | says | said | tells | told | talks | cover | focus | deals | examin | emphasi[sz] | notes | noted | detail
+    | says | said | writes | wrote | tells | told | talks | cover | focus | deals | examin | emphasi[sz] | notes
+    | noted | detail
         | summari[sz]
     | argu | suggest | gives | gave | shows | showed | begins | began | concludes | concluded | goes\ on
         | continues | aims
@@ -27,15 +28,22 @@ _TEXT = r"(?:text|passage|excerpt|paragraph|article|extract|snippet)"
 _WORK = r"(?:document|section|chapter|essay|narrator|speaker|summary|piece|content|material)"
 _GIVEN = r"(?:given\ |provided\ |above\ |following\ |present\ |input\ |original\ |source\ |short\ )?"
 _ABOUT = re.compile(
-    rf"""(?:^|(?<=[.!?:]\s)|(?<=[\"“”*_(>-])|(?<=,\s)|(?<=\band\s)|(?<=\bthat\s))\W{{0,3}}
-        (?:the|this)\ {_GIVEN}(?P<subject>{_TEXT}|author|writer)\ (?:{_SAYS}|(?:that\ )?you\ (?:have\ )?(?:provided
+    rf"""(?:^|(?<=[.!?:]\s)|(?<=[\"“”*_(>-])|(?<=,\s)|(?<=\band\s)|(?<=\bthat\s)|(?<=\bas\s))\W{{0,3}}
+        (?:the|this)\ {_GIVEN}(?P<subject>{_TEXT}|author|writer)(?:,\ which)?\ (?:{_SAYS}
+            |(?:that\ )?you\ (?:have\ )?(?:provided
         |gave|given|shared)|provided\b)
     | \b(?:according\ to|based\ on|as\ (?:stated|mentioned|described|explained|noted|discussed|outlined)\ (?:in|by)
         |in|from
         |(?:main|central|key)\ (?:idea|point|theme|message|topic)s?\ (?:of|in)|(?:purpose|aim|focus|topic
         |introduction|beginning|opening|rest|author|tone|title|contents?|structure|subject)\ of|does)
         \ (?:the|this)\ {_GIVEN}(?P<object>{_TEXT})\b(?!\ (?:of|to|between|message|box|file|editor)\b)
-    | \b(?:the|this)\ (?:given|provided)\ (?P<given>{_TEXT})\b""",
+    | \b(?:per\ (?:the|this)|what\ (?:is|was)\ (?:the|this)|this\ is\ an?\ (?:short\ )?)\s?{_GIVEN}(?P<named>{_TEXT})
+        (?:\ (?:about|on|describing)\b|(?=,))
+    | \b(?:the|this)\ {_GIVEN}(?P<whose>{_TEXT})['’]s\ (?:main|central|key|focus|author|point|topic|subject|purpose
+        |message|argument|title|tone|theme)\b
+    | \b(?:the|this)\ (?:given|provided|original)\ (?P<given>{_TEXT})\b(?!\ of\b)
+    | \b(?:the\ (?:given|provided)\ (?P<data>information)\ (?:stat|say|show|describ|mention|suggest|indicat)
+        |the\ (?P<data_2>information)\ (?:given|provided)\ (?:stat|say|show|describ|mention|suggest|indicat))\w*""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _ABOUT_AT_START = re.compile(
@@ -44,6 +52,16 @@ _ABOUT_AT_START = re.compile(
         |['’]s\ author\b|\ {_SAYS})
     | \W{{0,4}}(?:der|dieser)\ (?P<de>Text|Abschnitt|Artikel|Auszug)\ (?:beschreib|erklär|behandel|handelt|stellt
         |gibt|erläuter|beschäftig|befasst|erzähl)
+    | \W{{0,4}}(?:laut|gemäß|nach)\ (?:dem|diesem)\ (?P<de_by>Text|Abschnitt|Artikel|Auszug)\b
+    | \W{{0,4}}in\ diesem\ (?P<de_in>Text|Abschnitt|Artikel|Auszug)\ (?:geht|wird|erfahren|beschreib)
+    | \W{{0,4}}(?:según|de\ acuerdo\ con|en)\ (?:el|este)\ (?P<es_by>texto|pasaje|artículo|fragmento)\b
+    | \W{{0,4}}(?:selon|d['’]après|dans)\ (?:le|ce|cet|l['’])\ ?(?P<fr_by>texte|passage|article|extrait)\b
+    | \W{{0,4}}(?:secondo|in)\ (?:il|questo)\ (?P<it_by>testo|brano)\b
+    | \W{{0,4}}(?:segundo|de\ acordo\ com|n?este)\ o?\ ?(?P<pt_by>texto)\b
+    | \W{{0,4}}согласно\ (?:этому\ |данному\ )?(?P<ru_by>тексту|отрывку)
+    | \W{{0,4}}(?:根据|按照)(?:上述|以上|本|该|这篇|这段|原)?(?P<zh_by>文本|文章|短文|段落|原文|文字|文)
+    | \W{{0,4}}(?P<zh_says>文章|短文|作者|文本|原文)(?:主要)?(?:指出|提到|认为|介绍|描述|讲述|说明|强调)
+    | \W{{0,4}}(?P<ja_by>(?:この|本)(?:文章|テキスト|記事|段落|文))によ(?:ると|れば)
     | \W{{0,4}}(?:el|este)\ (?P<es>texto|pasaje|artículo|fragmento)\ (?:describe|explica|presenta|habla|trata
         |menciona|introduce|analiza|discute|ofrece|expone)
     | \W{{0,4}}(?:le|ce|cet|l['’])\ ?(?P<fr>texte|passage|article|extrait)\ (?:décrit|explique|présente|parle
@@ -96,8 +114,14 @@ def _speaks_so(source: str, match: re.Match[str]) -> bool:
     if _ABOUT_AT_START.match(source) or _ABOUT.search(source):
         return True
     word = next(group for group in match.groups() if group)
-    other = r"(?!\ (?:of|to|through|between|from|across|message|box|file|editor)\b)"
-    return (
-        re.search(rf"\b{re.escape(word)}s?\b{other if word.isascii() else ''}", source, re.IGNORECASE | re.VERBOSE)
-        is not None
-    )
+    if not word.isascii() and word[0] > "\u2e80":
+        return word in source  # Chinese and Japanese: no spaces between words
+    other = _OTHER_MEANING.get(word.lower(), "")
+    return re.search(rf"\b{re.escape(word)}s?\b{other}", source, re.IGNORECASE) is not None
+
+
+# A passage of a bill or through mountains is no text, nor is a text message one that describes.
+_OTHER_MEANING = {
+    "passage": r"(?! (?:of|to|through|between|from|across)\b)",
+    "text": r"(?! (?:message|box|file|editor)\b)",
+}
