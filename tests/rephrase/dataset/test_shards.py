@@ -148,5 +148,5 @@ def test_known_commits_are_not_read_again_unless_their_part_is_incomplete(tmp_pa
 @pytest.mark.parametrize("damaged", [b"", b"{}", b"[]", b'{"part": 0'])
 def test_a_damaged_commit_is_named_with_what_to_do(out, damaged):
     Storage(out).write("commits/part-00000.json", damaged)
-    with pytest.raises(ValueError, match=r"commits/part-00000\.json is damaged.*palimpsest check"):
+    with pytest.raises(ValueError, match=r"commits/part-00000\.json is damaged.*remove it"):
         read_commits(Storage(out))
