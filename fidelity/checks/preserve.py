@@ -25,12 +25,11 @@ _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
 def lost_formula(source: str, rewrite: str) -> Finding | None:
     """The first formula of the source that the rewrite lacks, regardless of delimiters, spacing and spelling."""
     # A rewrite may use other delimiters for a formula, or none, so its whole text is searched as well as its formulas.
-    there = [normal_form(rewrite)]
-    there += [normal_form(without_delimiters(rewrite[start:end])) for start, end in formula_spans(rewrite)]
+    written = [normal_form(without_delimiters(rewrite[start:end])) for start, end in formula_spans(rewrite)]
+    there = "\n".join([normal_form(rewrite), *written])
     for start, end in formula_spans(source):
         formula = without_delimiters(source[start:end])
-        form = normal_form(formula)
-        if not any(form in text for text in there):
+        if normal_form(formula) not in there:
             return "formula_changed", f"{plain_formula(formula)} is missing"
     return None
 
