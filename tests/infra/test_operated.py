@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -281,8 +282,7 @@ def test_prometheus_sees_the_end_of_runs_and_alerts_when_one_fails(tmp_path):
 def take_prometheus_picture(port, path):
     queries = ["palimpsest_records_done_total", 'palimpsest_tokens_total{kind="completion"}', "palimpsest_run_state"]
     panels = "&".join(
-        f"g{i}.expr={query.replace('{', '%7B').replace('}', '%7D')}&g{i}.tab=0&g{i}.range_input=2m"
-        for i, query in enumerate(queries)
+        f"g{i}.expr={quote(query, safe='')}&g{i}.tab=0&g{i}.range_input=2m" for i, query in enumerate(queries)
     )
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1500})
