@@ -20,7 +20,7 @@ from fidelity.checks.time_limit import LIMIT_S, TooSlowError, time_limit
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import FACT_SCORES, FactReport, compare_facts
 from fidelity.reader.reader import Reader, Reading
-from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores
+from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores, without_copies
 from rephrase.corpus.language import detect_language, likely_language
 from rephrase.records import Discrepancy, Question, Verdict
 
@@ -306,6 +306,7 @@ def _question_of(found: Discrepancy) -> Question:
 
 
 def _with_reading(evidence: Evidence, reading: Reading) -> Evidence:
+    reading = without_copies(evidence.sentences, reading)
     scores = reader_scores(evidence.sentences, reading)
     found = reader_discrepancies(evidence.sentences, reading)
     if reading.added is None:

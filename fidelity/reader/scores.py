@@ -1,5 +1,6 @@
 """From the reader's marks to scores and to the places that a person should look at."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ REPORT_ABOVE = 0.5
 _WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")
 # Words of three letters and less are mostly grammar; whether they are marked says little.
 _MIN_LETTERS = 4
+_LABEL = re.compile(r"^\W{0,4}(?:Q|A|Question|Answer)[ ]?\d{0,3}[.:)]\W{0,4}", re.IGNORECASE)
 
 
 def reader_scores(report: SentenceReport, reading: Reading) -> dict[str, float]:
@@ -33,6 +35,36 @@ def reader_scores(report: SentenceReport, reading: Reading) -> dict[str, float]:
     if reading.lost is not None:
         scores |= _scores("lost", report.source, reading.lost)
     return scores
+
+
+def without_copies(report: SentenceReport, reading: Reading) -> Reading:
+    """The reading without marks in sentences that the other text has word for word.
+
+    Such a sentence is neither added nor lost nor garbled, whatever the reader makes of what stands around it.
+    """
+    ours, theirs = ({_plain(side[i]) for i in range(len(side.spans))} for side in (report.rewrite, report.source))
+    return Reading(
+        garbled=_unmarked(report.rewrite, reading.garbled, theirs),
+        added=reading.added and _unmarked(report.rewrite, reading.added, theirs),
+        lost=reading.lost and _unmarked(report.source, reading.lost, ours),
+    )
+
+
+def _plain(sentence: str) -> str:
+    return " ".join(_LABEL.sub("", sentence).split())
+
+
+def _unmarked(side: Sentences, marks: Marks, copies: set[str]) -> Marks:
+    copied = [i for i in range(len(side.spans)) if _plain(side[i]) in copies]
+    if not copied:
+        return marks
+    starts = np.array([start for start, _ in marks.spans])
+    tokens, sentences = marks.tokens.copy(), marks.sentences.copy()
+    for i in copied:
+        start, end = side.spans[i]
+        tokens[(starts >= start) & (starts < end)] = 0.0
+        sentences[i] = 0.0
+    return dataclasses.replace(marks, tokens=tokens, sentences=sentences)
 
 
 def _scores(name: str, side: Sentences, marks: Marks) -> dict[str, float]:

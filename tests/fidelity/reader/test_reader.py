@@ -1,5 +1,7 @@
 """The reader marks what a rewrite adds, what it loses and what nobody would write; long texts are read in parts."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from fidelity.checks.sentences import compare_sentences
 from fidelity.embeddings.encoder import SentenceEncoder
 from fidelity.reader.inputs import Encoding, batch_tensors
 from fidelity.reader.network import MAX_TOKENS, load_network, new_network, save_network, tokenizer
-from fidelity.reader.reader import Reader, _blocks, _standing_in
+from fidelity.reader.reader import Marks, Reader, Reading, _blocks, _standing_in
 from fidelity.reader.scores import (
     ADDED_SCORES,
     LANGUAGE_SCORES,
@@ -16,6 +18,7 @@ from fidelity.reader.scores import (
     READER_SCORES,
     reader_discrepancies,
     reader_scores,
+    without_copies,
     word_probabilities,
 )
 
@@ -143,3 +146,24 @@ def test_tokens_and_sentences_keep_their_places_and_what_is_too_long_is_cut():
 
 def test_blocks_hold_whole_sentences():
     assert _blocks([50, 60, 70, 200, 10], 130) == [[0, 1], [2], [3], [4]]
+
+
+def test_what_the_other_text_has_word_for_word_is_never_marked(encoder):
+    source = "The mill was built in 1794. Its owners left in 1803, when the canal froze."
+    rewrite = "Q: When was it built?\nA: The mill was built  in 1794. A flood destroyed it."
+    (report,) = compare_sentences([(source, rewrite)], encoder)
+
+    def all_marked(side):
+        words = tuple(match.span() for match in re.finditer(r"\S+", side.text))
+        return Marks(spans=words, tokens=np.ones(len(words)), sentences=np.ones(len(side.spans)))
+
+    found = without_copies(
+        report,
+        Reading(garbled=all_marked(report.rewrite), added=all_marked(report.rewrite), lost=all_marked(report.source)),
+    )
+    new = ["Q: When was it built?", "A flood destroyed it."]
+    for marks in (found.added, found.garbled):
+        assert [report.rewrite[i] for i in np.flatnonzero(marks.sentences)] == new
+        marked = [rewrite[slice(*span)] for span, value in zip(marks.spans, marks.tokens, strict=True) if value]
+        assert marked == " ".join(new).split()
+    assert [report.source[i] for i in np.flatnonzero(found.lost.sentences)] == [report.source[1]]
