@@ -56,7 +56,8 @@ class readable_errors:  # noqa: N801  reads as a statement
 
 
 def _described(problem: ErrorDetails) -> str:
-    text = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    message = problem["msg"].removeprefix("Value error, ")  # pydantic's own words before ours
+    text = ": ".join(filter(None, (".".join(map(str, problem["loc"])), message)))
     # Our own messages name the value where it matters; the input of one about several values is all of them.
     return text if problem["type"] in ("value_error", "missing") else f"{text} (got {problem['input']!r:.80})"
 

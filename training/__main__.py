@@ -33,10 +33,10 @@ The folder RUN holds everything: tokens, checkpoints, metrics, and at the end ut
 utility.md and mixture.json, which report the value of each recipe and style. Run the same
 command again to resume a stopped run from its newest checkpoint.
 
-  python -m training out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
-  python -m training out more runs/c --documents corpus --mixture runs/a/mixture.json --n-steps 500 \\
+  {prog} out runs/a --tokenizer HuggingFaceTB/SmolLM2-135M --n-steps 500
+  {prog} out more runs/c --documents corpus --mixture runs/a/mixture.json --n-steps 500 \\
       --tokenizer HuggingFaceTB/SmolLM2-135M
-  python -m training out runs/d --mesh dp=2 --shard optimizer --tokenizer ./tokenizer --n-steps 500
+  {prog} out runs/d --mesh dp=2 --shard optimizer --tokenizer ./tokenizer --n-steps 500
   torchrun --nproc-per-node 8 -m training s3://bucket/out runs/b --preset mini --mesh dp=2,ep=4 \\
       --tokenizer ./tokenizer --n-steps 20000 --rows-per-step 256 --micro-batch-rows 8
 """
@@ -45,7 +45,7 @@ command again to resume a stopped run from its newest checkpoint.
 def parser(prog: str = "python -m training", tokenizer: str | None = None) -> argparse.ArgumentParser:
     """The options; `tokenizer` is the default tokenizer, if the caller has one."""
     p = argparse.ArgumentParser(
-        prog=prog, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog, description=DESCRIPTION.format(prog=prog), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument(
         "shards", metavar="SHARDS", nargs="*", help="output folders of rephrasing runs: local, s3://, gs:// …"

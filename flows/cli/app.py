@@ -1,8 +1,10 @@
 """The `palimpsest` command: its subcommands, and what must be set before any of them runs."""
 
+import importlib.metadata
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -33,8 +35,20 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"palimpsest {importlib.metadata.version('palimpsest')}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def settings(context: typer.Context) -> None:
+def settings(
+    context: typer.Context,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Set what must be in the environment before Prefect is imported; values set by the user are kept."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # documents contain any Unicode, whatever the locale

@@ -96,7 +96,9 @@ def summary_figures(summary: Summary) -> list[Figure]:
     if summary.n_engine_restarts:
         repeated = "after a crash; requests in flight were repeated"
         figures.append(Figure("engine restarts", f"{summary.n_engine_restarts:,}", repeated))
-    figures.append(Figure("shards", f"{summary.n_parts_committed:,}", f"{summary.output}/rewrites/*.parquet"))
+    folders = {"rewrites": summary.n_rewrites, "rejects": summary.n_rejects}
+    files = " and ".join(f"{summary.output}/{folder}/*.parquet" for folder, n_rows in folders.items() if n_rows)
+    figures.append(Figure("shards", f"{summary.n_parts_committed:,}", files))
     return figures
 
 

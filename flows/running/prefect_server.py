@@ -146,7 +146,7 @@ async def serve(port: int, with_ui: bool) -> None:
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.02)
-    if server.started:
+    if server.started and not server.should_exit:  # the parent may have ended meanwhile
         port = server.servers[0].sockets[0].getsockname()[1]
         print(f"{READY}http://{HOST}:{port}/api", flush=True)
     await serving

@@ -10,6 +10,7 @@ from fidelity.checker import open_checker
 from fidelity.checks.back_translation import BackReview
 from flows.config import STYLE_SHARES, RephraseConfig
 from flows.results.style_decision import decide_styles
+from flows.running.daemon_thread import in_daemon_thread
 from flows.verification.judge_model import open_judge_model
 from rephrase.dataset.engines import record_engine
 from rephrase.dataset.new_files import open_plan
@@ -87,7 +88,7 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
         return plan
 
     if found is None:
-        engine = await asyncio.to_thread(
+        engine = await in_daemon_thread(
             open_engine, config.engine, progress.begin, penalizes_copies=_penalize_copies(recipes)
         )
         try:
@@ -168,11 +169,11 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
         stack.push_async_callback(engine.close)
         # At the end: a server's ways are learnt from its answers.
         stack.push_async_callback(lambda: asyncio.to_thread(record_engine, planned_run.storage, engine.info))
-        progress.begin("loading the models of the verdict")
-        judge = await asyncio.to_thread(open_judge_model, config.fidelity)
+        judge = await in_daemon_thread(open_judge_model, config.fidelity, progress.begin)
         if judge:
             stack.push_async_callback(judge.close)
             stack.callback(lambda: progress.notices.extend(judge.notices()))
+        progress.begin("loading the models of the verdict")
         checker = await asyncio.to_thread(open_checker, config.fidelity, judge.judge if judge else None)
         stack.callback(checker.close)
         review_back = BackReview() if config.fidelity.back_translation else None

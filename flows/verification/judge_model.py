@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from fidelity.calibration.calibration import Calibration, load_calibration
 from fidelity.checker import FidelityConfig
@@ -19,8 +19,17 @@ KEY_VARIABLE = "JUDGE_API_KEY"
 class OpenedJudge:
     """A judge and the client of its servers."""
 
-    def __init__(self, endpoints: Sequence[str], model: str, calibration: Calibration) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        model: str,
+        calibration: Calibration,
+        on_phase: Callable[[str], None] = lambda phase: None,
+    ) -> None:
         """
+        Args:
+            on_phase: see `served_models`.
+
         Raises:
             ValueError: the model is not served there, or the calibration is for another judge.
             EngineError: no server answers.
@@ -31,7 +40,7 @@ class OpenedJudge:
                 f"the weights were fitted with the judge {fitted.model!r}, not {model!r}: name that one with "
                 "--judge-model, or fit weights with this one"
             )
-        self._engine = OpenAIEngine(endpoints, model=model, key_variable=KEY_VARIABLE)
+        self._engine = OpenAIEngine(endpoints, model=model, key_variable=KEY_VARIABLE, on_phase=on_phase)
         self.judge = LanguageJudge(self._engine.first_token, min_yes=fitted.min_yes if fitted else MIN_YES)
 
     def notices(self) -> list[str]:
@@ -45,7 +54,9 @@ class OpenedJudge:
         await self._engine.close()
 
 
-def open_judge_model(config: FidelityConfig) -> OpenedJudge | None:
+def open_judge_model(
+    config: FidelityConfig, on_phase: Callable[[str], None] = lambda phase: None
+) -> OpenedJudge | None:
     """The judge that the configuration names, if any.
 
     Raises:
@@ -53,7 +64,7 @@ def open_judge_model(config: FidelityConfig) -> OpenedJudge | None:
     """
     if not config.judge_model:
         return None
-    return OpenedJudge(config.judge_endpoints, config.judge_model, load_calibration(config.calibration))
+    return OpenedJudge(config.judge_endpoints, config.judge_model, load_calibration(config.calibration), on_phase)
 
 
 class JudgeReview:

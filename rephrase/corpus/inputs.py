@@ -82,7 +82,10 @@ def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile]
     if not paths:
         raise FileNotFoundError(f"nothing to read at {source!r}")
     if not (paths := _without_runs(fs, paths, base, output)):
-        raise ValueError(f"all files at {source!r} belong to a run: name the folder of the documents, or RUN/rewrites")
+        raise ValueError(
+            f"all files at {source!r} belong to a run or lie in the output folder: name the folder of the documents, "
+            "or RUN/rewrites, and an output outside it"
+        )
     local = isinstance(fs, LocalFileSystem)
     if local and named and paths == [root] and Path(root).exists() and not Path(root).is_file():
         raise ValueError(

@@ -85,6 +85,7 @@ class OpenAIEngine:
         give_up_after_s: float = 600.0,
         chat_template_kwargs: Mapping[str, Any] | None = None,
         key_variable: str = "OPENAI_API_KEY",
+        on_phase: Callable[[str], None] = lambda phase: None,
     ) -> None:
         """Ask the endpoints what they serve, waiting until one is up.
 
@@ -96,6 +97,7 @@ class OpenAIEngine:
             give_up_after_s: how long a request is retried before the run stops.
             chat_template_kwargs: for the chat template, as `vllm serve` and SGLang take them in a request.
             key_variable: the environment variable that holds the API key.
+            on_phase: see `served_models`.
 
         Raises:
             ValueError: no endpoint, or the model is not served there.
@@ -130,7 +132,7 @@ class OpenAIEngine:
         self._n_answers = self._n_refusals_in_a_row = self._n_first_malformed = self._n_overloads = 0
         self._breakers = [Breaker() for _ in self._clients]
         self._loads = [ServerLoad(endpoint, key_for(endpoint, key_variable)) for endpoint in endpoints]
-        served = served_models(endpoints, key_variable, give_up_after_s)
+        served = served_models(endpoints, key_variable, give_up_after_s, on_phase)
         by_name = {entry.id: entry for entry in reversed(served)}
         names = list(dict.fromkeys(entry.id for entry in served))
         if model is None and len(names) > 1:

@@ -142,6 +142,7 @@ def open_engine(
             timeout_s=config.timeout_s,
             max_in_flight=config.max_in_flight,
             chat_template_kwargs=config.chat_template_kwargs,
+            on_phase=on_phase,
         )
     from rephrase.engines.vllm_engine import VLLMEngine
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import httpx
 import stamina
@@ -19,8 +19,16 @@ TIMEOUT_S = 15.0
 MAX_BYTES = 32 << 20
 
 
-def served_models(endpoints: Sequence[str], key_variable: str, give_up_after_s: float) -> list[ServedModel]:
+def served_models(
+    endpoints: Sequence[str],
+    key_variable: str,
+    give_up_after_s: float,
+    on_phase: Callable[[str], None] = lambda phase: None,
+) -> list[ServedModel]:
     """The models that the endpoints serve. Waits until one answers; others are used once they come up.
+
+    Args:
+        on_phase: called once, as soon as there is something to wait for, with what and why.
 
     Raises:
         EngineError: what an endpoint answers will not get better by waiting, or none answers in time.
@@ -41,7 +49,9 @@ def served_models(endpoints: Sequence[str], key_variable: str, give_up_after_s: 
                         failures.append(f"{endpoint}: {error}")
                 if not found:
                     if not said:
-                        logger.warning("waiting for %s, at most %g s", "; ".join(failures), give_up_after_s)
+                        waiting = f"waiting for {'; '.join(failures)}, at most {give_up_after_s:g} s"
+                        logger.warning(waiting)
+                        on_phase(waiting)
                         said = True
                     raise _NotYetError
     except _NotYetError:

@@ -81,6 +81,7 @@ def resolve(
 def _snapshot(model: str, revision: str | None, on_phase: Callable[[str], None]) -> Path:
     """The folder of a hub repository, named for its commit."""
     from huggingface_hub import snapshot_download, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     shown = not are_progress_bars_disabled()
@@ -89,6 +90,8 @@ def _snapshot(model: str, revision: str | None, on_phase: Callable[[str], None])
             on_phase(f"downloading {model}")
         disable_progress_bars()
         return Path(snapshot_download(model, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=_HUB_COPIES))
+    except HFValidationError as error:
+        raise ValueError(f"there is no folder {model!r}, and no model of the hub can have that name") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"there is no model {model!r}, neither a folder nor on the hub: {error}") from error
     finally:

@@ -1,5 +1,6 @@
 """The commands that need no rewriting model."""
 
+import importlib.metadata
 import json
 import re
 import socket
@@ -22,6 +23,10 @@ def run(*arguments: str) -> str:
     result = runner.invoke(app, [*map(str, arguments)])
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def test_the_version_is_shown():
+    assert run("--version") == f"palimpsest {importlib.metadata.version('palimpsest')}\n"
 
 
 def test_recipes_are_listed_for_people_and_for_scripts():
@@ -202,6 +207,7 @@ def test_a_wrong_value_is_named_with_its_option(tmp_path):
     for options, message in (
         (["--retries", "500"], "n_retries: Input should be less than or equal to 100 (got 500)"),
         (["--model-size", "7b"], "(got '7b')"),
+        (["--engine", "openai"], "error: engine: the openai engine needs at least one endpoint"),
     ):
         result = runner.invoke(app, ["plan", str(tmp_path / "a.jsonl"), *options])
         assert result.exit_code == 1

@@ -88,6 +88,14 @@ def test_an_unfinished_run_is_marked_as_in_progress(run):
     assert "The run is in progress" in text(run)
 
 
+def test_of_a_run_that_accepted_nothing_only_the_rejects_are_offered(run):
+    """`load_dataset` without the name of a configuration would give the rejects as if they were the rewrites."""
+    plan = load_plan(run)
+    assert write_data_card(run, plan, dataclasses.replace(summarize(run), n_rewrites=0))
+    assert text(run).count("load_dataset(") == 1
+    assert 'load_dataset("out", "rejects")' in text(run)
+
+
 def test_a_recipe_is_described_as_worded_for_the_model_of_the_run(run):
     """Also one of the user's own, whose file may be gone; of an earlier version's run, a built-in one by its hash."""
     plan = load_plan(run)

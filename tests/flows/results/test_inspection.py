@@ -1,5 +1,6 @@
 """What `inspect` and the end of a run print: coloured in a terminal, plain in a pipe, hostile text as text."""
 
+import dataclasses
 import io
 
 import pytest
@@ -38,6 +39,13 @@ def test_a_pipe_gets_lines_with_tabs_and_nothing_but_text(run):
     assert "idle slots\t25%\t" in text
     for figure in summary_figures(summarize(run)):
         assert figure.value in text
+
+
+def test_the_files_that_a_run_has_written_are_named_and_no_others(run):
+    rewrites, rejects = f"{run.url}/rewrites/*.parquet", f"{run.url}/rejects/*.parquet"
+    summary = summarize(run)
+    assert summary_figures(summary)[-1].note == f"{rewrites} and {rejects}"
+    assert summary_figures(dataclasses.replace(summary, n_rewrites=0))[-1].note == rejects
 
 
 def test_a_terminal_gets_the_colours_of_the_report(run):

@@ -108,9 +108,9 @@ def test_what_a_run_wrote_is_no_corpus(folder, tmp_path):
     assert names(folder, str(tmp_path / "to-elsewhere")) == ["a.jsonl", "mine/b.jsonl"]
     # The rewrites of a run may be the corpus of another one, if named.
     assert names(tmp_path / "elsewhere" / "rewrites", str(tmp_path / "new")) == ["part-00000.jsonl"]
-    with pytest.raises(ValueError, match="belong to a run"):
+    with pytest.raises(ValueError, match="belong to a run or lie in the output folder"):
         list_inputs(str(folder / "other"))
-    with pytest.raises(ValueError, match="belong to a run"):
+    with pytest.raises(ValueError, match="belong to a run or lie in the output folder"):
         list_inputs(str(folder), str(folder))
 
 

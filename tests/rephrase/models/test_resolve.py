@@ -40,3 +40,10 @@ def test_the_licence_is_what_the_model_card_states(tmp_path):
     ]:
         (tmp_path / "README.md").write_text(card)
         assert resolve(str(tmp_path)).license == expected
+
+
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub():
+    with pytest.raises(
+        ValueError, match=r"there is no folder '\./not-here', and no model of the hub can have that name"
+    ):
+        resolve("./not-here")
