@@ -34,7 +34,7 @@ from flows.results.style_decision import decide_styles
 from flows.running import run_setup
 from flows.running.cancellation import cancellable
 from flows.running.process import prepare_process
-from rephrase.dataset.plan import option_differences
+from rephrase.dataset.plan import option_differences, read_config
 from rephrase.progress import Progress
 from rephrase.prompting.routing import open_recipes
 from rephrase.storage.lock import locked
@@ -125,7 +125,7 @@ def decide(run: str, config: RephraseConfig) -> dict[str, Any]:
     found = run_setup.find_model(config.engine) if config.engine.kind == "vllm" else None
     recipes = open_recipes(config.recipe, config.recipe_files, run_setup.model_size(config, found))
     decision = decide_styles(run, recipes, config.seed + 1)  # the seed of the next round
-    drawn = Storage(config.output).read_json("plan.json")["config"].get(STYLE_SHARES, {})
+    drawn = read_config(Storage(config.output)).get(STYLE_SHARES, {})
     return {
         **decision.to_json(),
         "lines": decision.lines(),

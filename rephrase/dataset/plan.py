@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, FiniteFloat, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from rephrase.corpus.inputs import InputFile, fingerprint, list_finished, list_inputs
 from rephrase.corpus.language import detect_language
@@ -85,6 +85,26 @@ class Plan:
         following = self.parts[part.index + 1 :][:1]
         end = (following[0].file, following[0].start.record) if following else (len(self.inputs), 0)
         return (part.file, part.start.record), end
+
+
+class _Fidelity(BaseModel):
+    encoder: str = ""
+    multilingual_encoder: str = ""
+    min_similarity: FiniteFloat = 0.0
+    min_cross_lingual: FiniteFloat = 0.0
+    min_probability: FiniteFloat | None = None
+
+
+class _Config(BaseModel):
+    """The types of what is read of a configuration; not every version wrote all of it."""
+
+    recipe: str = ""
+    n_variants: PositiveInt = 1
+    n_retries: NonNegativeInt = 0
+    on_reject: str = ""
+    min_rewritten_share: FiniteFloat = 0.0
+    fidelity: _Fidelity = _Fidelity()
+    style_shares: dict[str, dict[str, FiniteFloat]] = {}
 
 
 _PLAN = TypeAdapter(Plan)
@@ -263,14 +283,12 @@ def load_plan(storage: Storage) -> Plan | None:
     if not storage.exists(PLAN_NAME):
         return None
     names = [PLAN_NAME, *later_plans(storage)]
-    first, *later = [_read_plan(storage, name) for name in names]
-    if not later:
-        return first
-    plans = [first, *later]
+    plans = [_read_plan(storage, name) for name in names]
+    first = plans[0]
     routes: Counter[str] = Counter()
     for plan in plans:
         routes.update(plan.routes)
-    return Plan(
+    whole = Plan(
         config=first.config,
         inputs=tuple(file for plan in plans for file in plan.inputs),
         skipped=plans[-1].skipped,
@@ -280,6 +298,20 @@ def load_plan(storage: Storage) -> Plan | None:
         n_not_selected=sum(plan.n_not_selected for plan in plans),
         routes=dict(routes.most_common()),
     )
+    for index, part in enumerate(whole.parts):
+        if part.index != index or not 0 <= part.file < len(whole.inputs):
+            problem = f"parts.{index}: it is number {part.index}, in file {part.file} of {len(whole.inputs)}"
+            raise DamagedFileError(f"{storage.url}/{PLAN_NAME}", ValueError(problem))
+    return whole
+
+
+def read_config(storage: Storage) -> Mapping[str, Any]:
+    """The configuration of the run in an output folder; empty without a plan.
+
+    Raises:
+        DamagedFileError: the plan has none, or none of a run.
+    """
+    return _checked_config(storage, PLAN_NAME, storage.read_json(PLAN_NAME)) if storage.exists(PLAN_NAME) else {}
 
 
 def require_unused(storage: Storage) -> None:
@@ -337,9 +369,22 @@ def _read_plan(storage: Storage, name: str) -> Plan:
             f"{', '.join(map(str, READABLE_VERSIONS))}"
         )
     try:
-        return _PLAN.validate_python(data)
+        plan = _PLAN.validate_python(data)
     except ValidationError as error:
         raise DamagedFileError(f"{storage.url}/{name}", error) from error
+    _checked_config(storage, name, data)
+    return plan
+
+
+def _checked_config(storage: Storage, name: str, data: Any) -> Mapping[str, Any]:
+    try:
+        config: Mapping[str, Any] = data["config"]
+        _Config.model_validate(config, strict=True)
+    except ValidationError as error:
+        raise DamagedFileError(f"{storage.url}/{name}", error) from error
+    except (KeyError, TypeError) as error:
+        raise DamagedFileError(f"{storage.url}/{name}", ValueError("config: it is missing")) from error
+    return config
 
 
 def option_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

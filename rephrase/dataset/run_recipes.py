@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rephrase.dataset.plan import PlanMismatchError, option_differences
 from rephrase.prompting.recipes import Recipe, load_recipes, read_recipes
 from rephrase.storage.run_folder import RECIPES_NAME
-from rephrase.storage.storage import Storage
+from rephrase.storage.storage import DamagedFileError, Storage
 
 
 def pin_recipes(storage: Storage, recipes: Mapping[str, Recipe]) -> None:
@@ -39,11 +39,17 @@ def record_recipes(storage: Storage, recipes: Mapping[str, Recipe]) -> None:
 
 
 def recorded_recipes(storage: Storage) -> dict[str, Recipe]:
-    """The recipes with which the run in this folder began; runs of earlier versions have not recorded them."""
+    """The recipes with which the run in this folder began; runs of earlier versions have not recorded them.
+
+    Raises:
+        DamagedFileError: the file holds none.
+    """
     if not storage.exists(RECIPES_NAME):
         return {}
-    found = {}
-    for name, values in storage.read_json(RECIPES_NAME).items():
+    found, known = {}, storage.read_json(RECIPES_NAME)
+    if not isinstance(known, dict):
+        raise DamagedFileError(f"{storage.url}/{RECIPES_NAME}", ValueError("it holds no recipes by name"))
+    for name, values in known.items():
         try:
             found[name] = Recipe.model_validate(values)
         except ValidationError:  # of another version of this program

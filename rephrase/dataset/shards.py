@@ -13,13 +13,19 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, NonNegativeInt
+from pydantic import BaseModel, FiniteFloat, NonNegativeInt, model_validator
 
 from rephrase.dataset import schema
 from rephrase.dataset.rows import Row
 from rephrase.storage.storage import DamagedFileError, Storage
 
 Kind = Literal["rewrites", "rejects"]
+
+# Every version has written these when it committed a part of a run.
+COUNTED_BY_A_RUN = (
+    *("n_records", "n_documents_accepted", "n_documents_rejected", "n_chunks", "n_chunks_accepted"),
+    *("n_prompt_tokens", "n_completion_tokens", "n_cached_tokens", "n_tokens_resumed", "started_at", "ended_at"),
+)
 
 
 class _File(BaseModel):
@@ -59,12 +65,20 @@ class _Commit(BaseModel):
     n_cached_tokens: NonNegativeInt = 0
     n_tokens_resumed: NonNegativeInt = 0
     n_engine_restarts: NonNegativeInt = 0
-    engine_s: float = 0.0
-    idle_slot_s: float = 0.0
-    slot_s: float = 0.0
-    cost: float = 0.0
-    started_at: float = 0.0
-    ended_at: float = 0.0
+    engine_s: FiniteFloat = 0.0
+    idle_slot_s: FiniteFloat = 0.0
+    slot_s: FiniteFloat = 0.0
+    cost: FiniteFloat = 0.0
+    started_at: FiniteFloat = 0.0
+    ended_at: FiniteFloat = 0.0
+
+    @model_validator(mode="after")
+    def _counts_what_a_run_counts(self) -> "_Commit":
+        if self.model_fields_set & {"started_at", "ended_at"}:
+            for name in COUNTED_BY_A_RUN:
+                if name not in self.model_fields_set:
+                    raise ValueError(f"{name} is missing")
+        return self
 
 
 def part_name(index: int) -> str:
@@ -147,11 +161,11 @@ def parse_commit(file: str, data: bytes) -> Row:
     """
     try:
         commit = json.loads(data)
-        _Commit.model_validate(commit)
+        _Commit.model_validate(commit, strict=True)
     except (ValueError, RecursionError) as error:
         remedy = "remove it and run the same command again, which rewrites its part"
         raise DamagedFileError(file, error, remedy) from error
-    return {"started_at": 0.0, "ended_at": 0.0, **commit}
+    return {**dict.fromkeys(COUNTED_BY_A_RUN, 0), **commit}
 
 
 def read_commit(storage: Storage, index: int) -> Row | None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from rephrase.corpus.inputs import list_inputs
 from rephrase.corpus.reading import Fields, ReadOptions, read_file
+from rephrase.dataset.plan import read_config
 from rephrase.dataset.shards import part_name
 from rephrase.prompting.routing import PASS_THROUGH, route_document
 from rephrase.records import Document, Domain
@@ -125,7 +126,7 @@ def refused_originals(shards: Storage, index: int, options: TextOptions) -> Iter
     for row in _rows(shards, rejects, [*columns, "domain", "language", "detected_language"]):
         if row["stage"] != "read" and row["document_id"] not in accepted:
             refused[row["document_id"]].append(row)
-    config = shards.read_json("plan.json")["config"] if refused and shards.exists("plan.json") else {}
+    config = read_config(shards) if refused else {}
     n_incomplete = 0
     for document_id, rows in refused.items():
         text = _whole_text(rows, config)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rephrase.dataset.journal import Journal
-from rephrase.dataset.plan import PlanMismatchError, load_plan
+from rephrase.dataset.plan import PlanMismatchError, load_plan, read_config
 from rephrase.dataset.shards import read_commit, read_commits, read_rewrites
 from rephrase.storage.storage import DamagedFileError, Storage
 
@@ -57,6 +57,41 @@ def test_a_value_of_another_type_is_named(run, name, path, value):
     change(run, name, path, value)
     with pytest.raises(DamagedFileError, match=rf"{name} is damaged \({path[0]}"):
         (load_plan if name == PLAN else read_commits)(run)
+
+
+@pytest.mark.parametrize("value", [None, [], "two", "2"])
+@pytest.mark.parametrize("path", [["n_retries"], ["n_variants"], ["fidelity"], ["fidelity", "min_similarity"]])
+def test_a_value_of_another_type_in_the_configuration_is_named(run, path, value):
+    change(run, PLAN, ["config", *path], value)
+    for read in (load_plan, read_config):
+        with pytest.raises(DamagedFileError, match=rf"plan\.json is damaged \({'.'.join(path)}: .*restore it"):
+            read(run)
+
+
+@pytest.mark.parametrize("key", ["config", "inputs", "skipped", "unreadable", "parts", "n_records", "routes"])
+def test_a_plan_without_a_key_is_named(run, key):
+    plan = json.loads(run.read(PLAN))
+    del plan[key]
+    run.write_json(PLAN, plan)
+    with pytest.raises(DamagedFileError, match=rf"plan\.json is damaged \({key}"):
+        load_plan(run)
+
+
+@pytest.mark.parametrize("changed", [{"index": 1}, {"file": 1}, {"file": -1}])
+def test_a_part_that_lies_in_no_file_of_the_plan_is_named(run, changed):
+    for key, value in changed.items():
+        change(run, PLAN, ["parts", 0, key], value)
+    with pytest.raises(DamagedFileError, match=r"plan\.json is damaged \(parts\.0: it is number"):
+        load_plan(run)
+
+
+@pytest.mark.parametrize("key", ["n_records", "n_documents_accepted", "n_completion_tokens", "n_tokens_resumed"])
+def test_a_commit_of_a_run_without_a_count_is_named(run, key):
+    commit = json.loads(run.read(COMMIT))
+    del commit[key]
+    run.write_json(COMMIT, commit)
+    with pytest.raises(DamagedFileError, match=rf"part-00000\.json is damaged \(.*{key} is missing\): remove it and"):
+        read_commits(run)
 
 
 def test_a_plan_that_is_a_pipe_is_not_waited_for(run):
