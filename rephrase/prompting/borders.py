@@ -18,15 +18,25 @@ import re
 
 MAX_LINE_CHARACTERS = 400
 
-# A border, or a mark of the chat templates of ChatML, Llama 2 and 3, Gemma, Mistral, Phi and DeepSeek.
-_MARK = (
-    r"\s{0,20}/?\s{0,20}(?:text|context)\b|[|｜][^\s<>|｜]{1,40}[|｜]>|/?(?:start|end)_of_turn>|/?(?:s|bos|eos|pad|unk)>"
-    r"|</?SYS>>"
+# What follows the opening sign of a border or of a mark of a chat template. Most marks are names between bars, as in
+# ChatML, Llama 3 and 4, Phi, DeepSeek, Command R, GLM, gpt-oss, Granite, OLMo and Falcon 3; Gemma 4 has one bar only.
+_ANGLE = (
+    r"\s{0,20}/?\s{0,20}(?:text|context)\b"
+    r"|/?[|｜][^\s<>|｜]{1,40}[|｜]?>|[^\s<>|｜]{1,40}[|｜]>|/?[|｜]DSML[|｜]"  # the last of DeepSeek's tools
+    r"|/?(?:start|end)_of_turn>"  # Gemma
+    r"|/?(?:s|(?:bos|eos|pad|unk)(?:_token)?|seed:[a-z]{1,20})>|</?SYS>>"  # Llama 2, Command R, Seed
+    r"|/?(?:sop|eop)>|/?tool_(?:call|response)>"  # GLM, Qwen
 )
-_OPENED = re.compile(rf"<(?={_MARK})|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\])", re.IGNORECASE)
-_BROKEN = re.compile(rf"‹(?={_MARK})|［(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\])", re.IGNORECASE)
-_LOOK_ALIKE = {"<": "‹", "[": "［"}
-_SIGN = {"‹": "<", "［": "["}
+_SQUARE = (
+    r"\|[^\s\[\]|]{1,40}\|\]|(?-i:[BE]OS)\]"  # EXAONE
+    r"|/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS)\]"  # Mistral
+    r"|(?-i:/?THINK|ARGS|CALL_ID)\]|(?-i:[gs]?MASK)\]"  # Mistral, GLM
+)
+_DOUBLE = r">(?-i:[A-Z]{4,12})<<"  # >>QUESTION<< and >>ANSWER<< of Falcon
+_OPENED = re.compile(rf"<(?={_ANGLE})|\[(?={_SQUARE})|>(?={_DOUBLE})", re.IGNORECASE)
+_BROKEN = re.compile(rf"‹(?={_ANGLE})|［(?={_SQUARE})|›(?={_DOUBLE})", re.IGNORECASE)
+_LOOK_ALIKE = {"<": "‹", "[": "［", ">": "›"}
+_SIGN = {look_alike: sign for sign, look_alike in _LOOK_ALIKE.items()}
 _BORDER = re.compile(r"<\s{0,20}/?\s{0,20}(?:text|context)\b[^<>\n]{0,40}>")
 
 
