@@ -172,7 +172,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="JSON Lines or Parquet with `question`, `answer` and optionally `distractors` (a list of wrong "
-            "answers), `entity` (what the question is about) and `group`."
+            "answers), `entity` (what the question is about) and `group` (any name but `all`)."
         ),
     ] = None,
     tasks: Annotated[
@@ -269,13 +269,14 @@ def _evaluate_tasks(model: str, tasks: str, task_folder: str | None, json_output
 
 def show_evaluation(summary: dict[str, dict[str, Any]]) -> None:
     """A row for each group, with the 95 % interval below each mean."""
+    from rich.markup import escape
     from rich.table import Table
 
     shown = [name for name in ("loss", "exact", "first", "rank") if name in summary["all"]]
     table = Table("group", "questions", "entities", *shown, caption="means, and 95 % intervals over entities")
     for group, row in summary.items():
         cells = [_interval(row[name], name in ("exact", "first")) if name in row else "" for name in shown]
-        table.add_row(group, str(row["n_questions"]), str(row["n_entities"]), *cells)
+        table.add_row(escape(group), str(row["n_questions"]), str(row["n_entities"]), *cells)
     out.print(table)
 
 

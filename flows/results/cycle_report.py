@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rephrase.markdown import inline
 from training.utility.line_chart import line_chart
 
 Steps = dict[str, Any]
@@ -59,11 +60,11 @@ def cycle_markdown(done: Sequence[Steps]) -> str:
         lines.append("|---|---|---:|---:|---:|---:|")
         rows = [row for row in decision_rows(done) if row["round"] == number]
         lines += [
-            f"| {row['recipe']} | {row['style']} | {row['share drawn']} | {row['tokens']:,} | {row['worth']} "
-            f"| {row['next share']} |"
+            f"| {inline(row['recipe'])} | {inline(row['style'])} | {row['share drawn']} | {row['tokens']:,} "
+            f"| {row['worth']} | {row['next share']} |"
             for row in rows
         ]
-        lines += ["", *(f"- {line}" for line in steps["decide"]["lines"])]
+        lines += ["", *(f"- {inline(line)}" for line in steps["decide"]["lines"])]
     return "\n".join(lines) + "\n"
 
 

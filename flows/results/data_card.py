@@ -17,6 +17,7 @@ from flows.results.summary import Summary
 from rephrase.dataset.plan import Plan
 from rephrase.dataset.run_recipes import run_recipes
 from rephrase.dataset.shards import committed_parts, read_rewrites
+from rephrase.markdown import inline
 from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.routing import PASS_THROUGH
 from rephrase.storage.storage import Storage
@@ -154,8 +155,11 @@ def _name(summary: Summary) -> str:
 
 
 def line(text: object) -> str:
-    """Text on one line, escaped so that it cannot start a table cell, a tag or a comment."""
-    return re.sub(r"\s+", " ", visible(text)).replace("|", "\\|").replace("<", "&lt;").strip()
+    """Text on one line, with every character visible, escaped so that it cannot start a table cell, a tag or a comment.
+
+    Line ends become spaces before control characters are shown by their numbers.
+    """
+    return inline(visible(re.sub(r"\s+", " ", str(text))))
 
 
 def code(text: object) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.data.tokenizer import TextTokenizer
-from training.evaluating.questions import Question
+from training.evaluating.questions import TOTAL, Question
 from training.evaluating.scoring import answer_likelihoods, greedy_answers
 from training.evaluating.summary import figures
 from training.model.decoder import Decoder
@@ -110,7 +110,7 @@ def summarise(answered: Sequence[Answered]) -> dict[str, dict[str, Any]]:
         if one.group is not None:
             groups.setdefault(one.group, []).append(one)
     summaries = {}
-    for name, members in {**dict(sorted(groups.items())), "all": list(answered)}.items():
+    for name, members in {**dict(sorted(groups.items())), TOTAL: list(answered)}.items():
         scores: dict[str, list[float | None]] = {
             "loss": [a.loss for a in members],
             "n_tokens": [a.n_tokens for a in members],

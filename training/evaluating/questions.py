@@ -8,6 +8,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+# The name under which results of all questions stand among those of the groups.
+TOTAL = "all"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -60,6 +63,8 @@ def _question(row: Any, where: str, number: int) -> Question:
     if not isinstance(distractors, list | tuple) or not all(isinstance(d, str) and d.strip() for d in distractors):
         raise ValueError(f"{where}: `distractors` is {distractors!r}; it must be a list of texts")
     entity, group = row.get("entity"), row.get("group")
+    if group == TOTAL:
+        raise ValueError(f"{where}: `group` is {TOTAL!r}, the name of the results over all questions; rename it")
     return Question(
         question=row["question"].strip(),
         answer=row["answer"].strip(),

@@ -24,6 +24,7 @@ from training.loop.stopping import StopRequest
 from training.loop.trainer import Trainer, TrainerConfig
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
+from training.model.gate import require_one_cut_off
 from training.model.presets import preset
 from training.optimizer.muon_clip import MuonClip, MuonClipConfig
 from training.optimizer.parameter_rules import deepseek_rules
@@ -54,6 +55,8 @@ def check_before_reading(run: Path, options: RunOptions, vocab_size: int, ranks:
     config = model_config(run, o, vocab_size)
     require_whole_parts(config, n_stages=sizes.pp, n_expert_processes=sizes.ep)
     schedule(o.schedule, o.n_steps, min(o.n_warmup, o.n_steps))
+    if o.quantile_balancing:
+        require_one_cut_off(config)
     if o.evaluate_questions is not None:
         read_questions(o.evaluate_questions)
     if o.start is not None and not has_checkpoint(run):

@@ -19,6 +19,20 @@ from training.model.config import ModelConfig
 N_MARGIN_BINS = 1000
 
 
+def require_one_cut_off(config: ModelConfig) -> None:
+    """Check that quantile balancing can balance the gates of a model.
+
+    Raises:
+        ValueError: they have expert groups, in which a token has no single cut-off, or all experts are active.
+    """
+    c = config
+    if c.n_expert_groups > 1 or c.n_active_experts == c.n_experts:
+        raise ValueError(
+            f"quantile balancing is for gates that choose among all experts, not for {c.n_active_experts} of "
+            f"{c.n_experts} in {c.n_expert_groups} groups; balance by the sign step"
+        )
+
+
 class Gate(nn.Module):
     """Chooses K experts for each token and counts the tokens routed to each expert."""
 
@@ -40,15 +54,10 @@ class Gate(nn.Module):
         """Count margins from now on, and let `update_bias` set the bias to their quantile.
 
         Raises:
-            ValueError: the gate has expert groups, in which a token has no single cut-off, or all experts are active.
+            ValueError: as `require_one_cut_off`.
         """
-        c = self.config
-        if c.n_expert_groups > 1 or c.n_active_experts == c.n_experts:
-            raise ValueError(
-                f"quantile balancing is for gates that choose among all experts, not for {c.n_active_experts} of "
-                f"{c.n_experts} in {c.n_expert_groups} groups; balance by the sign step"
-            )
-        self.margins_EH = torch.zeros(c.n_experts, N_MARGIN_BINS, device=self.load_E.device)
+        require_one_cut_off(self.config)
+        self.margins_EH = torch.zeros(self.config.n_experts, N_MARGIN_BINS, device=self.load_E.device)
 
     def forward(self, x_TM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The experts of each token (T, K), their weights (T, K), and all scores (T, E), in float32."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from rephrase.markdown import inline
 from rephrase.storage.storage import Storage
 from training.data.texts import ORIGINAL, Stream
 from training.optimizer.schedule import Schedule
@@ -198,8 +199,8 @@ def markdown(rows: Sequence[dict[str, Any]], found: Sequence[RepeatOrRephrase], 
         value, speed = (_with_error(row[name], row[f"{name}_error"]) for name in ("value", "learning_speed"))
         taught = "–" if row["taught"] is None else f"{row['taught']:.1%}"
         lines.append(
-            f"| {row['source']} | {row['recipe']} | {row['style']} | {row['repetition']} | {row['n_tokens']} "
-            f"| {row['loss']:.3f} | {value} | {taught} | {speed} |"
+            f"| {inline(row['source'])} | {inline(row['recipe'])} | {inline(row['style'])} | {row['repetition']} "
+            f"| {row['n_tokens']} | {row['loss']:.3f} | {value} | {taught} | {speed} |"
         )
     d = measured.discount
     origin = (
@@ -215,9 +216,9 @@ def markdown(rows: Sequence[dict[str, Any]], found: Sequence[RepeatOrRephrase], 
     for decision in found:
         lines += [
             "",
-            f"For the next million tokens of {decision.source}, {decision.recipe}: {decision.recommendation} "
-            f"({decision.rephrasing_value:.2f} for a fresh token against {decision.epoch_value:.2f} for a repeated "
-            f"one; confidence {decision.confidence:.0%}).",
+            f"For the next million tokens of {inline(decision.source)}, {inline(decision.recipe)}: "
+            f"{decision.recommendation} ({decision.rephrasing_value:.2f} for a fresh token against "
+            f"{decision.epoch_value:.2f} for a repeated one; confidence {decision.confidence:.0%}).",
         ]
     return "\n".join(lines) + "\n"
 

@@ -38,7 +38,7 @@ def test_hugging_face_loads_the_card_and_the_rows_it_names(run, tmp_path):
     assert card.data.license == "cc-by-4.0"
     assert card.data.language == ["en"]
     assert card.data.size_categories == ["n<1K"]
-    assert "Histories of towns \\| and &lt;rivers>." in card.text
+    assert "Histories of towns &#124; and &lt;rivers>." in card.text
     assert "made-up" in card.text
     rewrites = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
     expected = [row["text"] for table in read_rewrites(run, ["text"]) for row in table.to_pylist()]

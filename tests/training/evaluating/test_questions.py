@@ -30,6 +30,7 @@ def test_both_formats_are_read_alike(tmp_path: Path) -> None:
         ("", "holds no questions"),
         ('{"question": "Where?"}', "row 1: `answer` is None"),
         ('{"question": "Where?", "answer": "Oslo", "distractors": "Rome"}', "must be a list of texts"),
+        ('{"question": "Where?", "answer": "Oslo", "group": "all"}', "row 1: `group` is 'all'.* rename it"),
         ("[1]", "must be an object"),
         ("{", "line 1 is not JSON"),
     ],

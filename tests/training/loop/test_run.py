@@ -190,11 +190,20 @@ def test_an_impossible_option_is_named(options: RunOptions, name: str, value: fl
         ({"evaluate_questions": "none.jsonl"}, "none.jsonl"),
         ({"preset": "kimi_k2"}, r"1,0\d\d.\d billion parameters takes at least 12,\d\d\d GB"),
         ({"rope_factor": 0.5}, "factor of rope scaling is 0.5"),
+        ({"preset": "grouped", "quantile_balancing": True}, "quantile balancing is for gates that choose among all"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_tokenised(
-    shards: Storage, options: RunOptions, tmp_path: Path, change: dict[str, Any], message: str
+    shards: Storage,
+    options: RunOptions,
+    tmp_path: Path,
+    tiny: ModelConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    message: str,
 ) -> None:
+    grouped = tiny.replace(n_expert_groups=3, n_active_groups=2)
+    monkeypatch.setitem(PRESETS, "grouped", lambda vocab_size=61: grouped.replace(vocab_size=vocab_size))
     with pytest.raises((ValueError, OSError), match=message):
         train(shards.url, tmp_path / "run", dataclasses.replace(options, **change))
     assert not (tmp_path / "run" / "tokens").exists()

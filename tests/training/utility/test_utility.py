@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from markdown_it import MarkdownIt
 
 from training.data.batch import Batch
 from training.data.held_out import held_out_rows
@@ -188,6 +189,18 @@ def test_report_recommends_repeating_or_rephrasing(tmp_path: Path) -> None:
     assert "2.7 times as much" in text
     assert rows["good", 0]["taught"] > rows["original", 0]["taught"] > abs(rows["bad", 0]["taught"])
     assert sum(abs(row["taught"]) for row in rows.values()) == pytest.approx(1)
+
+
+def test_names_with_signs_of_markdown_stay_in_their_cells(tmp_path: Path) -> None:
+    odd = [stream._replace(source="a|b\\|c\n<i>&#124;") for stream in STREAMS]
+    write_report(tmp_path, planted_ledger(), odd, constant(60, 0))
+    text = (tmp_path / "utility.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 6
+    assert {row.count("|") for row in rows} == {10}
+    rendered = MarkdownIt("commonmark").enable("table").render(text)
+    assert rendered.count("<td>a|b\\|c &lt;i&gt;&amp;#124;</td>") == 4
+    assert "<i>" not in rendered
 
 
 def test_a_falling_learning_rate_is_not_taken_for_learning(tmp_path: Path) -> None:
