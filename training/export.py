@@ -1,6 +1,7 @@
 """Load the model of a training run, or export it for other programs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,12 +11,15 @@ from training.huggingface import export
 from training.loop.building import model_config
 from training.loop.checkpoint import Checkpoints
 from training.loop.run_options import RunOptions
+from training.loop.run_tokenizer import tokenizer_of
 from training.loop.starting import split_step
 from training.model.decoder import Decoder
 
 
 def load_model(run: str | Path, step: int | None = None) -> tuple[Decoder, RunOptions]:
-    """The model of a run's newest checkpoint, or of the one of a step, on the CPU.
+    """The model of a run's newest checkpoint, or of the one of a step, on the CPU, and the options of the run.
+
+    The tokenizer in the options is the copy that the run has.
 
     Raises:
         ValueError: it is no run, or has no checkpoint yet, or none of this step.
@@ -24,6 +28,7 @@ def load_model(run: str | Path, step: int | None = None) -> tuple[Decoder, RunOp
     if not (run / "run.json").is_file():
         raise ValueError(f"{run} is no training run: it has no run.json")
     options = RunOptions.from_json(json.loads((run / "run.json").read_text()))
+    options = replace(options, tokenizer=tokenizer_of(run, options.tokenizer))
     config = model_config(run, options, TextTokenizer(options.tokenizer).vocab_size)
     model = Decoder(config.replace(context_length=max(options.row_length or 0, config.context_length)))
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 from rephrase.storage.storage import Storage
 from training.__main__ import main
 from training.data.mixture import Mixture, MixtureRule
-from training.export import load_model
+from training.data.tokenizer import TextTokenizer
+from training.export import export_run, load_model
 from training.loop.telemetry import read_metrics
 from training.model.config import ModelConfig
 from training.model.presets import PRESETS
+from training.open_model import open_model
 
 
 @pytest.fixture
@@ -37,6 +40,52 @@ def test_a_runs_file_begins_the_same_run_again(shards: Storage, arguments: list[
     assert main([str(longer), "--n-steps", "4", "--config", str(first / "config.json")]) == 0
     files = [json.loads((run / "config.json").read_text()) for run in (first, again, longer)]
     assert files == [files[0], files[0], files[0] | {"n_steps": 4}]
+
+
+def test_a_run_is_resumed_exported_and_asked_from_another_working_directory(
+    shards: Storage, arguments: list[str], tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options name a folder by a relative path, which is gone by then; so does the run that begins at it."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    shutil.copytree(tokenizer_folder, "words")
+    begin = ["../out", "run", *arguments, "--tokenizer", "words", "--checkpoint-every", "1"]
+    assert main(begin) == 0
+    assert main(["../out", "next", *arguments[:-4], "--n-steps", "5", "--precision", "float32", "--from", "run@2"]) == 0
+    shutil.rmtree("words")
+    monkeypatch.chdir(there)
+    losses = [row["loss"] for row in read_metrics(here / "run", "train")]
+    for run, n_steps in ((here / "run", 3), (here / "next", 5)):
+        shutil.rmtree(run / "checkpoints" / f"step-{n_steps:08d}")
+        assert main([str(run), "--config", str(run / "config.json")]) == 0
+        assert [row["step"] for row in read_metrics(run, "train")][-1] == n_steps
+        export_run(run, there / f"{run.name}-exported")
+        assert TextTokenizer(there / f"{run.name}-exported").decode([6]) == "w5"
+        assert open_model(str(run), "cpu").encode("w5") == [0, 6]
+    assert [row["loss"] for row in read_metrics(here / "run", "train")] == losses
+
+    monkeypatch.chdir(here)
+    shutil.rmtree(here / "run" / "checkpoints" / "step-00000003")
+    assert main(begin) == 0  # the same command again, though the tokenizer is gone
+
+
+def test_another_tokenizer_on_resuming_is_refused(
+    shards: Storage, arguments: list[str], tokenizer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    same, other = tmp_path / "same", tmp_path / "other"
+    shutil.copytree(tokenizer_folder, same)
+    shutil.copytree(tokenizer_folder, other)
+    words = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = words["model"]["vocab"]
+    vocabulary["w1"], vocabulary["w2"] = vocabulary["w2"], vocabulary["w1"]
+    (other / "tokenizer.json").write_text(json.dumps(words))
+    assert main([shards.url, str(run), *arguments]) == 0
+    assert main([shards.url, str(run), *arguments, "--tokenizer", str(same)]) == 0
+    assert main([shards.url, str(run), *arguments, "--tokenizer", str(other)]) == 2
+    assert "tokenizer was" in capsys.readouterr().err
 
 
 def test_a_file_of_ones_own_is_checked(

@@ -58,6 +58,10 @@ class TextTokenizer:
         """The text of ids, including special tokens."""
         return str(self._tokenizer.decode(list(ids)))
 
+    def save(self, folder: str | Path) -> None:
+        """Write the tokenizer as it was read, into a folder."""
+        AutoTokenizer.from_pretrained(self.name, trust_remote_code=False).save_pretrained(folder)
+
     def save_for_prompts(self, folder: str | Path) -> None:
         """Write the tokenizer, set to put the start token before a prompt as training did before every document."""
         start = self._tokenizer.convert_ids_to_tokens(self.start_id)

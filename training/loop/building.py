@@ -19,6 +19,7 @@ from training.evaluating.answering import decoder_model, evaluate, summarise
 from training.evaluating.questions import read_questions
 from training.loop.pinned_options import has_checkpoint, with_precision
 from training.loop.run_options import RunOptions
+from training.loop.run_tokenizer import tokenizer_of
 from training.loop.starting import HuggingFaceStart, RunStart, Start, find_start
 from training.loop.stopping import StopRequest
 from training.loop.trainer import Trainer, TrainerConfig
@@ -150,7 +151,7 @@ def build_trainer(
         trainer_config,
         ranks,
         stop,
-        asker(o.evaluate_questions, model, o.tokenizer, ranks),
+        asker(o.evaluate_questions, model, tokenizer_of(run, o.tokenizer), ranks),
     )
     if isinstance(start, RunStart):
         trainer.begin_at(start.checkpoints, start.step, continue_data=reads_on)

@@ -7,8 +7,10 @@ from typing import Any
 
 from rephrase.models.precision import fast_precision
 from rephrase.storage.storage import Storage
+from training.data.tokenizer import TextTokenizer
 from training.loop.checkpoint import Checkpoints
 from training.loop.run_options import CHANGEABLE_OPTIONS, RunOptions
+from training.loop.run_tokenizer import tokenizer_of
 from training.loop.starting import find_start, split_step
 from training.parallel import Ranks
 
@@ -42,12 +44,30 @@ def with_start(options: RunOptions, run: Path) -> RunOptions:
     """The options with the checkpoint that the run began at, if only the other run was named."""
     if options.start is None:
         return options
+    name, asked_step = split_step(options.start)
+    asked = Path(name).absolute()
     pinned = _pinned(run).get("start") if has_checkpoint(run) else None
     if pinned is not None:
-        (folder, step), (asked, asked_step) = split_step(pinned), split_step(options.start)
-        if Path(asked) == Path(folder) and asked_step in (None, step):
+        folder, step = split_step(pinned)
+        if asked == Path(folder).absolute() and asked_step in (None, step):
             return replace(options, start=pinned)
-    return replace(options, start=str(find_start(options.start)))
+    return replace(options, start=str(find_start(f"{asked}" if asked_step is None else f"{asked}@{asked_step}")))
+
+
+def with_tokenizer(options: RunOptions, run: Path) -> RunOptions:
+    """The options with the tokenizer as named when the run began, if another name is that of the same one, or of none.
+
+    From another working directory, a folder has another name; and it may be gone, as the run has a copy.
+    """
+    pinned = _pinned(run).get("tokenizer") if has_checkpoint(run) else None
+    copy = tokenizer_of(run, "")
+    if pinned is None or not copy or pinned == options.tokenizer:
+        return options
+    try:
+        is_another = TextTokenizer(options.tokenizer).fingerprint != TextTokenizer(copy).fingerprint
+    except ValueError:
+        is_another = False
+    return options if is_another else replace(options, tokenizer=pinned)
 
 
 def start_tokenizer(start: str, run: Path) -> str:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from rephrase.records import Document
 from rephrase.storage.storage import Storage
@@ -12,8 +13,16 @@ from training.data.token_store import TokenStore, tokenise_shards, tokenise_text
 from training.data.tokenizer import TextTokenizer
 from training.loop.building import build_trainer, check_before_reading
 from training.loop.logit_curves import max_logit_curves
-from training.loop.pinned_options import describe_precision, has_checkpoint, pin_options, with_precision, with_start
+from training.loop.pinned_options import (
+    describe_precision,
+    has_checkpoint,
+    pin_options,
+    with_precision,
+    with_start,
+    with_tokenizer,
+)
 from training.loop.run_options import RunOptions
+from training.loop.run_tokenizer import keep_tokenizer, tokenizer_of
 from training.loop.stopping import StopRequest
 from training.loop.trainer import Summary
 from training.parallel import Ranks, process_group
@@ -36,8 +45,8 @@ def train(
     """Train on the committed shards of one or more outputs, and on the raw corpora `documents`, in the folder `run`.
 
     Called again with the same arguments, it resumes from the newest checkpoint. Under `torchrun` all processes call it.
-    Writes `config.json` and `run.json` at its start, and at its end `utility.parquet`, `utility.md`, `utility.svg`,
-    `max_logits.svg` and `mixture.json`, to the run's folder.
+    Writes `config.json`, `run.json` and a copy of the tokenizer at its start, and at its end `utility.parquet`,
+    `utility.md`, `utility.svg`, `max_logits.svg` and `mixture.json`, to the run's folder.
 
     Raises:
         ValueError: invalid options, nothing to train on, or a run started with other options.
@@ -46,10 +55,13 @@ def train(
     """
     run = Path(run)
     with process_group(options.mesh, options.shard) as ranks:
-        tokenizer = TextTokenizer(options.tokenizer)
-        options = with_start(with_precision(options, run), run)
+        options = with_tokenizer(with_start(with_precision(options, run), run), run)
+        begins = not has_checkpoint(run)
+        tokenizer = TextTokenizer(options.tokenizer if begins else tokenizer_of(run, options.tokenizer))
         check_before_reading(run, options, tokenizer.vocab_size, ranks)
         pin_options(run, options, ranks)
+        if begins:
+            tokenizer = keep_tokenizer(run, tokenizer, ranks)
         outputs = [shards] if isinstance(shards, str) else list(shards)
         if ranks.is_writer:
             log.info("%s", describe_precision(options))
@@ -58,9 +70,8 @@ def train(
                     "warning: --shard %s divides nothing here: it is for processes that read different rows (dp, ep)",
                     options.shard,
                 )
-            if not has_checkpoint(run):
-                data = {"shards": outputs, "documents": list(documents), "text_field": text_field}
-                Storage(run).write_json(RUN_FILE, {**data, **options.to_json()})
+            if begins:
+                Storage(run).write_json(RUN_FILE, _run_file(outputs, documents, text_field, options))
         raw = chain.from_iterable(read_documents(source, options.texts, text_field) for source in documents)
         store = prepare_tokens([Storage(output) for output in outputs], run, options, tokenizer, raw, ranks)
         trainer = build_trainer(run, store, options, tokenizer.vocab_size, ranks, stop)
@@ -71,6 +82,21 @@ def train(
             Storage(run).write("max_logits.svg", max_logit_curves(run, options.clip_threshold).encode())
         ranks.barrier()
     return summary
+
+
+def _run_file(outputs: list[str], documents: Sequence[str], text_field: str, options: RunOptions) -> dict[str, Any]:
+    """The content of `config.json`; what lies on this machine has its absolute path, for any working directory."""
+    values = options.to_json()
+    data = {"shards": [*map(_absolute, outputs)], "documents": [*map(_absolute, documents)], "text_field": text_field}
+    if Path(options.tokenizer).exists():  # else it is an id on the hub
+        values["tokenizer"] = _absolute(options.tokenizer)
+    if options.evaluate_questions is not None:
+        values["evaluate_questions"] = _absolute(options.evaluate_questions)
+    return {**data, **values}
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(Path(path).absolute())
 
 
 def prepare_tokens(

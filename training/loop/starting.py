@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from training.loop.checkpoint import Checkpoints
+from training.loop.run_tokenizer import tokenizer_of
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.published import load_published
@@ -38,7 +39,7 @@ class RunStart:
 
     @property
     def tokenizer(self) -> str:
-        return str(self.options["tokenizer"])
+        return tokenizer_of(self.run, str(self.options["tokenizer"]))
 
 
 @dataclass(frozen=True, slots=True)
