@@ -53,10 +53,10 @@ class RephraseConfig(Settings):
     )
     recipe_files: tuple[str, ...] = Field((), description="Recipe files in addition to the built-in ones.")
     n_variants: int = Field(1, ge=1, le=1000, description="Rewrites per document, in different styles.")
-    utility: str | None = Field(
+    utility: str | tuple[str, ...] | None = Field(
         None,
-        description="Folder of a training run: styles are drawn by what their tokens were worth in it; by default "
-        "equally often.",
+        description="Folder of a training run, or of several: styles are drawn by what their tokens were worth in "
+        "them; by default equally often.",
     )
     n_candidates: int | None = Field(
         None,
@@ -161,6 +161,11 @@ class RephraseConfig(Settings):
         return ReadOptions(fields=fields, domain=self.domain, max_document_chars=self.max_document_chars)
 
     @property
+    def utility_runs(self) -> tuple[str, ...]:
+        """The training runs that decide how often each style is drawn."""
+        return (self.utility,) if isinstance(self.utility, str) else self.utility or ()
+
+    @property
     def prices(self) -> Prices:
         return Prices(
             per_hour=self.price_per_hour,
@@ -189,7 +194,7 @@ class RephraseConfig(Settings):
         unpinned |= set() if self.fidelity.back_translation else {"back_translation"}
         pinned["fidelity"] = self.fidelity.model_dump(mode="json", exclude=unpinned)
         # Plans of earlier versions know no utility.
-        if self.utility is None:
+        if not self.utility:
             del pinned["utility"]
         if style_shares:
             pinned[STYLE_SHARES] = style_shares

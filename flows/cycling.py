@@ -124,7 +124,7 @@ def decide(run: str, config: RephraseConfig) -> dict[str, Any]:
     """
     found = run_setup.find_model(config.engine) if config.engine.kind == "vllm" else None
     recipes = open_recipes(config.recipe, config.recipe_files, run_setup.model_size(config, found))
-    decision = decide_styles(run, recipes, config.seed + 1)  # the seed of the next round
+    decision = decide_styles([run], recipes, config.seed + 1)  # the seed of the next round
     drawn = read_config(Storage(config.output)).get(STYLE_SHARES, {})
     return {
         **decision.to_json(),

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from rephrase.models.resolve import resolve_model
+from rephrase.storage.lease import OutputInUseError
 from training.data.mixture import Mixture
 from training.data.texts import FILE
 from training.launching.launch import Job, launch
@@ -293,7 +294,7 @@ def main(arguments: list[str] | None = None, **defaults: str) -> int:
     except ProcessLostError as error:
         print(f"{error}; run the same command again to resume from the last checkpoint", file=sys.stderr)
         return 137
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OutputInUseError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if os.environ.get("RANK", "0") != "0":

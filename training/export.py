@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
+from training.data.run_tokenizer import tokenizer_of
 from training.data.tokenizer import TextTokenizer
 from training.huggingface import export
 from training.loop.building import model_config
 from training.loop.checkpoint import Checkpoints
 from training.loop.run_options import RunOptions
-from training.loop.run_tokenizer import tokenizer_of
 from training.loop.starting import split_step
 from training.model.decoder import Decoder
 

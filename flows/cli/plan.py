@@ -136,7 +136,7 @@ def make_run_plan(values: dict[str, Any], *, like: str | None, n_engines: int, t
         tokenizer = local_model(PACKAGED_MODEL)
     assert tokenizer is not None  # the packaged one is on every machine
     recipes = open_recipes(config.recipe, config.recipe_files, size)
-    styles = decide_styles(config.utility, recipes, config.seed) if config.utility else None
+    styles = decide_styles(config.utility_runs, recipes, config.seed) if config.utility_runs else None
     found = estimate(
         sample,
         recipes,

@@ -167,11 +167,11 @@ def run_options(
         ),
     ] = 1,
     utility: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             rich_help_panel=REWRITING,
             help="Folder of a training run: styles are drawn by what their tokens were worth in it, but all are "
-            "still tried. By default, all are drawn equally often.",
+            "still tried; may be repeated. By default, all are drawn equally often.",
         ),
     ] = None,
     candidates: Annotated[
@@ -417,7 +417,8 @@ def run_options(
         "recipe": recipe,
         "recipe_files": recipes or (),
         "n_variants": variants,
-        "utility": utility,
+        # One is written as before: plans of earlier versions name one.
+        "utility": utility[0] if utility and len(utility) == 1 else tuple(utility or ()) or None,
         "n_candidates": candidates,
         "n_retries": retries,
         "model_size": model_size,

@@ -52,6 +52,10 @@ def verify(
             "recipes determine it."
         ),
     ] = "everything",
+    recipes: Annotated[
+        list[str] | None,
+        typer.Option(help="Recipe file to judge a run by, in place of the run's recipe of that name; may be repeated."),
+    ] = None,
     judge_endpoint: JudgeEndpointOption = None,
     judge_model: JudgeModelOption = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -85,6 +89,7 @@ def verify(
             encoder=encoder,
             multilingual_encoder=multilingual_encoder,
             keeps=keeps,
+            recipe_files=recipes or (),
             calibration=calibration,
             min_probability=min_probability,
             judge_endpoints=judge_endpoint or (),

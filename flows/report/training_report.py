@@ -13,6 +13,7 @@ from markupsafe import Markup
 from flows.report import svg
 from flows.report.html import render
 from flows.results.display import duration
+from training.evaluating.question_scores import SCORES, question_rows
 from training.loop.telemetry import read_metrics
 
 SECTIONS = (("training", "Training"), ("stability", "Stability"), ("utility", "Token utility"))
@@ -71,6 +72,7 @@ def training_report(run: Path, command: str) -> str:
         value=_value(utility),
         repetition=_repetition(utility),
         plan=_plan(run),
+        questions=_questions(question_rows(row for row in rows if row["kind"] == "questions")),
         utility=_utility_rows(utility),
     )
 
@@ -118,6 +120,25 @@ def _plan(run: Path) -> Row | None:
             for row in ordered
         ],
     }
+
+
+def _questions(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """The first, last and best value of each score of each group; of shares the highest is best, else the lowest."""
+    found = []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        for score in SCORES:
+            values = [(row[score], row["step"]) for row in rows if row["group"] == group and row[score] is not None]
+            if not values:
+                continue
+            is_share = score in ("exact", "first")
+            best, step = (max if is_share else min)(values, key=lambda value: value[0])
+            first, last, best_text = (
+                f"{value:.0%}" if is_share else f"{value:.2f}" for value in (values[0][0], values[-1][0], best)
+            )
+            found.append(
+                {"group": group, "score": score, "first": first, "last": last, "best": f"{best_text} at step {step:,}"}
+            )
+    return found
 
 
 def _mean_of_last(steps: Sequence[Row]) -> float:

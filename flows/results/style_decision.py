@@ -1,6 +1,6 @@
 """Which styles the next run draws and how often, decided by a training run; and why, for people and programs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,23 @@ N_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class StyleDecision:
-    """`run` is the training run; `shares` are of the styles of the recipes that it knows, best first."""
+    """`runs` are the training runs; `shares` are of the styles of the recipes that they know, best first.
 
-    run: str
+    `utilities` are those of the runs; how often documents are to be read follows from the last.
+    """
+
+    runs: Sequence[str]
     shares: "list[StyleShare]"
-    utility: "RunUtility"
+    utilities: "Sequence[RunUtility]"
+
+    @property
+    def run(self) -> str:
+        """The runs in words."""
+        return " and ".join(self.runs)
+
+    @property
+    def utility(self) -> "RunUtility":
+        return self.utilities[-1]
 
     def by_recipe(self) -> dict[str, dict[str, float]]:
         """The share of each style of each recipe."""
@@ -43,7 +55,9 @@ class StyleDecision:
 
     def sources(self) -> "list[tuple[str, Worth]]":
         """What the rewrites of each source were worth, best first."""
-        worths = self.utility.pooled(lambda stream: stream.source)
+        from training.utility.worth import pooled_over
+
+        worths = pooled_over(self.utilities, lambda stream: stream.source)
         return sorted(worths.items(), key=lambda item: -item[1].value)
 
     def lines(self) -> list[str]:
@@ -61,18 +75,20 @@ class StyleDecision:
         utility, discount = self.utility, self.utility.discount
         origin = f"R* {discount.low:.1f} to {discount.high:.1f}" if discount.measured else "a published figure"
         worth = f"tokens are worth less than half after {max_useful_epochs(discount)} readings ({origin})"
+        last = self.runs[-1]
         if utility.n_variants is None:
-            return f"{worth}; {self.run} does not say how often documents were read, so no number of variants follows"
+            return f"{worth}; {last} does not say how often documents were read, so no number of variants follows"
         n_variants = f"{utility.n_variants} variant{'s' * (utility.n_variants != 1)}"
         return (
-            f"{self.run} read {utility.n_readings:.1f} tokens of rewrites for each token of the originals, and "
+            f"{last} read {utility.n_readings:.1f} tokens of rewrites for each token of the originals, and "
             f"{worth}: {n_variants} per document would be enough"
         )
 
 
-def decide_styles(run: str, recipes: Mapping[str, Recipe], seed: int) -> StyleDecision:
+def decide_styles(runs: Sequence[str], recipes: Mapping[str, Recipe], seed: int) -> StyleDecision:
     """
     Args:
+        runs: folders of training runs; the values of a style in them are combined by their errors.
         recipes: those of the next run, by name.
 
     Raises:
@@ -82,15 +98,15 @@ def decide_styles(run: str, recipes: Mapping[str, Recipe], seed: int) -> StyleDe
     from training.utility.style_shares import style_shares
     from training.utility.worth import read_utility
 
-    utility = read_utility(run)
-    shares = style_shares(utility, {name: tuple(recipe.styles) for name, recipe in recipes.items()}, seed)
+    utilities = [read_utility(run) for run in runs]
+    shares = style_shares(utilities, {name: tuple(recipe.styles) for name, recipe in recipes.items()}, seed)
     if not shares:
-        known = sorted({f"{stream.recipe}/{stream.style}" for stream in utility.worths})
+        known = sorted({f"{stream.recipe}/{stream.style}" for utility in utilities for stream in utility.worths})
         raise ValueError(
-            f"{run} measured no style that this run can draw: it knows {', '.join(known[:6])}"
+            f"{' and '.join(runs)} measured no style that this run can draw: it knows {', '.join(known[:6])}"
             f"{' …' * (len(known) > 6)}. Recipes have other styles for small models (--model-size)"
         )
-    return StyleDecision(run, shares, utility)
+    return StyleDecision(runs, shares, utilities)
 
 
 def worth_text(worth: "Worth | None") -> str:

@@ -108,7 +108,7 @@ async def plan_run(config: RephraseConfig, storage: Storage, progress: Progress)
 def find_style_shares(
     config: RephraseConfig, recipes: Mapping[str, Recipe], storage: Storage, progress: Progress
 ) -> Mapping[str, Mapping[str, float]] | None:
-    """How often each style is drawn: as planned when the run began, or by the training run that the options name.
+    """How often each style is drawn: as planned when the run began, or by the training runs that the options name.
 
     Raises:
         FileNotFoundError, ValueError: there is no such training run, or it knows none of these recipes.
@@ -116,9 +116,9 @@ def find_style_shares(
     plan = load_plan(storage)
     if plan is not None:
         return plan.config.get(STYLE_SHARES)
-    if config.utility is None:
+    if not config.utility_runs:
         return None
-    decision = decide_styles(config.utility, recipes, config.seed)
+    decision = decide_styles(config.utility_runs, recipes, config.seed)
     progress.notices += decision.lines()
     return decision.by_recipe()
 

@@ -31,6 +31,9 @@ class VerifyConfig(Settings):
         description="What a rewrite must keep of its source: everything, a share such as 0.7, or any (a summary); for "
         "a run, its recipes determine it.",
     )
+    recipe_files: tuple[str, ...] = Field(
+        (), description="Recipe files to judge a run by, in place of the run's recipes of their names."
+    )
     calibration: str | None = Field(None, description="Weights written by `palimpsest calibrate`.")
     min_probability: float | None = Field(
         None, ge=0, le=1, description="Minimum probability to accept; by default the calibration's thresholds."

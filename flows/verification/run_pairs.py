@@ -1,6 +1,6 @@
 """The accepted and rejected chunks of a finished run as pairs, so that they can be judged again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -43,10 +43,14 @@ def count_run_pairs(storage: Storage) -> int:
     return sum(commit.get("n_chunks", 0) for commit in read_commits(storage).values())
 
 
-def read_run_pairs(storage: Storage) -> Iterator[dict[str, Any]]:
-    """The accepted chunks, then the rejected ones. Documents passed through unchanged are skipped."""
+def read_run_pairs(storage: Storage, recipe_files: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """The accepted chunks, then the rejected ones. Documents passed through unchanged are skipped.
+
+    Args:
+        recipe_files: these recipes say what is asked of a rewrite, in place of the run's of the same names.
+    """
     plan = load_plan(storage)
-    recipes = run_recipes(storage, plan.config if plan else {})
+    recipes = run_recipes(storage, plan.config if plan else {}, recipe_files)
     for table in read_rewrites(storage):
         for row in _rows(table):
             if not row["recipe"]:

@@ -101,7 +101,7 @@ def _open_input(config: VerifyConfig) -> tuple[Iterator[dict[str, Any]], pa.Sche
             )
         output = config.output or storage.path(SCORED)
         require_no_data_of_a_run(output)
-        return read_run_pairs(storage), RUN_COLUMNS, count_run_pairs(storage), output
+        return read_run_pairs(storage, config.recipe_files), RUN_COLUMNS, count_run_pairs(storage), output
     files = list_pair_files(config.source)
     columns = pair_columns(files)
     for name in (config.source_field, config.rewrite_field):

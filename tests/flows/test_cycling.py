@@ -55,7 +55,7 @@ def rounds_with(monkeypatch, tmp_path):
 
     async def rephrase(config):
         calls.append(("rephrase", config))
-        decided = decide_styles(config.utility, load_recipes(), config.seed).by_recipe() if config.utility else {}
+        decided = decide_styles(config.utility_runs, load_recipes(), config.seed).by_recipe() if config.utility else {}
         Storage(config.output).write_json("plan.json", {"config": {"style_shares": decided} if decided else {}})
         return SUMMARY
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rephrase.storage.lock import locked
 from rephrase.storage.storage import Storage
 from training.__main__ import main
 from training.data.mixture import Mixture, MixtureRule
@@ -69,6 +70,20 @@ def test_a_run_is_resumed_exported_and_asked_from_another_working_directory(
     monkeypatch.chdir(here)
     shutil.rmtree(here / "run" / "checkpoints" / "step-00000003")
     assert main(begin) == 0  # the same command again, though the tokenizer is gone
+
+
+def test_a_second_run_in_a_folder_is_told_so(
+    shards: Storage,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("training.loop.run.LOCK_WAIT_S", 0.0)
+    with locked(Storage(tmp_path / "run")):
+        assert main([shards.url, str(tmp_path / "run"), *arguments]) == 2
+    assert "error: another run is writing to" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_another_tokenizer_on_resuming_is_refused(

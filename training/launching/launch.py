@@ -38,6 +38,7 @@ def launch(job: Job, ray: RayTrainConfig | None = None, stop: StopRequest | None
     Raises:
         ValueError, OSError, TrainingStoppedError, RunStoppedError: as `train`, in whichever process it was.
         ProcessLostError: a process was killed, and not all have been started again.
+        OutputInUseError: another run trains in its folder.
     """
     if ray is not None:
         try:

@@ -29,6 +29,7 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from rephrase.storage.lease import OutputInUseError
 from training.launching.processes import POLL_S, ProcessLostError
 from training.launching.ray_config import RayTrainConfig
 from training.loop.checkpoint import Checkpoints
@@ -42,7 +43,7 @@ T = TypeVar("T")
 Act = Callable[[StopRequest], T]
 
 # What would only be raised again.
-FINAL_ERRORS = (ValueError, OSError, TrainingStoppedError, RunStoppedError)
+FINAL_ERRORS = (ValueError, OSError, TrainingStoppedError, RunStoppedError, OutputInUseError)
 
 
 def run_on_ray(acts: Mapping[int, Act[T]], config: RayTrainConfig, folder: Path, stop: StopRequest | None = None) -> T:

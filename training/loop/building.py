@@ -13,13 +13,13 @@ from rephrase.storage.storage import Storage
 from training.data.held_out import effective_share, held_out_rows
 from training.data.loader import Loader, LoaderConfig
 from training.data.plan import TokenPlan, plan_tokens
+from training.data.run_tokenizer import tokenizer_of
 from training.data.token_store import TokenStore
 from training.data.tokenizer import TextTokenizer
 from training.evaluating.answering import decoder_model, evaluate, summarise
 from training.evaluating.questions import read_questions
 from training.loop.pinned_options import has_checkpoint, with_precision
 from training.loop.run_options import RunOptions
-from training.loop.run_tokenizer import tokenizer_of
 from training.loop.starting import HuggingFaceStart, RunStart, Start, find_start
 from training.loop.stopping import StopRequest
 from training.loop.trainer import Trainer, TrainerConfig

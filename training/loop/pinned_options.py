@@ -7,10 +7,10 @@ from typing import Any
 
 from rephrase.models.precision import fast_precision
 from rephrase.storage.storage import Storage
+from training.data.run_tokenizer import tokenizer_of
 from training.data.tokenizer import TextTokenizer
 from training.loop.checkpoint import Checkpoints
 from training.loop.run_options import CHANGEABLE_OPTIONS, RunOptions
-from training.loop.run_tokenizer import tokenizer_of
 from training.loop.starting import find_start, split_step
 from training.parallel import Ranks
 

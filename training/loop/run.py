@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rephrase.records import Document
+from rephrase.storage.lock import locked
 from rephrase.storage.storage import Storage
+from training.data.run_tokenizer import keep_tokenizer, tokenizer_of
 from training.data.texts import document_texts, read_documents
 from training.data.token_store import TokenStore, tokenise_shards, tokenise_texts
 from training.data.tokenizer import TextTokenizer
+from training.evaluating.question_scores import write_question_scores
 from training.loop.building import build_trainer, check_before_reading
 from training.loop.logit_curves import max_logit_curves
 from training.loop.pinned_options import (
@@ -22,8 +26,8 @@ from training.loop.pinned_options import (
     with_tokenizer,
 )
 from training.loop.run_options import RunOptions
-from training.loop.run_tokenizer import keep_tokenizer, tokenizer_of
 from training.loop.stopping import StopRequest
+from training.loop.telemetry import read_metrics
 from training.loop.trainer import Summary
 from training.parallel import Ranks, process_group
 from training.utility.report import write_report
@@ -32,6 +36,8 @@ log = logging.getLogger("training")
 
 # A run as one file: `training.run_file` reads it.
 RUN_FILE = "config.json"
+# A run may be started again before its last process, which has been told to end, is gone.
+LOCK_WAIT_S = 20.0
 
 
 def train(
@@ -45,16 +51,19 @@ def train(
     """Train on the committed shards of one or more outputs, and on the raw corpora `documents`, in the folder `run`.
 
     Called again with the same arguments, it resumes from the newest checkpoint. Under `torchrun` all processes call it.
-    Writes `config.json`, `run.json` and a copy of the tokenizer at its start, and at its end `utility.parquet`,
-    `utility.md`, `utility.svg`, `max_logits.svg` and `mixture.json`, to the run's folder.
+    Writes to the run's folder `config.json`, `run.json` and a copy of the tokenizer at its start, and at its end
+    `utility.parquet`, `utility.md`, `utility.svg`, `max_logits.svg`, `mixture.json` and, if it asked questions,
+    `questions.parquet`.
 
     Raises:
         ValueError: invalid options, nothing to train on, or a run started with other options.
         TrainingStoppedError: the loss or gradient is not finite, or the loss jumped.
         RunStoppedError: SIGINT, SIGTERM or `stop` ended it; the last step is saved.
+        OutputInUseError: another process trains in this folder.
     """
     run = Path(run)
-    with process_group(options.mesh, options.shard) as ranks:
+    with process_group(options.mesh, options.shard) as ranks, ExitStack() as held:
+        ranks.on_writer(lambda: held.enter_context(locked(Storage(run), log.warning, LOCK_WAIT_S)))
         options = with_tokenizer(with_start(with_precision(options, run), run), run)
         begins = not has_checkpoint(run)
         tokenizer = TextTokenizer(options.tokenizer if begins else tokenizer_of(run, options.tokenizer))
@@ -79,6 +88,7 @@ def train(
         if ranks.is_writer:
             ledger = trainer.utility.ledger
             write_report(run, ledger, store.streams, trainer.schedule, first_step=trainer.step - ledger.n_steps)
+            write_question_scores(run, read_metrics(run, "questions"))
             Storage(run).write("max_logits.svg", max_logit_curves(run, options.clip_threshold).encode())
         ranks.barrier()
     return summary

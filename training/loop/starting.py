@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.data.run_tokenizer import tokenizer_of
 from training.loop.checkpoint import Checkpoints
-from training.loop.run_tokenizer import tokenizer_of
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
 from training.published import load_published

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.utility.worth import RunUtility, Worth
+from training.utility.worth import RunUtility, Worth, pooled_over
 
 MAX_CHANGE = 4.0
 N_DRAWS = 10_000
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class StyleShare:
-    """`worth` is None for a style that the run never measured; its share comes from the prior."""
+    """`worth` is None for a style that no run measured; its share comes from the prior."""
 
     recipe: str
     style: str
@@ -43,8 +43,8 @@ class StyleShare:
         }
 
 
-def style_shares(utility: RunUtility, styles: Mapping[str, Sequence[str]], seed: int) -> list[StyleShare]:
-    """A share for each style of each recipe of which the run measured a style; best first, the rest is not decided.
+def style_shares(runs: Sequence[RunUtility], styles: Mapping[str, Sequence[str]], seed: int) -> list[StyleShare]:
+    """A share for each style of each recipe of which a run measured a style; best first, the rest is not decided.
 
     Rewrites of a route count for its last recipe, which drew their style.
 
@@ -52,7 +52,7 @@ def style_shares(utility: RunUtility, styles: Mapping[str, Sequence[str]], seed:
         styles: the styles of each recipe, by its name.
         seed: the same seed gives the same shares.
     """
-    measured = utility.pooled(lambda stream: (stream.recipe.split("+")[-1], stream.style))
+    measured = pooled_over(runs, lambda stream: (stream.recipe.split("+")[-1], stream.style))
     found = []
     for recipe, names in styles.items():
         worths = [measured.get((recipe, style)) for style in names]

@@ -6,7 +6,7 @@ by the discount of repetition.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,8 @@ from training.utility.repetition import RepetitionDiscount, fit_discount, max_us
 
 # Runs with other weights and another order of the documents differed by up to this many times the error within a run.
 ACROSS_RUNS = 2.7
+# An error of 0 must not give a run all the weight.
+LEAST_ERROR = 1e-6
 # In the metadata of utility.parquet.
 DISCOUNT_KEY = b"repetition_discount"
 
@@ -67,6 +69,18 @@ class RunUtility:
         return max(1, int(np.ceil(self.n_readings / max_useful_epochs(self.discount) - 0.05)))
 
 
+def pooled_over(runs: Sequence[RunUtility], key: Callable[[Stream], K]) -> dict[K, Worth]:
+    """The worth of streams with the same key over several runs: the estimate of each run weighted by 1 / error².
+
+    This takes their errors, which are those between runs, to be independent.
+    """
+    found: defaultdict[K, list[Worth]] = defaultdict(list)
+    for run in runs:
+        for name, worth in run.pooled(key).items():
+            found[name].append(worth)
+    return {name: _combined(worths) for name, worths in found.items()}
+
+
 def read_utility(run: str | Path) -> RunUtility:
     """
     Raises:
@@ -111,6 +125,14 @@ def _n_readings(storage: Storage) -> float | None:
     n_original = sum(stream["n_tokens"] for recipe, stream in pairs if recipe == ORIGINAL)
     n_read = plan["n_tokens"] * sum(stream["share"] for recipe, stream in pairs if recipe != ORIGINAL)
     return n_read / n_original if n_original else None
+
+
+def _combined(worths: list[Worth]) -> Worth:
+    if len(worths) == 1:
+        return worths[0]
+    weights = 1 / np.maximum([worth.error for worth in worths], LEAST_ERROR) ** 2
+    value = weights @ np.array([worth.value for worth in worths]) / weights.sum()
+    return Worth(float(value), float(weights.sum() ** -0.5), sum(worth.n_tokens for worth in worths))
 
 
 def _mean(worths: list[Worth]) -> Worth:

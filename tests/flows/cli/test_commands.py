@@ -115,6 +115,11 @@ def test_a_plan_says_why_styles_are_drawn_as_they_are(tmp_path):
     assert "worth 1.40 ± 0.27" in shown
     assert "not seen yet" in shown
     assert "3 variants per document would be enough" in " ".join(shown.split())
+    write_utility(tmp_path / "second", [utility_row("faq", 0.4, 0.1), utility_row("lecture", 1.4, 0.1)], n_readings=9)
+    found = json.loads(run(*command, "--utility", tmp_path / "second", "--json"))["utility"]
+    styles = {row["style"]: row["worth"] for row in found["styles"]}
+    assert (styles["faq"], styles["lecture"]) == (pytest.approx(0.9), pytest.approx(0.9))
+    assert (found["run"], found["n_readings"]) == (f"{tmp_path / 'run'} and {tmp_path / 'second'}", pytest.approx(9))
 
 
 @pytest.mark.model

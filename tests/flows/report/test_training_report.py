@@ -32,6 +32,8 @@ def run(tmp_path):
             telemetry.write(
                 step, "held_out", {"<script>a</script> · rephrase · lecture": 9.0, "b · rephrase · faq": 7.0}
             )
+            loss, exact = 3 - step / 10 + (step == 30) * 0.5, step / 100
+            telemetry.write(step, "questions", {"the town loss": loss, "the town exact": exact, "all loss": loss})
     telemetry.close()
     shared = {"recipe": "rephrase", "loss": 5.0, "last_loss": 4.0, "n_tokens": 100, "learning_speed": None}
     rows = [
@@ -58,6 +60,17 @@ def test_it_summarises_the_run_and_names_the_most_valuable_stream(run):
     assert "in progress" not in page
     assert "<script>a" not in page
     assert page.index("lecture · a: 1.50 ± 0.10") < page.index("faq · a: 0.50")
+
+
+def test_questions_are_shown_at_the_first_the_last_and_the_best_evaluation(run):
+    page = re.sub(r"</t[dr]>\s*(<tr>)?<td[^>]*>", " ", training_report(run, ""))
+    assert "the town loss 2.00 0.50 0.50 at step 30" in page
+    assert "the town exact 10% 30% 30% at step 30" in page
+    assert "all loss 2.00 0.50 0.50 at step 30" in page
+    (run / "metrics.jsonl").write_text(
+        "".join(line + "\n" for line in (run / "metrics.jsonl").read_text().splitlines() if "questions" not in line)
+    )
+    assert "Closed-book questions" not in training_report(run, "")
 
 
 def test_a_run_in_progress_has_a_report_without_utility(run):

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+from importlib.resources import files
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -305,3 +306,8 @@ def test_the_chunks_of_a_run_are_judged_by_what_its_own_recipe_asks_for(tmp_path
     rows = pq.read_table(tmp_path / "out" / "scored.parquet").to_pylist()
     assert {(row["kind"], row["keeps"]) for row in rows} == {("math", 0.3)}
     assert opened == ["my-encoder", "my-encoder"]
+    given = tmp_path / "own.toml"
+    given.write_text((files("rephrase.prompting") / "recipes" / "rephrase.toml").read_text("utf-8"))
+    verify_pairs(VerifyConfig(source=run.url, is_run=True, recipe_files=(str(given),)))
+    rows = pq.read_table(tmp_path / "out" / "scored.parquet").to_pylist()
+    assert {(row["kind"], row["keeps"]) for row in rows} == {("knowledge", 1.0)}

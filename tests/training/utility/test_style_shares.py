@@ -42,7 +42,7 @@ def test_a_style_that_was_never_seen_is_as_promising_as_the_best() -> None:
 def test_shares_depend_on_the_seed_alone_and_recipes_that_the_run_does_not_know_are_left_out(tmp_path) -> None:
     rows = [utility_row("faq", 1.4, 0.2), utility_row("notes", 1.0, 0.2, recipe="translate+learning_note")]
     write_utility(tmp_path, rows)
-    utility = read_utility(tmp_path)
+    utility = [read_utility(tmp_path)]
     styles = {"rephrase": ("faq", "letter"), "learning_note": ("notes",), "mine": ("x", "y")}
     found = style_shares(utility, styles, seed=3)
     assert found == style_shares(utility, styles, seed=3)

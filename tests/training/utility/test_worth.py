@@ -5,7 +5,7 @@ from utility_rows import utility_row, write_utility
 
 from training.data.texts import Stream
 from training.utility.repetition import RepetitionDiscount
-from training.utility.worth import ACROSS_RUNS, read_utility
+from training.utility.worth import ACROSS_RUNS, pooled_over, read_utility
 
 DISCOUNT = RepetitionDiscount(4.0, 3.0, 5.0, measured=True)
 
@@ -36,6 +36,22 @@ def test_sources_are_pooled_by_their_tokens(tmp_path) -> None:
     (pooled,) = read_utility(tmp_path).pooled(lambda stream: stream.style).values()
     assert (pooled.value, pooled.n_tokens) == (1.25, 400)
     assert pooled.error == pytest.approx(ACROSS_RUNS * math.hypot(0.75 * 0.1, 0.25 * 0.3))
+
+
+def test_the_estimates_of_several_runs_are_weighted_by_their_errors(tmp_path) -> None:
+    for run, rows in {
+        "a": [utility_row("faq", 1.0, 0.1), utility_row("notes", 0.5, 0.1)],
+        "b": [utility_row("faq", 2.0, 0.2, source="b"), utility_row("letter", 0.7, 0.1)],
+    }.items():
+        write_utility(tmp_path / run, rows)
+    runs = [read_utility(tmp_path / run) for run in "ab"]
+    pooled = pooled_over(runs, lambda stream: stream.style)
+    assert (pooled["faq"].value, pooled["faq"].n_tokens) == (pytest.approx((4 * 1 + 1 * 2) / 5), 2000)
+    assert pooled["faq"].error == pytest.approx(ACROSS_RUNS * (1 / 0.1**2 + 1 / 0.2**2) ** -0.5)
+    assert pooled["notes"] == runs[0].pooled(lambda stream: stream.style)["notes"]
+    assert pooled["letter"] == runs[1].pooled(lambda stream: stream.style)["letter"]
+    # One run alone decides as it always has.
+    assert pooled_over(runs[:1], lambda stream: stream.style) == runs[0].pooled(lambda stream: stream.style)
 
 
 @pytest.mark.parametrize(("n_readings", "n_variants"), [(1.2, 1), (3.1, 1), (6.0, 2), (30.0, 10)])

@@ -172,7 +172,7 @@ class World:
         summary = train([self._shards(number) for number in shards], run, options)
         decided = {}
         if is_round:
-            decision = decide_styles(str(run), {RECIPE.name: RECIPE}, self._seed(max(shards) + 1))
+            decision = decide_styles([str(run)], {RECIPE.name: RECIPE}, self._seed(max(shards) + 1))
             worth = {row.style: row.worth and (row.worth.value, row.worth.error) for row in decision.shares}
             decided = {"worth": worth, "next": decision.by_recipe()[RECIPE.name]}
         plan = json.loads((run / "token_plan.json").read_text())
