@@ -417,8 +417,8 @@ def run_options(
         "recipe": recipe,
         "recipe_files": recipes or (),
         "n_variants": variants,
-        # One is written as before: plans of earlier versions name one.
-        "utility": utility[0] if utility and len(utility) == 1 else tuple(utility or ()) or None,
+        # One alone is a name, as in the plans of earlier versions.
+        "utility": utility[0] if isinstance(utility, list | tuple) and len(utility) == 1 else utility or None,
         "n_candidates": candidates,
         "n_retries": retries,
         "model_size": model_size,

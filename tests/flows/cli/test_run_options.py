@@ -67,3 +67,13 @@ def test_the_server_is_given_the_arguments_of_the_chat_template(read):
 )
 def test_what_is_missing_or_malformed_is_named(read, arguments, code, message):
     assert message in read(*arguments, code=code).replace("│ ", "").replace(" │", "")
+
+
+def test_one_training_run_is_a_name_and_several_are_a_list(read):
+    assert "utility" not in read("in", "out")
+    one = RephraseConfig.model_validate(read("in", "out", "--utility", "a"))
+    assert (one.utility, one.utility_runs) == ("a", ("a",))
+    assert one.pinned("m", "1", {})["utility"] == "a"
+    two = RephraseConfig.model_validate(read("in", "out", "--utility", "a", "--utility", "b"))
+    assert two.utility_runs == ("a", "b")
+    assert two.pinned("m", "1", {})["utility"] == ["a", "b"]
