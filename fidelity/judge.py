@@ -306,9 +306,9 @@ def _question_of(found: Discrepancy) -> Question:
 
 
 def _with_reading(evidence: Evidence, reading: Reading) -> Evidence:
-    reading = without_copies(evidence.sentences, reading)
+    # The scores stay as the weights know them: a copied answer is also marked where its question does not fit it.
     scores = reader_scores(evidence.sentences, reading)
-    found = reader_discrepancies(evidence.sentences, reading)
+    found = reader_discrepancies(evidence.sentences, without_copies(evidence.sentences, reading))
     if reading.added is None:
         return dataclasses.replace(
             evidence,
