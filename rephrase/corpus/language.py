@@ -13,8 +13,7 @@ MAX_CHARACTERS = 4000
 
 def detect_language(text: str) -> str:
     """The ISO 639-1 code of the text's language; formulas and code are ignored, since they look like any language."""
-    prose = without_protected(text[: 4 * MAX_CHARACTERS]).strip()
-    return str(py3langid.classify((prose or text)[:MAX_CHARACTERS])[0])
+    return str(py3langid.classify(_prose(text))[0])
 
 
 # "Compute", "Evaluate" and the few words beside a formula are taken for Malay, Romanian or Danish: of 500 short
@@ -44,19 +43,23 @@ def are_near(one: str, other: str) -> bool:
 
 def language_and_probability(text: str) -> tuple[str, float]:
     """The likeliest language of the prose of a text, and the probability that it is this or a near one."""
-    prose = without_protected(text[: 4 * MAX_CHARACTERS]).strip()
-    ranked = _identifier().rank((prose or text)[:MAX_CHARACTERS])
+    ranked = _identifier().rank(_prose(text))
     language = str(ranked[0][0])
     return language, float(sum(probability for other, probability in ranked if are_near(language, str(other))))
 
 
 def likely_language(text: str) -> str | None:
     """The language of a text; None if it is in Latin script and too short to tell."""
-    prose = (without_protected(text[: 4 * MAX_CHARACTERS]).strip() or text)[:MAX_CHARACTERS]
+    prose = _prose(text)
     if not prose.isascii() or len(prose.split()) >= FEW_WORDS:
         return detect_language(text)
     language, probability = _identifier().classify(prose)
     return str(language) if probability >= MIN_PROBABILITY else None
+
+
+def _prose(text: str) -> str:
+    """The beginning of a text without formulas, code and the like, if it has anything else."""
+    return (without_protected(text[: 4 * MAX_CHARACTERS]).strip() or text)[:MAX_CHARACTERS]
 
 
 @functools.cache

@@ -28,6 +28,19 @@ async def bound(response: httpx.Response) -> None:
         response.stream = _Beginning(response.stream)
 
 
+async def read_within(pieces: AsyncIterator[bytes], max_bytes: int) -> bytes:
+    """
+    Raises:
+        AnswerTooLongError: there are more than `max_bytes`.
+    """
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > max_bytes:
+            raise AnswerTooLongError(f"longer than {max_bytes:,} bytes")
+    return bytes(body)
+
+
 def get(url: str, key: str, *, timeout_s: float, max_bytes: int) -> tuple[httpx.Response, bytes]:
     """The answer to a GET request with its body; redirects are not followed.
 
@@ -41,14 +54,9 @@ def get(url: str, key: str, *, timeout_s: float, max_bytes: int) -> tuple[httpx.
     headers = {"Authorization": f"Bearer {key}", **ENCODINGS}
 
     async def ask() -> tuple[httpx.Response, bytes]:
-        body = bytearray()
         client = httpx.AsyncClient(headers=headers, timeout=timeout_s, event_hooks={"response": [bound]})
         async with asyncio.timeout(timeout_s), client, client.stream("GET", url) as response:
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > max_bytes:
-                    raise AnswerTooLongError(f"its answer is longer than {max_bytes:,} bytes")
-            return response, bytes(body)
+            return response, await read_within(response.aiter_bytes(), max_bytes)
 
     with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop already
         return thread.submit(asyncio.run, ask()).result()

@@ -24,7 +24,7 @@ from openai import (
 )
 
 from rephrase.engines.api_key import key_for, without_key
-from rephrase.engines.bounded import ENCODINGS, bound
+from rephrase.engines.bounded import ENCODINGS, AnswerTooLongError, bound, read_within
 from rephrase.engines.breaker import Breaker
 from rephrase.engines.dialect import Dialect, is_about_the_form, is_about_the_text, is_too_long, sentence
 from rephrase.engines.engine import (
@@ -331,16 +331,13 @@ class OpenAIEngine:
         The client has a limit for each read only: a server that sends a byte a second would be waited for for ever.
         """
         limit = ANSWER_BYTES + BYTES_PER_TOKEN * n_tokens
-        body = bytearray()
         try:
             async with asyncio.timeout(self._timeout_s), request as response:
-                async for piece in response.iter_bytes():
-                    body += piece
-                    if len(body) > limit:
-                        raise MalformedAnswerError(f"the answer is longer than {limit:,} bytes")
+                return await read_within(response.iter_bytes(), limit)
+        except AnswerTooLongError as error:
+            raise MalformedAnswerError(f"the answer is {error}") from error
         except TimeoutError as error:
             raise RequestTimeoutError(f"the answer was not complete after {self._timeout_s:g} s") from error
-        return bytes(body)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -74,7 +74,9 @@ def _models_of(endpoint: str, key_variable: str) -> list[ServedModel]:
     except httpx.HTTPError as error:
         raise _NotYetError(without_key(f"{type(error).__name__}: {error}", key_variable)) from error
     except AnswerTooLongError as error:
-        raise EngineError(f"{address} is not a list of models, {error}: is it an OpenAI-compatible server?") from error
+        raise EngineError(
+            f"{address} is not a list of models, its answer is {error}: is it an OpenAI-compatible server?"
+        ) from error
     status = answer.status_code
     if status in (401, 403):
         not_sent = key == NO_KEY and os.environ.get(KEY_ENDPOINTS)

@@ -11,7 +11,7 @@ import time
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from rephrase.engines.bounded import ENCODINGS, bound
+from rephrase.engines.bounded import ENCODINGS, AnswerTooLongError, bound, read_within
 from rephrase.engines.engine import EngineLoad
 
 # Answers come more often than this, and a server takes some milliseconds to write its metrics.
@@ -62,18 +62,16 @@ class ServerLoad:
         await self._client.aclose()
 
     async def _read_metrics(self) -> None:
-        page = bytearray()
         try:
             async with asyncio.timeout(TIMEOUT_S), self._client.stream("GET", self._url) as answer:
-                async for piece in answer.aiter_bytes():
-                    page += piece
-                    if len(page) > MAX_BYTES:  # no page of metrics
-                        break
+                try:
+                    page = await read_within(answer.aiter_bytes(), MAX_BYTES)
+                except AnswerTooLongError:
+                    page = b""  # no page of metrics
         except (httpx.HTTPError, TimeoutError):  # busy or down, which its requests will show
             self.value = None
             return
-        is_page = answer.is_success and len(page) <= MAX_BYTES
-        found = parse_load(page.decode("utf-8", "replace")) if is_page else None
+        found = parse_load(page.decode("utf-8", "replace")) if answer.is_success else None
         self.value = found
         self._has_metrics = found is not None or answer.status_code >= 500
         if found:

@@ -424,17 +424,23 @@ async def test_sources_that_are_kept_count_towards_a_target_like_all_else_in_the
     assert commit["n_tokens"] == context.target.n_finished == 96
 
 
-async def test_variants_that_repeat_others_do_not_count_towards_a_target_of_a_part_that_is_opened_again(tmp_path):
-    """As the flow does: what the commit leaves out is written again, until the target is reached."""
-    texts = [sentences(6, f"d{i}") for i in range(6)]
-    context = run_context(tmp_path, ScriptedEngine(max_in_flight=1), texts=texts, n_variants=2)
-    context = with_target(context, 192)
+async def written_until_reached(context):
+    """The last commit of a part that, as in the flow, is opened again until the target is reached."""
     for _ in range(4):
         if context.target.reached:
             break
         context.scheduler.reopen()
         commit = await run(context)
         context.target.set_part(0, commit["n_tokens"])
+    return commit
+
+
+async def test_variants_that_repeat_others_do_not_count_towards_a_target_of_a_part_that_is_opened_again(tmp_path):
+    """As the flow does: what the commit leaves out is written again, until the target is reached."""
+    texts = [sentences(6, f"d{i}") for i in range(6)]
+    context = run_context(tmp_path, ScriptedEngine(max_in_flight=1), texts=texts, n_variants=2)
+    context = with_target(context, 192)
+    commit = await written_until_reached(context)
     assert commit["rejects_by_reason"] == {"near_duplicate": 4}
     assert (commit["n_tokens"], commit["n_records_left"]) == (192, 2)
 
@@ -452,12 +458,7 @@ async def test_a_translation_that_all_variants_share_counts_once_in_a_part_that_
         n_variants=3,
     )
     context = with_target(context, 144)
-    for _ in range(4):
-        if context.target.reached:
-            break
-        context.scheduler.reopen()
-        commit = await run(context)
-        context.target.set_part(0, commit["n_tokens"])
+    commit = await written_until_reached(context)
     assert commit["n_tokens"] == 144
 
 

@@ -1,7 +1,6 @@
 """The openai engine against a loopback server that misbehaves in every way servers do."""
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 import re
@@ -10,7 +9,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 import pytest
-from answering_server import ANSWER, GOOD, MODELS, Raw, Server, refusal
+from answering_server import ANSWER, GOOD, MODELS, Raw, refusal
 from served import free_port
 
 from rephrase.engines.engine import EngineError, PoisonError, PromptTooLongError, RequestRefusedError
@@ -21,20 +20,6 @@ from rephrase.records import Prompt, Sampling
 pytestmark = pytest.mark.usefixtures("quick_retries")
 PROMPT = Prompt(system="s", user="hello")
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=16, seed=7)
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(*answers, **options):
-        servers.append(Server(*answers, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        with contextlib.suppress(OSError):
-            server.close()
 
 
 async def test_an_adapter_is_asked_for_by_name_and_counted_with_its_base_model(serve):

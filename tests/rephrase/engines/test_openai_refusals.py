@@ -1,10 +1,9 @@
 """Servers that refuse, speak another protocol or repeat the key: one document, or the run."""
 
-import contextlib
 import time
 
 import pytest
-from answering_server import GOOD, MODELS, Raw, Server, refusal
+from answering_server import GOOD, MODELS, Raw, refusal
 
 from rephrase.engines import served_models, server_load
 from rephrase.engines.bounded import MAX_REFUSAL_BYTES
@@ -15,20 +14,6 @@ from rephrase.records import Prompt, Sampling
 pytestmark = pytest.mark.usefixtures("quick_retries")
 PROMPT = Prompt(system="s", user="hello")
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=16, seed=7)
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(*answers, **options):
-        servers.append(Server(*answers, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        with contextlib.suppress(OSError):
-            server.close()
 
 
 async def test_a_server_that_answers_and_then_refuses_all_ends_the_run(serve):
