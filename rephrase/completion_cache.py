@@ -15,16 +15,20 @@ import time
 
 from rephrase.dataset.journal import Journal, Key
 from rephrase.engines.engine import Engine, EngineInfo
-from rephrase.records import Completion, Prompt, Sampling, digest
+from rephrase.records import Completion, Prompt, Sampling, TokenUsage, digest
 
 SAVE_EVERY_S = 60.0
 
 
 class CompletionCache:
-    """The engine of one chain, which answers a repeated request from the cache."""
+    """The engine of one chain, which answers a repeated request from the cache.
+
+    `usage` is that of all answers, those from the cache among them.
+    """
 
     def __init__(self, engine: Engine, journal: Journal, key: Key) -> None:
         self.n_tokens_resumed = 0
+        self.usage = TokenUsage()
         self._engine = engine
         self._journal = journal
         self._key = key
@@ -47,9 +51,11 @@ class CompletionCache:
         name = digest(prompt.system, *sum(prompt.examples, ()), prompt.user, *dataclasses.astuple(sampling))
         if found := self._completions.get(name):
             self.n_tokens_resumed += found.n_completion_tokens
+            self.usage += found.usage
             return found
         answer = await self._engine.complete(prompt, sampling)
         self._completions[name] = answer
+        self.usage += answer.usage
         if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
             answers = {name: dataclasses.asdict(answer) for name, answer in self._completions.items()}
             data = json.dumps(answers, ensure_ascii=False).encode()

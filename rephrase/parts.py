@@ -6,6 +6,7 @@ queue together with those of the other open parts; when the last one ends, the p
 
 import asyncio
 import dataclasses
+import functools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +29,7 @@ from rephrase.dataset.rows import (
     unreadable_row,
 )
 from rephrase.dataset.shards import commit_part, read_commit
-from rephrase.engines.engine import Engine, EngineError
+from rephrase.engines.engine import EngineError
 from rephrase.passages import BackChecker, Checker
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe
@@ -240,12 +241,15 @@ async def _write_entry(chain: Chain, entry: Entry, journal: Journal, progress: P
     progress.n_journal_entries += 1
 
 
-async def _follow_route(part: Part, chain: Chain, slot: SchedulingSlot, engine: Engine, run: RunContext) -> Entry:
+async def _follow_route(
+    part: Part, chain: Chain, slot: SchedulingSlot, engine: CompletionCache, run: RunContext
+) -> Entry:
     """Apply all recipes of the route, stopping early if one of them accepts nothing."""
     progress, scheduler, info = run.progress, run.scheduler, run.model_info
     tools = dataclasses.replace(
         run.tools,
         engine=engine,
+        spare_slot=functools.partial(scheduler.wait_for_spare_slot, slot),
         check=_counting(run.tools.check, progress),
         check_back=_counting_back(run.tools.check_back, progress) if run.tools.check_back else None,
     )
@@ -287,8 +291,7 @@ async def _follow_route(part: Part, chain: Chain, slot: SchedulingSlot, engine: 
     whole = rows.pop() if is_whole else None
     written = [chunk for rewrite, _ in steps for chunk in rewrite.chunks]
     last_chunks = steps[-1][0].chunks
-    n_prompt_tokens = sum(chunk.n_prompt_tokens for chunk in written)
-    n_completion_tokens = sum(chunk.n_completion_tokens for chunk in written)
+    usage = engine.usage  # with what was written ahead and then not needed
     return Entry(
         rewrite=whole,
         kept=rows,
@@ -296,15 +299,15 @@ async def _follow_route(part: Part, chain: Chain, slot: SchedulingSlot, engine: 
         n_source_tokens=sum(last.chunk.n_tokens for last in last_chunks),
         n_source_tokens_rewritten=sum(last.chunk.n_tokens for last in last_chunks if whole and last.verdict.accepted),
         n_chunks=len(written),
-        n_prompt_tokens=n_prompt_tokens,
-        n_completion_tokens=n_completion_tokens,
-        n_cached_tokens=sum(chunk.n_cached_tokens for chunk in written),
+        **dataclasses.asdict(usage),
         route="+".join(chain.route),
         document_id=chain.document.id,
         text=digest(chain.document.text),
         engine_s=slot.engine_s,
         cost=run.prices.cost(
-            engine_s=slot.engine_s, n_prompt_tokens=n_prompt_tokens, n_completion_tokens=n_completion_tokens
+            engine_s=slot.engine_s,
+            n_prompt_tokens=usage.n_prompt_tokens,
+            n_completion_tokens=usage.n_completion_tokens,
         ),
     )
 

@@ -59,7 +59,8 @@ class Checker(Protocol):
 class Passage:
     """What is rewritten at once: a chunk, or some of its sentences, with what its prompt shows besides it.
 
-    `written` is all of the rewritten document so far, of which the context holds the end.
+    `written` is all of the rewritten document so far, of which the context holds the end; it is empty where no prompt
+    shows it.
     """
 
     document: Document
@@ -169,10 +170,7 @@ async def _candidate(
             verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
         else:
             verdict = await check(passage.source, dataclasses.replace(completion, text=text), requirements)
-        if verdict.accepted and (opening := find_restart(passage.written, text)):
-            verdict = dataclasses.replace(
-                verdict, accepted=False, reason="restart", detail=f"it starts over: {opening}"
-            )
+        verdict = reject_restart(verdict, passage.written, text)
     return Attempt(
         text=text,
         verdict=verdict,
@@ -185,6 +183,14 @@ async def _candidate(
         max_tokens=sampling.max_tokens,
         usage=completion.usage,
     )
+
+
+def reject_restart(verdict: Verdict, written: str, text: str) -> Verdict:
+    """The verdict on `text`, which follows `written`; where it starts the document over, it is not accepted."""
+    opening = find_restart(written, text) if verdict.accepted else None
+    if opening is None:
+        return verdict
+    return dataclasses.replace(verdict, accepted=False, reason="restart", detail=f"it starts over: {opening}")
 
 
 def _copy_penalty(amount: float, text: str) -> CopyPenalty | None:

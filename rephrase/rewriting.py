@@ -1,15 +1,20 @@
-"""Rewrite one document chunk by chunk; the prompt of each chunk shows the end of the text written so far."""
+"""Rewrite one document chunk by chunk; the prompt of each chunk shows the end of the text written so far.
+
+Where a recipe's prompts show nothing of that, passages are written ahead of their turn while the engine has room: the
+result is the same.
+"""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from rephrase.corpus.pieces import join_pieces
+from rephrase.corpus.pieces import Piece, join_pieces
 from rephrase.dataset.rows import CHUNK_SEPARATOR
 from rephrase.engines.engine import Engine
 from rephrase.models.tokenizer import Tokenizer
-from rephrase.passages import Attempt, BackChecker, Checker, Passage, rewrite_passage
+from rephrase.passages import Attempt, BackChecker, Checker, Passage, reject_restart, rewrite_passage
 from rephrase.prompting.context import make_context
 from rephrase.prompting.glossary import request_glossary
 from rephrase.prompting.recipes import Recipe
@@ -23,6 +28,7 @@ from rephrase.records import (
     TokenUsage,
     Variant,
 )
+from rephrase.scheduling.ahead import work_ahead
 
 # How to handle a chunk that is rejected after all attempts: leave it out ("reject"), keep its source in its place
 # ("keep"), or reject the whole document ("document").
@@ -42,6 +48,8 @@ class RewriteTools:
     n_candidates: int | None = None  # by default as many as the recipe says
     on_reject: OnReject = "keep"
     min_rewritten_share: float = 0.0  # of a document's source tokens
+    # Returns once the engine has room for a request that may wait; without it, nothing is written ahead of its turn.
+    spare_slot: Callable[[], Awaitable[None]] | None = None
 
 
 async def rewrite_document(
@@ -65,21 +73,34 @@ async def rewrite_document(
     """
     done: list[ChunkRewrite] = []
     glossary: dict[str, str] = {}
-    for chunk in chunks:
-        if not chunk.text.strip():
-            continue  # whitespace needs no rewriting
-        written = CHUNK_SEPARATOR.join(part.text for part in done if part.verdict.accepted)
-        part = await rewrite_chunk(document, chunk, variant, recipe, glossary, written, tools)
-        if part.verdict.accepted and chunk is not chunks[-1]:
-            terms, part = await request_glossary(part, recipe, tools.engine)
-            glossary |= terms
-        elif not part.verdict.accepted and tools.on_reject == "keep" and not recipe.translates:
-            part = dataclasses.replace(part, source_kept=True)
-        done.append(part)
-        on_chunk(part)
-        if not part.verdict.accepted and tools.on_reject == "document":
-            break
+
+    async def rewrite(chunk: Chunk) -> ChunkRewrite:
+        written = _written(done) if recipe.shows_written else ""  # what comes before may not be done
+        return await rewrite_chunk(document, chunk, variant, recipe, glossary, written, tools)
+
+    with_text = [chunk for chunk in chunks if chunk.text.strip()]  # whitespace needs no rewriting
+    async with aclosing(work_ahead(with_text, rewrite, _spare_slot(recipe, tools))) as parts:
+        async for part in parts:
+            part = dataclasses.replace(part, verdict=reject_restart(part.verdict, _written(done), part.text))
+            if part.verdict.accepted and part.chunk is not chunks[-1]:
+                terms, part = await request_glossary(part, recipe, tools.engine)
+                glossary |= terms
+            elif not part.verdict.accepted and tools.on_reject == "keep" and not recipe.translates:
+                part = dataclasses.replace(part, source_kept=True)
+            done.append(part)
+            on_chunk(part)
+            if not part.verdict.accepted and tools.on_reject == "document":
+                break
     return Rewrite(document=document, variant=variant, chunks=tuple(done))
+
+
+def _spare_slot(recipe: Recipe, tools: RewriteTools) -> Callable[[], Awaitable[None]] | None:
+    return None if recipe.shows_written else tools.spare_slot
+
+
+def _written(done: Sequence[ChunkRewrite]) -> str:
+    """The rewritten document so far."""
+    return CHUNK_SEPARATOR.join(part.text for part in done if part.verdict.accepted)
 
 
 async def rewrite_chunk(
@@ -121,18 +142,25 @@ async def rewrite_chunk(
     attempts: list[Attempt] = []
     n_prose_tokens = sum(piece.passage.n_tokens for piece in pieces if piece.prose)
     n_left_tokens = (1 - requirements.reworded) * n_prose_tokens if requirements.form is None else 0.0
-    for piece in pieces:
-        text = piece.passage.text
-        if piece.prose:
-            before = CHUNK_SEPARATOR.join(part for part in (written, join_pieces(pieces, texts)) if part)
-            attempts.append(await rewrite(piece.passage, requirements.of_piece(), before))
-            if attempts[-1].verdict.accepted:
-                text = attempts[-1].text
-            else:
-                n_left_tokens -= piece.passage.n_tokens
-                if n_left_tokens < 0:
-                    return _chunk_rewrite(chunk, _summed(attempts), tools.tokenizer)
-        texts.append(text)
+
+    async def rewrite_piece(piece: Piece) -> Attempt | None:
+        if not piece.prose:
+            return None
+        before = (written, join_pieces(pieces, texts)) if recipe.shows_written else ()
+        return await rewrite(piece.passage, requirements.of_piece(), CHUNK_SEPARATOR.join(filter(None, before)))
+
+    async with aclosing(work_ahead(pieces, rewrite_piece, _spare_slot(recipe, tools))) as found:
+        async for attempt in found:
+            text = pieces[len(texts)].passage.text
+            if attempt:
+                attempts.append(attempt)
+                if attempt.verdict.accepted:
+                    text = attempt.text
+                else:
+                    n_left_tokens -= pieces[len(texts)].passage.n_tokens
+                    if n_left_tokens < 0:
+                        return _chunk_rewrite(chunk, _summed(attempts), tools.tokenizer)
+            texts.append(text)
     whole = Completion(text=join_pieces(pieces, texts), finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
     verdict = await tools.check(chunk, whole, requirements)
     attempt = dataclasses.replace(_summed(attempts), text=whole.text, verdict=verdict, finish_reason="stop")

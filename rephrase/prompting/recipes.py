@@ -24,7 +24,7 @@ from rephrase.corpus.pieces import Piece, cut_pieces
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.borders import contain, contain_line
 from rephrase.prompting.context import Context
-from rephrase.prompting.templates import TEMPLATES
+from rephrase.prompting.templates import TEMPLATES, used_variables
 from rephrase.records import Check, Chunk, Document, Domain, Prompt, Question, Requirements, Variant
 from rephrase.settings import Settings
 from rephrase.storage.filesystem import read_settings
@@ -288,6 +288,13 @@ class Recipe(Settings):
     def translates(self) -> bool:
         """Its source cannot stand in for a rejected chunk: it is in another language."""
         return Check.CROSS_LINGUAL in self.checks
+
+    @property
+    def shows_written(self) -> bool:
+        """Whether the prompt of a passage depends on what was written before it."""
+        used = used_variables(self.prompt.system) | used_variables(self.prompt.user)
+        of_written = {"abbreviations", "glossary"} | ({"written", "last_number"} if self.context_tokens else set())
+        return bool(used & of_written)
 
     @property
     def prompt_hash(self) -> str:

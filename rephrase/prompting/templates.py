@@ -1,8 +1,9 @@
 """The templates of recipes, in a sandbox: a recipe may come from somebody else."""
 
+import functools
 from typing import Any
 
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, meta
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
@@ -25,3 +26,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 # The passage is a value, never part of a template, so a document cannot inject template code.
 TEMPLATES = _Sandbox()
+
+
+@functools.lru_cache(maxsize=256)
+def used_variables(template: str) -> frozenset[str]:
+    """The names of the values that a template reads."""
+    return frozenset(meta.find_undeclared_variables(TEMPLATES.parse(template)))

@@ -4,7 +4,9 @@ Each variant of a document is a chain: a chunk needs the rewrite of the one befo
 to keep the engine full. Whenever a request ends, the next one is chosen:
 
 1. among the started chains that have a request ready, the one with the earliest latest start (see below);
-2. if there is none, a new chain starts, by the same rule over all open parts.
+2. if there is none, a new chain starts, by the same rule over all open parts;
+3. if none is left to start, the slot is spare: a chain may begin a passage before the one in front of it is done, where
+   its prompt does not show that one (see `Recipe.shows_written`).
 
 Time is counted in rounds of the engine: one round serves as many requests as may be in flight. A part is due when the
 engine could have finished all chunks registered up to and including it. The latest start of a chain is the due time of
@@ -67,7 +69,7 @@ class SchedulingSlot:
     document: DocumentState = field(default_factory=DocumentState)
     in_progress: bool = False
     engine_s: float = 0.0
-    admitted: bool = False  # it has just started: its first request may be sent without waiting
+    n_admitted: int = 0  # requests that may be sent without waiting: the first one, and those in spare slots
 
     @property
     def latest_start(self) -> float:
@@ -106,6 +108,7 @@ class Scheduler:
         self._sequence = itertools.count()
         self._waiting_in_progress: _Waiting = []
         self._waiting_to_start: _Waiting = []
+        self._waiting_for_spare: _Waiting = []
         self._part_needed = asyncio.Event()
         self._opened: weakref.WeakValueDictionary[int, asyncio.Event] = weakref.WeakValueDictionary()
         # Time since the start, each interval divided by the number of requests that shared it: see `_advance`.
@@ -160,9 +163,8 @@ class Scheduler:
             self.n_chains_in_progress -= 1
             self.n_chunks_open -= slot.n_left
             slot.in_progress = False
-            if slot.admitted:
-                slot.admitted = False
-                self.n_in_flight -= 1
+            self.n_in_flight -= slot.n_admitted
+            slot.n_admitted = 0
             self._dispatch()
 
     def set_chunks_left(self, slot: SchedulingSlot, n_left: int) -> None:
@@ -170,10 +172,14 @@ class Scheduler:
         self.n_chunks_open += n_left - slot.n_left
         slot.n_left = n_left
 
+    async def wait_for_spare_slot(self, slot: SchedulingSlot) -> None:
+        """Wait until a request of this chain may be sent that nothing else needs to wait for."""
+        await self._wait(self._waiting_for_spare, slot)
+
     async def complete(self, slot: SchedulingSlot, prompt: Prompt, sampling: Sampling) -> Completion:
         """Send one request of a chain in progress, once it is admitted; a chain may have several at once."""
-        if slot.admitted:
-            slot.admitted = False
+        if slot.n_admitted:
+            slot.n_admitted -= 1
         else:
             await self._wait(self._waiting_in_progress, slot)
         began = self._advance()
@@ -227,8 +233,11 @@ class Scheduler:
                 if line is self._waiting_to_start:
                     self.n_chains_in_progress -= 1
                     self.n_chunks_open -= slot.n_left
-                    slot.admitted = False
-                self.n_in_flight -= 1
+                if line is self._waiting_in_progress:
+                    self.n_in_flight -= 1
+                elif slot.n_admitted:  # otherwise another request of the chain has taken its place
+                    slot.n_admitted -= 1
+                    self.n_in_flight -= 1
                 self._dispatch()
             raise
 
@@ -241,7 +250,11 @@ class Scheduler:
                 self.n_in_flight += 1
                 self.n_chains_in_progress += 1
                 self.n_chunks_open += slot.n_left
-                slot.admitted = slot.in_progress = slot.document.started = True
+                slot.n_admitted = 1
+                slot.in_progress = slot.document.started = True
+            elif not self.n_chains_to_start and (slot := self._next(self._waiting_for_spare)):
+                self.n_in_flight += 1
+                slot.n_admitted += 1
             else:
                 break
         if (

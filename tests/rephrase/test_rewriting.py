@@ -1,5 +1,7 @@
 """A document is a chain: each prompt shows the end of the text so far, and a rejected chunk is retried."""
 
+import asyncio
+
 import pytest
 from scripted import ScriptedEngine, WordTokenizer, accept, passage, shout
 
@@ -23,12 +25,12 @@ def chunks_of(*texts: str) -> tuple[Document, list[Chunk]]:
     return document, chunks
 
 
-async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0, recipe=RECIPE, **options):
+async def rewrite(engine, *texts, check=accept, n_retries=2, seed=0, recipe=RECIPE, variant=VARIANT, **options):
     document, chunks = chunks_of(*texts)
     tools = RewriteTools(
         engine=engine, tokenizer=WordTokenizer(), check=check, n_retries=n_retries, seed=seed, **options
     )
-    return await rewrite_document(document, chunks, VARIANT, recipe, tools)
+    return await rewrite_document(document, chunks, variant, recipe, tools)
 
 
 async def test_each_prompt_shows_the_end_of_the_text_so_far():
@@ -294,6 +296,53 @@ async def test_in_a_style_with_a_form_a_rejected_piece_rejects_the_chunk():
     recipe = PIECEWISE.model_copy(update={"forms": {"lecture": "questions"}})
     result = await rewrite(ScriptedEngine(), " ".join(FIVE), recipe=recipe, check=refusing("first"), n_retries=0)
     assert result.chunks[0].verdict.reason == "unfaithful"
+
+
+SEES_NOTHING = RECIPE.for_model(135e6).model_copy(update={"compose": {}, "forms": {}, "candidates": 1})
+
+
+async def always_room():
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("recipe", "most_running"), [(PIECEWISE, 1), (SEES_NOTHING, 10)])
+async def test_passages_are_written_ahead_of_their_turn_where_no_prompt_shows_what_was_written(recipe, most_running):
+    variant = Variant(index=0, recipe="rephrase", style=next(iter(recipe.styles)), perspective="")
+    texts = [" ".join(FIVE) + " ", " ".join(text.replace("six", "five or six") for text in FIVE)]
+    check = refusing("second")
+    engine, ahead = ScriptedEngine(delay_s=0.05), ScriptedEngine(delay_s=0.05)
+    in_order = await rewrite(engine, *texts, recipe=recipe, variant=variant, check=check, n_retries=1)
+    at_once = await rewrite(
+        ahead, *texts, recipe=recipe, variant=variant, check=check, n_retries=1, spare_slot=always_room
+    )
+    assert engine.most_running == 1
+    assert ahead.most_running == most_running
+    assert at_once == in_order
+    assert [part.verdict.accepted for part in at_once.chunks] == [True, True]
+
+
+async def test_what_was_written_ahead_for_a_rejected_chunk_is_dropped():
+    variant = Variant(index=0, recipe="rephrase", style="question_answer", perspective="")
+    recipe = SEES_NOTHING.model_copy(update={"forms": {"question_answer": "questions"}})
+    engine = ScriptedEngine(delay_s=0.05)
+    result = await rewrite(
+        engine,
+        " ".join(FIVE),
+        recipe=recipe,
+        variant=variant,
+        check=refusing("first"),
+        n_retries=0,
+        spare_slot=always_room,
+    )
+    assert result.chunks[0].n_completion_tokens == 6
+    assert engine.n_running == 0
+
+
+async def test_a_chunk_written_ahead_may_not_start_the_document_over():
+    variant = Variant(index=0, recipe="rephrase", style="question_answer", perspective="")
+    texts = [" ".join(FIVE[:2]) + " ", " ".join([FIVE[0], FIVE[3]])]
+    result = await rewrite(ScriptedEngine(), *texts, recipe=SEES_NOTHING, variant=variant, spare_slot=always_room)
+    assert [part.verdict.reason for part in result.chunks] == [None, "restart"]
 
 
 async def test_a_translation_does_not_keep_the_source_of_a_rejected_chunk():

@@ -289,6 +289,21 @@ def test_a_model_too_small_to_translate_is_not_asked_to_translate_back():
     assert small.translates
 
 
+def test_a_recipe_knows_whether_its_prompts_show_what_was_written():
+    recipe = load_recipes()["rephrase"]
+    assert recipe.shows_written
+    assert not recipe.for_model(1.5e9).shows_written
+    assert not recipe.for_model(135e6).shows_written
+    small = recipe.for_model(135e6)
+    asks = small.prompt.model_copy(update={"user": "{{ passage }}{% if last_number %}{{ last_number }}{% endif %}"})
+    assert not small.model_copy(update={"prompt": asks}).shows_written  # nothing written is read for its numbers
+    assert small.model_copy(update={"prompt": asks, "context_tokens": 64}).shows_written
+    asks = small.prompt.model_copy(
+        update={"user": "{{ passage }}{% for each in abbreviations %}{{ each }}{% endfor %}"}
+    )
+    assert small.model_copy(update={"prompt": asks}).shows_written
+
+
 def test_each_wording_that_a_model_may_get_is_found_by_its_hash():
     for recipe in RECIPES.values():
         for size in (None, 4e9, 1.5e9, 600e6, 135e6):

@@ -1,6 +1,8 @@
 """The order in which chains get the engine, how many at once, and that no slot leaks when something fails."""
 
 import asyncio
+import contextlib
+import functools
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from scripted import ScriptedEngine
 
 from rephrase.engines.engine import EngineError
 from rephrase.records import Completion, Prompt, Sampling
+from rephrase.scheduling.ahead import work_ahead
 from rephrase.scheduling.scheduler import (
     ChainNotStartedError,
     DocumentState,
@@ -22,10 +25,14 @@ SAMPLING = Sampling(temperature=0, top_p=1, max_tokens=8, seed=0)
 
 
 class Chain:
-    """Sends `n_chunks` requests in sequence, with its name as prompt and `checking_s` between two of them."""
+    """Sends `n_chunks` requests in sequence, with its name as prompt and `checking_s` between two of them.
 
-    def __init__(self, scheduler, name, n_chunks, *, due=None, checking_s=0.0, document=None):
+    With `ahead`, a request is sent before the one in front of it is answered where a slot is spare.
+    """
+
+    def __init__(self, scheduler, name, n_chunks, *, due=None, checking_s=0.0, document=None, ahead=False):
         self.scheduler, self.name, self.n_chunks, self.checking_s = scheduler, name, n_chunks, checking_s
+        self.ahead = ahead
         due = scheduler.register_part(n_chunks) if due is None else due
         self.slot = SchedulingSlot(due=due, n_left=n_chunks, document=document or DocumentState())
 
@@ -34,10 +41,17 @@ class Chain:
 
     async def _work(self):
         engine = ScheduledEngine(None, self.scheduler, self.slot)
-        for number in range(self.n_chunks):
+
+        async def ask(number):
             await engine.complete(Prompt(system=self.name, user=str(number)), SAMPLING)
-            self.scheduler.set_chunks_left(self.slot, self.n_chunks - number - 1)
             await asyncio.sleep(self.checking_s)
+
+        spare = functools.partial(self.scheduler.wait_for_spare_slot, self.slot) if self.ahead else None
+        async with contextlib.aclosing(work_ahead(range(self.n_chunks), ask, spare)) as done:
+            n_left = self.n_chunks
+            async for _ in done:
+                n_left -= 1
+                self.scheduler.set_chunks_left(self.slot, n_left)
 
 
 async def run(*chains):
@@ -53,7 +67,8 @@ def is_idle(scheduler):
         scheduler.n_chains_to_start,
         scheduler.n_chunks_open,
     )
-    return counts == (0, 0, 0, 0) and not scheduler._waiting_in_progress and not scheduler._waiting_to_start
+    waiting = (scheduler._waiting_in_progress, scheduler._waiting_to_start, scheduler._waiting_for_spare)
+    return counts == (0, 0, 0, 0) and all(future.done() for line in waiting for *_, future in line)
 
 
 def names(engine):
@@ -85,6 +100,25 @@ async def test_chains_in_progress_go_before_new_ones():
     await run(*[Chain(scheduler, name, 3, due=0) for name in "abc"])
     # While a is checked, b starts; from then on, one of the two can always continue.
     assert names(engine) == ["a", "b", "a", "b", "a", "b", "c", "c", "c"]
+
+
+async def test_a_slot_that_nobody_needs_takes_a_later_request_of_a_chain():
+    engine = ScriptedEngine(max_in_flight=3, delay_s=0.001)
+    scheduler = Scheduler(engine)
+    await run(Chain(scheduler, "a", 6, ahead=True))
+    assert engine.most_running == 3
+    assert [prompt.user for prompt in engine.prompts] == ["0", "1", "2", "3", "4", "5"]
+    assert is_idle(scheduler)
+
+
+async def test_a_chain_that_has_not_started_goes_before_later_requests_of_others():
+    engine = ScriptedEngine(max_in_flight=2, delay_s=0.001)
+    scheduler = Scheduler(engine)
+    await run(*[Chain(scheduler, name, 2, due=0, ahead=True) for name in "abc"])
+    first_of = [names(engine).index(name) for name in "abc"]
+    second_of = [len(names(engine)) - 1 - names(engine)[::-1].index(name) for name in "abc"]
+    assert max(first_of) < max(second_of)
+    assert names(engine)[:2] == ["a", "b"]
 
 
 async def test_others_use_the_engine_while_one_waits_for_its_check():
@@ -146,7 +180,7 @@ def test_the_next_part_is_needed_when_few_chains_are_left_to_start():
 
 @settings(max_examples=60)
 @given(
-    chains=st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.001])), max_size=20),
+    chains=st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.001]), st.booleans()), max_size=20),
     n_slots=st.integers(1, 4),
     cancelled=st.sets(st.integers(0, 19)),
     failing=st.sets(st.integers(0, 60)),
@@ -162,7 +196,7 @@ async def test_no_slot_leaks_on_failures_or_cancellations(chains, n_slots, cance
 
     engine = ScriptedEngine(script, max_in_flight=n_slots)
     scheduler = Scheduler(engine)
-    todo = [Chain(scheduler, str(i), n, checking_s=s) for i, (n, s) in enumerate(chains)]
+    todo = [Chain(scheduler, str(i), n, checking_s=s, ahead=ahead) for i, (n, s, ahead) in enumerate(chains)]
     tasks = [asyncio.create_task(chain.run()) for chain in todo]
     for number in cancelled:
         for _ in range(number % 3):
