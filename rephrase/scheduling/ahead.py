@@ -26,7 +26,8 @@ async def work_ahead(
                 begun.append(asyncio.create_task(work(left.popleft())))
             if left and spare_slot and not spare:
                 spare = asyncio.ensure_future(spare_slot())
-            await asyncio.wait([begun[0], *([spare] if spare else [])], return_when=asyncio.FIRST_COMPLETED)
+            awaited: list[asyncio.Future[Any]] = [begun[0]] + ([spare] if spare else [])
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if spare and spare.done():
                 spare.result()
                 spare = None
@@ -35,6 +36,7 @@ async def work_ahead(
             if begun[0].done():
                 yield begun.popleft().result()
     finally:
-        for task in (*begun, *([spare] if spare else [])):
-            task.cancel()
-        await asyncio.gather(*begun, *([spare] if spare else []), return_exceptions=True)
+        unwanted: list[asyncio.Future[Any]] = [*begun] + ([spare] if spare else [])
+        for each in unwanted:
+            each.cancel()
+        await asyncio.gather(*unwanted, return_exceptions=True)
