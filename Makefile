@@ -26,10 +26,10 @@ demo: install ## rewrite real documents with real models; takes minutes on two c
 test: install ## lint, and all tests, those of types and layers among them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pytest -q -n logical --dist loadfile --no-loadscope-reorder -p no:randomly
+	$(BIN)/pytest -q -n logical --dist loadscope --no-loadscope-reorder -p no:randomly
 
 test-random: install ## all tests in random order; SEED=number repeats an order
-	$(BIN)/pytest -q -n logical --dist loadfile --hypothesis-profile random $(if $(SEED),--randomly-seed=$(SEED))
+	$(BIN)/pytest -q -n logical --dist loadscope --hypothesis-profile random $(if $(SEED),--randomly-seed=$(SEED))
 
 reference: install ## regenerate docs/reference.md and docs/architecture.md from the code
 	$(BIN)/python docs/make_reference.py

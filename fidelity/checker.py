@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -33,9 +33,12 @@ from fidelity.embeddings.encoder import (
 )
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_TOO_SLOW, Evidence, Judge, Pair, ReadPair, read_pair
-from fidelity.reader.reader import Reader
+from fidelity.reader.opening import open_reader
 from rephrase.records import Check, Chunk, Completion, Discrepancy, FinishReason, Requirements, Verdict
 from rephrase.settings import Settings
+
+if TYPE_CHECKING:
+    from fidelity.reader.reader import Reader
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -210,7 +213,7 @@ class Checker:
         open_multilingual: Callable[[str], Encoder] = open_encoder,
         *,
         calibration: Calibration | None = None,
-        open_reader: Callable[[], Reader] = Reader,
+        open_reader: "Callable[[], Reader]" = open_reader,
         language_judge: LanguageJudge | None = None,
     ) -> None:
         """

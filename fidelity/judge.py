@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fidelity.calibration.calibration import KEEPS, QUESTIONS, Calibration, Kind
 from fidelity.checks.changed_words import change_discrepancies, other_meanings
@@ -19,10 +20,14 @@ from fidelity.checks.style import missing_form
 from fidelity.checks.time_limit import LIMIT_S, TooSlowError, time_limit
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.facts.comparing.compare import FACT_SCORES, FactReport, compare_facts
-from fidelity.reader.reader import Reader, Reading
+from fidelity.reader.marks import Reading
+from fidelity.reader.opening import open_reader
 from fidelity.reader.scores import READER_SCORES, reader_discrepancies, reader_scores, without_copies
 from rephrase.corpus.language import detect_language, likely_language
 from rephrase.records import Discrepancy, Question, Verdict
+
+if TYPE_CHECKING:
+    from fidelity.reader.reader import Reader
 
 # The highest score of any changed fact, and the lowest of any kind's coverage: with one feature per kind of fact, too
 # few rows teach a model that one is enough.
@@ -98,7 +103,7 @@ class Judge:
         encoder: CachedEncoder,
         open_multilingual: Callable[[], CachedEncoder],
         *,
-        open_reader: Callable[[], Reader] = Reader,
+        open_reader: "Callable[[], Reader]" = open_reader,
         min_probability: float | None = None,
     ) -> None:
         """

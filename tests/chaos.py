@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,7 @@ def _run(arguments: list[str], environment: dict[str, str], out: str, err: str, 
         descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(descriptor, stream)
         os.close(descriptor)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so these would
     import run_scripted
 
     try:

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 
@@ -34,26 +36,53 @@ settings.register_profile("same", deadline=None, derandomize=True, suppress_heal
 settings.register_profile("random", settings.get_profile("same"), derandomize=False)
 settings.load_profile("same")
 
-# The files that take longest begin first, so that no worker is left alone with one at the end. Those that start the
-# same servers follow each other at intervals at which, of two workers, the same one takes them.
+# These share one Prefect server: to start it takes longer than most tests.
+WITH_SERVER = (
+    "flows/test_rephrasing.py",
+    "flows/test_pretraining.py",
+    "flows/test_chaos.py",
+    "flows/running/test_task_runs.py",
+    "flows/running/test_metrics.py",
+    "flows/test_cycling.py",
+    "flows/test_earlier_versions.py",
+    "flows/test_s3.py",
+)
+# The files that take longest begin first, so that no worker is left alone with one at the end.
 FIRST = (
     "flows/serving/test_serve.py",
-    "flows/test_rephrasing.py",
     "rephrase/engines/test_vllm_engine.py",
-    "flows/test_chaos.py",
-    "flows/test_pretraining.py",
-    "fuzz/test_hostile_texts.py",
     "test_static_checks.py",
     "training/loop/test_trainer.py",
     "training/loop/test_layouts.py",
+    "fuzz/test_hostile_texts.py",
     "infra/test_infra.py",
     "fuzz/test_wrong_calls.py",
     "rephrase/engines/test_openai_engine.py",
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three for two cores: a third of the time, tests wait for servers and for processes that they stop."""
+    return len(os.sched_getaffinity(0)) * 3 // 2
+
+
+class FilesAndServer(LoadScopeScheduling):
+    """The tests of a file run in one worker, and so do those of all files that use a Prefect server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "server" if path.removeprefix("tests/") in WITH_SERVER else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesAndServer:
+    return FilesAndServer(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {TESTS / name: place for place, name in enumerate(FIRST)}
+    use_it = {item.path for item in items if "api" in getattr(item, "fixturenames", ())}
+    if unnamed := use_it - {TESTS / name for name in WITH_SERVER}:
+        raise pytest.UsageError(f"the fixture 'api' starts a server: name {sorted(map(str, unnamed))} in WITH_SERVER")
+    places = {TESTS / name: place for place, name in enumerate((*WITH_SERVER, *FIRST))}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 

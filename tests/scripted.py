@@ -9,7 +9,7 @@ import numpy as np
 
 from fidelity.calibration.calibration import Calibration, InStyle, Model
 from fidelity.checks.sentences import SentenceReport, Sentences
-from fidelity.reader.reader import Marks, Reading
+from fidelity.reader.marks import Marks, Reading
 from rephrase.engines.engine import EngineInfo
 from rephrase.records import Chunk, Completion, Prompt, Requirements, Sampling, Verdict
 

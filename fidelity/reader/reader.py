@@ -9,9 +9,8 @@ import numpy as np
 
 from fidelity.checks.sentences import Match, SentenceReport, Sentences
 from fidelity.reader.inputs import REWRITE_FIRST, Encoding, ReaderInput, batch_tensors
+from fidelity.reader.marks import Marks, Reading, Span
 from fidelity.reader.network import ADDED, GARBLED, LOST, MAX_TOKENS, load_network, tokenizer
-
-Span = tuple[int, int]
 
 BATCH_TOKENS = 4096
 # A text in parts: a block of one side, and beside it what the other side says about it.
@@ -20,27 +19,6 @@ BLOCK_TOKENS, CONTEXT_TOKENS = 160, 340
 MIN_WORDS = 4
 # With numbers and signs: "x < 2" is not "x > 2".
 _WORD = re.compile(r"\w+|[^\w\s.,;:!?'\"()‘’“”]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marks:
-    """The probability of one mark for each token (spans in characters) and each sentence of a text."""
-
-    spans: tuple[Span, ...]
-    tokens: np.ndarray
-    sentences: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What the reader makes of a pair: `added` and `garbled` mark the rewrite, `lost` the source.
-
-    Both are None without a source that it can read, and `lost` also where nobody asks what is missing.
-    """
-
-    garbled: Marks
-    added: Marks | None = None
-    lost: Marks | None = None
 
 
 @dataclass(frozen=True, slots=True)

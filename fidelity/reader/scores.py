@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fidelity.checks.sentences import SentenceReport, Sentences
-from fidelity.reader.reader import Marks, Reading
+from fidelity.reader.marks import Marks, Reading
 from rephrase.records import Discrepancy
 
 LANGUAGE_SCORES = ("reader_garbled_max", "reader_garbled_mean", "reader_garbled_word", "reader_garbled_share")

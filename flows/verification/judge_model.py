@@ -9,7 +9,6 @@ from fidelity.calibration.calibration import Calibration, load_calibration
 from fidelity.checker import FidelityConfig
 from fidelity.checks.language_judge import MIN_YES, QUESTIONS, UNREAD, LanguageJudge
 from fidelity.judge import Pair
-from rephrase.engines.openai_engine import OpenAIEngine
 from rephrase.records import Verdict
 
 # Not that of the rewriting engine: the judge may be someone else's server.
@@ -34,6 +33,8 @@ class OpenedJudge:
             ValueError: the model is not served there, or the calibration is for another judge.
             EngineError: no server answers.
         """
+        from rephrase.engines.openai_engine import OpenAIEngine  # half a second that most runs need not spend
+
         fitted = calibration.judge
         if fitted is not None and fitted.model != model:
             raise ValueError(

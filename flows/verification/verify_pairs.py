@@ -12,7 +12,7 @@ from fidelity.calibration.calibration import Calibration, load_calibration
 from fidelity.embeddings.encoder import PACKAGED_ENCODER, PACKAGED_MULTILINGUAL, open_encoder
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_FAILED, Judge
-from fidelity.reader.reader import Reader
+from fidelity.reader.opening import open_reader
 from fidelity.verify import Asked, atomic_write, batched, scored_schema, verdict_rows
 from flows.verification.config import VerifyConfig
 from flows.verification.judge_model import open_review
@@ -133,7 +133,7 @@ def open_judge(config: VerifyConfig, calibration: Calibration) -> Judge:
         calibration,
         CachedEncoder(open_encoder(_encoder(config, "encoder", of_run))),
         open_multilingual,
-        open_reader=Reader,
+        open_reader=open_reader,
         min_probability=config.min_probability,
     )
 

@@ -29,6 +29,7 @@ def command(*arguments, folder, **environment):
     return Command("rephrase", *arguments, "--part-bytes", 20_000, "--json", folder=folder, environment=environment)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(corpus, tmp_path):
     out = tmp_path / "out"
     ledger = kill_and_resume(corpus, out, tmp_path, n_kills=3)

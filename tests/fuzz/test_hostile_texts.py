@@ -10,9 +10,11 @@ import pytest
 from hostile import run_all, text_functions
 
 N_CHARACTERS = 20_000
+# Comparing facts begins by parsing both texts: here that is enough.
+FUNCTIONS = sorted(text_functions().keys() - {"parse"})
 
 
-@pytest.mark.parametrize("function", sorted(text_functions()))
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_hostile_texts_end_in_time_and_without_an_error(function):
     seed = zlib.crc32(function.encode())
     cases = list(run_all(function, n_characters=N_CHARACTERS, seed=seed, share=0.05, n_mixed=1))

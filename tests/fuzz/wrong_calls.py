@@ -220,7 +220,7 @@ def _script_the_models() -> None:
     flows.running.prefect_server.prefect_api = contextlib.nullcontext
     flows.serving.serve.run_serving = _accept
     flows.verification.verify_pairs.open_encoder = encoder  # type: ignore[assignment]
-    flows.verification.verify_pairs.Reader = SilentReader  # type: ignore[assignment,misc]
+    flows.verification.verify_pairs.open_reader = SilentReader  # type: ignore[assignment,misc]
     flows.verification.refilter.open_checker = lambda config: Checker(
         encoder(config.encoder), config, calibration=load_calibration(config.calibration), open_reader=SilentReader
     )

@@ -9,8 +9,9 @@ import torch
 from fidelity.checks.sentences import compare_sentences
 from fidelity.embeddings.encoder import SentenceEncoder
 from fidelity.reader.inputs import Encoding, batch_tensors
+from fidelity.reader.marks import Marks, Reading
 from fidelity.reader.network import MAX_TOKENS, load_network, new_network, save_network, tokenizer
-from fidelity.reader.reader import Marks, Reader, Reading, _blocks, _standing_in
+from fidelity.reader.reader import Reader, _blocks, _standing_in
 from fidelity.reader.scores import (
     ADDED_SCORES,
     LANGUAGE_SCORES,

@@ -52,7 +52,13 @@ def served(folder):
 
 def test_scheduled_runs_take_only_new_files(served, folder):
     out = folder / "out"
-    first = wait_for(lambda: served.runs("Completed", "Failed", "Crashed"))[0]
+    wait_for(lambda: served.runs("Pending", "Running", "Completed"))
+    # Paused as in the UI, the schedule starts no further run.
+    deployment = served.deployment("rephrase")
+    schedule = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
+    served.api(schedule, {"active": False}, method="PATCH")
+    assert not wait_for(lambda: not served.runs("Scheduled", "Pending", "Running") and [()])[0]
+    first = served.runs("Completed", "Failed", "Crashed")[0]
     assert (first["auto_scheduled"], first["state"]["name"]) == (True, "Completed"), served.log
     assert document_ids(out) == ["a0", "a1", "a2", "a3"]
     parts = {"part-00000: a.jsonl 1 to 2", "part-00001: a.jsonl 3 to 4"}
@@ -70,22 +76,17 @@ def test_scheduled_runs_take_only_new_files(served, folder):
     written = {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}
     write_documents(folder / "b.jsonl", ["b0", "a1"])
     (folder / "b.jsonl").rename(folder / "in" / "b.jsonl")
-    wait_for(lambda: (out / "commits" / "part-00002.json").exists())
+    served.wait_for_state(served.start("rephrase", {}), "Completed")
     assert document_ids(out) == ["a0", "a1", "a2", "a3", "b0"]
     assert written.items() <= {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}.items()
     assert (out / "plan-0001.json").exists()
 
     # An unchanged folder: nothing is done.
-    begun = {run["id"] for run in served.runs("Pending", "Running", "Completed")}
-    idle = wait_for(lambda: [run for run in served.runs("Completed") if run["id"] not in begun])[0]
-    assert not served.of_run("task_runs", idle["id"])
-    wait_for(lambda: any("nothing to do" in log["message"] for log in served.of_run("logs", idle["id"])))
-
-    # Paused as in the UI, the schedule starts no further run.
-    deployment = served.deployment("rephrase")
-    schedule = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
-    served.api(schedule, {"active": False}, method="PATCH")
-    assert not wait_for(lambda: not served.runs("Scheduled", "Pending", "Running") and [()])[0]
+    idle = served.start("rephrase", {})
+    served.wait_for_state(idle, "Completed")
+    assert not served.of_run("task_runs", idle)
+    wait_for(lambda: any("nothing to do" in log["message"] for log in served.of_run("logs", idle)))
+    assert not served.runs("Scheduled", "Pending", "Running")
 
 
 def test_the_server_asks_for_the_password_that_serve_has_shown(served, folder):

@@ -37,7 +37,7 @@ ROWS = [
 def _scripted(monkeypatch):
     monkeypatch.setattr(flows.verification.verify_pairs, "open_encoder", lambda model: BagOfWords())
     monkeypatch.setattr(flows.verification.verify_pairs, "load_calibration", lenient)
-    monkeypatch.setattr(flows.verification.verify_pairs, "Reader", SilentReader)
+    monkeypatch.setattr(flows.verification.verify_pairs, "open_reader", SilentReader)
 
 
 def config(source, out, **changes):

@@ -62,6 +62,7 @@ def test_the_command_passes_the_cluster_on(
     assert len(launched) == 2
 
 
+@pytest.mark.slow
 def test_what_all_processes_refuse_is_said_once(
     shards: Storage, tokenizer_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
