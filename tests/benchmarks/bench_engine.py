@@ -1,6 +1,6 @@
 """The engine in the process, side by side: numeric format, 8-bit weights, speculation.
 
-    python tests/benchmarks/bench_engine.py DATA [--prompts 48] [--variants float32,float32+ngram]
+    python tests/benchmarks/bench_engine.py DATA [--prompts 192] [--variants float32,float32+ngram]
 
 DATA has documents/*.jsonl. Every variant runs the packaged model on the same prompts, in a process of its own and in
 turns of some seconds with the others: on a shared machine, changes in speed affect all of them equally. The rewrites
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common.generation import first_chunks, read_documents
+from common.generation import RECIPE, Request, read_documents, requests_of
 from common.turns import clock, take_turns
 
 from fidelity.checker import FidelityConfig, open_checker
@@ -105,8 +105,13 @@ def save_checkpoint(config: dict[str, Any], weights: dict[str, Any], folder: Pat
     save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "model.safetensors")
 
 
+def draw_requests(data: Path, n: int) -> list[Request]:
+    """One candidate for each of the first passages."""
+    return requests_of(read_documents(data, n, CHARACTERS))[:: RECIPE.candidates][:n]
+
+
 def measure(variant: str, data: Path, n_prompts: int) -> dict[str, Any]:
-    chunks = first_chunks(read_documents(data, 2 * n_prompts, CHARACTERS))
+    requests = draw_requests(data, 2 * n_prompts)
     try:
         engine = engine_of(variant)
     except (ValueError, EngineError) as error:  # not on this processor, or not with this version of vLLM
@@ -118,7 +123,7 @@ def measure(variant: str, data: Path, n_prompts: int) -> dict[str, Any]:
         return answers, clock() - began, time.process_time() - cpu
 
     async def all_of_it() -> dict[str, Any]:
-        prompts = [(prompt, sampling) for _, _, prompt, sampling in chunks]
+        prompts = [(request.prompt, request.sampling) for request in requests]
         one_token = [(p, Sampling(temperature=0, top_p=1, max_tokens=1, seed=0)) for p, _ in prompts[n_prompts:]]
         await engine.complete(prompts[0][0], one_token[0][1])  # what is compiled at first use
         _, prefill_s, prefill_cpu_s = await timed(one_token)
@@ -139,19 +144,22 @@ def measure(variant: str, data: Path, n_prompts: int) -> dict[str, Any]:
 
 async def judge(rows: dict[str, dict[str, Any]], data: Path, n_prompts: int) -> None:
     """Add the share of rewrites that the verdict accepts, and their mean similarity to the source."""
-    chunks = first_chunks(read_documents(data, n_prompts, CHARACTERS))
+    requests = draw_requests(data, 2 * n_prompts)[:n_prompts]
     checker = open_checker(FidelityConfig())
     for row in rows.values():
         verdicts = await asyncio.gather(
             *[
                 checker(
-                    chunk,
+                    request.passage,
                     Completion(
-                        text=text.strip(), finish_reason=finish_reason, n_prompt_tokens=0, n_completion_tokens=0
+                        text=request.rewrite(text),
+                        finish_reason=finish_reason,
+                        n_prompt_tokens=0,
+                        n_completion_tokens=0,
                     ),
-                    requirements,
+                    request.requirements,
                 )
-                for (chunk, requirements, *_), (text, finish_reason) in zip(chunks, row["texts"], strict=True)
+                for request, (text, finish_reason) in zip(requests, row["texts"], strict=True)
             ]
         )
         row["accepted"] = sum(verdict.accepted for verdict in verdicts) / len(verdicts)
@@ -181,7 +189,7 @@ def table(rows: dict[str, dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--prompts", type=int, default=48)
+    parser.add_argument("--prompts", type=int, default=192)
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--minutes", type=float, default=10.0, help="stop everything after so long")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "bench-engine")

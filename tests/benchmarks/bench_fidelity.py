@@ -223,7 +223,7 @@ def real_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
         by_question["faithful"] = odds / (1 + odds)
         faithful = np.array([bool(chosen[i].faithful) for i in here])
         good = faithful & np.array([bool(chosen[i].fluent) and (chosen[i].kept or 0) >= 0.75 for i in here])
-        accepted = np.all([values >= calibration.model(q, kind).threshold for q, values in by_question.items()], axis=0)
+        accepted = np.all([values >= calibration.model(q, kind).threshold for q, values in by_question.items()], axis=0)  # type: ignore[arg-type]
         print(f"| {kind}: read, of these faithful, good | {len(here)}, {faithful.sum()}, {good.sum()} |")
         print(f"| accepted, of these faithful | {accepted.sum()}, {(accepted & faithful).sum()} |")
         print(f"| good ones accepted | {(accepted & good).sum()} of {good.sum()} |")

@@ -21,7 +21,6 @@ from rephrase.prompting.context import make_context
 from rephrase.prompting.hints import make_hint
 from rephrase.prompting.recipes import draw_variants, load_recipes
 from rephrase.records import Chunk, Document, Sampling, Verdict
-from rephrase.rewriting import attempt_seed
 
 
 async def main() -> None:
@@ -44,10 +43,10 @@ async def main() -> None:
         sampling = Sampling(
             temperature=recipe.sampling.temperature,
             top_p=recipe.sampling.top_p,
-            max_tokens=recipe.max_output_tokens(chunk),
-            seed=attempt_seed(0, chunk, variant, number),
+            max_tokens=recipe.max_output_tokens(chunk, variant.style),
+            seed=number,
         )
-        prompt = recipe.render(document, chunk, variant, context, chunk.text.strip(), hint)
+        prompt = recipe.render(document, variant, context, chunk.text.strip(), hint)
         completion = await engine.complete(prompt, sampling)
         return await check(
             chunk, dataclasses.replace(completion, text=completion.text.strip()), recipe.requirements(variant.style)

@@ -5,7 +5,7 @@
 DATA has documents/*.jsonl. Each leg generates with the packaged model on the same texts, cut to between one and five
 chunks:
 
-    bare       vLLM in this process, with as many first-chunk prompts at once as the flow has chunks: the upper limit
+    bare       vLLM in this process, with all requests of the flow at once: the upper limit
     flow       palimpsest rephrase: autoregressive, Parquet, Prefect; every rewrite is accepted without checks
     checked    the same with all checks
     server     the flow on a vLLM server on the loopback interface
@@ -38,7 +38,7 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
-from common.generation import RECIPE, first_chunks, read_documents
+from common.generation import RECIPE, read_documents, requests_of
 from common.turns import clock, end_with_parent, take_turns
 from rich.console import Console
 
@@ -161,14 +161,8 @@ def children_cpu_s() -> float:
     return sum(used.user + used.system for used in times)
 
 
-def count_chunks(documents: list[Document]) -> int:
-    tokenizer = HubTokenizer(resolve_model(PACKAGED_MODEL))
-    return sum(len(chunk_document(document, tokenizer, RECIPE.chunk_tokens)) for document in documents)
-
-
-def bare(data: Path, documents: list[Document], n_characters: int) -> Measured:
-    n_prompts = count_chunks(documents)
-    prompts = [chunk[2:] for chunk in first_chunks(read_documents(data, n_prompts, n_characters))]
+def bare(documents: list[Document]) -> Measured:
+    prompts = [(request.prompt, request.sampling) for request in requests_of(documents)]
     engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
     watch = Watch()
     watch.watch_engine(engine)
@@ -183,9 +177,10 @@ def bare(data: Path, documents: list[Document], n_characters: int) -> Measured:
 
 
 def speeds(data: Path, n_characters: int) -> None:
-    """The engine's speed by the number of concurrent requests, on real first-chunk prompts, for bench_scheduler."""
+    """The engine's speed by the number of concurrent requests, on real prompts, for bench_scheduler."""
     engine = VLLMEngine(max_context_tokens=CONTEXT_TOKENS)
-    prompts = [chunk[2:] for chunk in first_chunks(read_documents(data, 64, n_characters))]
+    requests = requests_of(read_documents(data, 64, n_characters))
+    prompts = [(request.prompt, request.sampling) for request in requests]
 
     async def keep_full(n_at_once: int) -> float:
         """Tokens a second while `n_at_once` requests run."""
@@ -227,8 +222,8 @@ def flow(documents: list[Document], *, checked: bool, endpoint: str | None = Non
     open_engine, run_part = flows.running.run_setup.open_engine, rephrase.parts.run_part
     spans: dict[str, float] = {}
 
-    def opened(config: Any, *on_phase: Any) -> Any:
-        engine = open_engine(config, *on_phase)
+    def opened(*arguments: Any, **options: Any) -> Any:
+        engine = open_engine(*arguments, **options)
         watch.watch_engine(engine)
         return engine
 
@@ -484,7 +479,7 @@ def main() -> None:
         (leg,) = legs
         with server() if leg in LEGS[3:] else contextlib.nullcontext("") as endpoint:
             measured = {
-                "bare": lambda: bare(arguments.data, documents, arguments.characters),
+                "bare": lambda: bare(documents),
                 "flow": lambda: flow(documents, checked=False),
                 "checked": lambda: flow(documents, checked=True),
                 "server": lambda: on_server(endpoint, lambda: flow(documents, checked=False, endpoint=endpoint)),

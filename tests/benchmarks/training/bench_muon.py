@@ -118,13 +118,13 @@ def main() -> None:
             return final_loss(make, lr, momentum, seed, round(options.steps * share), config, store)
 
         print(f"held-out loss after {options.steps} steps of {ROWS * ROW_LENGTH} tokens, with seed 0:", flush=True)
-        *adamw_best, adamw_first = sweep(adamw, run)
-        *muon_best, muon_first = sweep(muon_clip, run)
-        adamw_losses = [adamw_first, *(run(adamw, *adamw_best, seed) for seed in (1, 2))]
+        adamw_lr, adamw_momentum, adamw_first = sweep(adamw, run)
+        muon_lr, muon_momentum, muon_first = sweep(muon_clip, run)
+        adamw_losses = [adamw_first, *(run(adamw, adamw_lr, adamw_momentum, seed) for seed in (1, 2))]
         shares = []
         for seed, target in enumerate(adamw_losses):
-            curve = [(share, run(muon_clip, *muon_best, seed, share)) for share in SHARES]
-            curve.append((1.0, muon_first if seed == 0 else run(muon_clip, *muon_best, seed)))
+            curve = [(share, run(muon_clip, muon_lr, muon_momentum, seed, share)) for share in SHARES]
+            curve.append((1.0, muon_first if seed == 0 else run(muon_clip, muon_lr, muon_momentum, seed)))
             shares.append(crossing(curve, target))
             points = "  ".join(f"{share:.2f}: {loss:.4f}" for share, loss in curve)
             print(f"  seed {seed}: AdamW {target:.4f}; MuonClip {points}; equal at {shares[-1]:.2f}", flush=True)

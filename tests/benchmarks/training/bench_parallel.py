@@ -82,7 +82,7 @@ def group_size(argument: Any) -> int | None:
     if isinstance(argument, torch.ScriptObject):
         return dist.ProcessGroup.unbox(argument).size() if "ProcessGroup" in str(argument._type()) else None
     if isinstance(argument, str) and argument.isdigit():
-        return _resolve_process_group(argument).size()
+        return _resolve_process_group(argument).size()  # type: ignore[arg-type]
     return None
 
 

@@ -82,9 +82,9 @@ def ranking(
 ) -> dict[str, float]:
     """The measured value of each stream, over all exposures."""
     cache, names = Storage(folder / "tokens"), []
-    for stream, texts in planted.items():
-        documents = (Document(id=f"{stream}-{i}", text=text, source="planted") for i, text in enumerate(texts))
-        names += tokenise_texts(document_texts(documents, TextOptions(), recipe=stream), stream, tokenizer, cache)
+    for name, texts in planted.items():
+        documents = (Document(id=f"{name}-{i}", text=text, source="planted") for i, text in enumerate(texts))
+        names += tokenise_texts(document_texts(documents, TextOptions(), recipe=name), name, tokenizer, cache)
     store = TokenStore.open(cache, names)
     # Only fresh text is held out: there are too few repeated sections to lose one.
     for k, stream in enumerate(store.streams):
