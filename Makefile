@@ -60,9 +60,10 @@ test-infra: install ## databases, servers, pools, metrics, Ray and S3 for real; 
 	$(BIN)/pytest -v -m infra --timeout 900 tests/infra
 	$(BIN)/pytest -v -m 'slow or not slow' --timeout 900 tests/flows/running/test_ray_runner.py tests/flows/test_s3.py
 
-test-fuzz: install ## hostile texts for every function that reads a text, wrong calls of every command; an hour
+test-fuzz: install ## hostile texts for every function that reads a text, wrong calls of every command, 200 kills; an hour
 	$(BIN)/python tests/fuzz/run_fuzz.py $(ARGS)
 	$(BIN)/python tests/fuzz/run_calls.py
+	$(BIN)/python tests/fuzz/run_kills.py
 
 # The benchmarks on real text take a folder of JSON Lines with a `text` field: make bench-train DATA=folder
 bench-recipes: install ## every recipe on real text of its domain; DATA=folder
