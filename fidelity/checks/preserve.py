@@ -14,7 +14,8 @@ from fidelity.facts.reading.parsed import parse
 from rephrase.corpus.protected import formula_spans, without_protected
 
 _NO_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.^\\]")
-_NO_NUMBER_AFTER = re.compile(r"\w*[\\^_{]")
+# The 2 of 2x_1; no unit is longer.
+_NO_NUMBER_AFTER = re.compile(r"[^\W_]{0,30}+[\\^_{]")
 # GSM8K's calculator annotations, not meant for a reader.
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 # Of any script: Latin and most others, Chinese and Japanese, Arabic.

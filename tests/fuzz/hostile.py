@@ -41,7 +41,7 @@ KNOWN = (
         "\n",
         "A-",
     ),
-    *("the answer is ", "one ", "1 ", "<think>", "\\boxed{", "Yours "),
+    *("the answer is ", "one ", "1 ", "1,", "½", "<think>", "\\boxed{", "Yours "),
 )
 
 

@@ -1,6 +1,7 @@
 """Formulas, numbers and answers are found in any notation, and reported when they are missing."""
 
 import pytest
+from cpu_time import ends_within
 
 from fidelity.checks.preserve import formulas, lost_answer, lost_formula, lost_number, lost_question, numbers
 
@@ -85,3 +86,8 @@ def test_a_question_that_became_a_statement_is_lost():
     assert lost_question("有多少个勺子？", "How many spoons were there?") is None
     assert lost_question("Es gab 5 Löffel.", "There were 5 spoons.") is None
     assert lost_question("Siehe `a ? b : c` im Text.", "See the text.") is None
+
+
+@pytest.mark.parametrize("unit", ["½", "1x", "三"])
+def test_a_text_of_one_number_over_and_over_takes_linear_time(unit):
+    assert ends_within(3, lambda: lost_number(f"({unit * (40_000 // len(unit))})", "none"))
