@@ -59,7 +59,7 @@ _NO_CONTEXT: dict[str, Any] = {
 }
 _NOTHING = {name: type(value)() for name, value in _EXAMPLE.items()} | {"last_number": None, "passage": "x"}
 
-SIZE = r"^\d+(\.\d+)?[MB]$"
+SIZE = r"^\d+(\.\d+)?[MBmb]$"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Instruction = Annotated[str, Field(min_length=1)]
 # What a rewrite may not lose of its source; "any" is for a summary.
@@ -379,14 +379,14 @@ class Recipe(Settings):
 
 
 def parse_size(size: str) -> float:
-    """ "1.5B" is 1.5e9.
+    """ "1.5B" and "1.5b" are 1.5e9.
 
     Raises:
         ValueError: it is not written so.
     """
     if not re.fullmatch(SIZE, size):
         raise ValueError(f"{size!r} is not the size of a model; write it as 350M or 7B")
-    return float(size[:-1]) * {"M": 1e6, "B": 1e9}[size[-1]]
+    return float(size[:-1]) * {"M": 1e6, "B": 1e9}[size[-1].upper()]
 
 
 @functools.lru_cache(maxsize=256)

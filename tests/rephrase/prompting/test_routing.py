@@ -53,7 +53,7 @@ def test_languages_are_distinguished_and_formulas_are_ignored(text, language):
 def test_the_size_of_a_model_is_what_is_stated_or_what_its_files_say(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(bytes(2_000))
     assert model_size(None, str(tmp_path)) == 1_000
-    assert model_size("1.5B", str(tmp_path)) == model_size("1.5B", None) == 1.5e9
+    assert model_size("1.5B", str(tmp_path)) == model_size("1.5b", None) == 1.5e9
     assert model_size(None, None) is None  # a server
     with pytest.raises(ValueError, match="'7X' is not the size of a model; write it as 350M or 7B"):
         model_size("7X", None)
