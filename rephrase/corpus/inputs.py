@@ -1,8 +1,11 @@
 """Which files of a file, folder or glob are the corpus, on any fsspec filesystem."""
 
+import contextlib
 import hashlib
+import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ from rephrase.storage.filesystem import filesystem_of, real_path
 from rephrase.storage.run_folder import HEAD_BYTES, PLAN_NAME, is_plan
 from rephrase.storage.storage import is_transient
 
+logger = logging.getLogger(__name__)
+
 TEXT_SUFFIXES = (".txt", ".md", ".tex")
 # C4 and Dolma name compressed JSON Lines `.json.gz`.
 JSONL_SUFFIXES = (
@@ -27,6 +32,7 @@ SUFFIXES = TEXT_SUFFIXES + JSONL_SUFFIXES + PARQUET_SUFFIXES
 _ABOUT_THE_DATA = re.compile(
     r"(?:readme|licen[cs]e|copying|notice|changelog|contributing|authors)\b[^/]*", re.IGNORECASE
 )
+SLOW_LISTING_S = 3.0
 PLACE_BYTES = 1 << 16  # read at each of the places of a fingerprint
 # A file that was modified in the last YOUNG_S may still be being written; it is watched for WATCHED_S.
 YOUNG_S, WATCHED_S = 60.0, 1.0
@@ -61,7 +67,7 @@ def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile]
     """The input files of a file, folder or glob, sorted by path, and the names of files in other formats.
 
     Neither the folder `output` nor what another run wrote is part of the corpus. A folder that may not be listed is
-    taken for an unreadable file, so that it is in the account.
+    taken for an unreadable file, so that it is in the account. What takes longer than SLOW_LISTING_S is logged.
 
     Raises:
         FileNotFoundError: there is nothing at `source`.
@@ -69,6 +75,22 @@ def list_inputs(source: str, output: str | None = None) -> tuple[list[InputFile]
     """
     if not source.strip():
         raise ValueError("SOURCE is empty: give a file, a folder or a glob")
+    with _said_if_slow(f"waiting for the list of all files at {source!r} …"):
+        return _list_inputs(source, output)
+
+
+@contextlib.contextmanager
+def _said_if_slow(message: str) -> Iterator[None]:
+    timer = threading.Timer(SLOW_LISTING_S, logger.warning, (message,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _list_inputs(source: str, output: str | None) -> tuple[list[InputFile], list[str]]:
     fs, root = filesystem_of(source)
     named = False  # by the user, so that it is read whatever it is called
     if fs.isdir(root):

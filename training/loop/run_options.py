@@ -86,6 +86,9 @@ class RunOptions:
         Raises:
             ValueError: an option is out of range; the message names it.
         """
+        for option in fields(self):
+            if isinstance(value := getattr(self, option.name), int) and abs(value) >= 2**63:
+                raise ValueError(f"{option.name} is a number of {len(str(abs(value)))} digits; it must be below 2^63")
         for name in (
             "n_steps",
             "rows_per_step",

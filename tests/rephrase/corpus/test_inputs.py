@@ -3,10 +3,12 @@
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
+import rephrase.corpus.inputs
 from rephrase.corpus.inputs import has_changed, list_inputs
 from rephrase.corpus.reading import ReadOptions, read_file
 from rephrase.dataset.plan import load_plan, make_plan, save_plan
@@ -30,6 +32,16 @@ def folder(tmp_path):
     folder.mkdir()
     (folder / "a.jsonl").write_text(LINE)
     return folder
+
+
+def test_a_list_that_takes_long_is_said_to_be_waited_for(folder, monkeypatch, caplog):
+    assert names(folder) == ["a.jsonl"]
+    assert not caplog.messages
+    monkeypatch.setattr(rephrase.corpus.inputs, "SLOW_LISTING_S", 0.01)
+    find = rephrase.corpus.inputs._find
+    monkeypatch.setattr(rephrase.corpus.inputs, "_find", lambda *found: time.sleep(0.3) or find(*found))
+    assert names(folder) == ["a.jsonl"]
+    assert caplog.messages == [f"waiting for the list of all files at '{folder}' …"]
 
 
 @pytest.mark.parametrize("name", ["b::c.jsonl", "simplecache::b.jsonl", "b[1]*?.jsonl", "b{0} %20#.jsonl", "b\n.jsonl"])

@@ -171,6 +171,7 @@ def test_the_command_reports_errors_without_a_traceback(
         ("held_out_share", math.nan),
         ("row_length", 0),
         ("n_steps", 0),
+        ("n_steps", 10**400),
         ("seed", 2**63),
         ("seed", -1),
         ("max_eval_rows", 0),
