@@ -229,12 +229,17 @@ def print_diversity(console: Console, rows: list[Row]) -> None:
 
 
 def rejected_examples(storage: Storage, n: int) -> list[Example]:
-    """One rejected chunk or record for each of the first `n` reasons."""
-    by_reason: dict[str, Row] = {}
-    for row in _rows(storage, read_rejects):
-        by_reason.setdefault(row["reason"], row)
-        if len(by_reason) == n:
-            break
+    """Rejected chunks or records, one for each reason: if there is one, with a place that can be pointed at.
+
+    Of several, that which came closest to being accepted: the others are plainer.
+    """
+    best: dict[str, tuple[tuple[bool, float], Row]] = {}
+    for row in islice(_rows(storage, read_rejects), N_ROWS_SCANNED):
+        is_marked = any(found["rewrite_start"] is not None for found in row["discrepancies"] or ())
+        merit = is_marked, row["probability"] or 0.0
+        if row["reason"] not in best or merit > best[row["reason"]][0]:
+            best[row["reason"]] = merit, row
+    chosen = sorted(best.items(), key=lambda found: found[1][0], reverse=True)[:n]
     return [
         Example(
             heading=f"{row['title'] or row['document_id']} · {plain(reason)}: {row['detail'] or meaning(reason)}",
@@ -243,7 +248,7 @@ def rejected_examples(storage: Storage, n: int) -> list[Example]:
             scores=_scores(row),
             style=REJECTED,
         )
-        for reason, row in by_reason.items()
+        for reason, (_, row) in chosen
     ]
 
 

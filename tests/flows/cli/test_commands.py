@@ -211,7 +211,7 @@ def test_a_wrong_value_is_named_with_its_option(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"text": "A town lies at a river."}))
     for options, message in (
         (["--retries", "500"], "n_retries: Input should be less than or equal to 100 (got 500)"),
-        (["--model-size", "7b"], "(got '7b')"),
+        (["--model-size", "7X"], "(got '7X')"),
         (["--engine", "openai"], "error: engine: the openai engine needs at least one endpoint"),
     ):
         result = runner.invoke(app, ["plan", str(tmp_path / "a.jsonl"), *options])

@@ -9,8 +9,9 @@ from synthetic_run import documents, write_run
 
 from flows.report.html import palette
 from flows.results.display import COLOURS, INK, PAPER, REASONS, meaning, plain
-from flows.results.inspection import print_inspection, summary_figures
+from flows.results.inspection import print_inspection, rejected_examples, summary_figures
 from flows.results.summary import summarize
+from rephrase.dataset.shards import commit_part
 from rephrase.storage.storage import Storage
 
 HOSTILE = "[bold red]Not markup[/] \x1b[31m and no order to the terminal. The bridge of the old town stands. " * 4
@@ -78,3 +79,20 @@ def test_text_in_every_colour_is_legible_on_its_background(shade):
 def test_reject_reasons_have_explanations():
     assert meaning("truncated") == REASONS["truncated"]
     assert meaning("a_reason_of_tomorrow") == "a reason of tomorrow" == plain("a_reason_of_tomorrow")
+
+
+def test_of_several_rejects_the_one_is_shown_that_says_where_it_is_wrong(tmp_path):
+    def reject(name, reason, probability, start):
+        found = {"kind": "sentence", "problem": "unsupported", "rewrite_start": start, "rewrite_end": 9, "detail": ""}
+        discrepancies = [found] if start is not None else []
+        return {"document_id": name, "reason": reason, "probability": probability, "discrepancies": discrepancies}
+
+    rejects = [
+        reject("near, without a place", "unfaithful", 0.9, None),
+        reject("far", "unfaithful", 0.1, 0),
+        reject("near", "unfaithful", 0.5, 0),
+        reject("unread", "bad_record", None, None),
+    ]
+    commit_part(Storage(tmp_path), 0, [], rejects, n_records=4)
+    shown = [example.heading.partition(" · ")[0] for example in rejected_examples(Storage(tmp_path), 3)]
+    assert shown == ["near", "unread"]
