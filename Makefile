@@ -49,7 +49,7 @@ browser: install ## install a browser for the browser tests
 test-browser: install ## Prefect's UI and reports in a real browser (Chromium); SCREENSHOTS=folder saves screenshots
 	$(BIN)/pytest -q -m browser --timeout 600
 
-test-slow: install ## real models behind real servers, all layouts of processes; takes NN minutes
+test-slow: install ## real models behind real servers, all layouts of processes; takes half an hour
 	$(BIN)/pytest -q -m "slow and not (browser or chaos or infra)" --timeout 1200
 
 test-chaos: install ## kills, full disks, broken servers; takes fifteen minutes

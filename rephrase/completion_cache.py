@@ -34,6 +34,7 @@ class CompletionCache:
         self._key = key
         self._completions: dict[str, Completion] = {}
         self._saved_at = time.monotonic()
+        self._saving: asyncio.Future[None] | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -56,12 +57,22 @@ class CompletionCache:
         answer = await self._engine.complete(prompt, sampling)
         self._completions[name] = answer
         self.usage += answer.usage
-        if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
+        if time.monotonic() - self._saved_at >= SAVE_EVERY_S and (self._saving is None or self._saving.done()):
+            self._saved_at = time.monotonic()
             answers = {name: dataclasses.asdict(answer) for name, answer in self._completions.items()}
             data = json.dumps(answers, ensure_ascii=False).encode()
-            await asyncio.to_thread(self._journal.write_partial, self._key, data)
-            self._saved_at = time.monotonic()
+            self._saving = asyncio.ensure_future(asyncio.to_thread(self._journal.write_partial, self._key, data))
+            await asyncio.shield(self._saving)  # whoever asked may be cancelled; the file is written whole
         return answer
+
+    async def settle(self) -> None:
+        """Wait until nothing is being saved.
+
+        Raises:
+            OSError: it could not be saved.
+        """
+        if self._saving:
+            await self._saving
 
     async def close(self) -> None:
         """Does nothing: the engine is shared, and whoever opened it closes it."""

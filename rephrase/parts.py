@@ -1,7 +1,8 @@
 """Rewrite one part of a corpus and commit it.
 
-Each variant of a document is a chain: its chunks are written in order. The chains of a part wait in the scheduler's
-queue together with those of the other open parts; when the last one ends, the part is committed.
+Each variant of a document is a chain, whose chunks are written in order unless no prompt shows the text so far. The
+chains of a part wait in the scheduler's queue together with those of the other open parts; when the last one ends, the
+part is committed.
 """
 
 import asyncio
@@ -211,6 +212,7 @@ async def _run_chain(
         cache = CompletionCache(engine, journal, chain.key)
         await cache.load()
         entry = await _follow_route(part, chain, slot, cache, run)
+        await cache.settle()  # the entry takes the place of what is saved
         await _write_entry(chain, entry, journal, run.progress)
         journal.n_tokens_resumed += cache.n_tokens_resumed
         # Before the next chain is chosen: whether one may start depends on what is finished.

@@ -16,7 +16,7 @@ from rephrase.engines.engine import Engine, RequestRefusedError
 from rephrase.models.tokenizer import Tokenizer
 from rephrase.prompting.back_translation import request_back_translation, source_language
 from rephrase.prompting.borders import release
-from rephrase.prompting.boundaries import find_restart, remove_overlap
+from rephrase.prompting.boundaries import find_repetition, find_restart, remove_overlap
 from rephrase.prompting.context import Context
 from rephrase.prompting.hints import make_hint
 from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
@@ -84,6 +84,14 @@ class Attempt:
     n_sentences_removed: int  # at the boundary, because they repeated what was written before
     max_tokens: int
     usage: TokenUsage
+
+    def following(self, written: str) -> "Attempt":
+        """This attempt after `written`, which its prompt did not show: it may not start over, or repeat the end."""
+        verdict = _reject_restart(self.verdict, written, self.text)
+        if verdict.accepted and (repeated := find_repetition(written, self.text)):
+            detail = f"it repeats what comes before it: {repeated}"
+            verdict = dataclasses.replace(verdict, accepted=False, reason="repetition", detail=detail)
+        return dataclasses.replace(self, verdict=verdict)
 
 
 async def rewrite_passage(
@@ -170,7 +178,7 @@ async def _candidate(
             verdict = Verdict(accepted=False, reason="formula_lost", detail=str(error))
         else:
             verdict = await check(passage.source, dataclasses.replace(completion, text=text), requirements)
-        verdict = reject_restart(verdict, passage.written, text)
+        verdict = _reject_restart(verdict, passage.written, text)
     return Attempt(
         text=text,
         verdict=verdict,
@@ -185,7 +193,7 @@ async def _candidate(
     )
 
 
-def reject_restart(verdict: Verdict, written: str, text: str) -> Verdict:
+def _reject_restart(verdict: Verdict, written: str, text: str) -> Verdict:
     """The verdict on `text`, which follows `written`; where it starts the document over, it is not accepted."""
     opening = find_restart(written, text) if verdict.accepted else None
     if opening is None:

@@ -14,7 +14,7 @@ from rephrase.corpus.pieces import Piece, join_pieces
 from rephrase.dataset.rows import CHUNK_SEPARATOR
 from rephrase.engines.engine import Engine
 from rephrase.models.tokenizer import Tokenizer
-from rephrase.passages import Attempt, BackChecker, Checker, Passage, reject_restart, rewrite_passage
+from rephrase.passages import Attempt, BackChecker, Checker, Passage, rewrite_passage
 from rephrase.prompting.context import make_context
 from rephrase.prompting.glossary import request_glossary
 from rephrase.prompting.recipes import Recipe
@@ -75,13 +75,14 @@ async def rewrite_document(
     glossary: dict[str, str] = {}
 
     async def rewrite(chunk: Chunk) -> ChunkRewrite:
-        written = _written(done) if recipe.shows_written else ""  # what comes before may not be done
+        # Where no prompt shows it, what comes before may not be done.
+        parts = [part.text for part in done if part.verdict.accepted] if recipe.shows_written else []
+        written = CHUNK_SEPARATOR.join(parts)
         return await rewrite_chunk(document, chunk, variant, recipe, glossary, written, tools)
 
     with_text = [chunk for chunk in chunks if chunk.text.strip()]  # whitespace needs no rewriting
     async with aclosing(work_ahead(with_text, rewrite, _spare_slot(recipe, tools))) as parts:
         async for part in parts:
-            part = dataclasses.replace(part, verdict=reject_restart(part.verdict, _written(done), part.text))
             if part.verdict.accepted and part.chunk is not chunks[-1]:
                 terms, part = await request_glossary(part, recipe, tools.engine)
                 glossary |= terms
@@ -96,11 +97,6 @@ async def rewrite_document(
 
 def _spare_slot(recipe: Recipe, tools: RewriteTools) -> Callable[[], Awaitable[None]] | None:
     return None if recipe.shows_written else tools.spare_slot
-
-
-def _written(done: Sequence[ChunkRewrite]) -> str:
-    """The rewritten document so far."""
-    return CHUNK_SEPARATOR.join(part.text for part in done if part.verdict.accepted)
 
 
 async def rewrite_chunk(
@@ -143,21 +139,23 @@ async def rewrite_chunk(
     n_prose_tokens = sum(piece.passage.n_tokens for piece in pieces if piece.prose)
     n_left_tokens = (1 - requirements.reworded) * n_prose_tokens if requirements.form is None else 0.0
 
-    async def rewrite_piece(piece: Piece) -> Attempt | None:
-        if not piece.prose:
-            return None
+    async def rewrite_piece(piece: Piece) -> Attempt:
         before = (written, join_pieces(pieces, texts)) if recipe.shows_written else ()
         return await rewrite(piece.passage, requirements.of_piece(), CHUNK_SEPARATOR.join(filter(None, before)))
 
-    async with aclosing(work_ahead(pieces, rewrite_piece, _spare_slot(recipe, tools))) as found:
-        async for attempt in found:
-            text = pieces[len(texts)].passage.text
-            if attempt:
+    prose = [piece for piece in pieces if piece.prose]
+    async with aclosing(work_ahead(prose, rewrite_piece, _spare_slot(recipe, tools))) as found:
+        for piece in pieces:
+            text = piece.passage.text
+            if piece.prose:
+                attempt = await anext(found)
+                if not recipe.shows_written:
+                    attempt = attempt.following(join_pieces(pieces, texts))
                 attempts.append(attempt)
                 if attempt.verdict.accepted:
                     text = attempt.text
                 else:
-                    n_left_tokens -= pieces[len(texts)].passage.n_tokens
+                    n_left_tokens -= piece.passage.n_tokens
                     if n_left_tokens < 0:
                         return _chunk_rewrite(chunk, _summed(attempts), tools.tokenizer)
             texts.append(text)

@@ -27,17 +27,23 @@ def remove_overlap(written: str, rewrite: str) -> tuple[str, int]:
 
     A rewrite that consists of nothing else is left as it is, for the checks to reject.
     """
-    ends = [_words(sentence) for sentence in _sentences(written[-END_CHARACTERS:])[-8:]]
+    ends = _last_sentences(written)
     start, n_removed = 0, 0
     for sentence in _sentences(rewrite):
         words = _words(sentence)
-        repeated = len(words) >= MIN_WORDS and any(_overlap(words, end) >= SAME_SENTENCE for end in ends)
+        repeated = _is_among(words, ends)
         if words and not repeated:
             break
         start += len(sentence)
         n_removed += repeated
     remaining = rewrite[start:].strip()
     return (remaining, n_removed) if n_removed and remaining else (rewrite, 0)
+
+
+def find_repetition(written: str, rewrite: str) -> str | None:
+    """The first sentence of a rewrite, if it repeats the end of `written`."""
+    first = next((sentence for sentence in _sentences(rewrite) if _words(sentence)), "")
+    return first.strip() if _is_among(_words(first), _last_sentences(written)) else None
 
 
 def find_restart(written: str, rewrite: str) -> str | None:
@@ -52,6 +58,15 @@ def find_restart(written: str, rewrite: str) -> str | None:
     if len(words) >= MIN_WORDS and _overlap(words, _words(opening)) >= SAME_OPENING:
         return first.strip()
     return None
+
+
+def _last_sentences(written: str) -> list[list[str]]:
+    """The words of each."""
+    return [_words(sentence) for sentence in _sentences(written[-END_CHARACTERS:])[-8:]]
+
+
+def _is_among(words: list[str], sentences: list[list[str]]) -> bool:
+    return len(words) >= MIN_WORDS and any(_overlap(words, other) >= SAME_SENTENCE for other in sentences)
 
 
 def _sentences(text: str) -> list[str]:

@@ -26,6 +26,10 @@ async def work_ahead(
                 begun.append(asyncio.create_task(work(left.popleft())))
             if left and spare_slot and not spare:
                 spare = asyncio.ensure_future(spare_slot())
+            elif spare and not left:
+                spare.cancel()  # nothing would be sent in it
+                await asyncio.gather(spare, return_exceptions=True)
+                spare = None
             awaited: list[asyncio.Future[Any]] = [begun[0]] + ([spare] if spare else [])
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if spare and spare.done():

@@ -1,12 +1,12 @@
 """Decide which chain sends the next request.
 
-Each variant of a document is a chain: a chunk needs the rewrite of the one before it, so it takes many chains at once
-to keep the engine full. Whenever a request ends, the next one is chosen:
+Each variant of a document is a chain: a chunk needs the rewrite of the one before it, unless no prompt shows that. So
+it takes many chains at once to keep the engine full. Whenever a request ends, the next one is chosen:
 
 1. among the started chains that have a request ready, the one with the earliest latest start (see below);
 2. if there is none, a new chain starts, by the same rule over all open parts;
-3. if none is left to start, the slot is spare: a chain may begin a passage before the one in front of it is done, where
-   its prompt does not show that one (see `Recipe.shows_written`).
+3. if none may start, the slot is spare: a chain may begin a passage before the one in front of it is done, where its
+   prompt does not show that one (see `Recipe.shows_written`).
 
 Time is counted in rounds of the engine: one round serves as many requests as may be in flight. A part is due when the
 engine could have finished all chunks registered up to and including it. The latest start of a chain is the due time of
@@ -26,6 +26,7 @@ Nothing polls: a decision is made when a request or chain ends or arrives, and c
 """
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import time
@@ -108,7 +109,7 @@ class Scheduler:
         self._sequence = itertools.count()
         self._waiting_in_progress: _Waiting = []
         self._waiting_to_start: _Waiting = []
-        self._waiting_for_spare: _Waiting = []
+        self._waiting_for_spare: list[tuple[SchedulingSlot, asyncio.Future[None]]] = []
         self._part_needed = asyncio.Event()
         self._opened: weakref.WeakValueDictionary[int, asyncio.Event] = weakref.WeakValueDictionary()
         # Time since the start, each interval divided by the number of requests that shared it: see `_advance`.
@@ -173,13 +174,31 @@ class Scheduler:
         slot.n_left = n_left
 
     async def wait_for_spare_slot(self, slot: SchedulingSlot) -> None:
-        """Wait until a request of this chain may be sent that nothing else needs to wait for."""
-        await self._wait(self._waiting_for_spare, slot)
+        """Wait until a request of this chain may be sent that nothing else needs to wait for.
+
+        A chain is given one at a time: the next when it has sent a request in the last one.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._waiting_for_spare.append((slot, future))
+        self._dispatch()
+        try:
+            await future
+        except asyncio.CancelledError:
+            # Unless another request of the chain has taken its place.
+            if future.done() and not future.cancelled() and slot.n_admitted:
+                slot.n_admitted -= 1
+                self.n_in_flight -= 1
+                self._dispatch()
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiting_for_spare.remove((slot, future))
 
     async def complete(self, slot: SchedulingSlot, prompt: Prompt, sampling: Sampling) -> Completion:
         """Send one request of a chain in progress, once it is admitted; a chain may have several at once."""
         if slot.n_admitted:
             slot.n_admitted -= 1
+            self._dispatch()  # it may be given a spare slot again
         else:
             await self._wait(self._waiting_in_progress, slot)
         began = self._advance()
@@ -233,11 +252,8 @@ class Scheduler:
                 if line is self._waiting_to_start:
                     self.n_chains_in_progress -= 1
                     self.n_chunks_open -= slot.n_left
-                if line is self._waiting_in_progress:
-                    self.n_in_flight -= 1
-                elif slot.n_admitted:  # otherwise another request of the chain has taken its place
-                    slot.n_admitted -= 1
-                    self.n_in_flight -= 1
+                    slot.n_admitted = 0
+                self.n_in_flight -= 1
                 self._dispatch()
             raise
 
@@ -252,7 +268,7 @@ class Scheduler:
                 self.n_chunks_open += slot.n_left
                 slot.n_admitted = 1
                 slot.in_progress = slot.document.started = True
-            elif not self.n_chains_to_start and (slot := self._next(self._waiting_for_spare)):
+            elif slot := self._next_for_spare_slot():
                 self.n_in_flight += 1
                 slot.n_admitted += 1
             else:
@@ -273,6 +289,17 @@ class Scheduler:
         if self.n_chains_in_progress >= CHAINS_PER_REQUEST * self.limit.value:
             return False
         return self.closed or self._may_start_chain(self.n_chunks_open)
+
+    def _next_for_spare_slot(self) -> SchedulingSlot | None:
+        """The most urgent chain that waits for a spare slot and has none, if no chain may start."""
+        if self.n_chains_to_start and (self.closed or self._may_start_chain(self.n_chunks_open)):
+            return None
+        waiting = [item for item in self._waiting_for_spare if not item[0].n_admitted and not item[1].done()]
+        if not waiting:
+            return None
+        slot, future = min(waiting, key=lambda item: item[0].latest_start)
+        future.set_result(None)
+        return slot
 
     @staticmethod
     def _next(line: _Waiting) -> SchedulingSlot | None:

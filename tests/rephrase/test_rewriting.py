@@ -338,11 +338,22 @@ async def test_what_was_written_ahead_for_a_rejected_chunk_is_dropped():
     assert engine.n_running == 0
 
 
-async def test_a_chunk_written_ahead_may_not_start_the_document_over():
+@pytest.mark.parametrize(("third", "reason"), [(FIVE[0], "restart"), (FIVE[1], "repetition")])
+async def test_a_sentence_written_ahead_may_not_start_over_or_repeat_what_it_follows(third, reason):
     variant = Variant(index=0, recipe="rephrase", style="question_answer", perspective="")
-    texts = [" ".join(FIVE[:2]) + " ", " ".join([FIVE[0], FIVE[3]])]
+    text = " ".join([*FIVE[:2], third, FIVE[3]])
+    result = await rewrite(ScriptedEngine(), text, recipe=SEES_NOTHING, variant=variant, spare_slot=always_room)
+    assert result.chunks[0].text == " ".join([FIVE[0].upper(), FIVE[1].upper(), third, FIVE[3].upper()])
+    with_form = SEES_NOTHING.model_copy(update={"forms": {"question_answer": "questions"}})
+    result = await rewrite(ScriptedEngine(), text, recipe=with_form, variant=variant, spare_slot=always_room)
+    assert result.chunks[0].verdict.reason == reason
+
+
+async def test_a_heading_that_stays_starts_nothing_over():
+    variant = Variant(index=0, recipe="rephrase", style="question_answer", perspective="")
+    texts = [f"{' '.join(FIVE[:2])}\n\n", f"## Introduction\n\n{' '.join(FIVE[2:])}"]
     result = await rewrite(ScriptedEngine(), *texts, recipe=SEES_NOTHING, variant=variant, spare_slot=always_room)
-    assert [part.verdict.reason for part in result.chunks] == [None, "restart"]
+    assert [part.verdict.accepted for part in result.chunks] == [True, True]
 
 
 async def test_a_translation_does_not_keep_the_source_of_a_rejected_chunk():

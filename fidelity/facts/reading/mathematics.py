@@ -78,7 +78,7 @@ _SAME = [
 # A chain of numbers and signs, read once from its first number to its last, and the value claimed after it, if there is
 # one; GSM8K's <<…>> are blanked before.
 _STEP = re.compile(
-    r"(?<![\w.^_])(?<![\d.,][.,])(?P<left>[($€£]{0,8}+\d[\d.,]*+%?+"
+    r"(?<![\w.^_])(?:(?<![\d.,][.,])|(?=[($€£]))(?P<left>[($€£]{0,8}+\d[\d.,]*+%?+"
     r"(?:(?:\s[a-z]{2,}+)?+\s*+[)]*+\s*+(?:[-+*/×÷−–]|x(?=[\s\d($]))\s*+[($€£]*+\d[\d.,]*+%?+)++\)*+)"
     r"(?:(?:\s[a-z]{2,}+)?+\s*+="
     r"(?=\s*+[$€£]?\s*+(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*+[-+*/×÷x]\s*+[\d($])))?+"

@@ -57,6 +57,7 @@ def requests_of(documents: list[Document]) -> list[Request]:
                 context = make_context(document.text, passage, "", {}, tokenizer, RECIPE.context_tokens)
                 prompt = RECIPE.render(document, variant, context, passage.text.strip())
                 requirements = RECIPE.requirements(variant.style)
+                requirements = requirements.of_piece() if pieces else requirements
                 for _ in range(RECIPE.candidates):
                     sampling = Sampling(
                         temperature=RECIPE.sampling.temperature,
@@ -65,6 +66,5 @@ def requests_of(documents: list[Document]) -> list[Request]:
                         seed=len(found),
                         logprob=RECIPE.candidates > 1,
                     )
-                    requirements = requirements.of_piece() if pieces else requirements
                     found.append(Request(passage, requirements, variant.style, prompt, sampling))
     return found

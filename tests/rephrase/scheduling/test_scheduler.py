@@ -68,7 +68,7 @@ def is_idle(scheduler):
         scheduler.n_chunks_open,
     )
     waiting = (scheduler._waiting_in_progress, scheduler._waiting_to_start, scheduler._waiting_for_spare)
-    return counts == (0, 0, 0, 0) and all(future.done() for line in waiting for *_, future in line)
+    return counts == (0, 0, 0, 0) and not any(waiting)
 
 
 def names(engine):
@@ -119,6 +119,40 @@ async def test_a_chain_that_has_not_started_goes_before_later_requests_of_others
     second_of = [len(names(engine)) - 1 - names(engine)[::-1].index(name) for name in "abc"]
     assert max(first_of) < max(second_of)
     assert names(engine)[:2] == ["a", "b"]
+
+
+async def test_a_chain_that_sends_nothing_holds_one_spare_slot_at_most():
+    scheduler = Scheduler(ScriptedEngine(max_in_flight=8))
+    slot = SchedulingSlot(due=0.0, n_left=60)
+    most = 0
+
+    async def answer_from_cache(number):
+        nonlocal most
+        await asyncio.sleep(0.001)
+        most = max(most, scheduler.n_in_flight)
+
+    async def work():
+        spare = functools.partial(scheduler.wait_for_spare_slot, slot)
+        async with contextlib.aclosing(work_ahead(range(20), answer_from_cache, spare)) as done:
+            async for _ in done:
+                pass
+
+    await scheduler.run_chain(slot, work)
+    assert most == 1
+    assert is_idle(scheduler)
+
+
+async def test_spare_slots_are_given_while_a_target_lets_no_chain_start():
+    engine = ScriptedEngine(max_in_flight=4, delay_s=0.001)
+    begun = []
+    scheduler = Scheduler(engine, may_start_chain=lambda n_chunks_open: not begun)
+    tasks = [asyncio.create_task(Chain(scheduler, "a", 6, ahead=True).run())]
+    await asyncio.sleep(0)
+    begun.append(True)
+    tasks.append(asyncio.create_task(Chain(scheduler, "never", 6).run()))
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert engine.most_running == 4
+    assert [type(result) for result in results] == [type(None), ChainNotStartedError]
 
 
 async def test_others_use_the_engine_while_one_waits_for_its_check():
