@@ -52,13 +52,13 @@ def served(folder):
 
 def test_scheduled_runs_take_only_new_files(served, folder):
     out = folder / "out"
-    wait_for(lambda: served.runs("Pending", "Running", "Completed"))
+    wait_for(lambda: served.runs("Running", "Completed"))
     # Paused as in the UI, the schedule starts no further run.
     deployment = served.deployment("rephrase")
     schedule = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
     served.api(schedule, {"active": False}, method="PATCH")
+    first = wait_for(lambda: served.runs("Completed", "Failed", "Crashed"))[0]
     assert not wait_for(lambda: not served.runs("Scheduled", "Pending", "Running") and [()])[0]
-    first = served.runs("Completed", "Failed", "Crashed")[0]
     assert (first["auto_scheduled"], first["state"]["name"]) == (True, "Completed"), served.log
     assert document_ids(out) == ["a0", "a1", "a2", "a3"]
     parts = {"part-00000: a.jsonl 1 to 2", "part-00001: a.jsonl 3 to 4"}
