@@ -52,7 +52,7 @@ test-browser: install ## Prefect's UI and reports in a real browser (Chromium); 
 test-slow: install ## real models behind real servers, all layouts of processes; takes half an hour
 	$(BIN)/pytest -q -m "slow and not (browser or chaos or infra)" --timeout 1200
 
-test-chaos: install ## kills, full disks, broken servers; takes fifteen minutes
+test-chaos: install ## kills, full disks, broken servers; takes three quarters of an hour
 	$(BIN)/pytest -q -m chaos --timeout 900
 
 # PostgreSQL and Prometheus are Debian packages; what they are missing for is skipped with a line that says so.
@@ -60,7 +60,7 @@ test-infra: install ## databases, servers, pools, metrics, Ray and S3 for real; 
 	$(BIN)/pytest -v -m infra --timeout 900 tests/infra
 	$(BIN)/pytest -v -m 'slow or not slow' --timeout 900 tests/flows/running/test_ray_runner.py tests/flows/test_s3.py
 
-test-fuzz: install ## hostile texts for every function that reads a text, wrong calls of every command, 200 kills; an hour
+test-fuzz: install ## hostile texts for every function that reads a text, wrong calls of every command, 200 kills; two hours
 	$(BIN)/python tests/fuzz/run_fuzz.py $(ARGS)
 	$(BIN)/python tests/fuzz/run_calls.py
 	$(BIN)/python tests/fuzz/run_kills.py
