@@ -76,8 +76,8 @@ async def rewrite_document(
 
     async def rewrite(chunk: Chunk) -> ChunkRewrite:
         # Where no prompt shows it, what comes before may not be done.
-        parts = [part.text for part in done if part.verdict.accepted] if recipe.shows_written else []
-        written = CHUNK_SEPARATOR.join(parts)
+        before = done if recipe.shows_written else []
+        written = CHUNK_SEPARATOR.join(part.text for part in before if part.verdict.accepted)
         return await rewrite_chunk(document, chunk, variant, recipe, glossary, written, tools)
 
     with_text = [chunk for chunk in chunks if chunk.text.strip()]  # whitespace needs no rewriting

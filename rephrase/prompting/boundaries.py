@@ -42,7 +42,7 @@ def remove_overlap(written: str, rewrite: str) -> tuple[str, int]:
 
 def find_repetition(written: str, rewrite: str) -> str | None:
     """The first sentence of a rewrite, if it repeats the end of `written`."""
-    first = next((sentence for sentence in _sentences(rewrite) if _words(sentence)), "")
+    first = _first_sentence(rewrite)
     return first.strip() if _is_among(_words(first), _last_sentences(written)) else None
 
 
@@ -50,14 +50,19 @@ def find_restart(written: str, rewrite: str) -> str | None:
     """The words with which a rewrite starts the document over, or None. The first chunk may start a document."""
     if not written.strip():
         return None
-    first = next((sentence for sentence in _sentences(rewrite) if _words(sentence)), "")
+    first = _first_sentence(rewrite)
     if match := _INTRODUCTION.match(first):
         return match.group().strip()
-    opening = next((sentence for sentence in _sentences(written[:2000]) if _words(sentence)), "")
+    opening = _first_sentence(written[:2000])
     words = _words(first)
     if len(words) >= MIN_WORDS and _overlap(words, _words(opening)) >= SAME_OPENING:
         return first.strip()
     return None
+
+
+def _first_sentence(text: str) -> str:
+    """The first that has words; empty if none has."""
+    return next((sentence for sentence in _sentences(text) if _words(sentence)), "")
 
 
 def _last_sentences(written: str) -> list[list[str]]:

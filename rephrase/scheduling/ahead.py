@@ -35,8 +35,7 @@ async def work_ahead(
             if spare and spare.done():
                 spare.result()
                 spare = None
-                if left:
-                    begun.append(asyncio.create_task(work(left.popleft())))
+                begun.append(asyncio.create_task(work(left.popleft())))
             if begun[0].done():
                 yield begun.popleft().result()
     finally:

@@ -90,7 +90,7 @@ def text_functions() -> dict[str, Callable[[str], object]]:
     from rephrase.corpus.latex import macros
     from rephrase.corpus.protected import code_blocks, code_spans, formula_spans, protected_spans, without_protected
     from rephrase.corpus.sentences import sentence_spans
-    from rephrase.prompting.boundaries import find_restart, remove_overlap
+    from rephrase.prompting.boundaries import find_repetition, find_restart, remove_overlap
     from rephrase.prompting.context import abbreviations, make_context, outline, table_header, tail
     from rephrase.prompting.glossary import parse_glossary
     from rephrase.prompting.masking import mask
@@ -140,6 +140,7 @@ def text_functions() -> dict[str, Callable[[str], object]]:
         "protected_spans": protected_spans,
         "without_protected": without_protected,
         "sentence_spans": lambda t: list(sentence_spans(t)),
+        "find_repetition": lambda t: (find_repetition(t, plain), find_repetition(t, t)),
         "find_restart": lambda t: (find_restart(t, plain), find_restart(t, t)),
         "remove_overlap": lambda t: (remove_overlap(t, plain), remove_overlap(t, t)),
         "abbreviations": abbreviations,

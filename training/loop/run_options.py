@@ -101,7 +101,7 @@ class RunOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.row_length is not None and self.row_length < 2:
             raise ValueError(f"row_length is {self.row_length}; it must be 2 or more")
-        for name in ("n_warmup", "recompute_layers", "evaluate_every", "checkpoint_every", "align_every"):
+        for name in ("n_warmup", "recompute_layers", "evaluate_every", "checkpoint_every", "align_every", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("lr", "clip_threshold"):
@@ -114,8 +114,6 @@ class RunOptions:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         self._check_mesh()
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed is {self.seed}; it must be at least 0 and below 2^63")
 
     def _check_mesh(self) -> None:
         sizes = self.mesh_sizes

@@ -32,6 +32,12 @@ def change(run: Storage, name: str, path: list, value) -> None:
     run.write_json(name, content)
 
 
+def remove(run: Storage, name: str, key: str) -> None:
+    content = json.loads(run.read(name))
+    del content[key]
+    run.write_json(name, content)
+
+
 @pytest.mark.parametrize("content", CONTENTS)
 def test_what_is_no_plan_or_commit_is_named(run, content):
     run.write(PLAN, content)
@@ -70,9 +76,7 @@ def test_a_value_of_another_type_in_the_configuration_is_named(run, path, value)
 
 @pytest.mark.parametrize("key", ["config", "inputs", "skipped", "unreadable", "parts", "n_records", "routes"])
 def test_a_plan_without_a_key_is_named(run, key):
-    plan = json.loads(run.read(PLAN))
-    del plan[key]
-    run.write_json(PLAN, plan)
+    remove(run, PLAN, key)
     with pytest.raises(DamagedFileError, match=rf"plan\.json is damaged \({key}"):
         load_plan(run)
 
@@ -87,9 +91,7 @@ def test_a_part_that_lies_in_no_file_of_the_plan_is_named(run, changed):
 
 @pytest.mark.parametrize("key", ["n_records", "n_documents_accepted", "n_completion_tokens", "n_tokens_resumed"])
 def test_a_commit_of_a_run_without_a_count_is_named(run, key):
-    commit = json.loads(run.read(COMMIT))
-    del commit[key]
-    run.write_json(COMMIT, commit)
+    remove(run, COMMIT, key)
     with pytest.raises(DamagedFileError, match=rf"part-00000\.json is damaged \(.*{key} is missing\): remove it and"):
         read_commits(run)
 
