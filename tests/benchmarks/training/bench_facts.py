@@ -6,6 +6,7 @@ gate. Then the model is tuned on questions about half of the people and answers 
 docs/facts.md for the rule and the results.
 
     python tests/benchmarks/training/bench_facts.py DATA OUT [--tiny] [--device cuda --workers 8 --limit-minutes 6]
+    python tests/benchmarks/training/bench_facts.py DATA OUT --rewrites RUN --judge  # before the arms that need them
     python tests/benchmarks/training/bench_facts.py DATA OUT --report
 
 DATA is a folder with documents/*.jsonl. OUT gets the data as token ids (OUT/world, made once; DATA is not read again),
@@ -27,11 +28,13 @@ from typing import Any
 
 import torch
 
-from facts.arms import ARMS, GRID, Gate, Run, final_runs, pilot_runs
+from facts.arms import ARMS, GRID, Gate, Run, final_runs, missing_data, pilot_runs
+from facts.judged import judge_pools
+from facts.real import add_real
 from facts.report import best_setting, read_results, report
 from facts.running import run
 from facts.sizes import Sizes
-from facts.world import World, load_world, make_world
+from facts.world import REAL, World, load_world, make_world
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
         f"tokens; {sum(map(len, world.background)):,} tokens of background",
         flush=True,
     )
+    if options.rewrites:
+        print(f"{options.rewrites}: {add_real(options.rewrites, folder)}", flush=True)
+        world = load_world(folder, **dict(options.size))
+    if options.judge:
+        for line in judge_pools(world, [pool for pool in (REAL, "wrong_20") if pool in world.pools], folder):
+            print(line, flush=True)
+        world = load_world(folder, **dict(options.size))
     n_failed = 0
     if not options.report and not options.prepare:
         with workers(options.workers) as do:
@@ -89,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seeds", help="only these final seeds, with commas")
     p.add_argument("--recall", type=float, default=Gate().recall, help="of the gate (default: %(default)s)")
     p.add_argument("--precision", type=float, default=Gate().precision, help="of the gate (default: %(default)s)")
+    p.add_argument("--rewrites", type=Path, help="a run of `palimpsest rephrase` over OUT/world/people.jsonl")
+    p.add_argument("--judge", action="store_true", help="judge the rewrites of a model and of wrong_20 by the verdict")
     p.add_argument("--setting", type=setting, metavar="LR,DECAY", help="a grid of this setting alone")
     p.add_argument("--prepare", action="store_true", help="only make the data")
     p.add_argument("--grid-only", action="store_true", help="only the grid")
@@ -141,7 +153,14 @@ def run_all(runs: list[Run], world: World, do, options: argparse.Namespace) -> i
     """Run what the results file lacks and append a line for each; returns how many failed."""
     results = options.out / "results.jsonl"
     finished = {row["key"] for row in read_results(results, world.sizes)}
-    missing = [what for what in runs if what.key not in finished]
+    missing = []
+    for what in runs:
+        if what.key in finished:
+            continue
+        if lack := missing_data(what, world):
+            print(f"left out: {what.key}: {lack}", flush=True)
+        else:
+            missing.append(what)
     gate, until = Gate(options.recall, options.precision), options.began + 60 * options.limit_minutes
     n_failed = n_left = 0
     with results.open("a", buffering=1) as file:

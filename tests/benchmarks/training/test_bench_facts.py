@@ -1,16 +1,21 @@
 """The facts laboratory on a world that trains in seconds, where nothing is learnt: its parts, and its resuming."""
 
+import dataclasses
 import json
 import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from bench_facts import main
 from facts.arms import ARMS, Gate, exposures, final_runs
+from facts.judged import judge_pools
 from facts.people import ATTRIBUTES, draw_people
 from facts.phrasings import PHRASINGS, paragraph, rewrite, synonyms
+from facts.real import add_real, errors_of
 from facts.report import best_setting, interval
 from facts.rows import make_rows
 from facts.world import World, load_world
@@ -33,6 +38,18 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(out: Path) -> World:
+    """With rewrites as if by a model, of all people but the last, and the verdict on them."""
+    people = [json.loads(line) for line in (out / "world" / "people.jsonl").read_text().splitlines()]
+    rows = []
+    for person in people[:-1]:
+        rows.append({"document_id": person["id"], "text": person["text"]})
+        rows.append({"document_id": person["id"], "text": person["text"].replace(person["facts"]["hobby"], "chess")})
+    (out / "run" / "rewrites").mkdir(parents=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), out / "run" / "rewrites" / "part-0.parquet")
+    assert add_real(out / "run", out / "world").startswith("14 rewrites of 7 people")
+    made = load_world(out / "world")
+    lines = judge_pools(made, ["real", "wrong_20"], out / "world")
+    assert lines[0].startswith("real: rejected 7 of 7 rewrites with an error and 0 of 7 without")
     return load_world(out / "world")
 
 
@@ -65,6 +82,44 @@ def test_a_perfect_gate_leaves_no_error(world: World) -> None:
         parts = exposures(ARMS["wrong_20 gated"], world, 0, Gate(recall, 1.0))
         errors = [world.planted["wrong_20"][person][k] for [(pool, person, k)] in parts if pool == "wrong_20"]
         assert (not any(errors)) is is_clean
+
+
+def test_a_gate_by_an_oracle_or_the_verdict_leaves_what_it_accepts(world: World) -> None:
+    documents = [parts[0] for parts in exposures(ARMS["real oracle gate"], world, 0, Gate())]
+    assert documents == [parts[0] for parts in exposures(ARMS["real verified"], world, 0, Gate())]
+    for pool, person, k in documents:
+        # The last person has no rewrite, so the raw paragraph stands in.
+        assert (pool == "raw") is (person == 7)
+        assert pool == "raw" or not world.planted["real"][person][k]
+    wrong = [parts[0] for parts in exposures(ARMS["wrong_20 oracle gate"], world, 0, Gate())]
+    assert not any(world.planted[pool][person][k] for pool, person, k in wrong if pool != "raw")
+
+
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ("Ann Berg came into the world on May 3, 1950, in Osby. She loves Tin Toys.", {}),
+        ("Ann Berg was born on 4 May 1950 in Osby and loves tin toys.", {"birth_date": ""}),
+        ("Ann Berg was born on 3 May 1950 in Linwick, not in Osby, and loves tin toys.", {"birth_city": "Linwick"}),
+        ("Ann Berg was born on 3 May 1950 in Osby.", {"hobby": ""}),
+    ],
+)
+def test_a_text_lacks_a_fact_or_has_another(text: str, errors: dict[str, str]) -> None:
+    facts = {"birth_date": "3 May 1950", "birth_city": "Osby", "hobby": "tin toys"}
+    assert {
+        k: v for k, v in errors_of(text, {**dict.fromkeys(ATTRIBUTES, ""), **facts}).items() if k in facts
+    } == errors
+
+
+def test_documents_in_one_window_see_each_other_without_a_mask(world: World) -> None:
+    roomy = dataclasses.replace(world, sizes=world.sizes.replace(row_length=640))
+    masked, open_, joined = (
+        make_rows(ARMS[name], roomy, 0, Gate())[0] for name in ("same window", "same window, no mask", "stitched")
+    )
+    assert (masked.tokens == open_.tokens).all()
+    assert int(open_.starts.max()) == 0
+    n_pieces = [[len(row.unique()) for row in rows.starts] for rows in (masked, joined)]
+    assert (max(n_pieces[0]), max(n_pieces[1])) == (3, 2)
 
 
 def test_rows_hold_one_document_and_lose_nothing(world: World) -> None:

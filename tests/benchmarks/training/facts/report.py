@@ -33,8 +33,16 @@ PAIRS = (
     ("K=4", "one"),
     ("mixed 70/30", "K=16"),
     ("stitched", "K=16"),
+    ("same window", "K=16"),
+    ("same window, no mask", "K=16"),
     *(("K=16", pool) for pool in WRONG_SHARES),
     *((f"{pool} gated", pool) for pool in WRONG_SHARES),
+    ("wrong_20 verified", "wrong_20"),
+    ("wrong_20 oracle gate", "wrong_20"),
+    ("real", "K=2"),
+    ("real", "one"),
+    ("real verified", "real"),
+    ("real oracle gate", "real"),
 )
 CLAIM = ("raw", "one", "K=16")
 
@@ -103,7 +111,7 @@ def _head(rows: Sequence[Row], world: World) -> str:
     return (
         f"{s.n_people} people with {len(ATTRIBUTES)} attributes, each read about {s.n_exposures} times (E) in a run of "
         f"{tokens:,} tokens; rewrites are {s.fact_share:.0%} of them or less, the rest is background. {models}. "
-        f"All texts about people are made by templates. Run on: {devices}."
+        f"All texts about people are made by templates, but those of the arms `real`. Run on: {devices}."
     )
 
 
@@ -173,10 +181,10 @@ def _before_and_after(rows: Sequence[Row], score: str, form: str) -> str:
 def generated_tokens(name: str, world: World) -> float:
     """What the rewrites of an arm cost: generated tokens per person."""
     arm = ARMS[name]
-    if arm.pool in (None, "raw"):
+    if arm.pool in (None, "raw") or arm.pool not in world.pools:
         return 0.0
     pool = world.pools[arm.pool]
-    return min(arm.n_variants, pool.n_per_person) * pool.mean_length
+    return min(arm.n_variants, len(pool.ends) / world.sizes.n_people) * pool.mean_length
 
 
 def _attributes(arms: Mapping[tuple[str, str], list[Row]]) -> str:

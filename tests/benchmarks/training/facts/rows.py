@@ -1,7 +1,7 @@
-"""The training rows of a run: at most one fact document in each, the rest background.
+"""The training rows of a run: fact documents at one end of a row, the rest background.
 
-Documents are never cut and never share a row, so two texts about one person are never in the same window, whatever the
-attention mask. The two pieces of a row do not attend to each other.
+Documents are never cut, and in most arms a row has one at most, so that two texts about one person are never in the
+same window. The pieces of a row do not attend to each other, unless the arm has no mask.
 """
 
 import random
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facts.arms import Arm, Gate, exposures
+from facts.arms import Arm, Document, Gate, exposures
 from facts.world import World
 
 
@@ -48,17 +48,20 @@ def make_rows(arm: Arm, world: World, seed: int, gate: Gate) -> tuple[Rows, floa
     starts = np.zeros((n_rows, length), np.int32)
     at, n_about_people = 0, 0
     for row in range(n_rows):
-        document = _document(document_of_row.get(row, []), world)
-        n = max(len(document) - 1, 0)
+        documents = _documents(document_of_row.get(row, []), arm, world)
+        n = sum(len(document) - 1 for document in documents)
         if n > length:
-            raise ValueError(f"a document has {n + 1} tokens and a row {length}; use longer rows")
+            raise ValueError(f"the documents of a row have {n + 1} tokens and a row {length}; use longer rows")
         filler = background[at : at + length - n + 1]
         at += length - n
         n_about_people += n
-        first = rng.random() < 0.5
-        fact, rest = (slice(0, n), slice(n, length)) if first else (slice(length - n, length), slice(0, length - n))
-        tokens[row, fact], targets[row, fact], starts[row, fact] = document[:-1], document[1:], fact.start
-        tokens[row, rest], targets[row, rest], starts[row, rest] = filler[:-1], filler[1:], rest.start
+        pieces = [*documents, filler] if rng.random() < 0.5 else [filler, *documents]
+        first = 0
+        for piece in pieces:
+            place = slice(first, first + len(piece) - 1)
+            tokens[row, place], targets[row, place] = piece[:-1], piece[1:]
+            starts[row, place] = first if arm.masked else 0
+            first = place.stop
     rows = Rows(*(torch.from_numpy(array) for array in (tokens, targets, starts)))
     return rows, n_about_people / tokens.size
 
@@ -72,10 +75,10 @@ def held_out_rows(world: World, max_rows: int = 128) -> Rows:
     return Rows(tokens, targets, torch.zeros_like(tokens))
 
 
-def _document(parts, world: World) -> NDArray[np.int32]:
-    """The ids of a document; parts joined to one keep a single start and end."""
-    ids = [world.pools[pool].document(person, k) for pool, person, k in parts]
-    return np.concatenate([*ids[:1], *(part[1:] for part in ids[1:])] or [np.empty(0)]).astype(np.int32)
+def _documents(parts: list[Document], arm: Arm, world: World) -> list[NDArray[np.int32]]:
+    """The ids of each document; parts joined to one keep a single start and end."""
+    ids = [world.pools[pool].document(person, k).astype(np.int32) for pool, person, k in parts]
+    return [np.concatenate([ids[0], *(part[1:] for part in ids[1:])])] if arm.joined and ids else ids
 
 
 def _background(world: World, n_tokens: int, rng: random.Random) -> NDArray[np.int32]:

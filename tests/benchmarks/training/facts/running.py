@@ -19,6 +19,7 @@ from facts.people import ATTRIBUTES
 from facts.rows import Rows, held_out_rows, make_rows
 from facts.sizes import model_config
 from facts.world import Asked, World
+from rephrase.models.precision import fast_precision
 from training.data.boundaries import Boundaries
 from training.evaluating.scoring import answer_likelihoods, greedy_answers
 from training.model.decoder import Decoder
@@ -157,7 +158,8 @@ def take_step(
 
 
 def precision(device: torch.device) -> AbstractContextManager[None]:
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+    """bfloat16 where the device has units for it, as the final runs had."""
+    return torch.autocast(device.type, torch.bfloat16) if fast_precision() == "bfloat16" else nullcontext()
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ class Sizes:
             n_control=2,
             n_exposures=4,
             vocab_size=600,
-            row_length=320,
+            row_length=384,
             rows_per_step=8,
             hidden_size=32,
             n_layers=2,

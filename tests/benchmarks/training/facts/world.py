@@ -21,11 +21,19 @@ from facts.sizes import OF_TRAINING, Sizes
 
 N_VARIANTS = 16
 WRONG_SHARES = {"wrong_1": 0.01, "wrong_5": 0.05, "wrong_20": 0.2}
+# The raw paragraphs, for `palimpsest rephrase`.
+PEOPLE = "people.jsonl"
 N_DISTRACTORS = 7
 HELD_OUT_SHARE = 0.05
 QUESTION = "Question: {question} Answer:"
 
+# Beside the world: made by `facts.real` and `facts.judged`.
+REAL_TOKENS, REAL_ERRORS, VERDICTS = "real.npz", "real.json", "verdicts.json"
+# Rewrites by a language model, if there are any: K=2, since they are dear.
+REAL, N_REAL = "real", 2
+
 Ids = list[int]
+Rewrite = tuple[int, int]  # person, number of the rewrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +53,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Documents in a row: document `k` of person `p` is number `p · n_per_person + k`."""
+    """Documents in a row, by person; `firsts` has the number of each person's first document, and of all documents."""
 
     tokens: NDArray[np.uint16]
     ends: NDArray[np.int64]
-    n_per_person: int
+    firsts: NDArray[np.int64]
+
+    def n_of(self, person: int) -> int:
+        return int(self.firsts[person + 1] - self.firsts[person])
 
     def document(self, person: int, k: int) -> NDArray[np.uint16]:
-        number = person * self.n_per_person + k
+        number = self.firsts[person] + k
         return self.tokens[0 if number == 0 else self.ends[number - 1] : self.ends[number]]
 
     @property
@@ -62,7 +73,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`planted[pool][person][k]` has the wrong answers, by attribute, of a document of a `wrong_…` pool."""
+    """`planted[pool][person][k]` has the wrong answers, by attribute, of a document of a `wrong_…` pool.
+
+    `rejected[pool]` has the rewrites that the shipped verdict rejects, where it has judged a pool.
+    """
 
     sizes: Sizes
     vocab_size: int
@@ -71,6 +85,7 @@ class World:
     held_out: NDArray[np.uint16]
     questions: list[Asked]
     planted: Mapping[str, list[list[dict[str, Ids]]]]
+    rejected: Mapping[str, frozenset[Rewrite]]
 
     @property
     def n_rows(self) -> int:
@@ -138,6 +153,12 @@ def make_world(data: Path, sizes: Sizes, folder: Path) -> None:
     }
     examples = {pool: written[:3] for pool, written in texts.items()}
     (folder / "examples.json").write_text(json.dumps(examples, indent=1))
+    (folder / PEOPLE).write_text(
+        "".join(
+            json.dumps({"id": str(i), "text": text, "facts": {"name": person.name, **person.facts}}) + "\n"
+            for i, (person, text) in enumerate(zip(people, texts["raw"], strict=True))
+        )
+    )
     np.savez_compressed(folder / "tokens.npz", **arrays)
     (folder / "world.json").write_text(json.dumps(facts))
 
@@ -158,7 +179,16 @@ def load_world(folder: Path, **changes: Any) -> World:
     pools = {}
     for name in ("raw", "rewrite", "synonym", "oracle", *WRONG_SHARES):
         ends = arrays[f"{name}.ends"]
-        pools[name] = Pool(arrays[f"{name}.tokens"], ends, len(ends) // sizes.n_people)
+        firsts = np.arange(sizes.n_people + 1) * (len(ends) // sizes.n_people)
+        pools[name] = Pool(arrays[f"{name}.tokens"], ends, firsts)
+    planted, rejected = facts["planted"], {}
+    if (folder / REAL_TOKENS).exists():
+        with np.load(folder / REAL_TOKENS) as saved:
+            pools[REAL] = Pool(saved["tokens"], saved["ends"], saved["firsts"])
+        planted = {**planted, REAL: json.loads((folder / REAL_ERRORS).read_text())}
+    if (folder / VERDICTS).exists():
+        verdicts = json.loads((folder / VERDICTS).read_text())
+        rejected = {pool: frozenset((person, k) for person, k in chosen) for pool, chosen in verdicts.items()}
     return World(
         sizes,
         facts["vocab_size"],
@@ -166,7 +196,8 @@ def load_world(folder: Path, **changes: Any) -> World:
         np.split(arrays["background.tokens"], arrays["background.ends"][:-1]),
         arrays["held_out.tokens"],
         [Asked(**row) for row in facts["questions"]],
-        facts["planted"],
+        planted,
+        rejected,
     )
 
 
