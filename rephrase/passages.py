@@ -18,6 +18,7 @@ from rephrase.prompting.back_translation import request_back_translation, source
 from rephrase.prompting.borders import release
 from rephrase.prompting.boundaries import find_repetition, find_restart, remove_overlap
 from rephrase.prompting.context import Context
+from rephrase.prompting.echoes import find_example_echo
 from rephrase.prompting.hints import make_hint
 from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
 from rephrase.prompting.recipes import Recipe
@@ -179,6 +180,7 @@ async def _candidate(
         else:
             verdict = await check(passage.source, dataclasses.replace(completion, text=text), requirements)
         verdict = _reject_restart(verdict, passage.written, text)
+        verdict = _reject_echo(verdict, prompt, passage.source.text, text)
     return Attempt(
         text=text,
         verdict=verdict,
@@ -199,6 +201,15 @@ def _reject_restart(verdict: Verdict, written: str, text: str) -> Verdict:
     if opening is None:
         return verdict
     return dataclasses.replace(verdict, accepted=False, reason="restart", detail=f"it starts over: {opening}")
+
+
+def _reject_echo(verdict: Verdict, prompt: Prompt, source: str, text: str) -> Verdict:
+    """The verdict on `text`; where it tells of an example of its prompt, it is not accepted."""
+    echo = find_example_echo(prompt.examples, source, text) if verdict.accepted else None
+    if echo is None:
+        return verdict
+    detail = f"it tells of an example in the prompt: {echo}"
+    return dataclasses.replace(verdict, accepted=False, reason="prompt_echo", detail=detail)
 
 
 def _copy_penalty(amount: float, text: str) -> CopyPenalty | None:

@@ -157,12 +157,41 @@ async def rewrite_chunk(
                 else:
                     n_left_tokens -= piece.passage.n_tokens
                     if n_left_tokens < 0:
-                        return _chunk_rewrite(chunk, _summed(attempts), tools.tokenizer)
+                        rejected = _as_chunk(chunk, pieces, texts, _summed(attempts))
+                        return _chunk_rewrite(chunk, rejected, tools.tokenizer)
             texts.append(text)
     whole = Completion(text=join_pieces(pieces, texts), finish_reason="stop", n_prompt_tokens=0, n_completion_tokens=0)
     verdict = await tools.check(chunk, whole, requirements)
     attempt = dataclasses.replace(_summed(attempts), text=whole.text, verdict=verdict, finish_reason="stop")
     return _chunk_rewrite(chunk, attempt, tools.tokenizer)
+
+
+def _as_chunk(chunk: Chunk, pieces: Sequence[Piece], texts: Sequence[str], attempt: Attempt) -> Attempt:
+    """The attempt at the piece that follows `texts` as one at the chunk, which it rejects: what was written so far."""
+    piece = pieces[len(texts)].passage
+    text = join_pieces(pieces, [*texts, attempt.text])
+    in_source, in_text = piece.start - chunk.start, len(text) - len(attempt.text)
+    verdict = attempt.verdict
+    return dataclasses.replace(
+        attempt,
+        text=text,
+        verdict=dataclasses.replace(
+            verdict,
+            detail=f"too many sentences are rejected, the last one because: {verdict.detail}"
+            if texts
+            else verdict.detail,
+            discrepancies=tuple(
+                dataclasses.replace(
+                    found, source=_shifted(found.source, in_source), rewrite=_shifted(found.rewrite, in_text)
+                )
+                for found in verdict.discrepancies
+            ),
+        ),
+    )
+
+
+def _shifted(span: tuple[int, int] | None, by: int) -> tuple[int, int] | None:
+    return span and (span[0] + by, span[1] + by)
 
 
 def _summed(attempts: Sequence[Attempt]) -> Attempt:

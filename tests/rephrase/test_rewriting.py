@@ -284,6 +284,25 @@ async def test_too_many_rejected_pieces_reject_the_chunk():
     (part,) = result.chunks
     assert (part.verdict.accepted, part.verdict.reason) == (False, "unfaithful")
     assert len(engine.prompts) == 3  # nothing more is generated for it
+    assert part.text == " ".join([*FIVE[:2], FIVE[2].upper()])
+    assert part.verdict.detail == f"too many sentences are rejected, the last one because: {FIVE[2]}"
+
+
+async def test_a_rejected_piece_shows_its_places_in_the_chunk():
+    async def check(chunk, completion, requirements):
+        word = chunk.text.index("has"), chunk.text.index("has") + 3
+        wrong = Discrepancy(
+            kind="number", problem="changed", source=word, rewrite=word, detail="HAS; the source has has"
+        )
+        return Verdict(
+            accepted=not chunk.text.startswith(("The second", "The third", "The fourth")), discrepancies=(wrong,)
+        )
+
+    result = await rewrite(ScriptedEngine(), f"# Head\n\n{' '.join(FIVE)}", recipe=PIECEWISE, check=check, n_retries=0)
+    (part,) = result.chunks
+    (wrong,) = part.verdict.discrepancies
+    assert part.chunk.text[: wrong.source[0]].endswith("The fourth sentence ")
+    assert part.text[: wrong.rewrite[0]].endswith("THE FOURTH SENTENCE ")
 
 
 async def test_a_chunk_without_prose_is_rewritten_as_a_whole():

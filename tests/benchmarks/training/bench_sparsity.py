@@ -7,7 +7,7 @@ soon as it ends, and is not repeated; several processes may share the file, each
 
     python tests/benchmarks/training/bench_sparsity.py DATA OUT [--device cuda] [--limit-minutes 6] [--report]
 
-Needs torch, numpy, tokenizers and nothing else beside `training`. DATA is a folder of JSON Lines with a `text` or
+Needs torch, numpy, tokenizers and nothing else beside `training` and `rephrase.models.precision`. DATA is a folder of JSON Lines with a `text` or
 SQuAD's `paragraphs`. Where a budget reads the text more than a few times, sparse models have more to memorise it with:
 the number of epochs is in every line.
 """
@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from rephrase.models.precision import fast_precision
 from training.data.boundaries import Boundaries
 from training.model.config import ModelConfig
 from training.model.decoder import Decoder
@@ -100,7 +101,8 @@ def row_order(n_rows: int, n_steps: int, seed: int) -> tuple[torch.Tensor, float
 
 
 def precision(device: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+    """bfloat16 where the device has units for it."""
+    return torch.autocast(device.type, torch.bfloat16) if fast_precision() == "bfloat16" else nullcontext()
 
 
 def run(
