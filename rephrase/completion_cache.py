@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 
 from rephrase.dataset.journal import Journal, Key
 from rephrase.engines.engine import Engine, EngineInfo
@@ -26,10 +27,18 @@ class CompletionCache:
     `usage` is that of all answers, those from the cache among them.
     """
 
-    def __init__(self, engine: Engine, journal: Journal, key: Key) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        key: Key,
+        on_generated: Callable[[TokenUsage], None] = lambda usage: None,
+    ) -> None:
+        """`on_generated` is called with the tokens of each answer that the engine gives."""
         self.n_tokens_resumed = 0
         self.usage = TokenUsage()
         self._engine = engine
+        self._on_generated = on_generated
         self._journal = journal
         self._key = key
         self._completions: dict[str, Completion] = {}
@@ -55,6 +64,7 @@ class CompletionCache:
             self.usage += found.usage
             return found
         answer = await self._engine.complete(prompt, sampling)
+        self._on_generated(answer.usage)
         self._completions[name] = answer
         self.usage += answer.usage
         if time.monotonic() - self._saved_at >= SAVE_EVERY_S and (self._saving is None or self._saving.done()):

@@ -31,20 +31,16 @@ from rephrase.dataset.rows import (
 )
 from rephrase.dataset.shards import commit_part, read_commit
 from rephrase.engines.engine import EngineError
-from rephrase.passages import BackChecker, Checker
 from rephrase.progress import Progress
 from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.routing import Route, route_document
 from rephrase.records import (
     Chunk,
     ChunkRewrite,
-    Completion,
     Document,
-    Requirements,
     Rewrite,
     UnreadableRecord,
     Variant,
-    Verdict,
     digest,
 )
 from rephrase.rewriting import RewriteTools, rewrite_document
@@ -209,7 +205,7 @@ async def _run_chain(
 ) -> None:
     async def work() -> Entry:
         engine = ScheduledEngine(run.tools.engine.info, run.scheduler, slot)
-        cache = CompletionCache(engine, journal, chain.key)
+        cache = CompletionCache(engine, journal, chain.key, run.progress.count_tokens)
         await cache.load()
         entry = await _follow_route(part, chain, slot, cache, run)
         await cache.settle()  # the entry takes the place of what is saved
@@ -252,8 +248,6 @@ async def _follow_route(
         run.tools,
         engine=engine,
         spare_slot=functools.partial(scheduler.wait_for_spare_slot, slot),
-        check=_counting(run.tools.check, progress),
-        check_back=_counting_back(run.tools.check_back, progress) if run.tools.check_back else None,
     )
     document, chunks = chain.document, chain.chunks
     steps: list[tuple[Rewrite, Recipe]] = []
@@ -335,26 +329,6 @@ def _row_or_reject(
         rejects.append(rejected_variant_row(row, "incomplete", detail, "document"))
         return []
     return [row]
-
-
-def _counting(check: Checker, progress: Progress) -> Checker:
-    """`check`, wrapped so that it also counts the tokens of each completion."""
-
-    async def counting(chunk: Chunk, completion: Completion, requirements: Requirements) -> Verdict:
-        progress.count_tokens(completion.usage)
-        return await check(chunk, completion, requirements)
-
-    return counting
-
-
-def _counting_back(check: BackChecker, progress: Progress) -> BackChecker:
-    def counting(
-        chunk: Chunk, back: Completion, language: str, requirements: Requirements, verdict: Verdict
-    ) -> Verdict:
-        progress.count_tokens(back.usage)
-        return check(chunk, back, language, requirements, verdict)
-
-    return counting
 
 
 def _count_record(position: int, entries: Mapping[Key, Entry], run: RunContext) -> None:

@@ -21,7 +21,7 @@ class Progress:
     n_chunks_accepted: int = 0  # including those of earlier sessions
     n_chunks_rejected: int = 0  # likewise
     n_prompt_tokens: int = 0
-    n_completion_tokens: int = 0
+    n_completion_tokens: int = 0  # generated in this session
     n_cached_tokens: int = 0
     n_tokens: int = 0  # of finished, accepted rewrites, including those of earlier sessions
     cost: float = 0.0  # likewise

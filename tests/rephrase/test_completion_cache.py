@@ -6,7 +6,7 @@ from scripted import ScriptedEngine
 from rephrase import completion_cache
 from rephrase.completion_cache import CompletionCache
 from rephrase.dataset.journal import Journal
-from rephrase.records import Prompt, Sampling
+from rephrase.records import Prompt, Sampling, TokenUsage
 from rephrase.storage.storage import Storage
 
 
@@ -26,9 +26,14 @@ def storage(tmp_path):
 async def session(storage, requests):
     journal, engine = Journal(storage, 0), ScriptedEngine()
     journal.read()
-    cache = CompletionCache(engine, journal, (3, 1))
+    generated: list[TokenUsage] = []
+    cache = CompletionCache(engine, journal, (3, 1), generated.append)
     await cache.load()
     answers = [await cache.complete(prompt(i), sampling(seed)) for i, seed in requests]
+    # Only what the engine has written now counts for the speed of a run.
+    assert sum(usage.n_completion_tokens for usage in generated) == (
+        cache.usage.n_completion_tokens - cache.n_tokens_resumed
+    )
     return answers, engine.prompts, cache
 
 
