@@ -67,6 +67,7 @@ class FidelityConfig(Settings):
         (), description="Servers of a language model that judges what all other checks accept."
     )
     judge_model: str | None = Field(None, description="Name of the model at these servers.")
+    self_judge: bool = Field(False, description="The rewriting model judges its own rewrites.")
     back_translation: bool = Field(
         False,
         description="Translate each translation that passes all other checks back with the rewriting model, and "
@@ -76,6 +77,10 @@ class FidelityConfig(Settings):
     @model_validator(mode="after")
     def _judge_is_named(self) -> "FidelityConfig":
         require_judge(self.judge_endpoints, self.judge_model)
+        if self.self_judge and self.judge_model:
+            raise ValueError(
+                f"there can be one judge: the rewriting model (--self-judge) or {self.judge_model} (--judge-model)"
+            )
         return self
 
     @model_validator(mode="before")

@@ -191,7 +191,7 @@ class RephraseConfig(Settings):
         pinned = self.model_dump(mode="json", exclude=elsewhere | changeable)
         # Where the judge is served does not matter; plans of earlier versions name neither one nor a back-translation.
         unpinned = {"judge_endpoints", *(() if self.fidelity.judge_model else ("judge_model",))}
-        unpinned |= set() if self.fidelity.back_translation else {"back_translation"}
+        unpinned |= {name for name in ("back_translation", "self_judge") if not getattr(self.fidelity, name)}
         pinned["fidelity"] = self.fidelity.model_dump(mode="json", exclude=unpinned)
         # Plans of earlier versions know no utility.
         if not self.utility:

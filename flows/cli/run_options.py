@@ -379,6 +379,13 @@ def run_options(
         str | None,
         typer.Option(rich_help_panel=CHECKING, help="Name of the model at --judge-endpoint."),
     ] = None,
+    self_judge: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=CHECKING,
+            help="Let the rewriting model judge what all other checks accept; for models of 1B parameters or more.",
+        ),
+    ] = False,
     back_translation: Annotated[
         bool,
         typer.Option(
@@ -457,6 +464,7 @@ def run_options(
             "calibration": calibration,
             "judge_endpoints": judge_endpoint or (),
             "judge_model": judge_model,
+            "self_judge": self_judge,
             "back_translation": back_translation,
         },
     }

@@ -11,7 +11,7 @@ from fidelity.checks.back_translation import BackReview
 from flows.config import STYLE_SHARES, RephraseConfig
 from flows.results.style_decision import decide_styles
 from flows.running.daemon_thread import in_daemon_thread
-from flows.verification.judge_model import open_judge_model
+from flows.verification.judge_model import judge_notices, open_judge_model, self_judge
 from rephrase.dataset.engines import record_engine
 from rephrase.dataset.new_files import open_plan
 from rephrase.dataset.part_reader import PartReader
@@ -169,12 +169,16 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
         stack.push_async_callback(engine.close)
         # At the end: a server's ways are learnt from its answers.
         stack.push_async_callback(lambda: asyncio.to_thread(record_engine, planned_run.storage, engine.info))
-        judge = await in_daemon_thread(open_judge_model, config.fidelity, progress.begin)
+        opened_judge = await in_daemon_thread(open_judge_model, config.fidelity, progress.begin)
+        if opened_judge:
+            stack.push_async_callback(opened_judge.close)
+        judge = opened_judge.judge if opened_judge else None
+        if config.fidelity.self_judge:
+            judge = self_judge(engine, config.fidelity)
         if judge:
-            stack.push_async_callback(judge.close)
-            stack.callback(lambda: progress.notices.extend(judge.notices()))
+            stack.callback(lambda: progress.notices.extend(judge_notices(judge)))
         progress.begin("loading the models of the verdict")
-        checker = await asyncio.to_thread(open_checker, config.fidelity, judge.judge if judge else None)
+        checker = await asyncio.to_thread(open_checker, config.fidelity, judge)
         stack.callback(checker.close)
         review_back = BackReview() if config.fidelity.back_translation else None
         if review_back:

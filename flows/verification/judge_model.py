@@ -1,7 +1,8 @@
-"""The language model that judges what all other checks accept: opened from its endpoints, closed at the end."""
+"""The language model that judges what all other checks accept: one at endpoints of its own, or the rewriting model."""
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,7 +10,8 @@ from fidelity.calibration.calibration import Calibration, load_calibration
 from fidelity.checker import FidelityConfig
 from fidelity.checks.language_judge import MIN_YES, QUESTIONS, UNREAD, LanguageJudge
 from fidelity.judge import Pair
-from rephrase.records import Verdict
+from rephrase.engines.engine import Engine
+from rephrase.records import Prompt, Sampling, Verdict
 
 # Not that of the rewriting engine: the judge may be someone else's server.
 KEY_VARIABLE = "JUDGE_API_KEY"
@@ -35,21 +37,9 @@ class OpenedJudge:
         """
         from rephrase.engines.openai_engine import OpenAIEngine  # half a second that most runs need not spend
 
-        fitted = calibration.judge
-        if fitted is not None and fitted.model != model:
-            raise ValueError(
-                f"the weights were fitted with the judge {fitted.model!r}, not {model!r}: name that one with "
-                "--judge-model, or fit weights with this one"
-            )
+        min_yes = _min_yes(calibration, model)
         self._engine = OpenAIEngine(endpoints, model=model, key_variable=KEY_VARIABLE, on_phase=on_phase)
-        self.judge = LanguageJudge(self._engine.first_token, min_yes=fitted.min_yes if fitted else MIN_YES)
-
-    def notices(self) -> list[str]:
-        """What a user should know at the end of a run."""
-        seen = self.judge.n_seen
-        if not seen[UNREAD]:
-            return []
-        return [f"{seen[UNREAD]:,} of {seen[QUESTIONS]:,} answers of the judge were neither Yes nor No and are ignored"]
+        self.judge = LanguageJudge(self._engine.first_token, min_yes=min_yes)
 
     async def close(self) -> None:
         await self._engine.close()
@@ -66,6 +56,54 @@ def open_judge_model(
     if not config.judge_model:
         return None
     return OpenedJudge(config.judge_endpoints, config.judge_model, load_calibration(config.calibration), on_phase)
+
+
+def self_judge(engine: Engine, config: FidelityConfig) -> LanguageJudge:
+    """The rewriting model as the judge of its own rewrites.
+
+    Raises:
+        ValueError: the calibration is for another judge.
+    """
+    return LanguageJudge(_FirstToken(engine), min_yes=_min_yes(load_calibration(config.calibration), engine.info.model))
+
+
+class _FirstToken:
+    """The first token of an engine's answer, from an ordinary completion, which tells the probability of that alone.
+
+    Of a Yes or No, the rest is taken for the other.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, prompt: Prompt) -> dict[str, float]:
+        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, seed=0, logprob=True)
+        answer = await self._engine.complete(prompt, sampling)
+        word, logprob = answer.text.strip().lower(), answer.logprob or 0.0
+        other = {"yes": "no", "no": "yes"}.get(word)
+        return {word: logprob} | ({other: math.log(max(1 - math.exp(logprob), 1e-9))} if other else {})
+
+
+def _min_yes(calibration: Calibration, model: str) -> float:
+    """
+    Raises:
+        ValueError: the calibration is for another judge.
+    """
+    fitted = calibration.judge
+    if fitted is not None and fitted.model != model:
+        raise ValueError(
+            f"the weights were fitted with the judge {fitted.model!r}, not {model!r}: judge with that one, or fit "
+            "weights with this one"
+        )
+    return fitted.min_yes if fitted else MIN_YES
+
+
+def judge_notices(judge: LanguageJudge) -> list[str]:
+    """What a user should know at the end of a run."""
+    seen = judge.n_seen
+    if not seen[UNREAD]:
+        return []
+    return [f"{seen[UNREAD]:,} of {seen[QUESTIONS]:,} answers of the judge were neither Yes nor No and are ignored"]
 
 
 class JudgeReview:

@@ -44,7 +44,9 @@ def test_the_model_of_the_judge_is_pinned_and_not_its_server():
     judged = {"judge_endpoints": ("http://one/v1",), "judge_model": "m"}
     plain = RephraseConfig(source="in", output="out").pinned("model", "1", {})
     # Plans of earlier versions name no judge.
-    assert not {name for name in plain["fidelity"] if name.startswith("judge")}
+    assert not {name for name in plain["fidelity"] if "judge" in name}
+    by_itself = RephraseConfig(source="in", output="out", fidelity={"self_judge": True})
+    assert by_itself.pinned("model", "1", {})["fidelity"]["self_judge"] is True
     one = RephraseConfig(source="in", output="out", fidelity=judged).pinned("model", "1", {})
     two = RephraseConfig(source="in", output="out", fidelity={**judged, "judge_endpoints": ("http://two/v1",)})
     assert one == two.pinned("model", "1", {})
