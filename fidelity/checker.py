@@ -21,7 +21,7 @@ from fidelity.checks.finding import Finding
 from fidelity.checks.form import FORM_CHECKS, copied_share, length_ratio, repetition
 from fidelity.checks.language import not_english, other_language
 from fidelity.checks.language_judge import LanguageJudge, require_judge
-from fidelity.checks.preserve import lost_answer, lost_formula, lost_number, lost_question
+from fidelity.checks.preserve import changed_question, lost_answer, lost_formula, lost_number
 from fidelity.checks.prompt_injection import obeyed_instruction
 from fidelity.checks.time_limit import LIMIT_S, MAX_CHARACTERS, TooSlowError, time_limit
 from fidelity.checks.wording import near_copy, reworded_share
@@ -98,7 +98,7 @@ RECIPE_CHECKS: dict[Check, Callable[[str, str], Finding | None]] = {
     Check.ENGLISH: not_english,
     Check.ANSWER: lost_answer,
     Check.NUMBERS: lost_number,
-    Check.QUESTIONS: lost_question,
+    Check.QUESTIONS: changed_question,
     Check.FORMULAS: lost_formula,
 }
 _WITH_MODEL = frozenset({Check.SIMILARITY, Check.CROSS_LINGUAL, Check.OBEDIENCE, Check.FACTS})

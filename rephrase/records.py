@@ -28,7 +28,7 @@ class Check(StrEnum):
     BACK_TRANSLATION = "back_translation"  # translated back by the rewriting model, it says what the source says
     FORMULAS = "formulas"  # it contains every formula of the source, unchanged
     NUMBERS = "numbers"  # it contains every number of the source
-    QUESTIONS = "questions"  # where the source asks something, it does, too
+    QUESTIONS = "questions"  # where the source asks something, it does, too, and does not answer
     ANSWER = "answer"  # it contains the final answer of the source
     SAME_LANGUAGE = "same_language"
     ENGLISH = "english"

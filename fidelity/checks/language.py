@@ -1,10 +1,10 @@
 """Is a rewrite in the expected language? Detected offline by py3langid, and by its script."""
 
-import re
 from collections import Counter
 
 from fidelity.checks.finding import Finding
-from fidelity.checks.form import NEUTRAL_SCRIPTS, script
+from fidelity.checks.form import script
+from fidelity.checks.untranslated import foreign_decimal, foreign_letters, untranslated_word
 from rephrase.corpus.language import CERTAIN, POSSIBLE, are_near, language_and_probability
 from rephrase.corpus.protected import without_protected
 
@@ -16,8 +16,6 @@ _BEGINNING = 4000
 # Written in two scripts each; a rewrite may choose the other.
 _TWO_SCRIPTS = frozenset({"sr", "hr", "bs", "sh", "uz", "kk", "az", "tg", "mn", "tt"})
 _JAPANESE_AND_CHINESE = frozenset({"CJK", "HIRAGANA", "KATAKANA"})
-# A name in its own script, beside the one that the text uses: "Li Bai (李白)".
-_GLOSS = re.compile(r"[(（][^()（）\n]{1,30}[)）]")
 
 
 def other_language(source: str, rewrite: str) -> Finding | None:
@@ -38,16 +36,18 @@ def other_language(source: str, rewrite: str) -> Finding | None:
 
 
 def not_english(source: str, rewrite: str) -> Finding | None:
-    """A translation into English that is not English, or leaves much of its source untranslated."""
-    prose = _GLOSS.sub(" ", rewrite)
-    foreign = sum(char.isalpha() and script(char) not in NEUTRAL_SCRIPTS for char in prose)
-    letters = sum(char.isalpha() for char in prose)
-    if letters and foreign > 0.05 * letters:  # Greek letters are mathematics
-        return "wrong_language", f"{foreign / letters:.0%} of its letters are not Latin"
+    """A translation into English that is not English, or leaves a part of its source untranslated."""
+    if letters := foreign_letters(rewrite):
+        return "wrong_language", f"{letters[:40]!r} is not translated"
     found, probability = language_and_probability(rewrite)
-    if are_near(found, "en") or probability < CERTAIN or _letters_by_script(rewrite).total() < MIN_LETTERS:
-        return None
-    return "wrong_language", f"{found} instead of en"
+    long_enough = _letters_by_script(rewrite).total() >= MIN_LETTERS
+    if not are_near(found, "en") and probability >= CERTAIN and long_enough:
+        return "wrong_language", f"{found} instead of en"
+    if word := untranslated_word(source, rewrite):
+        return "wrong_language", f"{word!r} is not translated"
+    if number := foreign_decimal(source, rewrite):
+        return "wrong_language", f"{number} is not how English writes a number"
+    return None
 
 
 def _letters_by_script(text: str) -> Counter[str]:

@@ -20,6 +20,8 @@ _NO_NUMBER_AFTER = re.compile(r"[^\W_]{0,30}+[\\^_{]")
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 # Of any script: Latin and most others, Chinese and Japanese, Arabic.
 _QUESTION_MARK = re.compile("[?？؟]")
+_ENDS_IN_QUESTION = re.compile(r"[?？؟][\s\"'”’»)\]」』）]*\Z")
+_RESULT = re.compile(r"[\d)}]\s{0,3}=\s{0,3}[^\w\s=]{0,3}\d[\d.,]*")
 _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
 
 
@@ -47,10 +49,27 @@ def lost_number(source: str, rewrite: str) -> Finding | None:
 
 
 def lost_question(source: str, rewrite: str) -> Finding | None:
-    """The source asks something, by its question marks, and the rewrite nothing."""
-    if _QUESTION_MARK.search(without_protected(source)) and not _QUESTION_MARK.search(rewrite):
+    """The source asks something, by its question marks, and the rewrite does not, or no longer at its end."""
+    if not _QUESTION_MARK.search(without_protected(source)):
+        return None
+    if not _QUESTION_MARK.search(rewrite):
         return "question_lost", "the source asks a question, the rewrite none"
+    if _ENDS_IN_QUESTION.search(source) and not _ENDS_IN_QUESTION.search(rewrite):
+        return "question_lost", "the source ends with a question, the rewrite does not"
     return None
+
+
+def given_answer(source: str, rewrite: str) -> Finding | None:
+    """The rewrite of a source without equations has one: it solves the problem that it should translate."""
+    if "=" in source or formula_spans(source):
+        return None
+    found = _RESULT.search(rewrite)
+    return ("answer_given", f"{found.group()} is not in the source") if found else None
+
+
+def changed_question(source: str, rewrite: str) -> Finding | None:
+    """The translation of a problem that no longer asks, or that answers."""
+    return lost_question(source, rewrite) or given_answer(source, rewrite)
 
 
 def lost_answer(source: str, rewrite: str) -> Finding | None:

@@ -7,9 +7,9 @@ soon as it ends, and is not repeated; several processes may share the file, each
 
     python tests/benchmarks/training/bench_sparsity.py DATA OUT [--device cuda] [--limit-minutes 6] [--report]
 
-Needs torch, numpy, tokenizers and nothing else beside `training` and `rephrase.models.precision`. DATA is a folder of JSON Lines with a `text` or
-SQuAD's `paragraphs`. Where a budget reads the text more than a few times, sparse models have more to memorise it with:
-the number of epochs is in every line.
+Needs torch, numpy and tokenizers beside `training` and `rephrase.models.precision`. DATA is a folder of JSON Lines with
+a `text` or SQuAD's `paragraphs`. Where a budget reads the text more than a few times, sparse models have more to
+memorise it with: the number of epochs is in every line.
 """
 
 import argparse

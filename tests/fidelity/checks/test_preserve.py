@@ -3,7 +3,15 @@
 import pytest
 from cpu_time import ends_within
 
-from fidelity.checks.preserve import formulas, lost_answer, lost_formula, lost_number, lost_question, numbers
+from fidelity.checks.preserve import (
+    changed_question,
+    formulas,
+    lost_answer,
+    lost_formula,
+    lost_number,
+    lost_question,
+    numbers,
+)
 
 
 @pytest.mark.parametrize(
@@ -91,3 +99,18 @@ def test_a_question_that_became_a_statement_is_lost():
 @pytest.mark.parametrize("unit", ["½", "1x", "三"])
 def test_a_text_of_one_number_over_and_over_takes_linear_time(unit):
     assert ends_within(3, lambda: lost_number(f"({unit * (40_000 // len(unit))})", "none"))
+
+
+@pytest.mark.parametrize(
+    ("source", "rewrite", "reason"),
+    [
+        ("她花了多少钱？", "How much did she spend? The total is $3 \\times 68 = 204$ dollars.", "question_lost"),
+        ("Wie viel kostet es? Antworte kurz.", "How much is it? It is 3 * 7 = 21.", "answer_given"),
+        ("Wie viel kostet es (in Euro)?", 'She asks: "How much is it?"', None),
+        ("Löse $3x = 6$ für x.", "Solve $3x = 6$ for x.", None),
+        ("¿Cuánto es 2 + 2?", "How much is 2 + 2?", None),
+    ],
+)
+def test_a_problem_stays_a_problem(source, rewrite, reason):
+    found = changed_question(source, rewrite)
+    assert (found and found[0]) == reason

@@ -1,0 +1,63 @@
+"""What small models leave untranslated, as a 1.5B model did, and what a right translation may keep."""
+
+import pytest
+
+from fidelity.checks.language import not_english
+from fidelity.checks.untranslated import foreign_decimal, foreign_letters, untranslated_word
+
+GERMAN = "Jean hat 30 Lutscher. Jean isst 2 der Lutscher. Wie viele Tüten kann Jean füllen?"
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "letters"),
+    [
+        ("Melanie was an上门 saleswoman.", "上门"),
+        ("Mary莎 is walking a 12-mile trail.", "莎"),
+        ("Li Bai (李白) wrote it.", None),
+        ("The character “道” means way.", None),
+        ("The angle α is `角`, and $\\text{角} = 3$.", None),
+    ],
+)
+def test_letters_of_another_script(rewrite, letters):
+    assert foreign_letters(rewrite) == letters
+
+
+@pytest.mark.parametrize(
+    ("source", "rewrite", "word"),
+    [
+        (GERMAN, "Jean has 30 Lutscher. Jean eats 2 of the Lutscher. How many bags can Jean fill?", "Lutscher"),
+        (GERMAN, "Jean has 30 lollipops. Jean eats 2 of them. How many bags can Jean fill?", None),
+        ("Mike juega al pimpón durante 40 minutos y gana 4 puntos.", "Mike plays pimpón for 40 minutes.", "pimpón"),
+        ("Terry come 2 yogures por día. ¿Cuánto gasta en yogur durante 30 días?", "He spends it on yogur.", "yogur"),
+        ("Gretchen tiene 110 monedas de plata en total.", "Gretchen has 110 silver coins in total.", None),
+        ("Die Schwestern Doubtfire fahren mit dem kleinen Uriah nach Hause.", "Uriah and the Doubtfires go.", None),
+        (
+            "Une robe utilise deux rouleaux et un carton de fibres.",
+            "A robe takes two bolts and a carton of fiber.",
+            None,
+        ),
+        ("The lollipops are sweet, and she has three of them.", "She has three lollipops.", None),
+    ],
+)
+def test_a_word_of_the_source(source, rewrite, word):
+    assert untranslated_word(source, rewrite) == word
+
+
+@pytest.mark.parametrize(
+    ("source", "rewrite", "number"),
+    [
+        ("Das kostet 40,00 US-Dollar.", "It costs $40,00.", "40,00"),
+        ("Das kostet 12,5 Euro.", "It costs 12.5 euros.", None),
+        ("Das sind 1,250 Meter.", "That is 1,250 metres.", None),
+        ("Der Punkt (3,4) liegt darauf.", "The point (3,4) lies on it.", None),
+    ],
+)
+def test_a_decimal_comma(source, rewrite, number):
+    assert foreign_decimal(source, rewrite) == number
+
+
+def test_the_reason_names_what_is_left():
+    assert not_english(GERMAN, "Jean has 30 Lutscher and eats 2 of the Lutscher.") == (
+        "wrong_language",
+        "'Lutscher' is not translated",
+    )
