@@ -71,3 +71,17 @@ def test_code_with_such_tags_comes_back_as_it_was():
 
 def test_borders_that_a_model_repeats_are_no_part_of_its_answer():
     assert release("<text>\nThe rewrite.\n</text>", "The source.") == "The rewrite."
+
+
+@pytest.mark.parametrize(
+    ("answer", "source", "expected"),
+    [
+        ("<note>\nGiven: x = 2.\n</note>", "x = 2", "Given: x = 2."),
+        ("<note>\nGiven: x = 2.", "x = 2", "Given: x = 2."),
+        ("<text>\nIt began.\n</text>", "It began.", "It began."),
+        ("<table>a</table>", "<table>b</table>", "<table>a</table>"),
+        ("<strong>It</strong> began.", "It began.", "<strong>It</strong> began."),
+    ],
+)
+def test_borders_around_the_whole_answer_go(answer, source, expected):
+    assert release(answer, source) == expected
