@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from rephrase.corpus.protected import outermost, protected_spans
+from rephrase.corpus.protected import outermost, protected_spans, with_drawings
 from rephrase.corpus.words import words_of
 from rephrase.engines.engine import Engine, RequestRefusedError
 from rephrase.models.tokenizer import Tokenizer
@@ -24,6 +24,7 @@ from rephrase.prompting.masking import MaskedText, PlaceholderError, mask
 from rephrase.prompting.recipes import Recipe
 from rephrase.prompting.thoughts import ThoughtCutOffError, without_thought
 from rephrase.records import (
+    Check,
     Chunk,
     Completion,
     CopyPenalty,
@@ -173,6 +174,8 @@ async def _candidate(
             answer = recipe.compose_rewrite(passage.variant.style, release(answer, passage.source.text), masked.text)
             text, n_removed = remove_overlap(passage.written, answer)
             text = masked.restore(text)
+            if Check.FORMULAS in requirements.checks:
+                text = with_drawings(text, passage.source.text)
         except ThoughtCutOffError as error:
             verdict = Verdict(accepted=False, reason="thought_cut_off", detail=str(error))
         except PlaceholderError as error:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from fidelity.checks.finding import Finding
-from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, without_delimiters
+from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, unboxed, without_delimiters
 from fidelity.facts.reading.notation.digits import digits_end, minus_before, read_digits, starts_of_digits
 from fidelity.facts.reading.parsed import parse
-from rephrase.corpus.protected import formula_spans, without_protected
+from rephrase.corpus.protected import drawing_spans, formula_spans, without_protected
 
 _NO_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.^\\]")
 # The 2 of 2x_1; no unit is longer.
@@ -28,13 +28,36 @@ _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
 def lost_formula(source: str, rewrite: str) -> Finding | None:
     """The first formula of the source that the rewrite lacks, regardless of delimiters, spacing and spelling."""
     # A rewrite may use other delimiters for a formula, or none, so its whole text is searched as well as its formulas.
-    written = [normal_form(without_delimiters(rewrite[start:end])) for start, end in formula_spans(rewrite)]
-    there = "\n".join([normal_form(rewrite), *written])
+    written = [unboxed(normal_form(without_delimiters(rewrite[start:end]))) for start, end in formula_spans(rewrite)]
+    there = "\n".join([unboxed(normal_form(rewrite)), *written])
+    chains = [chain for form in written for chain in _chains(form)]
     for start, end in formula_spans(source):
         formula = without_delimiters(source[start:end])
-        if normal_form(formula) not in there:
+        form = unboxed(normal_form(formula))
+        if form not in there and not all(_is_told(chain, chains, there) for chain in _chains(form)):
             return "formula_changed", f"{plain_formula(formula)} is missing"
     return None
+
+
+def _chains(form: str) -> list[list[str]]:
+    """The members of `a = b = c` for each line of a formula; a line that begins with a sign goes on."""
+    lines = re.split(r"\\\\(?!=)", form)
+    chains = [[member for member in line.replace("\\\\", "").split("=") if member] for line in lines]
+    return [chain for chain in chains if chain]
+
+
+def _is_told(chain: list[str], chains: list[list[str]], there: str) -> bool:
+    """Whether a rewrite goes from one end of a chain to the other, or has both ends and all inner members but one.
+
+    A note takes a chain such as `a = b = c = d` apart, and may put steps in between or leave one out.
+    """
+    first, last = chain[0], chain[-1]
+    if len(chain) == 1:
+        return first in there
+    if any(first in told and last in told[told.index(first) :] for told in chains):
+        return True
+    n_lacking = sum(member not in there for member in chain[1:-1])
+    return len(chain) > 2 and first in there and last in there and n_lacking <= 1
 
 
 def lost_number(source: str, rewrite: str) -> Finding | None:
@@ -131,9 +154,11 @@ def _plain(value: float) -> str:
 
 
 def without_protected_formulas(text: str) -> str:
-    """The text with formulas blanked; a bare number between dollar signs is kept as a number."""
+    """The text with formulas and drawings blanked; a bare number between dollar signs is kept as a number."""
     parts, end = [], 0
-    for start, stop in formula_spans(text):
+    for start, stop in sorted([*formula_spans(text), *drawing_spans(text)]):
+        if start < end:
+            continue
         inner = without_delimiters(text[start:stop]).strip()
         parts += [text[end:start], inner if re.fullmatch(r"[-−]?[\d.,]+", inner) else " "]
         end = stop

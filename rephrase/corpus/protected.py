@@ -1,4 +1,4 @@
-"""The spans of a text that must not be split: formulas, code, table rows."""
+"""The spans of a text that must not be split: formulas, code, drawings, table rows."""
 
 import re
 from collections import Counter
@@ -11,6 +11,10 @@ _CONSTRUCT = re.compile(
     r"""
       (?P<fence>^[ \t]*(?P<tick>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=tick)[ \t]*$)
     | (?P<code>(?<!`)`[^`\n]+`(?!`))
+    # Up to the next one that begins: what is never closed must not cost a search to the end.
+    | (?P<drawing>\[asy\](?:(?!\[asy\]).)*?\[/asy\]
+        | \\begin\{(?P<drawn>asy|tikzpicture|pgfpicture|pspicture|picture)(?P<star>\*?)\}(?:(?!\\begin\{(?P=drawn)).)*?
+          \\end\{(?P=drawn)(?P=star)\})
     | (?P<display>(?<!\\)\$\$.+?(?<!\\)\$\$)
     # As in Pandoc: an opening dollar before a space, or a closing one after a space or before a digit, is money.
     | (?P<inline>(?<![\\$])\$(?![\s$])(?:\\.|[^$\\\n]|\n(?![ \t]*\n))*?(?<![\s\\])\$(?!\d))
@@ -37,7 +41,7 @@ def protected_spans(text: str) -> list[Span]:
     r"""Half-open character spans to keep whole, sorted by start; an environment's span contains its inner ones.
 
     They are `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{…}…\end{…}`, an author's macros for them, fenced and inline code,
-    and table rows.
+    the code of drawings, and table rows.
     """
     defined = macros(text)
     spans = [match.span() for match in _CONSTRUCT.finditer(text)]
@@ -118,8 +122,19 @@ def formula_spans(text: str) -> list[Span]:
 
 
 def code_spans(text: str) -> list[Span]:
-    """Fenced and inline code."""
+    """Fenced and inline code, and the code of drawings."""
     return [match.span() for match in _CONSTRUCT.finditer(text) if match.lastgroup not in _FORMULA_GROUPS]
+
+
+def drawing_spans(text: str) -> list[Span]:
+    r"""The code of drawings: `[asy]…[/asy]`, `\begin{tikzpicture}…\end{tikzpicture}` and their like."""
+    return [match.span() for match in _CONSTRUCT.finditer(text) if match["drawing"]]
+
+
+def with_drawings(text: str, source: str) -> str:
+    """`text` with the drawings of `source` that it lacks after it, as they stand: a model cannot rewrite their code."""
+    lacking = [source[start:end] for start, end in drawing_spans(source) if source[start:end] not in text]
+    return "\n\n".join([text, *dict.fromkeys(lacking)])
 
 
 def code_blocks(text: str) -> list[Span]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fidelity.facts.reading.numbers import MAX_DIGITS
-from rephrase.corpus.protected import formula_spans
+from rephrase.corpus.protected import code_spans, formula_spans
 
 MAX_SYMBOLIC_CHARACTERS = 60
 MAX_STEP_CHARACTERS = 200
@@ -40,7 +40,7 @@ _MAX_NESTED = 3
 # Marks of alignment, where no matrix or case needs them.
 _ALIGNMENT = re.compile(r"(?<!\\)&")
 _NOT_MATHEMATICS = re.compile(
-    r"\\(?:label|ref|tag|nonumber|notag|IEEEyesnumber|IEEEnonumber)\*?(?:\{[^{}]*\})?|\\[,;:! ]|~|\s+|[.,;]+$"
+    r"\\(?:label|ref|tag|nonumber|notag|IEEEyesnumber|IEEEnonumber)\*?(?:\{[^{}]*\})?|(?<!\\)\\[,;:! ]|~|\s+|[.,;]+$"
 )
 # Each alternative ends where its line does, or sees no more than a short answer may have: the patterns of this file run
 # over whole documents, so none may try a place twice.
@@ -51,11 +51,13 @@ _ANSWER = re.compile(
     r"|\banswer\s++is\s*+:?\s*+(?=(?P<said>[^\n]{1,80}+))",
     re.MULTILINE | re.IGNORECASE,
 )
+_BOXED = re.compile(r"\\boxed\s*+\{((?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+)\}")
+_THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
 _SAME = [
     (re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"), ""),
     (re.compile(r"\\[dt]frac"), r"\\frac"),
     (re.compile(r"\\(?:cdot|times|ast)(?![a-zA-Z])|×|·"), "*"),
-    (re.compile(r"(?<![\d\s^])\s*\*\s*|\s*\*\s*(?=[a-zA-Z\\])"), " "),
+    (re.compile(r"(?<![\d\s^])\s*\*\s*|\s*\*\s*(?=[a-zA-Z\\(])"), " "),
     (re.compile(r"\\(?:[lr]vert|vert)(?![a-zA-Z])"), "|"),
     (re.compile(r"\\(?:[lr]Vert|Vert)(?![a-zA-Z])"), r"\\|"),
     (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
@@ -134,6 +136,11 @@ def normal_form(formula: str) -> str:
     for pattern, replacement in _SAME:
         text = pattern.sub(replacement, text)
     return plain_formula(text)
+
+
+def unboxed(form: str) -> str:
+    r"""The form without `\boxed{…}` and without separators of thousands."""
+    return _THOUSANDS.sub("", _BOXED.sub(r"\1", form))
 
 
 def without_delimiters(formula: str) -> str:
@@ -272,7 +279,10 @@ class Answer:
 def final_answer(text: str) -> Answer | None:
     r"""The last marked answer: `#### 72`, `\boxed{72}`, `A: 72`, "the answer is 72"."""
     found = None
+    code = code_spans(text)
     for match in _ANSWER.finditer(text):
+        if any(start <= match.start() < end for start, end in code):
+            continue  # "A = (0,0);" of a drawing
         name = match.lastgroup or ""
         answer = match.group(name)
         if name == "said":
@@ -281,8 +291,11 @@ def final_answer(text: str) -> Answer | None:
             if len(answer) > MAX_SAID_CHARACTERS or not re.search(r"[\d$\\]", answer):
                 continue
         answer = answer.rstrip()
+        start = match.start(name)
+        if name != "boxed" and (boxed := _BOXED.search(answer)):  # Answer: $\\boxed{72}$
+            start, answer = start + boxed.start(1), boxed.group(1)
         if answer:
-            found = Answer(answer, match.start(name), match.start(name) + len(answer))
+            found = Answer(answer, start, start + len(answer))
     return found
 
 

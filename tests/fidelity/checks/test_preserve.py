@@ -114,3 +114,35 @@ def test_a_text_of_one_number_over_and_over_takes_linear_time(unit):
 def test_a_problem_stays_a_problem(source, rewrite, reason):
     found = changed_question(source, rewrite)
     assert (found and found[0]) == reason
+
+
+CHAIN = r"$\frac{14}{6} = \frac{2 \cdot 7}{2 \cdot 3} = \boxed{\frac{7}{3}}$"
+
+
+@pytest.mark.parametrize(
+    ("note", "is_there"),
+    [
+        (
+            r"We have $\frac{14}{6} = \frac{2(7)}{2 \times 3}$ and $\frac{2 \cdot 7}{2 \cdot 3} = \frac{7}{3}$.",
+            True,
+        ),
+        (r"Cancel the 2: $\frac{14}{6} = \frac{7}{3}$.", True),
+        (r"Cancel the 2: $\frac{14}{6} = \frac{7}{2}$.", False),
+        (r"The answer is $\frac{7}{3}$.", False),
+    ],
+)
+def test_a_chain_of_equations_may_be_told_in_steps(note, is_there):
+    assert (lost_formula(CHAIN, note) is None) is is_there
+
+
+def test_lines_of_a_display_are_looked_for_one_by_one():
+    display = r"\begin{align*}a &= b + 1\\ &= 14{,}400\\ c &= 2\end{align*}"
+    assert lost_formula(display, r"Since $c = 2$ and $b+1 = 14,400$, we have $a = b + 1 = 14400$.") is None
+    assert lost_formula(display, r"Since $c = 3$, we have $a = b + 1 = 14400$.") is not None
+
+
+def test_the_code_of_a_drawing_has_no_numbers_formulas_or_answers():
+    drawing = '[asy]\nsize(150);\nA=(0.3,1.5);\nlabel("$x^2$",A);\n[/asy]'
+    problem = f"What is $x+1$ if $x = 2$?\n\n{drawing}\n\nIt is $\\boxed{{3}}$."
+    note = "Given $x = 2$, we look for $x+1$. Answer: $\\boxed{3}$"
+    assert [check(problem, note) for check in (lost_number, lost_formula, lost_answer)] == [None, None, None]

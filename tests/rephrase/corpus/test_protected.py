@@ -1,0 +1,30 @@
+"""The code of drawings is found whole and stays as it stands."""
+
+import pytest
+from cpu_time import ends_within
+
+from rephrase.corpus.protected import drawing_spans, formula_spans, with_drawings, without_protected
+
+ASY = '[asy]\nA=(0.3,1.5);\nlabel("$A$",A);\n[/asy]'
+TIKZ = r"\begin{tikzpicture}\node {$B$};\end{tikzpicture}"
+
+
+@pytest.mark.parametrize("drawing", [ASY, TIKZ, TIKZ.replace("tikzpicture", "picture*")])
+def test_a_drawing_is_one_span_without_formulas(drawing):
+    text = f"What is $x$?\n\n{drawing}\n\nIt is $y$."
+    ((start, end),) = drawing_spans(text)
+    assert text[start:end] == drawing
+    assert [text[slice(*span)] for span in formula_spans(text)] == ["$x$", "$y$"]
+    assert "label" not in without_protected(text)
+
+
+def test_a_rewrite_keeps_the_drawings_of_its_source():
+    source = f"One {ASY} two {TIKZ} three {ASY}"
+    assert with_drawings("A note.", source) == f"A note.\n\n{ASY}\n\n{TIKZ}"
+    assert with_drawings(f"A note with {TIKZ}.", source) == f"A note with {TIKZ}.\n\n{ASY}"
+    assert with_drawings("A note.", "No drawing.") == "A note."
+
+
+@pytest.mark.parametrize("opening", ["[asy] ", r"\begin{picture} "])
+def test_drawings_that_are_never_closed_cost_little(opening):
+    assert ends_within(5, lambda: drawing_spans(opening * 20_000))
