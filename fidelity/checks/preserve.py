@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from fidelity.checks.finding import Finding
-from fidelity.facts.reading.mathematics import final_answer, normal_form, plain_formula, unboxed, without_delimiters
+from fidelity.facts.reading.mathematics import (
+    chains,
+    final_answer,
+    is_told,
+    normal_form,
+    number_of,
+    plain_formula,
+    unboxed,
+    without_delimiters,
+    worked_out,
+)
 from fidelity.facts.reading.notation.digits import digits_end, minus_before, read_digits, starts_of_digits
 from fidelity.facts.reading.parsed import parse
 from rephrase.corpus.protected import drawing_spans, formula_spans, without_protected
@@ -28,36 +38,30 @@ _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
 def lost_formula(source: str, rewrite: str) -> Finding | None:
     """The first formula of the source that the rewrite lacks, regardless of delimiters, spacing and spelling."""
     # A rewrite may use other delimiters for a formula, or none, so its whole text is searched as well as its formulas.
-    written = [unboxed(normal_form(without_delimiters(rewrite[start:end]))) for start, end in formula_spans(rewrite)]
-    there = "\n".join([unboxed(normal_form(rewrite)), *written])
-    chains = [chain for form in written for chain in _chains(form)]
+    spans = formula_spans(rewrite)
+    written = [unboxed(normal_form(without_delimiters(rewrite[start:end]))) for start, end in spans]
+    there = "\n".join([unboxed(normal_form(_without_drawings(rewrite))), *written])
+    told = [chain for form in written for chain in chains(form)]
     for start, end in formula_spans(source):
         formula = without_delimiters(source[start:end])
         form = unboxed(normal_form(formula))
-        if form not in there and not all(_is_told(chain, chains, there) for chain in _chains(form)):
+        if form not in there and not all(_is_there(chain, told, there) for chain in chains(form)):
             return "formula_changed", f"{plain_formula(formula)} is missing"
     return None
 
 
-def _chains(form: str) -> list[list[str]]:
-    """The members of `a = b = c` for each line of a formula; a line that begins with a sign goes on."""
-    lines = re.split(r"\\\\(?!=)", form)
-    chains = [[member for member in line.replace("\\\\", "").split("=") if member] for line in lines]
-    return [chain for chain in chains if chain]
-
-
-def _is_told(chain: list[str], chains: list[list[str]], there: str) -> bool:
-    """Whether a rewrite goes from one end of a chain to the other, or has both ends and all inner members but one.
-
-    A note takes a chain such as `a = b = c = d` apart, and may put steps in between or leave one out.
-    """
-    first, last = chain[0], chain[-1]
+def _is_there(chain: list[str], told: list[list[str]], there: str) -> bool:
+    """A line of a display is there, or told in steps, or is a calculation that is there with the same value."""
     if len(chain) == 1:
-        return first in there
-    if any(first in told and last in told[told.index(first) :] for told in chains):
+        return chain[0] in there
+    if worked_out(chain) and any(_same_calculation(chain, other) for other in told):
         return True
-    n_lacking = sum(member not in there for member in chain[1:-1])
-    return len(chain) > 2 and first in there and last in there and n_lacking <= 1
+    return is_told(chain, told, n_left_out=1)
+
+
+def _same_calculation(chain: list[str], other: list[str]) -> bool:
+    """2(15) = 30 is 2 · 15 = 30."""
+    return worked_out(other) and number_of(chain[0]) == number_of(other[0])
 
 
 def lost_number(source: str, rewrite: str) -> Finding | None:
@@ -84,7 +88,7 @@ def lost_question(source: str, rewrite: str) -> Finding | None:
 
 def given_answer(source: str, rewrite: str) -> Finding | None:
     """The rewrite of a source without equations has one: it solves the problem that it should translate."""
-    if "=" in source or formula_spans(source):
+    if "=" in source or "＝" in source or formula_spans(source):
         return None
     found = _RESULT.search(rewrite)
     return ("answer_given", f"{found.group()} is not in the source") if found else None
@@ -151,6 +155,12 @@ def _values(text: str) -> Iterator[float]:
 
 def _plain(value: float) -> str:
     return f"{Decimal(repr(value)).normalize():f}"
+
+
+def _without_drawings(text: str) -> str:
+    for start, end in reversed(drawing_spans(text)):
+        text = f"{text[:start]} {text[end:]}"
+    return text
 
 
 def without_protected_formulas(text: str) -> str:

@@ -174,7 +174,7 @@ async def open_run(planned_run: PlannedRun, progress: Progress, target: Target) 
             stack.push_async_callback(opened_judge.close)
         judge = opened_judge.judge if opened_judge else None
         if config.fidelity.self_judge:
-            judge = self_judge(engine, config.fidelity)
+            judge = self_judge(engine, config.fidelity, progress.count_tokens)
         if judge:
             stack.callback(lambda: progress.notices.extend(judge_notices(judge)))
         progress.begin("loading the models of the verdict")

@@ -11,7 +11,7 @@ from fidelity.checker import FidelityConfig
 from fidelity.checks.language_judge import MIN_YES, QUESTIONS, UNREAD, LanguageJudge
 from fidelity.judge import Pair
 from rephrase.engines.engine import Engine
-from rephrase.records import Prompt, Sampling, Verdict
+from rephrase.records import Prompt, Sampling, TokenUsage, Verdict
 
 # Not that of the rewriting engine: the judge may be someone else's server.
 KEY_VARIABLE = "JUDGE_API_KEY"
@@ -58,13 +58,18 @@ def open_judge_model(
     return OpenedJudge(config.judge_endpoints, config.judge_model, load_calibration(config.calibration), on_phase)
 
 
-def self_judge(engine: Engine, config: FidelityConfig) -> LanguageJudge:
-    """The rewriting model as the judge of its own rewrites.
+def self_judge(
+    engine: Engine, config: FidelityConfig, on_generated: Callable[[TokenUsage], None] = lambda usage: None
+) -> LanguageJudge:
+    """The rewriting model as the judge of its own rewrites; `on_generated` is called with the tokens of each answer.
 
     Raises:
         ValueError: the calibration is for another judge.
     """
-    return LanguageJudge(_FirstToken(engine), min_yes=_min_yes(load_calibration(config.calibration), engine.info.model))
+    return LanguageJudge(
+        _FirstToken(engine, on_generated),
+        min_yes=_min_yes(load_calibration(config.calibration), engine.info.model),
+    )
 
 
 class _FirstToken:
@@ -73,12 +78,14 @@ class _FirstToken:
     Of a Yes or No, the rest is taken for the other.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, on_generated: Callable[[TokenUsage], None]) -> None:
         self._engine = engine
+        self._on_generated = on_generated
 
     async def __call__(self, prompt: Prompt) -> dict[str, float]:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, seed=0, logprob=True)
         answer = await self._engine.complete(prompt, sampling)
+        self._on_generated(answer.usage)
         word, logprob = answer.text.strip().lower(), answer.logprob or 0.0
         other = {"yes": "no", "no": "yes"}.get(word)
         return {word: logprob} | ({other: math.log(max(1 - math.exp(logprob), 1e-9))} if other else {})

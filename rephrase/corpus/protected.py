@@ -118,6 +118,9 @@ def formula_spans(text: str) -> list[Span]:
         if is_math_environment(name) or name in defined.environments
     ]
     found += macro_displays(text, defined)
+    drawings = drawing_spans(text)
+    if drawings:
+        found = [span for span in found if not any(start <= span[0] and span[1] <= end for start, end in drawings)]
     return outermost(_nested(sorted(found, key=lambda span: (span[0], -span[1]))))
 
 
@@ -132,9 +135,29 @@ def drawing_spans(text: str) -> list[Span]:
 
 
 def with_drawings(text: str, source: str) -> str:
-    """`text` with the drawings of `source` that it lacks after it, as they stand: a model cannot rewrite their code."""
-    lacking = [source[start:end] for start, end in drawing_spans(source) if source[start:end] not in text]
-    return "\n\n".join([text, *dict.fromkeys(lacking)])
+    """`text` with the drawings of `source`, as they stand: a model cannot rewrite their code.
+
+    Those that it has changed are replaced, or removed where their number differs. Those that it lacks stand before its
+    last paragraph, or at its end if the source ends with one.
+    """
+    spans = drawing_spans(source)
+    drawings = [source[start:end] for start, end in spans]
+    places = drawing_spans(text)
+    kept = [text[start:end] for start, end in places]
+    if len(kept) == len(drawings):
+        kept = drawings
+    parts, end = [], 0
+    for (start, stop), drawing in zip(places, kept, strict=True):
+        parts += [text[end:start], drawing if drawing in drawings else ""]
+        end = stop
+    text = "".join([*parts, text[end:]]).strip()
+    lacking = [drawing for drawing in dict.fromkeys(drawings) if drawing not in text]
+    if not lacking:
+        return text
+    if source[spans[-1][1] :].strip():
+        before, separator, last = text.rpartition("\n\n")
+        return "\n\n".join([*([before] if separator else []), *lacking, last])
+    return "\n\n".join([text, *lacking])
 
 
 def code_blocks(text: str) -> list[Span]:

@@ -38,7 +38,9 @@ _BROKEN = re.compile(rf"‹(?={_ANGLE})|［(?={_SQUARE})|›(?={_DOUBLE})", re.I
 _LOOK_ALIKE = {"<": "‹", "[": "［", ">": "›"}
 _SIGN = {look_alike: sign for sign, look_alike in _LOOK_ALIKE.items()}
 # Some models give their answer borders of its own: <note> … </note>.
-_WRAPPED = re.compile(r"\A<([a-z][a-z_]{2,20})>((?:(?!</\1>).)*)(?:</\1>)?\s*\Z", re.DOTALL | re.IGNORECASE)
+_WRAPPED = re.compile(r"\A<([a-z][a-z_]{2,20})>((?:(?!</\1>).)*+)</\1>\Z", re.DOTALL | re.IGNORECASE)
+# Where the end of the answer is missing, the border must have a line of its own.
+_OPENED_ONLY = re.compile(r"\A<([a-z][a-z_]{2,20})>[ \t]*\n((?:(?!</\1>).)*+)\Z", re.DOTALL | re.IGNORECASE)
 _BORDER = re.compile(r"<\s{0,20}/?\s{0,20}(?:text|context)\b[^<>\n]{0,40}>")
 
 
@@ -57,7 +59,7 @@ def release(answer: str, source: str) -> str:
     """An answer without the borders that some models repeat or put around all of it, and with the marks that it copied
     as they stand in the source."""
     answer = _BORDER.sub("", answer).strip()
-    wrapped = _WRAPPED.match(answer)
+    wrapped = _WRAPPED.match(answer) or _OPENED_ONLY.match(answer)
     if wrapped and f"<{wrapped[1]}" not in source:
         answer = wrapped[2].strip()
     if _OPENED.search(source):

@@ -10,10 +10,14 @@ from fidelity.facts.reading.mathematics import (
     MAX_SYMBOLIC_CALLS,
     Answer,
     Formula,
+    chains,
     equal_answers,
     equal_formulas,
+    is_told,
     normal_form,
+    unboxed,
     without_delimiters,
+    worked_out,
 )
 from fidelity.facts.reading.parsed import Parsed
 from rephrase.records import Discrepancy
@@ -23,7 +27,10 @@ MIN_SIMILARITY = 0.5
 
 
 def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
-    """Scores and discrepancies of formulas, equal up to notation; with `symbolic` also if SymPy proves them equal."""
+    """Scores and discrepancies of formulas, equal up to notation; with `symbolic` also if SymPy proves them equal.
+
+    A step that is worked out, and a chain of equations with other steps in between, differ in nothing.
+    """
     ours, theirs = pairing.rewrite.formulas, pairing.source.formulas
     our_forms, their_forms = {formula.form for formula in ours}, {formula.form for formula in theirs}
     # A rewrite may write a formula without delimiters, so its whole text is searched.
@@ -31,6 +38,7 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
     source_form = normal_form(pairing.source.text) if our_forms - their_forms else ""
     unsupported = [formula for formula in ours if formula.form not in their_forms and formula.form not in source_form]
     missing = [formula for formula in theirs if formula.form not in our_forms and formula.form not in rewrite_form]
+    unsupported, missing = _without_told(unsupported, theirs), _without_told(missing, ours)
     if unsupported and missing:
         unsupported, missing = _without_equal(unsupported, missing, symbolic)
     changed = _changed(unsupported, missing)
@@ -63,6 +71,16 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
         [],
     )
     return scores, found
+
+
+def _without_told(formulas: Sequence[Formula], others: Sequence[Formula]) -> list[Formula]:
+    """The formulas without right calculations, and without chains that the other text tells in other steps."""
+    told = [chain for other in others for chain in chains(unboxed(other.form))]
+
+    def is_known(chain: list[str]) -> bool:
+        return worked_out(chain) or is_told(chain, told)
+
+    return [formula for formula in formulas if not all(map(is_known, chains(unboxed(formula.form)) or [[""]]))]
 
 
 def _without_equal(

@@ -10,7 +10,7 @@ import logging
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,6 +52,10 @@ _ANSWER = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\boxed\s*+\{((?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+)\}")
+_FRACTION_OF = re.compile(r"\\frac\{([^{}]*+)\}\{([^{}]*+)\}")
+_ROOT_OF = re.compile(r"\\sqrt\{([^{}]*+)\}")
+_POWER_OF = re.compile(r"\^(?:\{(-?\d{1,2})\}|(\d))")
+_CALCULATION = re.compile(r"[\d.()+*/-]+")
 _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
 _SAME = [
     (re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"), ""),
@@ -86,6 +90,11 @@ _STEP = re.compile(
     r"(?=\s*+[$€£]?\s*+(?P<right>-?\d[\d,]*+(?:\.\d++)?+)(?P<percent>%?)(?!\s*+[-+*/×÷x]\s*+[\d($])))?+"
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
+_BEFORE_CHARACTERS = 40
+# As in "2 · 3 + 4 = 10", where a step is read from 3 on.
+_GOES_ON = re.compile(r"(?:[+*/×÷·^}]|\\(?:cdot|times|div|pm|mp))\Z")
+# After one of these, or at the start of a line, a minus is a sign.
+_BEFORE_SIGN = re.compile(r"(?:\A|[=(\[{:;,$<>&\n]|\\[\[(])\Z")
 _NUMBER = re.compile(
     r"-?[\d.,]+(?:\*10)?(?:\^(?:\d|\{-?\d+\}))?%?|\d{1,3}/\d{1,3}|\\frac(?:\{\d{1,3}\}|\d)(?:\{\d{1,3}\}|\d)"
 )
@@ -97,7 +106,18 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.Pow: lambda base, exponent: _power(base, exponent),
 }
+
+
+def _power(base: float, exponent: float) -> float:
+    """
+    Raises:
+        ValueError: it is no real number, or a large one.
+    """
+    if abs(exponent) > 99 or abs(base) > 1e6 or (base < 0 and exponent != int(exponent)):
+        raise ValueError(f"{base} to the power of {exponent}")
+    return float(base**exponent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +161,79 @@ def normal_form(formula: str) -> str:
 def unboxed(form: str) -> str:
     r"""The form without `\boxed{…}` and without separators of thousands."""
     return _THOUSANDS.sub("", _BOXED.sub(r"\1", form))
+
+
+def chains(form: str) -> list[list[str]]:
+    """The members of `a = b = c` for each line of a formula in normal form; a line that begins with a sign goes on."""
+    found: list[list[str]] = []
+    for line in _split(form, "\\\\"):
+        members = [member for member in _split(line, "=") if member]
+        if found and line.startswith("="):
+            found[-1] += members
+        elif members:
+            found.append(members)
+    return found
+
+
+def _split(form: str, separator: str) -> list[str]:
+    """The parts of a formula between separators that stand in no braces, brackets or inner environment."""
+    parts, depth, last, position = [], 0, 0, 0
+    while position < len(form):
+        if depth == 0 and form.startswith(separator, position):
+            parts.append(form[last:position])
+            position += len(separator)
+            last = position
+            continue
+        if form.startswith(("\\begin{", "{", "("), position):
+            depth += 1
+        elif form.startswith(("\\end{", "}", ")"), position):
+            depth = max(0, depth - 1)
+        # An environment is one border, and its name in braces another that closes at once.
+        position += 2 if form.startswith("\\\\", position) or form.startswith(("\\{", "\\}"), position) else 1
+    return [*parts, form[last:]]
+
+
+def is_told(chain: Sequence[str], told: Sequence[Sequence[str]], n_left_out: int = 0) -> bool:
+    """Whether chains of another text lead from one end of a chain `a = b = c = d` to the other.
+
+    They may do so in several steps and with calculations of their own in between, of one value, but with no other
+    formula in the place of one of the chain. At most `n_left_out` of its inner members may be missing.
+    """
+    members = {member for other in told for member in other}
+    first, last = chain[0], chain[-1]
+    if len(chain) < 2 or first not in members or last not in members:
+        return False
+    lacking = [member for member in chain[1:-1] if member not in members and number_of(member) is None]
+    if len(lacking) > n_left_out:
+        return False
+    for other in told:
+        if first in other and last in other:
+            values = [value for value in map(number_of, {*chain, *other}) if value is not None]
+            if any(not math.isclose(value, values[0]) for value in values):
+                continue
+            if not lacking or all(member in chain or number_of(member) is not None for member in other):
+                return True
+    # In several steps, where there is enough left to go by.
+    return len(chain) > 3 and sum(member in members for member in chain[1:-1]) >= len(chain) - 2 - n_left_out
+
+
+def worked_out(chain: Sequence[str]) -> bool:
+    r"""Whether all members are numbers or calculations with one value: `\sqrt{121} = 11`."""
+    first, *others = [number_of(member) for member in chain]
+    return bool(others) and first is not None and all(v is not None and math.isclose(v, first) for v in others)
+
+
+@lru_cache(maxsize=4096)
+def number_of(form: str) -> float | None:
+    r"""The value of a formula in normal form without letters: `5^3`, `\frac{7+56}{8}`, `\sqrt{125-4}`."""
+    text = unboxed(form)
+    if len(text) > MAX_SYMBOLIC_CHARACTERS or not any(char.isdigit() for char in text):
+        return None
+    for _ in range(_MAX_NESTED):
+        text = _FRACTION_OF.sub(r"((\1)/(\2))", _ROOT_OF.sub(r"((\1)**0.5)", text))
+    text = _POWER_OF.sub(lambda match: f"**({match[1] or match[2]})", text).replace(" ", "")
+    text = re.sub(r"(?<=[\d)])(?=\()|(?<=\))(?=\d)", "*", text)
+    return arithmetic(text) if _CALCULATION.fullmatch(text) else None
 
 
 def without_delimiters(formula: str) -> str:
@@ -214,7 +307,10 @@ def steps(text: str) -> list[Step]:
     for match in _STEP.finditer(plain):
         if match.group("right") is None or len(match.group("left")) > MAX_STEP_CHARACTERS:
             continue
-        left = _expression(match.group("left"))
+        sign = _sign_before(plain, match.start())
+        if sign is None:
+            continue
+        left = sign + _expression(match.group("left"))
         value = arithmetic(left)
         if value is None:
             continue
@@ -225,6 +321,16 @@ def steps(text: str) -> list[Step]:
             claimed /= 100
         found.append(Step(left, value, claimed, match.start(), match.end("right")))
     return found
+
+
+def _sign_before(text: str, start: int) -> str | None:
+    """The minus before a calculation, or nothing; None if the calculation goes on from what stands before."""
+    before = text[max(0, start - _BEFORE_CHARACTERS) : start].rstrip()
+    if _GOES_ON.search(before):
+        return None
+    if before.endswith(("-", "−")):
+        return "-" if _BEFORE_SIGN.search(before[:-1].rstrip()) else None
+    return ""
 
 
 def _expression(written: str) -> str:

@@ -109,6 +109,7 @@ def test_a_text_of_one_number_over_and_over_takes_linear_time(unit):
         ("Wie viel kostet es (in Euro)?", 'She asks: "How much is it?"', None),
         ("Löse $3x = 6$ für x.", "Solve $3x = 6$ for x.", None),
         ("¿Cuánto es 2 + 2?", "How much is 2 + 2?", None),
+        ("已知3＋2＝5，那么2＋3等于多少？", "Given 3 + 2 = 5, what is 2 + 3?", None),
     ],
 )
 def test_a_problem_stays_a_problem(source, rewrite, reason):
@@ -146,3 +147,20 @@ def test_the_code_of_a_drawing_has_no_numbers_formulas_or_answers():
     problem = f"What is $x+1$ if $x = 2$?\n\n{drawing}\n\nIt is $\\boxed{{3}}$."
     note = "Given $x = 2$, we look for $x+1$. Answer: $\\boxed{3}$"
     assert [check(problem, note) for check in (lost_number, lost_formula, lost_answer)] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("source", "note"),
+    [
+        (r"$f(x) = x^2 - 3x = 0$", r"$f(x) = x^2 + 3x = 0$"),
+        (r"$A = \pi r^2 = 25\pi$", r"$A = 2\pi r = 25\pi$"),
+        (r"$\sum_{i=1}^n a_i = S$", r"$\sum_{i=0}^{m} b_i = S$"),
+        (r"$v = \begin{pmatrix}1\\2\\3\end{pmatrix}$", r"Step 2: $v = \begin{pmatrix}1\\7\\3\end{pmatrix}$"),
+        (r"$x = 2+3 = 5$", "The next step gives 15."),
+        (r"Let $x^2 = 3y$.", '[asy]\nlabel("$x^2 = 3y$",A);\n[/asy]'),
+    ],
+)
+def test_a_formula_with_the_same_ends_is_another(source, note):
+    found = lost_formula(source, note)
+    assert found is not None
+    assert found[0] == "formula_changed"

@@ -15,6 +15,10 @@ GERMAN = "Jean hat 30 Lutscher. Jean isst 2 der Lutscher. Wie viele Tüten kann 
         ("Mary莎 is walking a 12-mile trail.", "莎"),
         ("Li Bai (李白) wrote it.", None),
         ("The character “道” means way.", None),
+        ("She's an上门 saleswoman who's here.", "上门"),
+        ("The word '道' means way.", None),
+        ("Hawaiʻi has ℵ₀ waves.", None),
+        ("| 名称 | 价格 |\n|---|---|\n| 苹果 | 三元 |\n\nThis table lists the prices.", "名称"),
         ("The angle α is `角`, and $\\text{角} = 3$.", None),
     ],
 )
@@ -36,6 +40,11 @@ def test_letters_of_another_script(rewrite, letters):
             "A robe takes two bolts and a carton of fiber.",
             None,
         ),
+        ("Die Äpfel, die Annegret gekauft hat, kosten 3 Euro auf der Zugspitze.", "Annegret on the Zugspitze.", None),
+        ("1990 heiratete Annegret ihren Mann und zog in die Stadt.", "In 1990 Annegret married.", None),
+        ("Cada entrada cuesta 50 guaraníes y la comida cuesta más.", "A ticket costs 50 guaraníes.", None),
+        ("已知函数 f(x) = cosx，求最大值。", "Given f(x) = cosx, find the maximum.", None),
+        ("小明买了 3 台 iphone 手机。", "Xiaoming bought 3 iphone phones.", None),
         ("The lollipops are sweet, and she has three of them.", "She has three lollipops.", None),
     ],
 )
@@ -49,6 +58,8 @@ def test_a_word_of_the_source(source, rewrite, word):
         ("Das kostet 40,00 US-Dollar.", "It costs $40,00.", "40,00"),
         ("Das kostet 12,5 Euro.", "It costs 12.5 euros.", None),
         ("Das sind 1,250 Meter.", "That is 1,250 metres.", None),
+        ("Die Menge {1,2} ist endlich.", "The set {1,2} is finite.", None),
+        ("Für n = 1,2 gilt das nicht.", "For n = 1,2 this does not hold.", None),
         ("Der Punkt (3,4) liegt darauf.", "The point (3,4) lies on it.", None),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from cpu_time import ends_within
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,9 +80,15 @@ def test_borders_that_a_model_repeats_are_no_part_of_its_answer():
         ("<note>\nGiven: x = 2.\n</note>", "x = 2", "Given: x = 2."),
         ("<note>\nGiven: x = 2.", "x = 2", "Given: x = 2."),
         ("<text>\nIt began.\n</text>", "It began.", "It began."),
+        ("<Anna> Hello.\n<Ben> Hi.", "Hello. Hi.", "<Anna> Hello.\n<Ben> Hi."),
         ("<table>a</table>", "<table>b</table>", "<table>a</table>"),
         ("<strong>It</strong> began.", "It began.", "<strong>It</strong> began."),
     ],
 )
 def test_borders_around_the_whole_answer_go(answer, source, expected):
     assert release(answer, source) == expected
+
+
+def test_a_border_that_is_closed_too_early_costs_little():
+    answer = "<note>" + "\n" * 200_000 + "x</note> y"
+    assert ends_within(5, lambda: release(answer, "x"))

@@ -22,6 +22,7 @@ HUGUENOTS = "Renewed religious warfare in the 1620s caused the privileges of the
             "flood, bridge, arches",
         ),
         (HUGUENOTS, "Voles were fought over from a fence post.", "voles, fence"),
+        ("Spring floods carried away two bridges.", "Each spring flood took a bridge away, two in all.", None),
         ("The flood of 1910 spared the bridge.", "In 1910 the bridge survived the flood.", None),
         (HUGUENOTS, "For a long time people believed that war had ended the privileges of the Huguenots.", None),
         (HUGUENOTS, "Unlike the majority of wars, this one of the 1620s cost the Huguenots their privileges.", None),

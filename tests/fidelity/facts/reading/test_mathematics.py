@@ -13,6 +13,7 @@ from fidelity.facts.reading.mathematics import (
     final_answer,
     formulas,
     normal_form,
+    number_of,
     steps,
 )
 from fidelity.facts.reading.parsed import parse
@@ -67,16 +68,39 @@ def test_slow_inputs_are_skipped_and_threads_work():
         ("10/3 = 3.33", [("10/3", 3.33, True)]),
         ("2+2 = 2*2 = 4", [("2*2", 4, True)]),
         ("from 1990-1995, x = 2", []),
+        ("f(-1) = 5(-1) + 3 = -5 + 3 = -2", [("-5+3", -2, True)]),
+        ("g = (-2)^2 - 2 = 4 - 2 = 2", [("4-2", 2, True)]),
+        (r"2 \cdot 3 + 4 = 10 and x - 5 + 3 = 7", []),
+        (r"$-5 + 3 = -2$", [("-5+3", -2, True)]),
     ],
 )
 def test_steps(text, found):
     assert [(step.left, step.claimed, step.holds) for step in steps(text)] == found
 
 
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [
+        (r"5^3", 125),
+        (r"\sqrt{125 - 4}", 11),
+        (r"\frac{7+56}{8}", 7.875),
+        (r"2(15)", 30),
+        (r"\boxed{14{,}400}", 14400),
+        (r"x + 1", None),
+        (r"9^{9^9}", None),
+        (r"", None),
+    ],
+)
+def test_the_value_of_a_formula_without_letters(formula, value):
+    assert number_of(normal_form(formula)) == value
+
+
 def test_arithmetic_does_not_evaluate_python():
     assert arithmetic("2*(3+4)") == 14
     assert arithmetic("1/0") is None
-    assert arithmetic("2**9") is None
+    assert arithmetic("2**9") == 512
+    assert arithmetic("9**9**9") is None
+    assert arithmetic("(-8)**0.5") is None
     assert arithmetic("__import__('os')") is None
 
 
@@ -89,6 +113,9 @@ def test_arithmetic_does_not_evaluate_python():
         ("A: $45", 45),
         ("Answer: 5%", 5),
         ("The answer is not known.", None),
+        ("It is \\boxed{6}.\n[asy]\nA = (0,0);\n[/asy]", 6),
+        (r"Answer: $\boxed{\frac{63}{8}}$", 7.875),
+        (r"The answer is $\boxed{40}$ degrees.", 40),
     ],
 )
 def test_answers(text, number):
