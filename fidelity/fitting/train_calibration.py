@@ -73,14 +73,7 @@ _MISSING = (
 )
 FEATURES: dict[tuple[Fitted, Kind], tuple[str, ...]] = {
     ("faithful", "knowledge"): ("similarity", "support_min", "support_p10", *_WORDS, *_FACTS, *ADDED_SCORES),
-    # A learning note works out steps that its source leaves out: a formula of its own is no fault, a changed one is.
-    ("faithful", "math"): (
-        "support_min",
-        *_WORDS,
-        *(name for name in _FACTS if name != "formula_unsupported"),
-        *_STEPS,
-        *ADDED_SCORES,
-    ),
+    ("faithful", "math"): ("support_min", *_WORDS, *_FACTS, *_STEPS, *ADDED_SCORES),
     ("faithful", "translation"): (
         "similarity",
         "support_min",
