@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from fidelity.checks.finding import Finding
 from fidelity.facts.reading.mathematics import (
+    Told,
     chains,
     final_answer,
-    is_told,
     normal_form,
     number_of,
     plain_formula,
@@ -20,7 +20,10 @@ from fidelity.facts.reading.mathematics import (
     worked_out,
 )
 from fidelity.facts.reading.notation.digits import digits_end, minus_before, read_digits, starts_of_digits
+from fidelity.facts.reading.number_words import foreign_numbers
+from fidelity.facts.reading.numbers import Number
 from fidelity.facts.reading.parsed import parse
+from rephrase.corpus.language import detect_language
 from rephrase.corpus.protected import drawing_spans, formula_spans, without_protected
 
 _NO_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.^\\]")
@@ -30,7 +33,7 @@ _NO_NUMBER_AFTER = re.compile(r"[^\W_]{0,30}+[\\^_{]")
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 # Of any script: Latin and most others, Chinese and Japanese, Arabic.
 _QUESTION_MARK = re.compile("[?？؟]")
-_ENDS_IN_QUESTION = re.compile(r"[?？؟][\s\"'”’»)\]」』）]*\Z")
+_ENDS_IN_QUESTION = re.compile(r"[?？؟][\s\"'”’»)\]」』）*_]*\Z")
 _RESULT = re.compile(r"[\d)}]\s{0,3}=\s{0,3}[^\w\s=]{0,3}\d[\d.,]*")
 _PLAIN_NUMBER = re.compile(r"^[\\$]*\d[\d,.]*\W*$")
 
@@ -40,23 +43,31 @@ def lost_formula(source: str, rewrite: str) -> Finding | None:
     # A rewrite may use other delimiters for a formula, or none, so its whole text is searched as well as its formulas.
     spans = formula_spans(rewrite)
     written = [unboxed(normal_form(without_delimiters(rewrite[start:end]))) for start, end in spans]
-    there = "\n".join([unboxed(normal_form(_without_drawings(rewrite))), *written])
-    told = [chain for form in written for chain in chains(form)]
+    lines = (unboxed(normal_form(line)) for line in _without_drawings(rewrite).splitlines())
+    there, told = "\n".join([*lines, *written]), Told(written)
     for start, end in formula_spans(source):
         formula = without_delimiters(source[start:end])
         form = unboxed(normal_form(formula))
-        if form not in there and not all(_is_there(chain, told, there) for chain in chains(form)):
+        if not _stands(form, there) and not all(_is_there(chain, told, there) for chain in chains(form)):
             return "formula_changed", f"{plain_formula(formula)} is missing"
     return None
 
 
-def _is_there(chain: list[str], told: list[list[str]], there: str) -> bool:
+def _stands(form: str, there: str) -> bool:
+    """x = 1 does not stand in x = 15, nor 2x = 4 in 12x = 4."""
+    if not form or form not in there:
+        return not form
+    before = r"(?<!\d)(?<!\d\.)" if form[0].isdigit() else r"(?<!\d)" if form[0].isalpha() else ""
+    return re.search(rf"{before}{re.escape(form)}(?!\d|\.\d|[\^_])", there) is not None
+
+
+def _is_there(chain: list[str], told: Told, there: str) -> bool:
     """A line of a display is there, or told in steps, or is a calculation that is there with the same value."""
-    if len(chain) == 1:
-        return chain[0] in there
-    if worked_out(chain) and any(_same_calculation(chain, other) for other in told):
+    if len(chain) == 1 or _stands("=".join(chain), there):
+        return _stands("=".join(chain), there)
+    if worked_out(chain) and any(_same_calculation(chain, other) for other in told.chains):
         return True
-    return is_told(chain, told, n_left_out=1)
+    return told.tells(chain, n_left_out=1)
 
 
 def _same_calculation(chain: list[str], other: list[str]) -> bool:
@@ -67,10 +78,17 @@ def _same_calculation(chain: list[str], other: list[str]) -> bool:
 def lost_number(source: str, rewrite: str) -> Finding | None:
     """The first number in digits of the source that the rewrite has neither in digits nor in words."""
     there = set(_values(rewrite))
-    for written, values in _written(source):
+    prose = without_protected_formulas(source)
+    scaled: list[Number] | None = None
+    for start, end, values in _written(prose):
         # "(3,4)" may be a pair.
-        parts = {float(part) for part in re.findall(r"\d+", written)}
-        if there.isdisjoint(values) and not (len(parts) > 1 and parts <= there):
+        parts = {float(part) for part in re.findall(r"\d+", prose[start:end])}
+        if not there.isdisjoint(values) or (len(parts) > 1 and parts <= there):
+            continue
+        if scaled is None:
+            scaled = foreign_numbers(prose, detect_language(source))
+        # 3万 is 30,000.
+        if not any(number.start <= start < number.end and not there.isdisjoint(number.values) for number in scaled):
             return "number_changed", f"{_plain(values[0])} is missing"
     return None
 
@@ -106,7 +124,8 @@ def lost_answer(source: str, rewrite: str) -> Finding | None:
         return None
     answer = found.text
     if _PLAIN_NUMBER.match(answer):
-        there = {values[0] for _, values in _written(answer)} <= set(_values(rewrite.replace("$", " ")))
+        found_values = _written(without_protected_formulas(answer))
+        there = {values[0] for _, _, values in found_values} <= set(_values(rewrite.replace("$", " ")))
     else:
         there = normal_form(answer) in normal_form(rewrite)
     return None if there else ("answer_lost", f"the answer {answer} is missing")
@@ -120,12 +139,11 @@ def formulas(text: str) -> list[str]:
 
 def numbers(text: str) -> Iterator[str]:
     """The numbers in a text's prose, without thousands separators and insignificant zeros."""
-    return (_plain(values[0]) for _, values in _written(text))
+    return (_plain(values[0]) for _, _, values in _written(without_protected_formulas(text)))
 
 
-def _written(text: str) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """The numbers in digits as written, and the values that each may have in some language."""
-    prose = _CALCULATOR.sub("", without_protected_formulas(text))
+def _written(prose: str) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+    """The numbers in digits: where they stand, and the values that each may have in some language."""
     end = 0
     for start in starts_of_digits(prose):
         # Not the 2 of x_2 or of H2O.
@@ -137,18 +155,19 @@ def _written(text: str) -> Iterator[tuple[str, tuple[float, ...]]]:
             continue
         sign = -1.0 if minus_before(prose, start) is not None else 1.0
         if read.values:
-            yield prose[start:end], tuple(sign * value for value in read.values)
+            yield start, end, tuple(sign * value for value in read.values)
         else:
             for value, (first, last) in read.parts:
-                yield prose[first:last], (value,)
+                yield first, last, (value,)
 
 
 def _values(text: str) -> Iterator[float]:
     """All possible values of the numbers in a text, including those in English words."""
-    for written, values in _written(text):
+    prose = without_protected_formulas(text)
+    for start, end, values in _written(prose):
         yield from values
-        if "/" in written:  # of 1/2 also 1 and 2
-            yield from map(float, re.findall(r"\d+", written))
+        if "/" in prose[start:end]:  # of 1/2 also 1 and 2
+            yield from map(float, re.findall(r"\d+", prose[start:end]))
     for number in parse(text).numbers:
         yield from number.values
 
@@ -164,7 +183,7 @@ def _without_drawings(text: str) -> str:
 
 
 def without_protected_formulas(text: str) -> str:
-    """The text with formulas and drawings blanked; a bare number between dollar signs is kept as a number."""
+    """The text with formulas, drawings and GSM8K's notes blanked; a bare number between dollar signs stays a number."""
     parts, end = [], 0
     for start, stop in sorted([*formula_spans(text), *drawing_spans(text)]):
         if start < end:
@@ -172,4 +191,4 @@ def without_protected_formulas(text: str) -> str:
         inner = without_delimiters(text[start:stop]).strip()
         parts += [text[end:start], inner if re.fullmatch(r"[-−]?[\d.,]+", inner) else " "]
         end = stop
-    return "".join([*parts, text[end:]])
+    return _CALCULATOR.sub("", "".join([*parts, text[end:]]))

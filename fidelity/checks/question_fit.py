@@ -39,6 +39,11 @@ _NUMBER_WORD = (
     r"|seventy|eighty|ninety|hundreds?|thousands?|millions?|billions?|dozens?|half|halves|third|quarter|once|twice|thrice)"
 )
 _NUMBER = re.compile(rf"\d|\b{_NUMBER_WORD}(?:\b|-)|[½¼¾⅓⅔]", re.IGNORECASE)
+_YEAR = re.compile(
+    rf"\d{{3}}|['’]\d\d\b|\b(?:years?|century|centuries)\b|\d\s?(?:BC|CE|AD|B\.C|A\.D)|\b(?:AD|A\.D\.)\s?\d"
+    rf"|\b{_NUMBER_WORD}[\s-]{_NUMBER_WORD}\b",
+    re.IGNORECASE,
+)
 _AMOUNT = re.compile(
     r"\b(?:no|none|nobody|many|several|few|some|most|all|every|each|both|pair|couple|majority|minority|multiple|various"
     r"|numerous|a|an|single|only|much|little|more|less|double[ds]?|triple[ds]?|free|entire|whole|first|second"
@@ -182,7 +187,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Callable[[str], bool], str], ...] = (
     ),
     (
         re.compile(r"\b(?:what|which) year\b(?! of\b)", re.IGNORECASE),
-        lambda answer: bool(re.search(r"\d{3}|['’]\d\d\b|\b(?:years?|century|centuries)\b", answer, re.IGNORECASE)),
+        lambda answer: bool(_YEAR.search(answer)),
         "it asks for a year, and the answer has none",
     ),
     (

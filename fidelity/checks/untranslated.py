@@ -15,6 +15,7 @@ _SHOWN = re.compile(
 _NEUTRAL_SCRIPTS = NEUTRAL_SCRIPTS | {"MODIFIER"}
 _NEUTRAL_LETTERS = frozenset("ℵℶℷℸ")
 _WORD = re.compile(r"[^\W\d_]{4,}")
+_ADDRESS = re.compile(r"(?<!\S)\S{0,200}?(?:://|@|www\.)\S*")
 # German writes all nouns with a capital letter; a name seldom follows a number or one of these.
 _BEFORE_NOUN = re.compile(r"(?:\b(?:k?ein\w{0,2}|jede[rsn]?|viele|pro)|\d)\s+\Z")
 _AFTER_NUMBER = re.compile(r"\d\s+\Z")
@@ -44,10 +45,10 @@ def _is_foreign(char: str) -> bool:
 def untranslated_word(source: str, rewrite: str) -> str | None:
     """The first word of the source that the rewrite copies, that is common in its language and unknown in English.
 
-    Words with a capital letter are names, but in German after a number or an indefinite article. A word that only
-    follows numbers may be a currency or a unit.
+    What stands in quotation marks or brackets may be a title. Words with a capital letter are names, but in German
+    after a number or an indefinite article. A word that only follows numbers may be a currency or a unit.
     """
-    copied = set(_WORD.findall(_without_code(rewrite)))
+    copied = set(_WORD.findall(_SHOWN.sub(" ", _ADDRESS.sub(" ", _without_code(rewrite)))))
     language = detect_language(source)
     if not copied or language == "en" or language in _NOT_LATIN:
         return None

@@ -9,15 +9,16 @@ from rephrase.corpus.latex import Macros, Span, inside, is_math_environment, mac
 # Each alternative is a whole construct; the first that matches at a position wins, so code hides the dollars in it.
 _CONSTRUCT = re.compile(
     r"""
-      (?P<fence>^[ \t]*(?P<tick>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=tick)[ \t]*$)
+      (?P<fence>^[ \t]*(?P<tick>`{3,}+|~{3,}+)[^\n]*\n(?:.*?\n)??[ \t]*(?P=tick)[ \t]*$)
     | (?P<code>(?<!`)`[^`\n]+`(?!`))
     # Up to the next one that begins: what is never closed must not cost a search to the end.
     | (?P<drawing>\[asy\](?:(?!\[asy\]).)*?\[/asy\]
         | \\begin\{(?P<drawn>asy|tikzpicture|pgfpicture|pspicture|picture)(?P<star>\*?)\}(?:(?!\\begin\{(?P=drawn)).)*?
           \\end\{(?P=drawn)(?P=star)\})
     | (?P<display>(?<!\\)\$\$.+?(?<!\\)\$\$)
-    # As in Pandoc: an opening dollar before a space, or a closing one after a space or before a digit, is money.
-    | (?P<inline>(?<![\\$])\$(?![\s$])(?:\\.|[^$\\\n]|\n(?![ \t]*\n))*?(?<![\s\\])\$(?!\d))
+    # As in Pandoc: an opening dollar before a space, or a closing one after a space or before a digit, is money; so is
+    # one between a digit and the end of a clause: "He has 20$."
+    | (?P<inline>(?<![\\$])\$(?![\s$])(?!(?<=\d\$)[.,;:!?)])(?:\\.|[^$\\\n]|\n(?![ \t]*\n))*?(?<![\s\\])\$(?!\d))
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
@@ -120,7 +121,7 @@ def formula_spans(text: str) -> list[Span]:
     found += macro_displays(text, defined)
     drawings = drawing_spans(text)
     if drawings:
-        found = [span for span in found if not any(start <= span[0] and span[1] <= end for start, end in drawings)]
+        found = [span for span in found if not (inside(span[0], drawings) and inside(span[1] - 1, drawings))]
     return outermost(_nested(sorted(found, key=lambda span: (span[0], -span[1]))))
 
 

@@ -10,10 +10,10 @@ from fidelity.facts.reading.mathematics import (
     MAX_SYMBOLIC_CALLS,
     Answer,
     Formula,
+    Told,
     chains,
     equal_answers,
     equal_formulas,
-    is_told,
     normal_form,
     unboxed,
     without_delimiters,
@@ -75,10 +75,10 @@ def compare_formulas(pairing: Pairing, *, symbolic: bool) -> Findings:
 
 def _without_told(formulas: Sequence[Formula], others: Sequence[Formula]) -> list[Formula]:
     """The formulas without right calculations, and without chains that the other text tells in other steps."""
-    told = [chain for other in others for chain in chains(unboxed(other.form))]
+    told = Told(unboxed(other.form) for other in others)
 
     def is_known(chain: list[str]) -> bool:
-        return worked_out(chain) or is_told(chain, told)
+        return worked_out(chain) or told.tells(chain)
 
     return [formula for formula in formulas if not all(map(is_known, chains(unboxed(formula.form)) or [[""]]))]
 

@@ -10,11 +10,12 @@ import logging
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from fidelity.facts.reading.numbers import MAX_DIGITS
+from rephrase.corpus.latex import inside
 from rephrase.corpus.protected import code_spans, formula_spans
 
 MAX_SYMBOLIC_CHARACTERS = 60
@@ -39,8 +40,10 @@ _DISPLAY_END = re.compile(
 _MAX_NESTED = 3
 # Marks of alignment, where no matrix or case needs them.
 _ALIGNMENT = re.compile(r"(?<!\\)&")
+_INNER = re.compile(r"\\(?:begin|end)\{")
 _NOT_MATHEMATICS = re.compile(
-    r"\\(?:label|ref|tag|nonumber|notag|IEEEyesnumber|IEEEnonumber)\*?(?:\{[^{}]*\})?|(?<!\\)\\[,;:! ]|~|\s+|[.,;]+$"
+    r"\\(?:label|ref|tag|nonumber|notag|IEEEyesnumber|IEEEnonumber)\*?(?:\{[^{}]*\})?"
+    r"|(?<!\\)\\[,;:! ]|~|\s+|(?<![.,;])[.,;]+$"
 )
 # Each alternative ends where its line does, or sees no more than a short answer may have: the patterns of this file run
 # over whole documents, so none may try a place twice.
@@ -56,12 +59,16 @@ _FRACTION_OF = re.compile(r"\\frac\{([^{}]*+)\}\{([^{}]*+)\}")
 _ROOT_OF = re.compile(r"\\sqrt\{([^{}]*+)\}")
 _POWER_OF = re.compile(r"\^(?:\{(-?\d{1,2})\}|(\d))")
 _CALCULATION = re.compile(r"[\d.()+*/-]+")
+_MIXED = re.compile(r"(?<![\d.])(\d{1,9})\\frac\{(\d{1,9})\}\{(\d{1,9})\}")
+_BETWEEN_EQUATIONS = (",", ";", "\\implies", "\\Rightarrow", "\\Longrightarrow", "\\iff", "\\Leftrightarrow")
 _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
 _SAME = [
+    (re.compile(r"\s+"), " "),
+    (re.compile(r"\\\\\*?\[-?[\d.]+\s?(?:pt|em|ex|mm|cm|in|mu)\]"), r"\\\\"),  # a line break with a distance
     (re.compile(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"), ""),
     (re.compile(r"\\[dt]frac"), r"\\frac"),
     (re.compile(r"\\(?:cdot|times|ast)(?![a-zA-Z])|×|·"), "*"),
-    (re.compile(r"(?<![\d\s^])\s*\*\s*|\s*\*\s*(?=[a-zA-Z\\(])"), " "),
+    (re.compile(r"(?<![\d\s^])\s*\*\s*|\s*\*\s*(?=[a-zA-Z(]|\\(?!frac))"), " "),
     (re.compile(r"\\(?:[lr]vert|vert)(?![a-zA-Z])"), "|"),
     (re.compile(r"\\(?:[lr]Vert|Vert)(?![a-zA-Z])"), r"\\|"),
     (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
@@ -164,57 +171,72 @@ def unboxed(form: str) -> str:
 
 
 def chains(form: str) -> list[list[str]]:
-    """The members of `a = b = c` for each line of a formula in normal form; a line that begins with a sign goes on."""
+    """The members of each chain `a = b = c` of a formula in normal form; a line that begins with a sign goes on."""
     found: list[list[str]] = []
-    for line in _split(form, "\\\\"):
-        members = [member for member in _split(line, "=") if member]
-        if found and line.startswith("="):
-            found[-1] += members
-        elif members:
-            found.append(members)
+    for line in _split(form, ("\\\\",)):
+        for number, equation in enumerate(_split(line, _BETWEEN_EQUATIONS)):
+            members = [member for member in _split(equation, ("=",)) if member]
+            if found and number == 0 and equation.startswith("="):
+                found[-1] += members
+            elif members:
+                found.append(members)
     return found
 
 
-def _split(form: str, separator: str) -> list[str]:
+def _split(form: str, separators: tuple[str, ...]) -> list[str]:
     """The parts of a formula between separators that stand in no braces, brackets or inner environment."""
     parts, depth, last, position = [], 0, 0, 0
     while position < len(form):
-        if depth == 0 and form.startswith(separator, position):
+        separator = (
+            next((found for found in separators if form.startswith(found, position)), None) if not depth else None
+        )
+        if separator:
             parts.append(form[last:position])
             position += len(separator)
             last = position
             continue
-        if form.startswith(("\\begin{", "{", "("), position):
+        # Half-open intervals have borders of both kinds. The name of an environment closes its own braces at once.
+        if form.startswith(("\\begin{", "{", "(", "["), position):
             depth += 1
-        elif form.startswith(("\\end{", "}", ")"), position):
+        elif form.startswith(("\\end{", "}", ")", "]"), position):
             depth = max(0, depth - 1)
-        # An environment is one border, and its name in braces another that closes at once.
-        position += 2 if form.startswith("\\\\", position) or form.startswith(("\\{", "\\}"), position) else 1
+        position += 2 if form.startswith(("\\\\", "\\{", "\\}"), position) else 1
     return [*parts, form[last:]]
 
 
-def is_told(chain: Sequence[str], told: Sequence[Sequence[str]], n_left_out: int = 0) -> bool:
-    """Whether chains of another text lead from one end of a chain `a = b = c = d` to the other.
+class Told:
+    """The chains of equations of a text."""
 
-    They may do so in several steps and with calculations of their own in between, of one value, but with no other
-    formula in the place of one of the chain. At most `n_left_out` of its inner members may be missing.
-    """
-    members = {member for other in told for member in other}
-    first, last = chain[0], chain[-1]
-    if len(chain) < 2 or first not in members or last not in members:
-        return False
-    lacking = [member for member in chain[1:-1] if member not in members and number_of(member) is None]
-    if len(lacking) > n_left_out:
-        return False
-    for other in told:
-        if first in other and last in other:
+    def __init__(self, forms: Iterable[str]) -> None:
+        self.chains = [chain for form in forms for chain in chains(form)]
+        self._by_member: dict[str, list[list[str]]] = {}
+        for chain in self.chains:
+            for member in dict.fromkeys(chain):
+                self._by_member.setdefault(member, []).append(chain)
+
+    def tells(self, chain: Sequence[str], n_left_out: int = 0) -> bool:
+        """Whether the text leads from one end of a chain `a = b = c = d` to the other.
+
+        It may do so in several steps and with calculations of its own in between, of one value, but with no other
+        formula in the place of one of the chain. At most `n_left_out` of the inner members may be missing.
+        """
+        first, last, inner = chain[0], chain[-1], chain[1:-1]
+        if len(chain) < 2 or first not in self._by_member or last not in self._by_member:
+            return False
+        lacking = [member for member in inner if member not in self._by_member and number_of(member) is None]
+        if len(lacking) > n_left_out:
+            return False
+        for other in self._by_member[first]:
+            if last not in other:
+                continue
             values = [value for value in map(number_of, {*chain, *other}) if value is not None]
             if any(not math.isclose(value, values[0]) for value in values):
                 continue
             if not lacking or all(member in chain or number_of(member) is not None for member in other):
                 return True
-    # In several steps, where there is enough left to go by.
-    return len(chain) > 3 and sum(member in members for member in chain[1:-1]) >= len(chain) - 2 - n_left_out
+        # In several steps, where there is enough left to go by.
+        n_there = sum(member in self._by_member for member in inner)
+        return len(chain) > 3 and n_there >= len(inner) - n_left_out
 
 
 def worked_out(chain: Sequence[str]) -> bool:
@@ -229,6 +251,7 @@ def number_of(form: str) -> float | None:
     text = unboxed(form)
     if len(text) > MAX_SYMBOLIC_CHARACTERS or not any(char.isdigit() for char in text):
         return None
+    text = _MIXED.sub(r"(\1+(\2)/(\3))", text)
     for _ in range(_MAX_NESTED):
         text = _FRACTION_OF.sub(r"((\1)/(\2))", _ROOT_OF.sub(r"((\1)**0.5)", text))
     text = _POWER_OF.sub(lambda match: f"**({match[1] or match[2]})", text).replace(" ", "")
@@ -239,12 +262,23 @@ def number_of(form: str) -> float | None:
 def without_delimiters(formula: str) -> str:
     """The formula without the marks around it, whichever of LaTeX's or the author's they are."""
     for _ in range(_MAX_NESTED):
+        formula = _DELIMITERS.sub("", formula).strip()
         begin, end = _DISPLAY_BEGIN.match(formula), _DISPLAY_END.search(formula[-40:])
         if not begin or not end:
             break
         formula = formula[begin.end() : len(formula) - len(end.group())].strip()
     formula = _DELIMITERS.sub("", formula)
-    return formula if r"\begin" in formula else _ALIGNMENT.sub("", formula)
+    if r"\begin" not in formula:
+        return _ALIGNMENT.sub("", formula)
+    # A matrix keeps its columns.
+    parts, depth, end_of_last = [], 0, 0
+    for border in _INNER.finditer(formula):
+        part = formula[end_of_last : border.start()]
+        parts += [part if depth else _ALIGNMENT.sub("", part), border.group()]
+        depth += 1 if border.group() == r"\begin{" else -1
+        end_of_last = border.end()
+    last = formula[end_of_last:]
+    return "".join([*parts, last if depth > 0 else _ALIGNMENT.sub("", last)])
 
 
 def formulas(text: str) -> list[Formula]:
@@ -387,7 +421,7 @@ def final_answer(text: str) -> Answer | None:
     found = None
     code = code_spans(text)
     for match in _ANSWER.finditer(text):
-        if any(start <= match.start() < end for start, end in code):
+        if inside(match.start(), code):
             continue  # "A = (0,0);" of a drawing
         name = match.lastgroup or ""
         answer = match.group(name)

@@ -12,6 +12,7 @@ from fidelity.checks.preserve import (
     lost_question,
     numbers,
 )
+from fidelity.facts.reading.mathematics import normal_form
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,7 @@ def test_a_text_of_one_number_over_and_over_takes_linear_time(unit):
         ("Wie viel kostet es (in Euro)?", 'She asks: "How much is it?"', None),
         ("Löse $3x = 6$ für x.", "Solve $3x = 6$ for x.", None),
         ("¿Cuánto es 2 + 2?", "How much is 2 + 2?", None),
+        ("¿Cuántas manzanas tiene Ana?", "**How many apples does Ana have?**", None),
         ("已知3＋2＝5，那么2＋3等于多少？", "Given 3 + 2 = 5, what is 2 + 3?", None),
     ],
 )
@@ -157,6 +159,12 @@ def test_the_code_of_a_drawing_has_no_numbers_formulas_or_answers():
         (r"$\sum_{i=1}^n a_i = S$", r"$\sum_{i=0}^{m} b_i = S$"),
         (r"$v = \begin{pmatrix}1\\2\\3\end{pmatrix}$", r"Step 2: $v = \begin{pmatrix}1\\7\\3\end{pmatrix}$"),
         (r"$x = 2+3 = 5$", "The next step gives 15."),
+        (r"$x = 1, y = 2$", r"$x = 2$"),
+        (r"$2x = 4 \Rightarrow x = 2$", r"$2x = 2$"),
+        (r"$x = 1$", r"$x = 15$"),
+        (r"$2x = 4$", r"$12x = 4$"),
+        (r"$x^2 = 4$", r"$x^2 = 4.5$"),
+        (r"$y = x$", r"$y = x^2$"),
         (r"Let $x^2 = 3y$.", '[asy]\nlabel("$x^2 = 3y$",A);\n[/asy]'),
     ],
 )
@@ -164,3 +172,53 @@ def test_a_formula_with_the_same_ends_is_another(source, note):
     found = lost_formula(source, note)
     assert found is not None
     assert found[0] == "formula_changed"
+
+
+ALIGNED = r"\begin{align*} x &= a+b \\ &= c+d \end{align*}"
+
+
+@pytest.mark.parametrize(
+    ("source", "note"),
+    [
+        (ALIGNED, r"\[\begin{aligned} x &= a+b \\[4pt] &= c+d \end{aligned}\]"),
+        (r"$$\begin{aligned} x &= a+b \\ &= c+d \end{aligned}$$", r"So $x = a+b$, that is, $x = a+b = c+d$."),
+        (
+            r"\begin{align*} A &= \begin{pmatrix}1&2\end{pmatrix} \\ &= B+C \end{align*}",
+            r"$$A = \begin{pmatrix}1&2\end{pmatrix} = B+C$$",
+        ),
+        (r"$$x\in(0,1],\; f(x)=x^2=x\cdot x$$", r"Let $x\in(0,1]$. Then $f(x)=x^2=x\cdot x$."),
+        (r"$x = 2\frac{1}{2}+\frac{1}{2} = 3$", r"$x = 3$, as $2\frac{1}{2}+\frac{1}{2}=3$"),
+        (r"We have $x = 1$.", "1. x = 1\n2. Done"),
+    ],
+)
+def test_a_formula_in_another_notation_is_there(source, note):
+    assert lost_formula(source, note) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "rewrite"),
+    [
+        ("工厂今年生产了3万台电脑，比去年多5000台。", "The factory made 30,000 computers, 5,000 more than last year."),
+        ("公司今年的收入是1.5亿元。", "The company earned 150 million yuan this year."),
+        ("올해 8만 명이 왔습니다.", "This year 80,000 people came."),
+        ("Ana tiene 20$. Gasta 5$, ¿cuánto queda?", "Ana has $20. She spends $5. How much is left?"),
+    ],
+)
+def test_numbers_with_a_scale_or_a_currency_after_them(source, rewrite):
+    assert lost_number(source, rewrite) is None
+    assert lost_formula(source, rewrite) is None
+    assert lost_number(source, rewrite.replace("0", "7")) is not None
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (normal_form, "." * 100_000 + "x"),
+        (normal_form, "a" + " " * 100_000 + "b"),
+        (lambda text: lost_formula(text, text), "`" * 40_000),
+        (lambda text: lost_answer(text, text), "`a`\n#### 1\n" * 8000),
+        (lambda text: lost_formula(text, "x"), "[asy]x[/asy] $x$ " * 5900),
+    ],
+)
+def test_hostile_texts_cost_little(call, text):
+    assert ends_within(5, lambda: call(text))

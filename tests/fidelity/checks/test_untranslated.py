@@ -45,6 +45,16 @@ def test_letters_of_another_script(rewrite, letters):
         ("Cada entrada cuesta 50 guaraníes y la comida cuesta más.", "A ticket costs 50 guaraníes.", None),
         ("已知函数 f(x) = cosx，求最大值。", "Given f(x) = cosx, find the maximum.", None),
         ("小明买了 3 台 iphone 手机。", "Xiaoming bought 3 iphone phones.", None),
+        (
+            "Schreiben Sie an info@buergerbuero.de oder lesen Sie https://stadtverwaltung.de/antrag im Netz.",
+            "Write to info@buergerbuero.de or read https://stadtverwaltung.de/antrag.",
+            None,
+        ),
+        (
+            "Bolaño escribió la novela Los detectives salvajes en los años noventa.",
+            'Bolaño wrote the novel "Los detectives salvajes" (The Savage Detectives).',
+            None,
+        ),
         ("The lollipops are sweet, and she has three of them.", "She has three lollipops.", None),
     ],
 )
