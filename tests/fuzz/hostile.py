@@ -75,6 +75,7 @@ def text_functions() -> dict[str, Callable[[str], object]]:
     from fidelity.checks.diversity import template_collapse
     from fidelity.checks.ending import is_complete, truncated
     from fidelity.checks.form import FORM_CHECKS, copied_share, looped_share
+    from fidelity.checks.preserve import lost_formula
     from fidelity.checks.prompt_injection import repeats_instruction, sentence_texts
     from fidelity.checks.question_fit import question_problem
     from fidelity.checks.remarks.about_text import about_the_text
@@ -88,10 +89,19 @@ def text_functions() -> dict[str, Callable[[str], object]]:
     from rephrase.corpus.chunking import chunk_document
     from rephrase.corpus.language import detect_language
     from rephrase.corpus.latex import macros
-    from rephrase.corpus.protected import code_blocks, code_spans, formula_spans, protected_spans, without_protected
+    from rephrase.corpus.protected import (
+        code_blocks,
+        code_spans,
+        formula_spans,
+        protected_spans,
+        with_drawings,
+        without_protected,
+    )
     from rephrase.corpus.sentences import sentence_spans
+    from rephrase.prompting.borders import release
     from rephrase.prompting.boundaries import find_repetition, find_restart, remove_overlap
     from rephrase.prompting.context import abbreviations, make_context, outline, table_header, tail
+    from rephrase.prompting.echoes import find_example_echo
     from rephrase.prompting.glossary import parse_glossary
     from rephrase.prompting.masking import mask
     from rephrase.prompting.thoughts import without_thought
@@ -140,6 +150,13 @@ def text_functions() -> dict[str, Callable[[str], object]]:
         "protected_spans": protected_spans,
         "without_protected": without_protected,
         "sentence_spans": lambda t: list(sentence_spans(t)),
+        "find_example_echo": lambda t: (
+            find_example_echo([(plain, plain)], t, t),
+            find_example_echo([(t, t)], plain, t),
+        ),
+        "with_drawings": lambda t: (with_drawings(t, plain), with_drawings(plain, t), with_drawings(t, t)),
+        "release": lambda t: (release(t, plain), release(t, t)),
+        "lost_formula": lambda t: (lost_formula(t, t), lost_formula(f"${t}$", f"$${t}$$")),
         "find_repetition": lambda t: (find_repetition(t, plain), find_repetition(t, t)),
         "find_restart": lambda t: (find_restart(t, plain), find_restart(t, t)),
         "remove_overlap": lambda t: (remove_overlap(t, plain), remove_overlap(t, t)),
