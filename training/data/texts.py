@@ -145,7 +145,7 @@ def refused_originals(shards: Storage, index: int, options: TextOptions) -> Iter
 def _whole_text(rows: list[dict[str, Any]], config: Mapping[str, Any]) -> str | None:
     """The text of a document from its rejects; None if it cannot be told whether they hold all of it."""
     for row in rows:
-        if row["stage"] == "variant":
+        if row["stage"] in ("variant", "document"):
             return str(row["source_text"])
     if config.get("on_reject") == "document":
         return None  # the chunks after the first rejected one were never written

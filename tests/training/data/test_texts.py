@@ -67,6 +67,11 @@ def test_a_refused_variant_has_the_whole_document(tmp_path: Path) -> None:
     assert refused(tmp_path, [rejected("d", 0, "w1 "), variant], {"on_reject": "document"}) == {"d": "w1 w2 w3"}
 
 
+def test_a_document_of_which_too_little_was_rewritten_is_whole(tmp_path: Path) -> None:
+    incomplete = {**rejected("d", 0, "w1 w2 w3"), "stage": "document", "reason": "incomplete", "start": None}
+    assert refused(tmp_path, [rejected("d", 3, "w2"), incomplete]) == {"d": "w1 w2 w3"}
+
+
 def test_accepted_and_refused_documents_are_originals_once(tmp_path: Path, tokenizer: TextTokenizer) -> None:
     storage, cache = Storage(tmp_path / "out"), Storage(tmp_path / "tokens")
     rows = [
