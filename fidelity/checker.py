@@ -34,7 +34,7 @@ from fidelity.embeddings.encoder import (
 from fidelity.embeddings.vector_cache import CachedEncoder
 from fidelity.judge import CHECK_TOO_SLOW, Evidence, Judge, Pair, ReadPair, read_pair
 from fidelity.reader.opening import open_reader
-from rephrase.records import Check, Chunk, Completion, Discrepancy, FinishReason, Requirements, Verdict
+from rephrase.records import Check, Chunk, Completion, FinishReason, Requirements, Verdict
 from rephrase.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,13 +138,6 @@ def _form_finding(source: str, rewrite: str, finish_reason: FinishReason, requir
     finding = finding or length_ratio(source, rewrite, requirements.max_more_words)
     wanted = [check for name, check in RECIPE_CHECKS.items() if name in requirements.checks]
     return finding or next((found for check in wanted if (found := check(source, rewrite))), None)
-
-
-def _shifted(found: Discrepancy, n_characters: int) -> Discrepancy:
-    """With its source span in the chunk as it is, not in the chunk stripped of surrounding white space."""
-    if found.source is None or n_characters == 0:
-        return found
-    return dataclasses.replace(found, source=(found.source[0] + n_characters, found.source[1] + n_characters))
 
 
 def kind_of(checks: Collection[Check]) -> Kind:
@@ -260,6 +253,7 @@ class Checker:
     ) -> Verdict:
         checks = requirements.checks
         source, rewrite = chunk.text.strip(), completion.text.strip()
+        # The places are those in the chunk as it is, not in the chunk stripped of surrounding white space.
         n_before = len(chunk.text) - len(chunk.text.lstrip())
         self.judge.n_seen["form"] += 1
         verdict = check_form_in_time(source, completion, requirements)
@@ -287,7 +281,7 @@ class Checker:
             verdict = dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
         if self._language_judge and found.evidence is not None:
             verdict = await self._language_judge.review(source, rewrite, requirements.keeps, verdict)
-        return dataclasses.replace(verdict, discrepancies=tuple(_shifted(d, n_before) for d in verdict.discrepancies))
+        return dataclasses.replace(verdict, discrepancies=tuple(d.shifted(n_before) for d in verdict.discrepancies))
 
     def _process(self, requests: Sequence[_Request]) -> list[_Result]:
         """Runs in the encoder's thread: similarities and verdicts in one batch each, then obedience for the rest."""

@@ -220,6 +220,14 @@ class Discrepancy:
     rewrite: tuple[int, int] | None
     detail: str
 
+    def shifted(self, source: int = 0, rewrite: int = 0) -> "Discrepancy":
+        """The same place where so many characters stand before the source or the rewrite."""
+        return replace(self, source=_moved(self.source, source), rewrite=_moved(self.rewrite, rewrite))
+
+
+def _moved(span: tuple[int, int] | None, by: int) -> tuple[int, int] | None:
+    return span and (span[0] + by, span[1] + by)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:

@@ -180,18 +180,9 @@ def _as_chunk(chunk: Chunk, pieces: Sequence[Piece], texts: Sequence[str], attem
             detail=f"too many sentences are rejected, the last one because: {verdict.detail}"
             if texts
             else verdict.detail,
-            discrepancies=tuple(
-                dataclasses.replace(
-                    found, source=_shifted(found.source, in_source), rewrite=_shifted(found.rewrite, in_text)
-                )
-                for found in verdict.discrepancies
-            ),
+            discrepancies=tuple(found.shifted(in_source, in_text) for found in verdict.discrepancies),
         ),
     )
-
-
-def _shifted(span: tuple[int, int] | None, by: int) -> tuple[int, int] | None:
-    return span and (span[0] + by, span[1] + by)
 
 
 def _summed(attempts: Sequence[Attempt]) -> Attempt:

@@ -24,7 +24,7 @@ from fidelity.facts.reading.number_words import foreign_numbers
 from fidelity.facts.reading.numbers import Number
 from fidelity.facts.reading.parsed import parse
 from rephrase.corpus.language import detect_language
-from rephrase.corpus.protected import drawing_spans, formula_spans, without_protected
+from rephrase.corpus.protected import drawing_spans, formula_spans, without_protected, without_spans
 
 _NO_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.^\\]")
 # The 2 of 2x_1; no unit is longer.
@@ -43,7 +43,7 @@ def lost_formula(source: str, rewrite: str) -> Finding | None:
     # A rewrite may use other delimiters for a formula, or none, so its whole text is searched as well as its formulas.
     spans = formula_spans(rewrite)
     written = [unboxed(normal_form(without_delimiters(rewrite[start:end]))) for start, end in spans]
-    lines = (unboxed(normal_form(line)) for line in _without_drawings(rewrite).splitlines())
+    lines = (unboxed(normal_form(line)) for line in without_spans(rewrite, drawing_spans(rewrite)).splitlines())
     there, told = "\n".join([*lines, *written]), Told(written)
     for start, end in formula_spans(source):
         formula = without_delimiters(source[start:end])
@@ -63,8 +63,9 @@ def _stands(form: str, there: str) -> bool:
 
 def _is_there(chain: list[str], told: Told, there: str) -> bool:
     """A line of a display is there, or told in steps, or is a calculation that is there with the same value."""
-    if len(chain) == 1 or _stands("=".join(chain), there):
-        return _stands("=".join(chain), there)
+    stands = _stands("=".join(chain), there)
+    if stands or len(chain) == 1:
+        return stands
     if worked_out(chain) and any(_same_calculation(chain, other) for other in told.chains):
         return True
     return told.tells(chain, n_left_out=1)
@@ -174,12 +175,6 @@ def _values(text: str) -> Iterator[float]:
 
 def _plain(value: float) -> str:
     return f"{Decimal(repr(value)).normalize():f}"
-
-
-def _without_drawings(text: str) -> str:
-    for start, end in reversed(drawing_spans(text)):
-        text = f"{text[:start]} {text[end:]}"
-    return text
 
 
 def without_protected_formulas(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fidelity.checks.form import NEUTRAL_SCRIPTS, script
 from rephrase.corpus.language import detect_language
-from rephrase.corpus.protected import code_spans, formula_spans
+from rephrase.corpus.protected import code_spans, formula_spans, without_spans
 
 # In brackets or quotation marks, a text may show a name or a word in its own script: "Li Bai (李白)".
 _SHOWN = re.compile(
@@ -83,9 +83,4 @@ def foreign_decimal(source: str, rewrite: str) -> str | None:
 
 def _without_code(text: str) -> str:
     """The text without formulas, code and drawings; tables are text."""
-    parts, end = [], 0
-    for start, stop in sorted([*formula_spans(text), *code_spans(text)]):
-        if start >= end:
-            parts.append(text[end:start])
-            end = stop
-    return " ".join([*parts, text[end:]])
+    return without_spans(text, [*formula_spans(text), *code_spans(text)])

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rephrase.corpus.latex import Macros, Span, inside, is_math_environment, macro_displays, macros
 
@@ -185,8 +185,13 @@ def _closes(mark: re.Match[str], opened: re.Match[str]) -> bool:
 
 def without_protected(text: str) -> str:
     """The prose of a text: formulas, code and tables are replaced by a space."""
+    return without_spans(text, protected_spans(text))
+
+
+def without_spans(text: str, spans: Iterable[Span]) -> str:
+    """The text with a space in the place of each span that no other contains."""
     parts, end = [], 0
-    for start, stop in outermost(protected_spans(text)):
-        parts.append(text[end:start])
+    for start, stop in outermost(sorted(spans, key=lambda span: (span[0], -span[1]))):
+        parts += [text[end:start], " "]
         end = stop
-    return " ".join([*parts, text[end:]])
+    return "".join([*parts, text[end:]])
