@@ -145,8 +145,10 @@ def compare_names(pairing: Pairing) -> Findings:
 
 
 def _all_names(pairing: Pairing, text: Parsed) -> list[Name]:
-    lower = pairing.source.lower_words | pairing.rewrite.lower_words
-    return english_names(text.prose, text.sentences, lower, text.claimed())
+    """Its names, without words that the other text writes without capitals: "the 'Celebrity' episodes"."""
+    other = pairing.rewrite if text is pairing.source else pairing.source
+    names = english_names(text.prose, text.sentences, text.lower_words | other.lower_words, text.claimed())
+    return [name for name in names if not other.lower_words.issuperset(name.parts)]
 
 
 def _index_of(name: Name) -> NameIndex:

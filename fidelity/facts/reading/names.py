@@ -144,7 +144,7 @@ def _is_numeral(words: Sequence[Word], at: int) -> bool:
 
 def _run(text: str, words: Sequence[Word], at: int, is_claimed: Sequence[bool]) -> int:
     """The index after the run of capitalized words that starts here; `at` itself if none does."""
-    if is_claimed[at] or not _is_name_word(words, at):
+    if is_claimed[at] or not _is_name_word(words, at) or _is_numbered(text, words[at]):
         return at
     stop, index = at + 1, at + 1
     while index < len(words):
@@ -161,6 +161,11 @@ def _run(text: str, words: Sequence[Word], at: int, is_claimed: Sequence[bool]) 
             break
         index += 1
     return stop
+
+
+def _is_numbered(text: str, word: Word) -> bool:
+    """The letter of a code such as T20 or A4."""
+    return len(word.text) == 1 and text[word.end : word.end + 1].isdigit()
 
 
 def _connects(words: Sequence[Word], index: int) -> bool:

@@ -4,11 +4,13 @@ These functions compare a sentence with its aligned sentences; counted over a wh
 """
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
+from fidelity.facts.reading.wordnet import can_mean
 from fidelity.facts.reading.words import Word, stem
 
 _NEGATORS = frozenset(
@@ -28,7 +30,14 @@ _NEGATES_VERB = frozenset("fail fails failed failing unable".split())
 # Quantities that a negator right before them makes small: "not many" is few.
 _NEGATED_QUANTITIES = frozenset("many much often all every everyone always".split())
 _SCOPE = 3  # number of content words after a negator that it negates
+_WIDE_SCOPE = 6  # and that it may negate
+# "Not as rigorous as" is less rigorous.
+_DEGREES = frozenset("as so".split())
+_LESS = frozenset("less fewer lower least".split())
+# Before "defeated", these make it the loser who was.
+_AUXILIARIES = frozenset("is are was were be been being got gets get".split())
 _CONTEXT = 4  # words on each side that make up the context of a word
+_MIN_CONTEXT = 0.1  # one of eight neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +97,16 @@ def negative_count(words: Sequence[Word]) -> int:
     )
 
 
-def negated_stems(words: Sequence[Word]) -> dict[str, Word]:
-    """The stems of negated content words, each with its negator."""
+def negated_stems(words: Sequence[Word], *, scope: int = _SCOPE) -> dict[str, Word]:
+    """The stems of negated content words, each with its negator; `scope` is how many of them a negator negates."""
     found: dict[str, Word] = {}
     at = {id(word): i for i, word in enumerate(words)}
     for negator in negations(words):
-        left = _SCOPE
+        left = scope
         quantity = words[at[id(negator)] + 1] if at[id(negator)] + 1 < len(words) else None
         if quantity and quantity.lower in _NEGATED_QUANTITIES:
             found.setdefault(quantity.stem, negator)
-        for word in words[at[id(negator)] + 1 : at[id(negator)] + 8]:
+        for word in words[at[id(negator)] + 1 : at[id(negator)] + scope + 5]:
             if is_negator(word) or word.lower in ("but", "because", "although", "though", "while"):
                 break
             if word.is_content:
@@ -108,19 +117,51 @@ def negated_stems(words: Sequence[Word]) -> dict[str, Word]:
     return found
 
 
-def negated_differently(rewrite: Sequence[Word], source: Sequence[Word]) -> list[tuple[Word, Word]]:
-    """Content words in both texts that only one negates, as (word of the rewrite, word of the source)."""
+def possibly_negated(sentences: Iterable[Sequence[Word]]) -> frozenset[str]:
+    """The stems of all content words of a text that some negator may negate."""
+    return frozenset(key for words in sentences for key in negated_stems(words, scope=_WIDE_SCOPE))
+
+
+def negated_differently(
+    rewrite: Sequence[Word],
+    source: Sequence[Word],
+    *,
+    elsewhere_in_rewrite: frozenset[str] = frozenset(),
+    elsewhere_in_source: frozenset[str] = frozenset(),
+) -> list[tuple[Word, Word]]:
+    """Content words in both texts that only one negates, as (word of the rewrite, word of the source).
+
+    `elsewhere_…` are the words that each text may negate, anywhere (`possibly_negated`): these do not count. Neither
+    does a negation with an opposite: "did not differ" and "was similar", "not as rigorous" and "less stringent".
+    """
     ours, theirs = negated_stems(rewrite), negated_stems(source)
     if not ours and not theirs:
         return []
     ours_all = {word.stem: word for word in rewrite if word.is_content}
     theirs_all = {word.stem: word for word in source if word.is_content}
+    turned = [*_turned(rewrite, ours, source, theirs), *_turned(source, theirs, rewrite, ours)]
     found = [
         (ours.get(key) or ours_all[key], theirs.get(key) or theirs_all[key])
         for key in ours_all.keys() & theirs_all.keys()
         if (key in ours) != (key in theirs)
+        and key not in (elsewhere_in_source if key in ours else elsewhere_in_rewrite)
+        and not any((ours.get(key) or theirs.get(key)) is negator for negator in turned)
     ]
     return sorted(found, key=lambda pair: pair[0].start)
+
+
+def _turned(
+    words: Sequence[Word], negated: dict[str, Word], others: Sequence[Word], others_negated: dict[str, Word]
+) -> list[Word]:
+    """The negators of `words` for which the other text has an opposite of what they negate."""
+    stems = {word.stem for word in others} - others_negated.keys()
+    tables = lexicon().antonyms, lexicon().direction
+    found = [
+        negator for key, negator in negated.items() if any(stems & table.get(key, frozenset()) for table in tables)
+    ]
+    if any(word.lower in _LESS for word in others):
+        found += [word for word, after in pairwise(words) if is_negator(word) and after.lower in _DEGREES]
+    return found
 
 
 def opposites(
@@ -128,7 +169,9 @@ def opposites(
 ) -> list[tuple[Word, Word, float]]:
     """Words of the rewrite whose opposite the source has, as (word, opposite, similarity of their contexts).
 
-    A word that both texts have does not count, and neither does "not rare" for "common".
+    A word that both texts have does not count, and neither does "not rare" for "common", or a word that can mean its
+    opposite ("left" and "remaining") or something else that the source says and the rewrite does not ("attacked" and
+    "defend", where the source says "besieged").
     """
     ours, theirs = {word.stem: i for i, word in enumerate(rewrite)}, {word.stem: i for i, word in enumerate(source)}
     found = []
@@ -140,8 +183,27 @@ def opposites(
             j = theirs.get(opposite)
             if j is None or opposite in ours or (key in our_negated) != (opposite in their_negated):
                 continue
-            found.append((rewrite[i], source[j], context_similarity(rewrite, i, source, j)))
+            similarity = context_similarity(rewrite, i, source, j)
+            if _beats(rewrite, i) != _beats(source, j) or _says(rewrite, i, source, ours, similarity):
+                continue
+            found.append((rewrite[i], source[j], similarity))
     return found
+
+
+def _says(rewrite: Sequence[Word], i: int, source: Sequence[Word], ours: Container[str], similarity: float) -> bool:
+    """Whether a word that the rewrite has replaced can mean this one and stands where it does, or nearer."""
+    return any(
+        other.is_content
+        and other.stem not in ours
+        and can_mean(rewrite[i].lower, other.lower)
+        and context_similarity(rewrite, i, source, k) >= max(similarity, _MIN_CONTEXT)
+        for k, other in enumerate(source)
+    )
+
+
+def _beats(words: Sequence[Word], at: int) -> bool:
+    """Whether the word is "defeated", said of the winner: then it means no loss."""
+    return words[at].lower == "defeated" and _AUXILIARIES.isdisjoint(word.lower for word in words[max(0, at - 2) : at])
 
 
 def prefixed_opposites(rewrite: Sequence[Word], source: Sequence[Word]) -> list[tuple[Word, Word, float]]:
@@ -162,7 +224,8 @@ def prefixed_opposites(rewrite: Sequence[Word], source: Sequence[Word]) -> list[
             if j is None or stem(plain) in my_stems:
                 continue
             a, b = (i, j) if ours_first else (j, i)
-            if (rewrite[a].stem in our_negated) == (source[b].stem in their_negated):
+            mean_the_same = can_mean(word, plain) or can_mean(plain, word)  # an immigrant is a migrant
+            if not mean_the_same and (rewrite[a].stem in our_negated) == (source[b].stem in their_negated):
                 found.append((rewrite[a], source[b], context_similarity(rewrite, a, source, b)))
     return found
 
@@ -200,8 +263,9 @@ def context_similarity(rewrite: Sequence[Word], i: int, source: Sequence[Word], 
 def classes(words: Sequence[Word], table: dict[str, str]) -> dict[str, Word]:
     """The classes of quantifiers or modal words in a sentence, each with its first word."""
     found: dict[str, Word] = {}
-    for word in words:
-        name = table.get(word.lower)
+    for before, word in pairwise((None, *words)):
+        assert word is not None
+        name = (before and table.get(f"{before.lower} {word.lower}")) or table.get(word.lower)
         if name:
             found.setdefault(name, word)
     return found

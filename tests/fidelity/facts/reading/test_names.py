@@ -54,6 +54,9 @@ TRUE = [
     ("He came from France.", "He was a French man."),
     ("They saw Beyoncé's show.", "They saw the show of Beyonce."),
     ("It is the Bank of the United States.", "It was the Bank of the United States."),
+    ("The 'celebrity' episodes had Scott Mills.", "So far, the 'Celebrity' episodes had Scott Mills."),
+    ("There were the dental and pharmacy programs.", "There were Dental and Pharmacy programs."),
+    ("England are the holders of the T20 title.", "After that, England held the T20 title."),
 ]
 FALSE = [
     ("He met John Smith in Rome.", "He met John Brown in Rome."),

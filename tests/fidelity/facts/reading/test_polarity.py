@@ -16,6 +16,13 @@ REVERSED = [
     ("The test was useful for doctors.", "The test was useless for doctors.", "antonym_mismatch"),
     ("All members of the board voted.", "Some members of the board voted.", "quantifier_mismatch"),
     ("The plan may reduce the traffic.", "The plan must reduce the traffic.", "modality_mismatch"),
+    ("The team won the final in Leeds.", "The team was defeated in the final in Leeds.", "antonym_mismatch"),
+    ("A few members of the board voted.", "All members of the board voted.", "quantifier_mismatch"),
+    (
+        "It plans an increase in the dividend, cutting costs.",
+        "It plans a decrease in its dividend, cutting costs.",
+        "direction_mismatch",
+    ),
 ]
 SAME = [
     ("The bridge was not safe for trains.", "The bridge wasn't safe for trains."),
@@ -24,6 +31,26 @@ SAME = [
     ("It was not only cheap but quick.", "It was cheap and quick."),
     ("He did not sell the house, and he stayed there.", "He stayed there. He did not sell the house."),
     ("The court accepted the claim that was rejected before.", "The claim that was rejected before was accepted."),
+    ("The town received its charter in June.", "The town was given its charter in June."),
+    ("The drought resulted in a famine in Kenya.", "The drought caused a famine in Kenya."),
+    ("The Broncos defeated the Steelers in the final.", "The Broncos won the final against the Steelers."),
+    ("Seventeen seconds were left on the clock.", "Seventeen seconds were remaining on the clock."),
+    ("Russia transports immigrants to Europe illegally.", "Russia transports migrants to Europe illegally."),
+    ("Besieged often, the fort stood out for its defenders.", "The fort was often attacked and stood out in this."),
+    ("Prices would be raised to nine dollars, with reduced costs.", "The price would increase to nine dollars."),
+    ("The rules for them are not as rigorous as those for others.", "The rules for them are less rigorous."),
+    ("The people there did not differ from the Picards.", "The people there were similar to the Picards."),
+    ("She has a poor relationship with her mother.", "She does not have a good relationship with her mother."),
+    ("He said that he could not attend spring training.", "He said that he could not go to spring training."),
+    (
+        "He felt betrayed by ten Hag and did not respect ten Hag.",
+        "He felt betrayed by ten Hag. He did not respect ten Hag.",
+    ),
+    ("Additionally, the tests are hard.", "The tests are less of a help, and hard."),
+]
+SAME_AMOUNT = [
+    ("It occasionally has dark spots on the limbs.", "It sometimes has dark spots on the limbs."),
+    ("Brunstad has several restaurants and a bar.", "Brunstad has a few restaurants and a bar."),
 ]
 
 
@@ -31,6 +58,11 @@ SAME = [
 def test_a_reversed_sentence(source, rewrite, score):
     assert compare_facts(source, rewrite).scores[score] >= 0.5
     assert compare_facts(rewrite, source).scores[score] >= 0.5
+
+
+@pytest.mark.parametrize(("source", "rewrite"), SAME_AMOUNT)
+def test_the_same_amount_in_other_words(source, rewrite):
+    assert compare_facts(source, rewrite).scores["quantifier_mismatch"] < 0.5
 
 
 @pytest.mark.parametrize(("source", "rewrite"), SAME)

@@ -1,0 +1,44 @@
+"""Whether one English word can stand for another, by WordNet 3.0 (Princeton University; see LICENSE beside this file).
+
+`synonyms.txt.gz` has a line for each set of synonyms: its words, a tab, and the numbers of the lines (from 0) that it
+may be replaced by: its hypernyms, similar adjectives and derived forms. `compile_synonyms.py` makes it.
+"""
+
+import gzip
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+
+import simplemma
+
+SYNONYMS = Path(__file__).with_name("synonyms.txt.gz")
+
+
+@lru_cache(maxsize=100_000)
+def can_mean(word: str, other: str) -> bool:
+    """Whether `word` can say what `other` says: a synonym, a derived form, or a more general word.
+
+    "sent" can stand for "dispatched" and "earned" for "grossed", but not the other way round: a more special word says
+    more. Both words in lower case, in any form ("told"). Words that WordNet lacks can only stand for themselves.
+    """
+    ours = _senses(word)
+    return word == other or any(sense in ours or not ours.isdisjoint(_wordnet()[1][sense]) for sense in _senses(other))
+
+
+def _senses(word: str) -> frozenset[int]:
+    forms = {word, simplemma.lemmatize(word, "en").lower()}
+    return frozenset().union(*(_wordnet()[0].get(form, ()) for form in forms))
+
+
+@lru_cache(maxsize=1)
+def _wordnet() -> tuple[dict[str, tuple[int, ...]], list[frozenset[int]]]:
+    """The senses of each word, and for each sense those that may replace it. Half a second, on the first question."""
+    senses: dict[str, list[int]] = defaultdict(list)
+    replacements: list[frozenset[int]] = []
+    with gzip.open(SYNONYMS, "rt", encoding="ascii") as lines:
+        for number, line in enumerate(lines):
+            words, others = line.rstrip("\n").split("\t")
+            for word in words.split():
+                senses[word].append(number)
+            replacements.append(frozenset(map(int, others.split())))
+    return {word: tuple(found) for word, found in senses.items()}, replacements
