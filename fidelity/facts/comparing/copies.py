@@ -20,6 +20,15 @@ MIN_COPIED, MIN_RUN = 0.8, 2
 MIN_WORDS = 5
 # Words that agree in this share of their letters are the same word, misspelt or in another form.
 SAME_WORD = 0.85
+# These say how two statements hang together, and none of their own.
+_CONNECTIVES = tuple(
+    tuple(phrase.split())
+    for phrase in (
+        "in addition|in fact|in turn|in particular|in contrast|in general|in short|in other words|as a result"
+        "|as well as|for example|for instance|according to|due to|in order to|because of this|at the same time"
+        "|on the other hand"
+    ).split("|")
+)
 # A word repeated within so many words was written twice by mistake.
 SLIP_WORDS = 3
 
@@ -72,7 +81,10 @@ def _changes(ours: Sequence[Word], theirs: Sequence[Word], rewrite: Parsed, sour
         new = [
             word
             for i, word in enumerate(ours[c:d], c)
-            if _counts(word, theirs[a:b], rewrite) and not _take(left, word.stem) and not _is_slip(i, ours)
+            if _counts(word, theirs[a:b], rewrite)
+            and not _take(left, word.stem)
+            and not _is_slip(i, ours)
+            and not _connects(i, ours)
         ]
         if new and not _abbreviates(ours[c:d], theirs[a:b]) and not _abbreviates(theirs[a:b], ours[c:d]):
             gone = [word for word in theirs[a:b] if word.is_content] or theirs[a:b]
@@ -101,6 +113,16 @@ def _counts(word: Word, gone: Sequence[Word], rewrite: Parsed) -> bool:
 def _is_label(words: Sequence[Word], sentence: Sequence[Word], rewrite: Parsed) -> bool:
     """The speaker of a line, or what a note is about."""
     return words[0] is sentence[0] and rewrite.prose[words[-1].end :].lstrip().startswith(":")
+
+
+def _connects(index: int, sentence: Sequence[Word]) -> bool:
+    """A word of "in addition", "according to" and the like."""
+    return any(
+        index >= at and tuple(word.lower for word in sentence[index - at : index - at + len(phrase)]) == phrase
+        for phrase in _CONNECTIVES
+        for at in range(len(phrase))
+        if phrase[at] == sentence[index].lower
+    )
 
 
 def _is_slip(index: int, sentence: Sequence[Word]) -> bool:

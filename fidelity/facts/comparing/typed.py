@@ -22,6 +22,9 @@ _MAX_COUNTED = 5
 _LISTS = re.compile(r"[,;&/]|\b(?:and|or|nor|but|while|as well as|with)\b", re.IGNORECASE)
 # Years between which a rewrite may count.
 _MAX_YEARS = 40
+_COUNTED = re.compile(r"\s+(later|after|earlier|before)\b", re.IGNORECASE)
+# Of a year, as `dates` counts them: twelve months of 31.
+_DAYS = 372
 # Whole numbers in this range may be years that `dates` did not recognise.
 _FIRST_YEAR, _LAST_YEAR = 1000, 2099
 
@@ -40,10 +43,13 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
         for number in ours
         if not number.is_weak and not worked_out(number) and not _supported(number, theirs_all, same_number)
     ]
+    our_spans = set(_years_between(pairing.rewrite))
     missing = [
         number
         for number in theirs
-        if not number.is_weak and not _supported(number, ours_all, lambda a, b: same_number(b, a))
+        if not number.is_weak
+        and not _supported(number, ours_all, lambda a, b: same_number(b, a))
+        and not _lasts(number, our_spans)
     ]
     changed = exchanged(pairing, ours_all, theirs_all, same_number, _is_stated)
     changed = [
@@ -81,7 +87,8 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
 
 def compare_dates(pairing: Pairing) -> Findings:
     """Scores and discrepancies of dates, those given to another name among them."""
-    ours, theirs = list(pairing.rewrite.dates), list(pairing.source.dates)
+    counted = _counted_years(pairing.source)
+    ours, theirs = [date for date in pairing.rewrite.dates if _key(date) not in counted], list(pairing.source.dates)
     ours_all, theirs_all = [*ours, *_of_numbers(pairing.rewrite)], [*theirs, *_of_numbers(pairing.source)]
     unsupported = [date for date in ours if not any(inside(date, other) for other in theirs_all)]
     missing = [date for date in theirs if not any(inside(other, date) or inside(date, other) for other in ours_all)]
@@ -205,6 +212,17 @@ def _years_between(text: Parsed) -> Iterator[int]:
     return (later - earlier for i, earlier in enumerate(years) for later in years[i + 1 :])
 
 
+def _counted_years(text: Parsed) -> set[tuple[int, int]]:
+    """The years to which a text counts from its others: 1943, if it says 1941 and "two years later"."""
+    spans = set()
+    for number in text.numbers:
+        word = _COUNTED.match(text.prose, number.end)
+        if word and number.unit and number.unit.name == "yr" and number.value.is_integer():
+            spans.add(int(number.value) * (1 if word.group(1).lower() in ("later", "after") else -1))
+    years = {date.year for date in text.dates if date.year is not None}
+    return {(_DAYS * (year + span), _DAYS * (year + span + 1) - 1) for year in years for span in spans}
+
+
 def _lasts(number: Number, spans: set[int]) -> bool:
     return bool(number.unit and number.unit.name == "yr") and number.value in spans
 
@@ -220,7 +238,7 @@ def _of_dates(text: Parsed) -> list[Number]:
     for date in text.dates:
         if date.year is not None:
             found.append(Number((float(date.year),), None, date.start, date.end, is_weak=True))
-            if date.last - date.first > 372:  # "the 20th century", "the 1960s"
+            if date.last - date.first > _DAYS:  # "the 20th century", "the 1960s"
                 found.append(Number((float(date.first // 37200 + 1),), None, date.start, date.end, is_weak=True))
         if date.first == date.last:
             days = (date.first, date.first if date.swapped is None else date.swapped)
@@ -230,7 +248,7 @@ def _of_dates(text: Parsed) -> list[Number]:
 
 def _of_numbers(text: Parsed) -> list[Date]:
     return [
-        Date(int(number.value) * 372, int(number.value) * 372 + 371, number.start, number.end)
+        Date(int(number.value) * _DAYS, int(number.value) * _DAYS + _DAYS - 1, number.start, number.end)
         for number in text.numbers
         if _FIRST_YEAR <= number.value <= _LAST_YEAR and number.value.is_integer() and number.unit is None
     ]

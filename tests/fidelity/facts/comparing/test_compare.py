@@ -53,3 +53,11 @@ def test_a_discrepancy_says_where():
     assert found.rewrite is not None
     assert SOURCE[slice(*found.source)] == "1776"
     assert rewrite[slice(*found.rewrite)] == "1778"
+
+
+@pytest.mark.parametrize(("year", "is_said"), [("1943", True), ("1939", False), ("1944", False)])
+def test_a_year_to_which_the_source_counts(year, is_said):
+    source = "In 1941 Ann Bower won a prize, and two years later she moved to Ulm."
+    scores = compare_facts(source, f"In 1941 Ann Bower won a prize. In {year} she moved to Ulm.").scores
+    assert (scores["date_unsupported"] == 0) is is_said
+    assert scores["number_missing"] == 0 or not is_said

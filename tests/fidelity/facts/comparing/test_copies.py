@@ -45,6 +45,8 @@ def test_a_changed_word_is_found_with_what_it_stands_for(before, after, expected
         ("major foreign", "foreign major"),  # order
         ("the surrounding community", "the surrounding of the surrounding community"),  # a slip
         ("The institution asserts", "Ben: The institution asserts"),  # a speaker
+        ("The institution asserts", "In addition, the institution asserts"),  # a connective
+        ("The institution asserts that", "According to the institution,"),
     ],
 )
 def test_what_says_the_same_is_no_change(before, after):
