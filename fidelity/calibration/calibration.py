@@ -1,8 +1,9 @@
-"""From named scores to the probabilities of the four questions: small boosted trees, stored as readable JSON.
+"""From named scores to the probabilities of the four questions, stored as readable JSON.
 
-There is one model for each question and kind of rewrite, so no score is ever missing. The trees are monotone: a better
-score never lowers the probability (see `higher_is_better`), which keeps a model from behaving absurdly on text unlike
-that it was fitted to. Fitting is in `fidelity.fitting.fitting`; this needs only numpy.
+There is one model for each question and kind of rewrite, so no score is ever missing: small boosted trees, which find
+what the fitted sets have in steps, and a logistic model, which goes on where the trees stop. Both are monotone: a
+better score never lowers the probability (see `higher_is_better`), which keeps a model from behaving absurdly on text
+unlike that it was fitted to. Fitting is in `fidelity.fitting.fitting`; this needs only numpy.
 """
 
 import functools
@@ -31,6 +32,8 @@ KINDS: tuple[Kind, ...] = ("knowledge", "math", "translation")
 QUESTIONS: tuple[Question, ...] = ("faithful", "complete", "fluent", "in_style")
 # The score by which a model of `complete` knows what share of the source must be kept.
 KEEPS = "keeps_lack"
+# So many deviations from its mean, a score says no more than nearer to it.
+LIMIT = 4.0
 
 
 class _Strict(BaseModel):
@@ -50,14 +53,33 @@ class Tree(_Strict):
     value: tuple[float, ...]
 
 
+class Linear(_Strict):
+    """Log-odds = intercept + slopes · standardized scores, these at most `LIMIT` deviations from their mean."""
+
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    slopes: tuple[float, ...]
+    intercept: float
+
+    def odds(self, rows: np.ndarray) -> np.ndarray:
+        """Of `rows` (rows, scores)."""
+        return standardized(rows, np.array(self.means), np.array(self.deviations)) @ self.slopes + self.intercept
+
+
+def standardized(rows: np.ndarray, means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    return np.clip((rows - means) / deviations, -LIMIT, LIMIT)
+
+
 class Model(_Strict):
-    """Log-odds = scale · (intercept + sum of the trees) + offset."""
+    """Log-odds = scale · (intercept + sum of the trees + those of `linear`) + offset."""
 
     question: Literal["faithful", "complete", "fluent"]
     kind: Kind
     features: tuple[str, ...]
     intercept: float
     trees: tuple[Tree, ...]
+    # None in weights that were fitted by an earlier version.
+    linear: Linear | None = None
     scale: float = 1.0
     offset: float = 0.0
     # The minimum probability at which the answer is yes.
@@ -72,6 +94,8 @@ class Model(_Strict):
             return np.zeros(0)
         rows = np.array([[row[name] for name in self.features] for row in scores], dtype=np.float64)
         odds = self.intercept + _leaves(self._packed, rows).sum(axis=1)
+        if self.linear is not None:
+            odds += self.linear.odds(rows)
         return 1 / (1 + np.exp(-(self.scale * odds + self.offset)))
 
     @functools.cached_property

@@ -1,4 +1,7 @@
-"""Fits the calibration: scikit-learn's boosted trees, converted to the models of `fidelity.calibration.calibration`."""
+"""Fits the calibration: scikit-learn's boosted trees and a logistic model with slopes of the right sign.
+
+Both are converted to the models of `fidelity.calibration.calibration`.
+"""
 
 import datetime
 from collections import Counter
@@ -8,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fidelity.calibration.calibration import Kind, Model, Tree, higher_is_better
+from fidelity.calibration.calibration import Kind, Linear, Model, Tree, higher_is_better, standardized
 
 # Small trees and a low learning rate: a few thousand rows, and a run will see other texts than these.
 N_TREES = 250
@@ -16,6 +19,8 @@ MAX_LEAVES = 5
 LEARNING_RATE = 0.06
 MIN_ROWS_IN_LEAF = 25
 L2 = 5.0
+# Of the slopes of the logistic model, per row.
+RIDGE = 5e-4
 N_FOLDS = 5
 
 
@@ -63,6 +68,7 @@ def fit_model(
         features=tuple(features),
         intercept=float(classifier._baseline_prediction.ravel()[0]),
         trees=tuple(_tree(stage[0].nodes) for stage in classifier._predictors),
+        linear=fit_linear(rows, labels, weights, features),
         scale=scale,
         offset=offset,
         threshold=balanced_threshold(probabilities, labels, weights, max_false_rejects),
@@ -94,7 +100,8 @@ def held_out_odds(
 ) -> np.ndarray:
     """The log-odds of the rows `test` from a model fitted to the rows `train`."""
     classifier = _boosted(features, seed).fit(rows[train], labels[train], sample_weight=weights[train])
-    return np.asarray(classifier.decision_function(rows[test]))
+    linear = fit_linear(rows[train], labels[train], weights[train], features)
+    return np.asarray(classifier.decision_function(rows[test])) + linear.odds(rows[test])
 
 
 def feature_matrix(examples: Sequence[Example], features: Sequence[str]) -> np.ndarray:
@@ -105,6 +112,35 @@ def balanced_weights(examples: Sequence[Example]) -> np.ndarray:
     counts = Counter((example.dataset, example.label) for example in examples)
     weights = np.array([1 / counts[example.dataset, example.label] for example in examples])
     return weights * len(examples) / weights.sum()
+
+
+def fit_linear(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, features: Sequence[str]) -> Linear:
+    """Logistic regression of `rows` (rows, features), in which a better score never lowers the odds."""
+    from scipy.optimize import minimize
+
+    share = weights / weights.sum()
+    means = share @ rows
+    deviations = np.sqrt(share @ (rows - means) ** 2)
+    # A score that all rows share says nothing.
+    deviations[deviations < 1e-9] = np.inf
+    better = np.array([1.0 if higher_is_better(name) else -1.0 for name in features])
+    scores = standardized(rows, means, deviations) * better
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        slopes, odds = values[:-1], scores @ values[:-1] + values[-1]
+        error = share * (1 / (1 + np.exp(-odds)) - labels)
+        mean = share @ np.logaddexp(0, np.where(labels, -odds, odds))
+        return mean + RIDGE * slopes @ slopes, np.append(scores.T @ error + 2 * RIDGE * slopes, error.sum())
+
+    bounds = [(0, None)] * len(features) + [(None, None)]
+    found = minimize(loss, np.zeros(len(features) + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
+    known = np.isfinite(deviations)
+    return Linear(
+        means=tuple(float(value) for value in means),
+        deviations=tuple(float(value) for value in np.where(known, deviations, 1.0)),
+        slopes=tuple(round(float(value), 6) for value in np.where(known, found[:-1] * better, 0.0)),
+        intercept=float(found[-1]),
+    )
 
 
 def _boosted(features: Sequence[str], seed: int) -> Any:

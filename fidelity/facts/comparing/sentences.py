@@ -8,6 +8,7 @@ from fidelity.facts.comparing.pairing import MIN_ALIGNED, Pairing
 from fidelity.facts.comparing.typed import Findings
 from fidelity.facts.reading import polarity
 from fidelity.facts.reading.notation.roman import roman_value
+from fidelity.facts.reading.wordnet import Meanings
 from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word
 from rephrase.records import Discrepancy
 
@@ -37,9 +38,12 @@ def compare_content(pairing: Pairing) -> Findings:
     support = _weighed(pairing, pairing.rewrite.sentences, [aligned.share for aligned in pairing.support])
     coverage = _weighed(pairing, pairing.source.sentences, [aligned.share for aligned in pairing.coverage])
     there = {word.stem for word in pairing.source.words}
-    stems = {word.stem for word in pairing.rewrite.words if word.is_content}
+    stems = {word.stem: word.lower for word in pairing.rewrite.words if word.is_content}
+    if pairing.rewrite.language == "en":
+        meanings = Meanings(word.lower for word in pairing.source.words if word.is_content)
+        there |= {key for key, word in stems.items() if key not in there and meanings.relates_to(word)}
     weight = sum(pairing.weights.get(key, 1.0) for key in stems)
-    novel = sum(pairing.weights.get(key, 1.0) for key in stems - there)
+    novel = sum(pairing.weights.get(key, 1.0) for key in stems.keys() - there)
     scores = {
         "content_support": support[0],
         "content_support_min": support[1],

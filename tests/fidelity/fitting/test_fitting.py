@@ -22,12 +22,22 @@ from fidelity.fitting.fitting import (
     balanced_weights,
     feature_matrix,
     finding_weight,
+    fit_linear,
     fit_model,
     out_of_fold_odds,
 )
 
 STYLE = InStyle(form_found=0.9, form_missing=0.1, no_form=0.8, threshold=0.5)
 FEATURES = ("support_min", "number_unsupported", "content_novel")
+
+OLD = {
+    "format": 2,
+    "fitted": {},
+    "models": [
+        {"question": "faithful", "kind": "math", "features": [], "intercept": 1.0, "trees": [], "threshold": 0.5}
+    ],
+    "in_style": STYLE.model_dump(),
+}
 
 
 def examples(n=400, seed=0):
@@ -75,8 +85,32 @@ def test_numpy_over_json_reproduces_scikit_learn(tmp_path):
     labels = np.array([example.label for example in rows])
     reference = _boosted(FEATURES, 0).fit(feature_matrix(rows, FEATURES), labels, sample_weight=balanced_weights(rows))
     new = examples(200, seed=2)
-    odds = loaded.scale * reference.decision_function(feature_matrix(new, FEATURES)) + loaded.offset
+    unseen = feature_matrix(new, FEATURES)
+    odds = loaded.scale * (reference.decision_function(unseen) + loaded.linear.odds(unseen)) + loaded.offset
     assert np.allclose(loaded.probabilities([e.scores for e in new]), 1 / (1 + np.exp(-odds)), atol=1e-4)
+
+
+def test_the_linear_part_finds_the_scores_that_matter_and_their_signs():
+    rows = examples(2000)
+    labels = np.array([example.label for example in rows])
+    linear = fit_linear(feature_matrix(rows, FEATURES), labels, np.ones(len(rows)), FEATURES)
+    support, wrong, novel = linear.slopes
+    # As the rows were made: 6 · 0.29 and -2 · 0.75 for a standard deviation, of a logistic with some noise.
+    assert support / wrong == pytest.approx(-(6 * 0.289) / (2 * 0.748), rel=0.15)
+    assert -0.2 < novel <= 0
+    far = linear.odds(np.array([[0.0, 1e9, 0.0], [0.0, 1e6, 0.0]]))
+    assert far[0] == far[1] > -100
+
+
+def test_a_score_that_never_varies_has_no_slope():
+    rows = [Example(dataset="d", group=e.group, label=e.label, scores={**e.scores, "swap": 1.0}) for e in examples()]
+    fitted = fit_model(rows, "faithful", "knowledge", (*FEATURES, "swap"), max_false_rejects=0.3)
+    assert fitted.linear.slopes[3] == 0
+    assert np.isfinite(fitted.probabilities([rows[0].scores | {"swap": 5.0}])).all()
+
+
+def test_weights_without_a_linear_part_still_open():
+    assert parse_calibration(json.dumps(OLD), "old.json").models[0].linear is None
 
 
 def test_no_row_is_scored_by_a_model_fitted_to_its_group():

@@ -6,6 +6,7 @@ may be replaced by: its hypernyms, similar adjectives and derived forms. `compil
 
 import gzip
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,13 +22,33 @@ def can_mean(word: str, other: str) -> bool:
     "sent" can stand for "dispatched" and "earned" for "grossed", but not the other way round: a more special word says
     more. Both words in lower case, in any form ("told"). Words that WordNet lacks can only stand for themselves.
     """
-    ours = _senses(word)
-    return word == other or any(sense in ours or not ours.isdisjoint(_wordnet()[1][sense]) for sense in _senses(other))
+    return word == other or not _senses(word).isdisjoint(_replacements(other))
 
 
+class Meanings:
+    """What the words of a text, in lower case, can mean."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        known = set(words)
+        self._senses = frozenset().union(*map(_senses, known))
+        self._replacements = frozenset().union(*map(_replacements, known))
+
+    def relates_to(self, word: str) -> bool:
+        """Whether some word of the text can mean this one, or this one it."""
+        return not (_senses(word).isdisjoint(self._replacements) and _replacements(word).isdisjoint(self._senses))
+
+
+@lru_cache(maxsize=100_000)
 def _senses(word: str) -> frozenset[int]:
     forms = {word, simplemma.lemmatize(word, "en").lower()}
     return frozenset().union(*(_wordnet()[0].get(form, ()) for form in forms))
+
+
+@lru_cache(maxsize=100_000)
+def _replacements(word: str) -> frozenset[int]:
+    """Its senses and all that may stand for them."""
+    senses = _senses(word)
+    return senses.union(*(_wordnet()[1][sense] for sense in senses))
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from fidelity.facts.reading.wordnet import can_mean
+from fidelity.facts.reading.wordnet import Meanings, can_mean
 from fidelity.facts.reading.wordnet.compile_synonyms import compile_synonyms
 
 SAME = [
@@ -29,6 +29,14 @@ def test_a_word_that_cannot(source, rewrite):
 
 def test_a_word_that_wordnet_lacks_means_itself():
     assert can_mean("qwertz", "qwertz")
+
+
+def test_what_a_text_can_mean():
+    meanings = Meanings(["film", "grossed", "worldwide"])
+    assert meanings.relates_to("earned")
+    assert meanings.relates_to("movie")
+    assert not meanings.relates_to("ghetto")
+    assert not Meanings([]).relates_to("movie")
 
 
 def test_compiling(tmp_path):
