@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-candidates bench-back-translation bench-hints bench-train bench-muon bench-clip bench-options bench-parallel bench-utility bench-cycle bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
+.PHONY: help install demo test test-random reference docs docs-serve browser test-browser test-slow test-chaos test-infra test-fuzz bench-recipes bench-fidelity bench-fidelity-speed reader weights adapter bench-injection bench-judge bench-candidates bench-back-translation bench-hints bench-train bench-muon bench-clip bench-options bench-parallel bench-utility bench-cycle bench-facts bench-sparsity bench-engine bench-throughput bench-scheduler bench-memory bench-report lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -86,6 +86,9 @@ adapter: install ## train the packaged model's adapter, half an hour on two core
 
 bench-injection: install ## whether models obey instructions in documents; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_injection.py $(DATA)
+
+bench-judge: install ## a language model as the judge, alone and with the verdict; DATA=folder MODEL=folder
+	$(BIN)/python tests/benchmarks/bench_judge.py $(DATA) $(MODEL) $(ARGS)
 
 bench-candidates: install ## which of several candidates is taken; DATA=folder
 	$(BIN)/python tests/benchmarks/bench_candidates.py $(DATA)

@@ -77,7 +77,7 @@ def sets_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
 
 
 def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: Kind) -> dict[str, np.ndarray]:
-    """For each question that has a model, its probability for each pair by folds.
+    """For each question that has a model, its probability for each pair by folds, scaled as in the shipped weights.
 
     NaN for a pair that lacks a score: of most sets only those are computed that their labels need.
     """
@@ -96,7 +96,9 @@ def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: K
             for i in scored
         ]
         found[question] = np.full(len(pairs), np.nan)
-        found[question][scored] = 1 / (1 + np.exp(-_by_folds(labelled, whole, FEATURES[question, kind])))
+        shipped = load_calibration().model(question, kind)
+        odds = shipped.scale * _by_folds(labelled, whole, FEATURES[question, kind]) + shipped.offset
+        found[question][scored] = 1 / (1 + np.exp(-odds))
     return found
 
 
