@@ -1,7 +1,9 @@
 """Train the reader: python -m fidelity.fitting.train_reader DATA [--out FILE]
 
-DATA is a folder with public sets of labelled pairs and documents. About an hour on two cores, a minute on a GPU. It
-keeps its state in OUT.state after each 200 steps and goes on from there when it is started again.
+DATA is a folder with public sets of labelled pairs and documents. About an hour on two quiet cores. Two readers are
+trained from the same start, one with more rows of inference sets than the other, and their weights averaged: the
+average is better than either on nearly every set (Wortsman et al. 2022, arXiv:2203.05482). The state is kept in files
+beside OUT after each 200 steps, and a run that is started again goes on from there.
 """
 
 import argparse
@@ -37,6 +39,8 @@ from fidelity.reader.network import (
     LOST,
     MARKS,
     WEIGHTS,
+    described,
+    load_network,
     new_network,
     save_network,
     tokenizer,
@@ -49,6 +53,8 @@ WARM_UP = 0.05
 # A marked token is rarer than an unmarked one.
 MARKED_WEIGHT = 2.0
 UNKNOWN = -1.0
+# Rows of SNLI and ConjNLI for each of the readers that are averaged.
+NLI_ROWS = (5_000, 20_000)
 
 Example = tuple[ReaderInput, torch.Tensor, torch.Tensor, bool]
 
@@ -74,10 +80,15 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return read_rows(path) if path.is_file() else []
 
 
-def training_rows(data: Path, scale: float, seed: int) -> list[ReaderRow]:
-    """About `scale` times 26,000 rows, in random order."""
+def training_rows(data: Path, scale: float, seed: int, n_inference: int) -> list[ReaderRow]:
+    """About 36,000 rows and `n_inference` of inference sets, in random order; `scale` times as many planted ones.
+
+    Without any documents, none.
+    """
     rng = random.Random(seed)
     texts = texts_of(data)
+    if not texts:
+        return []
     embeddings = word_embeddings()
     vocabulary = tokenizer().get_vocab()
     words = [word for word in frequent_words(texts, at_least=3, at_most=6000) if word in vocabulary]
@@ -92,7 +103,7 @@ def training_rows(data: Path, scale: float, seed: int) -> list[ReaderRow]:
         *wikisplit_rows(data, near, rng, int(5500 * scale)),
         *document_rows(texts, near, rng, int(3500 * scale)),
         *garbled_rows(sentences, rng, int(6000 * scale)),
-        *nli_rows(data, rng, int(5000 * scale)),
+        *nli_rows(data, rng, int(n_inference * scale)),
         *itertools.chain.from_iterable(itertools.repeat(list(set_rows(data, rng)), 2)),
         *itertools.chain.from_iterable(itertools.repeat(list(written_rows(written_pairs(data))), 2)),
     ]
@@ -184,7 +195,7 @@ def train(rows: Sequence[ReaderRow], out: Path, *, seed: int = 0, n_epochs: int 
     )
     warm = max(1, int(WARM_UP * len(plan)))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm, max(0.0, (len(plan) - step) / (len(plan) - warm)))
+        optimizer, lambda step: min((step + 1) / warm, max(0.0, (len(plan) - step) / max(1, len(plan) - warm)))
     )
     state_file, start = out.with_suffix(".state"), 0
     if state_file.exists():
@@ -221,6 +232,18 @@ def train(rows: Sequence[ReaderRow], out: Path, *, seed: int = 0, n_epochs: int 
     save_network(network.cpu(), out, trained_with)
 
 
+def average(parts: Sequence[Path], out: Path) -> None:
+    """Write the mean of the weights of several readers."""
+    networks = [load_network(part) for part in parts]
+    states = [network.state_dict() for network in networks]
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0) if values.is_floating_point() else values
+        for name, values in states[0].items()
+    }
+    networks[0].load_state_dict(mean)
+    save_network(networks[0], out, {"average of": [described(part) for part in parts]})
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -230,11 +253,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, …")
     chosen = parser.parse_args(arguments)
-    rows = training_rows(chosen.data, chosen.scale, chosen.seed)
-    if not rows:
-        sys.exit(f"{chosen.data} contains none of the data sets: pass the folder with fidelity/ and documents/")
-    print(json.dumps(Counter(row.dataset for row in rows)), flush=True)
-    train(rows, chosen.out, seed=chosen.seed, n_epochs=chosen.epochs, device=chosen.device)
+    parts = []
+    for number, n_inference in enumerate(NLI_ROWS, 1):
+        part = chosen.out.with_suffix(f".{number}.safetensors")
+        parts.append(part)
+        if part.exists():
+            continue
+        rows = training_rows(chosen.data, chosen.scale, chosen.seed, n_inference)
+        if not rows:
+            sys.exit(f"{chosen.data} contains none of the data sets: pass the folder with fidelity/ and documents/")
+        print(f"reader {number} of {len(NLI_ROWS)}: {json.dumps(Counter(row.dataset for row in rows))}", flush=True)
+        train(rows, part, seed=chosen.seed, n_epochs=chosen.epochs, device=chosen.device)
+    average(parts, chosen.out)
+    for part in parts:
+        part.unlink()
+        part.with_suffix(".state").unlink(missing_ok=True)
     print(f"wrote {chosen.out}")
 
 

@@ -141,6 +141,12 @@ def save_network(network: ReaderNetwork, path: Path, description: Mapping[str, A
     save_file(stored, path, metadata={"format": _FORMAT, "description": json.dumps(description)})
 
 
+def described(path: Path) -> Any:
+    """What a file of weights says of its training."""
+    with safe_open(path, "numpy") as file:
+        return json.loads((file.metadata() or {}).get("description", "null"))
+
+
 def load_network(path: Path | None = None) -> ReaderNetwork:
     """The shipped network, or the one at `path`, ready for inference.
 

@@ -30,7 +30,8 @@ from flows.verification.judge_model import self_judge
 from rephrase.engines.vllm_engine import VLLMEngine
 from rephrase.records import Verdict, digest
 
-SETS = ("FEVER-symmetric", "SummEdits", "BEGIN", "WiCE", "real rewrites")
+# Not WiCE: its cited pages are longer than the context.
+SETS = ("FEVER-symmetric", "SummEdits", "BEGIN", "real rewrites")
 MAX_TOKENS = 4096
 CLIP = 1e-3
 
