@@ -35,7 +35,7 @@ MAX_FALSE_REJECTS: dict[Fitted, float] = {"faithful": 0.2, "complete": 0.1, "flu
 # recipes for small models ask for more. The completeness of a text in really new words is estimated low; a low
 # threshold is enough to find what lacks a sentence.
 THRESHOLDS: dict[tuple[Fitted, Kind], float] = {
-    ("faithful", "knowledge"): 0.6,
+    ("faithful", "knowledge"): 0.45,
     ("complete", "knowledge"): 0.05,
     ("fluent", "knowledge"): 0.3,
     ("fluent", "math"): 0.3,
