@@ -77,7 +77,7 @@ def sets_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
 
 
 def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: Kind) -> dict[str, np.ndarray]:
-    """For each question that has a model, its probability for each pair by folds, scaled as in the shipped weights.
+    """For each question that these pairs are labelled for, its probability by folds, scaled as in the shipped weights.
 
     NaN for a pair that lacks a score: of most sets only those are computed that their labels need.
     """
@@ -86,6 +86,8 @@ def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: K
     found = {}
     for question in FITTED:
         labelled = examples_of(pairs, cache, question)
+        if not labelled:
+            continue
         whole = [
             Example(
                 dataset=pairs[i].dataset,
@@ -103,7 +105,7 @@ def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: K
 
 
 def combined_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: Kind) -> dict[int, float]:
-    """For each pair with scores, the probability by folds that it is faithful, complete and fluent."""
+    """For each pair with scores, the probability by folds that all labelled questions are answered yes."""
     combined = np.prod([*probabilities_by_folds(pairs, cache, kind).values()], axis=0)
     return {i: float(combined[i]) for i in np.flatnonzero(~np.isnan(combined))}
 
