@@ -26,7 +26,7 @@ _CONNECTIVES = tuple(
     for phrase in (
         "in addition|in fact|in turn|in particular|in contrast|in general|in short|in other words|as a result"
         "|as well as|for example|for instance|according to|due to|in order to|because of this|at the same time"
-        "|on the other hand"
+        "|on the other hand|finally|hence|similarly|nevertheless|nonetheless|consequently|accordingly"
     ).split("|")
 )
 # A word repeated within so many words was written twice by mistake.
@@ -116,7 +116,7 @@ def _is_label(words: Sequence[Word], sentence: Sequence[Word], rewrite: Parsed) 
 
 
 def _connects(index: int, sentence: Sequence[Word]) -> bool:
-    """A word of "in addition", "according to" and the like."""
+    """A word of "in addition", "hence" and the like."""
     return any(
         index >= at and tuple(word.lower for word in sentence[index - at : index - at + len(phrase)]) == phrase
         for phrase in _CONNECTIVES

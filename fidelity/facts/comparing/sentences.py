@@ -146,10 +146,6 @@ def compare_polarity(pairing: Pairing) -> Findings:
         source, rewrite = _place(theirs), _place(ours)
         found.append((amount, Discrepancy(kind=kind, problem="changed", source=source, rewrite=rewrite, detail=detail)))
 
-    negated = {
-        f"elsewhere_in_{side}": polarity.possibly_negated(sentence.words for sentence in text.sentences)
-        for side, text in (("rewrite", pairing.rewrite), ("source", pairing.source))
-    }
     for index, aligned in enumerate(pairing.support):
         if aligned.best < MIN_ALIGNED:
             continue
@@ -161,7 +157,9 @@ def compare_polarity(pairing: Pairing) -> Findings:
         # A negation that moved, with half of a sentence or to another word, is still in the block; "not working" may
         # become "fails to work".
         if difference and len(polarity.negations(ours_all)) != len(polarity.negations(theirs)):
-            for a, b in polarity.negated_differently(ours, best, **negated)[:1]:
+            there = [pairing.source.sentences[i].words for i in cover]
+            here = [pairing.rewrite.sentences[i].words for i in back]
+            for a, b in polarity.negated_differently(ours, best, rewrite_around=here, source_around=there)[:1]:
                 add("negation_mismatch", aligned.best, "negation", a, b)
         scores["negation_count"] = max(scores["negation_count"], difference * aligned.share)
         for a, b, similarity in polarity.opposites(ours, theirs, lexicon.antonyms):

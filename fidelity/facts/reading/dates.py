@@ -26,6 +26,7 @@ _MONTH = (
 )
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _YEAR = r"(?:1\d{3}|20\d{2})"
+_DECADE = r"(?:1\d{2}0|20\d0)"
 _ERA = r"(?:\s*(?-i:(?P<era{n}>B\.?C\.?(?:E\.?)?|bce?|A\.?D\.?|C\.?E\.?))(?!\w))"
 _ORDINAL_CENTURIES = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth"
@@ -58,7 +59,7 @@ _PATTERN = re.compile(
         (?P<sp_d>{"|".join(_DECADES)})
         |(?:oh?[-\s](?P<sp_o>{"|".join(_ONES)})|(?P<sp_t>{"|".join(_TENS)})(?:[-\s](?P<sp_u>{"|".join(_ONES)}))?
         |(?P<sp_n>{"|".join(_TEENS)}))(?![-\s](?:hundred|thousand|million|billion|percent|per\scent)|-\w))\b)
-    | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_YEAR})\s?['’]?s\b)
+    | (?P<decade>\b(?:the\s+)?(?:(?:early|mid|late)[-\s])?(?P<dec_y>{_DECADE})\s?['’]?s\b)
     | (?P<short_decade>(?<!\w)['’](?P<sd>[2-9]0)s\b)
     | (?P<named_decade>\bthe\s+(?:(?:early|mid|late)[-\s])?(?:Roaring\s+)?(?P<nd>{"|".join(_DECADES)})\b)
     | (?P<century>\b(?:(?P<c_n>\d{{1,2}})(?:st|nd|rd|th)|(?P<c_w>{"|".join(_ORDINAL_CENTURIES)})

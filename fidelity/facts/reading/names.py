@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fidelity.facts.reading.capitals import bare, capitalises_nouns, is_capitalized, is_heading
+from fidelity.facts.reading.measures.currencies import currency_spellings
 from fidelity.facts.reading.notation.roman import roman_numeral, roman_value
 from fidelity.facts.reading.same_names import american_spelling, groups_of, is_state, same_people
 from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word, fold
@@ -146,6 +147,8 @@ def _run(text: str, words: Sequence[Word], at: int, is_claimed: Sequence[bool]) 
     """The index after the run of capitalized words that starts here; `at` itself if none does."""
     if is_claimed[at] or not _is_name_word(words, at) or _is_numbered(text, words[at]):
         return at
+    if at and is_claimed[at - 1] and words[at].text in currency_spellings():
+        return at  # $8.00 USD
     stop, index = at + 1, at + 1
     while index < len(words):
         gap = text[words[index - 1].end : words[index].start]

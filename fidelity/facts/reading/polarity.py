@@ -117,37 +117,38 @@ def negated_stems(words: Sequence[Word], *, scope: int = _SCOPE) -> dict[str, Wo
     return found
 
 
-def possibly_negated(sentences: Iterable[Sequence[Word]]) -> frozenset[str]:
-    """The stems of all content words of a text that some negator may negate."""
-    return frozenset(key for words in sentences for key in negated_stems(words, scope=_WIDE_SCOPE))
-
-
 def negated_differently(
     rewrite: Sequence[Word],
     source: Sequence[Word],
     *,
-    elsewhere_in_rewrite: frozenset[str] = frozenset(),
-    elsewhere_in_source: frozenset[str] = frozenset(),
+    rewrite_around: Sequence[Sequence[Word]] = (),
+    source_around: Sequence[Sequence[Word]] = (),
 ) -> list[tuple[Word, Word]]:
     """Content words in both texts that only one negates, as (word of the rewrite, word of the source).
 
-    `elsewhere_…` are the words that each text may negate, anywhere (`possibly_negated`): these do not count. Neither
-    does a negation with an opposite: "did not differ" and "was similar", "not as rigorous" and "less stringent".
+    `…_around` are the sentences of each text that say the same as the other's: what some negator there may negate does
+    not count. Neither does a negation with an opposite: "did not differ" and "was similar", "not as rigorous" and "less
+    stringent".
     """
     ours, theirs = negated_stems(rewrite), negated_stems(source)
     if not ours and not theirs:
         return []
     ours_all = {word.stem: word for word in rewrite if word.is_content}
     theirs_all = {word.stem: word for word in source if word.is_content}
+    ours_around, theirs_around = _possibly_negated(rewrite_around), _possibly_negated(source_around)
     turned = [*_turned(rewrite, ours, source, theirs), *_turned(source, theirs, rewrite, ours)]
     found = [
         (ours.get(key) or ours_all[key], theirs.get(key) or theirs_all[key])
         for key in ours_all.keys() & theirs_all.keys()
         if (key in ours) != (key in theirs)
-        and key not in (elsewhere_in_source if key in ours else elsewhere_in_rewrite)
+        and key not in (theirs_around if key in ours else ours_around)
         and not any((ours.get(key) or theirs.get(key)) is negator for negator in turned)
     ]
     return sorted(found, key=lambda pair: pair[0].start)
+
+
+def _possibly_negated(sentences: Iterable[Sequence[Word]]) -> set[str]:
+    return {key for words in sentences for key in negated_stems(words, scope=_WIDE_SCOPE)}
 
 
 def _turned(

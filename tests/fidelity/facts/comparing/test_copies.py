@@ -46,6 +46,7 @@ def test_a_changed_word_is_found_with_what_it_stands_for(before, after, expected
         ("the surrounding community", "the surrounding of the surrounding community"),  # a slip
         ("The institution asserts", "Ben: The institution asserts"),  # a speaker
         ("The institution asserts", "In addition, the institution asserts"),  # a connective
+        ("The institution asserts", "Hence, the institution asserts"),
         ("The institution asserts that", "According to the institution,"),
     ],
 )

@@ -132,3 +132,9 @@ def test_two_number_words_that_are_no_year(text):
 def test_dates_of_other_languages(language, text, first, last):
     (date,) = foreign_dates(text, language)
     assert [(day % 31 + 1, day % 372 // 31 + 1, day // 372) for day in (date.first, date.last)] == [first, last]
+
+
+def test_the_possessive_of_a_year_is_no_decade():
+    (year,) = english_dates("He starred in 1935's Mutiny on the Bounty.")
+    (decade,) = english_dates("He starred in films of the 1930's.")
+    assert (year.year, decade.last - decade.first) == (1935, 3719)

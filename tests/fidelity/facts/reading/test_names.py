@@ -56,6 +56,7 @@ TRUE = [
     ("It is the Bank of the United States.", "It was the Bank of the United States."),
     ("The 'celebrity' episodes had Scott Mills.", "So far, the 'Celebrity' episodes had Scott Mills."),
     ("There were the dental and pharmacy programs.", "There were Dental and Pharmacy programs."),
+    ("The price would be about US$8.00 a month.", "The price would be about $8.00 USD a month."),
     ("England are the holders of the T20 title.", "After that, England held the T20 title."),
 ]
 FALSE = [

@@ -70,3 +70,9 @@ def test_the_same_in_other_words(source, rewrite):
     scores = compare_facts(source, rewrite).scores
     for name in ("negation_mismatch", "direction_mismatch", "antonym_mismatch"):
         assert scores[name] < 0.5, name
+
+
+def test_a_negation_of_another_sentence_excuses_none():
+    source = "The bridge was safe for heavy trains in winter. Nobody knew of a road that was not safe for carts."
+    wrong = source.replace("bridge was safe", "bridge was not safe")
+    assert compare_facts(source, wrong).scores["negation_mismatch"] >= 0.5
