@@ -89,8 +89,9 @@ FEATURES: dict[tuple[Fitted, Kind], tuple[str, ...]] = {
         "number_missing",
         "length_lack",
     ),
-    ("fluent", "knowledge"): LANGUAGE_SCORES,
-    ("fluent", "math"): LANGUAGE_SCORES,
+    # In scrambled sentences, words of the source stand beside others than there.
+    ("fluent", "knowledge"): (*LANGUAGE_SCORES, "relation_support"),
+    ("fluent", "math"): (*LANGUAGE_SCORES, "relation_support"),
     ("fluent", "translation"): LANGUAGE_SCORES,
 }
 
