@@ -154,15 +154,25 @@ def _possibly_negated(sentences: Iterable[Sequence[Word]]) -> set[str]:
 def _turned(
     words: Sequence[Word], negated: dict[str, Word], others: Sequence[Word], others_negated: dict[str, Word]
 ) -> list[Word]:
-    """The negators of `words` for which the other text has an opposite of what they negate."""
-    stems = {word.stem for word in others} - others_negated.keys()
+    """The negators of `words` for which the other text has an opposite, of its own, of what they negate first."""
+    new = {word.stem for word in others} - {word.stem for word in words} - others_negated.keys()
     tables = lexicon().antonyms, lexicon().direction
+    first: dict[int, str] = {}
+    for key, negator in negated.items():
+        first.setdefault(id(negator), key)
     found = [
-        negator for key, negator in negated.items() if any(stems & table.get(key, frozenset()) for table in tables)
+        negator
+        for key, negator in negated.items()
+        if first[id(negator)] == key and any(new & table.get(key, frozenset()) for table in tables)
     ]
     if any(word.lower in _LESS for word in others):
-        found += [word for word, after in pairwise(words) if is_negator(word) and after.lower in _DEGREES]
+        found += [word for i, word in enumerate(words) if is_negator(word) and _compares(words[i + 1 : i + 6])]
     return found
+
+
+def _compares(words: Sequence[Word]) -> bool:
+    """Begins "as rigorous as" or "so long as"."""
+    return bool(words) and words[0].lower in _DEGREES and any(word.lower == "as" for word in words[2:])
 
 
 def opposites(

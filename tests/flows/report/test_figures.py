@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import documents, write_run
 
+from fidelity.calibration.calibration import load_calibration
 from flows.report.histogram import MAX_BINS, Histogram
 from flows.report.run_report import Thresholds
 from flows.report.sample import share_evenly
@@ -160,8 +161,11 @@ def test_variants_are_compared_within_their_documents(tmp_path):
     assert found.near_duplicates == pytest.approx(2 / 5)
 
 
+SHIPPED = load_calibration().model("faithful", "knowledge").threshold
+
+
 @pytest.mark.parametrize(
-    ("n_parameters", "faithful", "reworded"), [(None, 0.6, 0.6), (1.5e9, 0.66, 0.6), (135e6, 0.66, 0.4)]
+    ("n_parameters", "faithful", "reworded"), [(None, SHIPPED, 0.6), (1.5e9, 0.66, 0.6), (135e6, 0.66, 0.4)]
 )
 def test_thresholds_are_those_of_the_wording_of_the_run(tmp_path, n_parameters, faithful, reworded):
     wording = load_recipes()["rephrase"].for_model(n_parameters)
@@ -173,6 +177,6 @@ def test_thresholds_are_those_of_the_wording_of_the_run(tmp_path, n_parameters, 
     (found,) = limits("reworded", "rephrase")
     assert found[0] == reworded
     (found,) = Thresholds({"fidelity": {}}, load_recipes())("probability_faithful", "rephrase")
-    assert found[0] == 0.6
+    assert found[0] == SHIPPED
     assert limits("probability_faithful", "none") == []
     assert Thresholds({"fidelity": {"min_probability": 0.5}}, recipes)("probability_faithful", "rephrase") == []

@@ -17,6 +17,17 @@ REVERSED = [
     ("All members of the board voted.", "Some members of the board voted.", "quantifier_mismatch"),
     ("The plan may reduce the traffic.", "The plan must reduce the traffic.", "modality_mismatch"),
     ("The team won the final in Leeds.", "The team was defeated in the final in Leeds.", "antonym_mismatch"),
+    (
+        "They paid taxes indirectly, not directly to him.",
+        "They paid taxes indirectly, directly to him.",
+        "negation_mismatch",
+    ),
+    ("The least of it was so idealized by men.", "The least of it was not so idealized by men.", "negation_mismatch"),
+    (
+        "It is a contract that young men in old towns signed.",
+        "It is not a contract that young men in old towns signed.",
+        "negation_mismatch",
+    ),
     ("A few members of the board voted.", "All members of the board voted.", "quantifier_mismatch"),
     (
         "It plans an increase in the dividend, cutting costs.",
