@@ -104,12 +104,6 @@ def probabilities_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: K
     return found
 
 
-def combined_by_folds(pairs: list[LabelledPair], cache: ScoreCache, kind: Kind) -> dict[int, float]:
-    """For each pair with scores, the probability by folds that all labelled questions are answered yes."""
-    combined = np.prod([*probabilities_by_folds(pairs, cache, kind).values()], axis=0)
-    return {i: float(combined[i]) for i in np.flatnonzero(~np.isnan(combined))}
-
-
 def _by_folds(labelled: list[Example], asked: list[Example], features: tuple[str, ...]) -> np.ndarray:
     """The odds of `asked` from models fitted to the labelled rows of other documents."""
     groups = sorted({f"{e.dataset}/{e.group}" for e in [*labelled, *asked]})
@@ -128,28 +122,34 @@ def _by_folds(labelled: list[Example], asked: list[Example], features: tuple[str
     return odds[is_asked]
 
 
+def accepted_by_folds(by_question: dict[str, np.ndarray], kind: Kind) -> np.ndarray:
+    """Whether each probability reaches the shipped threshold of its question; no, where a score is missing."""
+    calibration = load_calibration()
+    return np.all([v >= calibration.model(q, kind).threshold for q, v in by_question.items()], axis=0)  # type: ignore[arg-type]
+
+
 def planted_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
-    """Recall of each planted fault at 3 % false rejects among the faithful edits of the same corpus."""
-    recalls: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
+    """How many of each planted fault are rejected: at 3 % false rejects in the same corpus, and at the thresholds."""
+    cells: dict[str, dict[str, str]] = defaultdict(dict)
     columns: list[str] = []
     for kind in KINDS:
         chosen = [p for p in pairs if p.kind == kind and p.dataset not in EXCLUDED_SETS]
-        combined = combined_by_folds(chosen, cache, kind)
+        by_question = probabilities_by_folds(chosen, cache, kind)
+        combined = np.prod([*by_question.values()], axis=0)
+        rejected = ~accepted_by_folds(by_question, kind)
+        scored = np.flatnonzero(~np.isnan(combined))
         for dataset in sorted({p.dataset for p in chosen if p.dataset.startswith(("planted", "MGSM", "written"))}):
-            here = [i for i in combined if chosen[i].dataset == dataset]
-            good = sorted(combined[i] for i in here if not chosen[i].error)
-            cut = good[int(0.03 * len(good))]
             columns.append(dataset)
-            by_error: dict[str, list[float]] = defaultdict(list)
-            for i in here:
-                if chosen[i].error:
-                    by_error[chosen[i].error].append(combined[i])
-            for error, values in by_error.items():
-                recalls[error][dataset] = (float(np.mean(np.array(values) < cut)), len(values))
+            by_error: dict[str, list[int]] = defaultdict(list)
+            for i in scored:
+                if chosen[i].dataset == dataset:
+                    by_error[chosen[i].error or "none"].append(i)
+            cut = sorted(combined[by_error["none"]])[int(0.03 * len(by_error["none"]))]
+            for error, rows in by_error.items():
+                cells[error][dataset] = f"{(combined[rows] < cut).sum()}, {rejected[rows].sum()} of {len(rows)}"
     print(f"\n| fault | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
-    for error, found in sorted(recalls.items()):
-        cells = [f"{found[c][0]:.2f} of {found[c][1]}" if c in found else "-" for c in columns]
-        print(f"| {error} | {' | '.join(cells)} |")
+    for error, found in sorted(cells.items()):
+        print(f"| {error} | {' | '.join(found.get(column, '-') for column in columns)} |")
 
 
 Rows = list[dict[str, Any]]
@@ -227,7 +227,7 @@ def real_table(pairs: list[LabelledPair], cache: ScoreCache) -> None:
         by_question["faithful"] = odds / (1 + odds)
         faithful = np.array([bool(chosen[i].faithful) for i in here])
         good = faithful & np.array([bool(chosen[i].fluent) and (chosen[i].kept or 0) >= 0.75 for i in here])
-        accepted = np.all([values >= calibration.model(q, kind).threshold for q, values in by_question.items()], axis=0)  # type: ignore[arg-type]
+        accepted = accepted_by_folds(by_question, kind)
         print(f"| {kind}: read, of these faithful, good | {len(here)}, {faithful.sum()}, {good.sum()} |")
         print(f"| accepted, of these faithful | {accepted.sum()}, {(accepted & faithful).sum()} |")
         print(f"| good ones accepted | {(accepted & good).sum()} of {good.sum()} |")
