@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_candidates.py DATA
 
 Over the read rewrites whose log-probability under the model that wrote them is known; good is faithful, fluent and kept
-to three quarters. Judged by the shipped weights, to which these rows were not fitted. DATA contains documents/.
+to three quarters. The shipped weights were fitted to these rows, too, so the probabilities flatter. DATA contains
+documents/.
 """
 
 import argparse
