@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fidelity.embeddings.encoder import Encoder
 from fidelity.facts.comparing.copies import Change
+from fidelity.facts.reading.polarity import are_listed_opposites
 from fidelity.facts.reading.wordnet import can_mean
 from fidelity.facts.reading.words import Word
 from rephrase.records import Discrepancy
@@ -22,6 +23,8 @@ def other_meanings(changes: Sequence[Sequence[Change]], encoder: Encoder) -> lis
 
     def is_other(change: Change) -> bool:
         if change.is_name or not change.gone:
+            return True
+        if any(are_listed_opposites(new, gone) for new in change.new for gone in change.gone):
             return True
         if all(any(can_mean(new.lower, gone.lower) for gone in change.gone) for new in change.new):
             return False

@@ -229,7 +229,9 @@ def train(rows: Sequence[ReaderRow], out: Path, *, seed: int = 0, n_epochs: int 
                 state_file,
             )  # fmt: skip
     trained_with = {"rows": dict(Counter(row.dataset for row in rows)), "seed": seed, "steps": len(plan)}
-    save_network(network.cpu(), out, trained_with)
+    unfinished = out.with_suffix(".unfinished")
+    save_network(network.cpu(), unfinished, trained_with)
+    unfinished.replace(out)
 
 
 def average(parts: Sequence[Path], out: Path) -> None:
@@ -255,7 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     parts = []
     for number, n_inference in enumerate(NLI_ROWS, 1):
-        part = chosen.out.with_suffix(f".{number}.safetensors")
+        options = f"seed{chosen.seed}-scale{chosen.scale:g}-epochs{chosen.epochs}"
+        part = chosen.out.with_suffix(f".{number}-{options}.safetensors")
         parts.append(part)
         if part.exists():
             continue

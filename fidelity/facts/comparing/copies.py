@@ -20,12 +20,17 @@ MIN_COPIED, MIN_RUN = 0.8, 2
 MIN_WORDS = 5
 # Words that agree in this share of their letters are the same word, misspelt or in another form.
 SAME_WORD = 0.85
-# These say how two statements hang together, and none of their own.
+# These say how two statements hang together, and none of their own; the latter only where a sentence begins with them.
 _CONNECTIVES = tuple(
     tuple(phrase.split())
+    for phrase in "in addition|as a result|as well as|for example|for instance|according to|due to|in order to".split(
+        "|"
+    )
+)
+_OPENINGS = tuple(
+    tuple(phrase.split())
     for phrase in (
-        "in addition|in fact|in turn|in particular|in contrast|in general|in short|in other words|as a result"
-        "|as well as|for example|for instance|according to|due to|in order to|because of this|at the same time"
+        "in fact|in turn|in particular|in contrast|in general|in short|in other words|because of this|at the same time"
         "|on the other hand|finally|hence|similarly|nevertheless|nonetheless|consequently|accordingly"
     ).split("|")
 )
@@ -116,13 +121,13 @@ def _is_label(words: Sequence[Word], sentence: Sequence[Word], rewrite: Parsed) 
 
 
 def _connects(index: int, sentence: Sequence[Word]) -> bool:
-    """A word of "in addition", "hence" and the like."""
+    """A word of "in addition", or of "hence" at the beginning, and the like."""
+    words = [word.lower for word in sentence]
     return any(
-        index >= at and tuple(word.lower for word in sentence[index - at : index - at + len(phrase)]) == phrase
+        start >= 0 and tuple(words[start : start + len(phrase)]) == phrase
         for phrase in _CONNECTIVES
-        for at in range(len(phrase))
-        if phrase[at] == sentence[index].lower
-    )
+        for start in range(index - len(phrase) + 1, index + 1)
+    ) or any(index < len(phrase) and tuple(words[: len(phrase)]) == phrase for phrase in _OPENINGS)
 
 
 def _is_slip(index: int, sentence: Sequence[Word]) -> bool:

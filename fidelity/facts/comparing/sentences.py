@@ -39,11 +39,14 @@ def compare_content(pairing: Pairing) -> Findings:
     coverage = _weighed(pairing, pairing.source.sentences, [aligned.share for aligned in pairing.coverage])
     there = {word.stem for word in pairing.source.words}
     stems = {word.stem: word.lower for word in pairing.rewrite.words if word.is_content}
+    new = stems.keys() - there
     if pairing.rewrite.language == "en":
-        meanings = Meanings(word.lower for word in pairing.source.words if word.is_content)
-        there |= {key for key, word in stems.items() if key not in there and meanings.relates_to(word)}
+        lost = [word for word in pairing.source.words if word.is_content and word.stem not in stems]
+        meanings = Meanings(word.lower for word in lost)
+        opposites = frozenset().union(*(polarity.opposites_of(word.stem) for word in lost))
+        new = {key for key in new if key in opposites or not meanings.relates_to(stems[key])}
     weight = sum(pairing.weights.get(key, 1.0) for key in stems)
-    novel = sum(pairing.weights.get(key, 1.0) for key in stems.keys() - there)
+    novel = sum(pairing.weights.get(key, 1.0) for key in new)
     scores = {
         "content_support": support[0],
         "content_support_min": support[1],

@@ -22,7 +22,7 @@ _MAX_COUNTED = 5
 _LISTS = re.compile(r"[,;&/]|\b(?:and|or|nor|but|while|as well as|with)\b", re.IGNORECASE)
 # Years between which a rewrite may count.
 _MAX_YEARS = 40
-_COUNTED = re.compile(r"\s+(later|after|earlier|before)\b", re.IGNORECASE)
+_COUNTED = re.compile(r"\s+(later|earlier)\b", re.IGNORECASE)
 # Of a year, as `dates` counts them: twelve months of 31.
 _DAYS = 372
 # Whole numbers in this range may be years that `dates` did not recognise.
@@ -49,7 +49,7 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
         for number in theirs
         if not number.is_weak
         and not _supported(number, ours_all, lambda a, b: same_number(b, a))
-        and not _lasts(number, our_spans)
+        and not (_COUNTED.match(pairing.source.prose, number.end) and _lasts(number, our_spans))
     ]
     changed = exchanged(pairing, ours_all, theirs_all, same_number, _is_stated)
     changed = [
@@ -88,11 +88,14 @@ def compare_numbers(pairing: Pairing, derived: Sequence[float] = ()) -> Findings
 def compare_dates(pairing: Pairing) -> Findings:
     """Scores and discrepancies of dates, those given to another name among them."""
     counted = _counted_years(pairing.source)
-    ours, theirs = [date for date in pairing.rewrite.dates if _key(date) not in counted], list(pairing.source.dates)
+    ours, theirs = list(pairing.rewrite.dates), list(pairing.source.dates)
     ours_all, theirs_all = [*ours, *_of_numbers(pairing.rewrite)], [*theirs, *_of_numbers(pairing.source)]
-    unsupported = [date for date in ours if not any(inside(date, other) for other in theirs_all)]
+    unsupported = [
+        date for date in ours if _key(date) not in counted and not any(inside(date, other) for other in theirs_all)
+    ]
     missing = [date for date in theirs if not any(inside(other, date) or inside(date, other) for other in ours_all)]
     changed = exchanged(pairing, ours, theirs, lambda a, b: inside(a, b) or inside(b, a), lambda date: True)
+    changed = [pair for pair in changed if _key(pair.rewrite) not in counted]
     moved = moved_dates(*((text, _all_names(pairing, text)) for text in (pairing.rewrite, pairing.source)))
     known = {pair.rewrite.start for pair in changed}
     changed += [pair for pair in moved if pair.rewrite.start not in known]
@@ -152,10 +155,11 @@ def compare_names(pairing: Pairing) -> Findings:
 
 
 def _all_names(pairing: Pairing, text: Parsed) -> list[Name]:
-    """Its names, without words that the other text writes without capitals: "the 'Celebrity' episodes"."""
+    """Its names, without words that only it writes with capitals: "the 'Celebrity' episodes"."""
     other = pairing.rewrite if text is pairing.source else pairing.source
     names = english_names(text.prose, text.sentences, text.lower_words | other.lower_words, text.claimed())
-    return [name for name in names if not other.lower_words.issuperset(name.parts)]
+    uncapitalized = other.lower_words - text.lower_words - {w.lower for w in other.words if w.is_capitalized}
+    return [name for name in names if not uncapitalized.issuperset(name.parts)]
 
 
 def _index_of(name: Name) -> NameIndex:
@@ -213,14 +217,16 @@ def _years_between(text: Parsed) -> Iterator[int]:
 
 
 def _counted_years(text: Parsed) -> set[tuple[int, int]]:
-    """The years to which a text counts from its others: 1943, if it says 1941 and "two years later"."""
-    spans = set()
+    """The years to which a text counts from the last one before: 1943, if it says 1941 and then "two years later"."""
+    found = set()
+    years = [(date.start, date.year) for date in text.dates if date.year is not None]
     for number in text.numbers:
         word = _COUNTED.match(text.prose, number.end)
-        if word and number.unit and number.unit.name == "yr" and number.value.is_integer():
-            spans.add(int(number.value) * (1 if word.group(1).lower() in ("later", "after") else -1))
-    years = {date.year for date in text.dates if date.year is not None}
-    return {(_DAYS * (year + span), _DAYS * (year + span + 1) - 1) for year in years for span in spans}
+        before = [year for start, year in years if start < number.start]
+        if word and before and number.unit and number.unit.name == "yr" and number.value.is_integer():
+            year = before[-1] + int(number.value) * (1 if word.group(1).lower() == "later" else -1)
+            found.add((_DAYS * year, _DAYS * (year + 1) - 1))
+    return found
 
 
 def _lasts(number: Number, spans: set[int]) -> bool:

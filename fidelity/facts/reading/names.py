@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fidelity.facts.reading.capitals import bare, capitalises_nouns, is_capitalized, is_heading
-from fidelity.facts.reading.measures.currencies import currency_spellings
 from fidelity.facts.reading.notation.roman import roman_numeral, roman_value
 from fidelity.facts.reading.same_names import american_spelling, groups_of, is_state, same_people
 from fidelity.facts.reading.words import STOP_WORDS, Sentence, Span, Word, fold
@@ -145,10 +144,8 @@ def _is_numeral(words: Sequence[Word], at: int) -> bool:
 
 def _run(text: str, words: Sequence[Word], at: int, is_claimed: Sequence[bool]) -> int:
     """The index after the run of capitalized words that starts here; `at` itself if none does."""
-    if is_claimed[at] or not _is_name_word(words, at) or _is_numbered(text, words[at]):
+    if is_claimed[at] or not _is_name_word(words, at):
         return at
-    if at and is_claimed[at - 1] and words[at].text in currency_spellings():
-        return at  # $8.00 USD
     stop, index = at + 1, at + 1
     while index < len(words):
         gap = text[words[index - 1].end : words[index].start]
@@ -164,11 +161,6 @@ def _run(text: str, words: Sequence[Word], at: int, is_claimed: Sequence[bool]) 
             break
         index += 1
     return stop
-
-
-def _is_numbered(text: str, word: Word) -> bool:
-    """The letter of a code such as T20 or A4."""
-    return len(word.text) == 1 and text[word.end : word.end + 1].isdigit()
 
 
 def _connects(words: Sequence[Word], index: int) -> bool:

@@ -42,8 +42,9 @@ _MIN_CONTEXT = 0.1  # one of eight neighbours
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Opposites by stem, and the class of each quantifier and modal word."""
+    """Opposites by stem, and the class of each quantifier and modal word; `forms` are the opposites as listed."""
 
+    forms: frozenset[str]
     direction: dict[str, frozenset[str]]
     antonyms: dict[str, frozenset[str]]
     quantifiers: dict[str, str]
@@ -55,6 +56,7 @@ def lexicon() -> Lexicon:
     """The opposites and quantifiers of `polarity.toml`."""
     raw = tomllib.loads((Path(__file__).parent / "polarity.toml").read_text(encoding="utf-8"))
     return Lexicon(
+        forms=frozenset(word for entry in (*raw["direction"], *raw["antonyms"]) for word in entry.split()),
         direction=_opposites(raw["direction"]),
         antonyms=_opposites(raw["antonyms"]),
         quantifiers={word: name for name, words in raw["quantifiers"].items() for word in words},
@@ -70,6 +72,17 @@ def _opposites(entries: Iterable[str]) -> dict[str, frozenset[str]]:
             for word in side:
                 found.setdefault(word, set()).update(other - side)
     return {word: frozenset(others) for word, others in found.items()}
+
+
+def opposites_of(stem_: str) -> frozenset[str]:
+    """The stems of the opposites that are listed for a stem."""
+    tables = lexicon().antonyms, lexicon().direction
+    return frozenset().union(*(table.get(stem_, frozenset()) for table in tables))
+
+
+def are_listed_opposites(word: Word, other: Word) -> bool:
+    """Whether both are listed as opposites in these very forms: "king" and "queen", not "remaining" and "left"."""
+    return {word.lower, other.lower} <= lexicon().forms and other.stem in opposites_of(word.stem)
 
 
 def is_negator(word: Word) -> bool:
@@ -137,35 +150,55 @@ def negated_differently(
     theirs_all = {word.stem: word for word in source if word.is_content}
     ours_around, theirs_around = _possibly_negated(rewrite_around), _possibly_negated(source_around)
     turned = [*_turned(rewrite, ours, source, theirs), *_turned(source, theirs, rewrite, ours)]
+
+    def is_excused(key: str) -> bool:
+        """Negated in the other text too, if not by a negator that negates the same word in both."""
+        (mine, others) = (ours, theirs_around) if key in ours else (theirs, ours_around)
+        heads = _heads(mine)
+        return any(head == heads[id(mine[key])] or head not in heads.values() for head in others.get(key, ()))
+
     found = [
         (ours.get(key) or ours_all[key], theirs.get(key) or theirs_all[key])
         for key in ours_all.keys() & theirs_all.keys()
         if (key in ours) != (key in theirs)
-        and key not in (theirs_around if key in ours else ours_around)
+        and not is_excused(key)
         and not any((ours.get(key) or theirs.get(key)) is negator for negator in turned)
     ]
     return sorted(found, key=lambda pair: pair[0].start)
 
 
-def _possibly_negated(sentences: Iterable[Sequence[Word]]) -> set[str]:
-    return {key for words in sentences for key in negated_stems(words, scope=_WIDE_SCOPE)}
+def _heads(negated: dict[str, Word]) -> dict[int, str]:
+    """The first content word that each negator negates, by the negator's identity."""
+    found: dict[int, str] = {}
+    for key, negator in negated.items():
+        found.setdefault(id(negator), key)
+    return found
+
+
+def _possibly_negated(sentences: Iterable[Sequence[Word]]) -> dict[str, set[str]]:
+    """The content words that some negator may negate, each with the first word after that negator."""
+    found: dict[str, set[str]] = {}
+    for words in sentences:
+        negated = negated_stems(words, scope=_WIDE_SCOPE)
+        heads = _heads(negated)
+        for key, negator in negated.items():
+            found.setdefault(key, set()).add(heads[id(negator)])
+    return found
 
 
 def _turned(
     words: Sequence[Word], negated: dict[str, Word], others: Sequence[Word], others_negated: dict[str, Word]
 ) -> list[Word]:
     """The negators of `words` for which the other text has an opposite, of its own, of what they negate first."""
-    new = {word.stem for word in others} - {word.stem for word in words} - others_negated.keys()
-    tables = lexicon().antonyms, lexicon().direction
-    first: dict[int, str] = {}
-    for key, negator in negated.items():
-        first.setdefault(id(negator), key)
+    theirs = {word.stem for word in others}
+    new = theirs - {word.stem for word in words} - others_negated.keys()
+    heads = _heads(negated)
     found = [
         negator
         for key, negator in negated.items()
-        if first[id(negator)] == key and any(new & table.get(key, frozenset()) for table in tables)
+        if heads[id(negator)] == key and key not in theirs and new & opposites_of(key)
     ]
-    if any(word.lower in _LESS for word in others):
+    if any(word.lower in _LESS and word.stem in new for word in others):
         found += [word for i, word in enumerate(words) if is_negator(word) and _compares(words[i + 1 : i + 6])]
     return found
 
@@ -206,6 +239,7 @@ def _says(rewrite: Sequence[Word], i: int, source: Sequence[Word], ours: Contain
     return any(
         other.is_content
         and other.stem not in ours
+        and not are_listed_opposites(rewrite[i], other)
         and can_mean(rewrite[i].lower, other.lower)
         and context_similarity(rewrite, i, source, k) >= max(similarity, _MIN_CONTEXT)
         for k, other in enumerate(source)
@@ -214,7 +248,9 @@ def _says(rewrite: Sequence[Word], i: int, source: Sequence[Word], ours: Contain
 
 def _beats(words: Sequence[Word], at: int) -> bool:
     """Whether the word is "defeated", said of the winner: then it means no loss."""
-    return words[at].lower == "defeated" and _AUXILIARIES.isdisjoint(word.lower for word in words[max(0, at - 2) : at])
+    before, after = words[max(0, at - 5) : at], words[at + 1 : at + 2]
+    is_passive = any(word.lower in _AUXILIARIES for word in before) or any(word.lower == "by" for word in after)
+    return words[at].lower == "defeated" and not is_passive
 
 
 def prefixed_opposites(rewrite: Sequence[Word], source: Sequence[Word]) -> list[tuple[Word, Word, float]]:

@@ -42,7 +42,7 @@ def test_the_average_of_two_readers(two, tmp_path):
 def test_a_finished_part_is_not_trained_again(two, tmp_path, monkeypatch):
     out = tmp_path / "reader.safetensors"
     for number, path in enumerate(two, 1):
-        out.with_suffix(f".{number}.safetensors").write_bytes(path.read_bytes())
+        out.with_suffix(f".{number}-seed0-scale1-epochs1.safetensors").write_bytes(path.read_bytes())
     monkeypatch.setattr(train_reader, "training_rows", lambda *arguments: pytest.fail("trained again"))
     train_reader.main([str(tmp_path), "--out", str(out)])
     assert [path.name for path in tmp_path.iterdir()] == ["reader.safetensors"]

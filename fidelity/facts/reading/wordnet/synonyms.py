@@ -9,10 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import simplemma
 
 SYNONYMS = Path(__file__).with_name("synonyms.txt.gz")
+_lock = Lock()
 
 
 @lru_cache(maxsize=100_000)
@@ -51,15 +53,20 @@ def _replacements(word: str) -> frozenset[int]:
     return senses.union(*(_wordnet()[1][sense] for sense in senses))
 
 
+def _wordnet() -> tuple[dict[str, tuple[int, ...]], list[tuple[int, ...]]]:
+    with _lock:  # of two threads that ask first, one reads it
+        return _read()
+
+
 @lru_cache(maxsize=1)
-def _wordnet() -> tuple[dict[str, tuple[int, ...]], list[frozenset[int]]]:
-    """The senses of each word, and for each sense those that may replace it. Half a second, on the first question."""
+def _read() -> tuple[dict[str, tuple[int, ...]], list[tuple[int, ...]]]:
+    """The senses of each word, and for each sense those that may replace it: a fifth of a second."""
     senses: dict[str, list[int]] = defaultdict(list)
-    replacements: list[frozenset[int]] = []
+    replacements: list[tuple[int, ...]] = []
     with gzip.open(SYNONYMS, "rt", encoding="ascii") as lines:
         for number, line in enumerate(lines):
             words, others = line.rstrip("\n").split("\t")
             for word in words.split():
                 senses[word].append(number)
-            replacements.append(frozenset(map(int, others.split())))
+            replacements.append(tuple(map(int, others.split())))
     return {word: tuple(found) for word, found in senses.items()}, replacements

@@ -61,3 +61,28 @@ def test_a_year_to_which_the_source_counts(year, is_said):
     scores = compare_facts(source, f"In 1941 Ann Bower won a prize. In {year} she moved to Ulm.").scores
     assert (scores["date_unsupported"] == 0) is is_said
     assert scores["number_missing"] == 0 or not is_said
+
+
+YEARS = [
+    ("He was born in 1941. He married two years later. He died in 1990.",
+     "He was born in 1941. He married in 1943. He died in 1992.", "1992"),
+    ("He left it 5 years before the war, in 1940.", "He left it 5 years before the war, in 1935.", "1935"),
+    ("The firm was founded in 1941. It moved ten years later, in 1951.",
+     "The firm was founded in 1941. It moved ten years later, in 1961.", "1961"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "rewrite", "wrong"), YEARS)
+def test_a_year_to_which_the_source_does_not_count(source, rewrite, wrong):
+    found = compare_facts(source, rewrite).discrepancies
+    assert any(wrong in d.detail for d in found if d.problem != "missing")
+
+
+def test_a_counted_year_that_the_source_also_names_is_kept():
+    text = "The war ended in 1950. He moved two years later, in 1952."
+    assert compare_facts(text, text).scores["date_missing"] == 0
+
+
+def test_a_duration_is_not_what_lies_between_two_other_years():
+    source = "The bridge was built in 1900 and rebuilt in 1910. The mayor served for 10 years in prison."
+    assert compare_facts(source, source.replace("for 10 years ", "")).scores["number_missing"] == 1

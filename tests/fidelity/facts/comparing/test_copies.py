@@ -28,6 +28,7 @@ def changes(rewrite, source=SOURCE):
         ("benefit the school", "benefit the Iberia school", ("", "Iberia", True)),
         ("Boston", "bostessen", ("Boston", "bostessen", True)),
         ("easiest", "funniest", ("easiest", "funniest", False)),
+        ("in the Reconquista", "in short Reconquista", ("the", "short", False)),
     ],
 )
 def test_a_changed_word_is_found_with_what_it_stands_for(before, after, expected):

@@ -56,13 +56,12 @@ TRUE = [
     ("It is the Bank of the United States.", "It was the Bank of the United States."),
     ("The 'celebrity' episodes had Scott Mills.", "So far, the 'Celebrity' episodes had Scott Mills."),
     ("There were the dental and pharmacy programs.", "There were Dental and Pharmacy programs."),
-    ("The price would be about US$8.00 a month.", "The price would be about $8.00 USD a month."),
-    ("England are the holders of the T20 title.", "After that, England held the T20 title."),
 ]
 FALSE = [
     ("He met John Smith in Rome.", "He met John Brown in Rome."),
     ("He came from Russia.", "He was a French man."),
     ("They flew to Rome.", "They flew to Paris."),
+    ("Patients took vitamin D3 daily for a year.", "Patients took vitamin B3 daily for a year."),
     ("He met John Smith and James Brown.", "He met John Brown."),
 ]
 

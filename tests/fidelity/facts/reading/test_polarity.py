@@ -28,6 +28,27 @@ REVERSED = [
         "It is not a contract that young men in old towns signed.",
         "negation_mismatch",
     ),
+    (
+        "The king signed the treaty with the northern tribes.",
+        "The queen signed the treaty with the northern tribes.",
+        "antonym_mismatch",
+    ),
+    (
+        "The new test is not as accurate as the old one, and it is less costly.",
+        "The new test is as accurate as the old one, and it is less costly.",
+        "negation_mismatch",
+    ),
+    (
+        "Sales did not increase in March, and costs were flat.",
+        "Sales did increase in March, and costs dropped.",
+        "negation_mismatch",
+    ),
+    (
+        "The engine did not start, and no mechanic from the local garage could make it start.",
+        "The engine did start, and no mechanic from the local garage could make it start.",
+        "negation_mismatch",
+    ),
+    ("The incumbent won against Smith in Leeds.", "The incumbent, defeated by Smith in Leeds.", "antonym_mismatch"),
     ("A few members of the board voted.", "All members of the board voted.", "quantifier_mismatch"),
     (
         "It plans an increase in the dividend, cutting costs.",
