@@ -280,7 +280,9 @@ class Checker:
         if found.finding:
             verdict = dataclasses.replace(verdict, accepted=False, reason=found.finding[0], detail=found.finding[1])
         if self._language_judge and found.evidence is not None:
-            verdict = await self._language_judge.review(source, rewrite, requirements.keeps, verdict)
+            verdict = await self._language_judge.review(
+                source, rewrite, requirements.keeps, verdict, rubric=requirements.rubric
+            )
         return dataclasses.replace(verdict, discrepancies=tuple(d.shifted(n_before) for d in verdict.discrepancies))
 
     def _process(self, requests: Sequence[_Request]) -> list[_Result]:

@@ -49,7 +49,8 @@ class Requirements:
     of the sentences that must be new wording. A rewrite of more than six times the words of its source and
     `max_more_words` is none. `form` is the form that the style asks for, such as "questions"; None if
     it is only a matter of register. `thresholds` are minimum probabilities other than the calibration's. `min_chrf` is
-    asked of a translation that is translated back, see `fidelity.checks.back_translation`.
+    asked of a translation that is translated back, see `fidelity.checks.back_translation`. `rubric` is what a language
+    model as the judge is asked about the style; empty: nothing.
     """
 
     checks: tuple[Check, ...]
@@ -59,10 +60,11 @@ class Requirements:
     form: str | None = None
     thresholds: Mapping[Question, float] = field(default_factory=dict)
     min_chrf: float = 0.0
+    rubric: str = ""
 
     def of_piece(self) -> "Requirements":
-        """What the same recipe requires of some sentences of a chunk: of the forms, only those that each part has."""
-        return replace(self, form=self.form if self.form in ("questions", "speakers") else None)
+        """What the same recipe requires of some sentences of a chunk: only the forms that each part of it has."""
+        return replace(self, form=self.form if self.form in ("questions", "speakers") else None, rubric="")
 
 
 def digest(*parts: object) -> str:

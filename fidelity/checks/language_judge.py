@@ -16,7 +16,7 @@ from typing import Protocol
 from fidelity.checks.sentences import Sentences, split_sentences
 from rephrase.records import Discrepancy, Prompt, Verdict, digest
 
-JUDGE_SCORES = ("judge_support_min", "judge_coverage", "judge_unread")
+JUDGE_SCORES = ("judge_support_min", "judge_coverage", "judge_in_style", "judge_unread")
 # Below this probability of Yes the answer is No, unless the calibration says otherwise.
 MIN_YES = 0.5
 # Yes and No together must be at least this probable: a model that begins otherwise has not answered.
@@ -36,6 +36,14 @@ Statement: {sentence}
 
 Is everything that the statement claims said or plainly implied by the text between the tags? One wrong name, number \
 or relation makes it No. A greeting, a question or a remark that claims nothing makes it Yes. Answer Yes or No."""
+
+_RUBRIC = """<{tag}>
+{text}
+</{tag}>
+
+{rubric}
+
+Is that true of the text between the tags? Answer Yes or No."""
 
 
 def require_judge(endpoints: Sequence[str], model: str | None) -> None:
@@ -67,36 +75,45 @@ class LanguageJudge:
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self.n_seen: Counter[str] = Counter()
 
-    async def review(self, source: str, rewrite: str, keeps: float, verdict: Verdict) -> Verdict:
+    async def review(self, source: str, rewrite: str, keeps: float, verdict: Verdict, *, rubric: str = "") -> Verdict:
         """The verdict on an accepted rewrite, with the scores in JUDGE_SCORES; rejected ones are not asked about.
 
-        `keeps` is the share of the source that must be kept. An answer that cannot be read changes nothing.
+        `keeps` is the share of the source that must be kept, `rubric` what must be true of the rewrite as a whole, for
+        its style. An answer that cannot be read changes nothing.
         """
         if not verdict.accepted:
             return verdict
         self.n_seen[REWRITES] += 1
         sides = split_sentences(source), split_sentences(rewrite)
-        support, coverage = await asyncio.gather(
-            self._answers(source, sides[1]), self._answers(rewrite, sides[0] if keeps > 0 else None)
+        support, coverage, in_style = await asyncio.gather(
+            self._answers(source, sides[1]),
+            self._answers(rewrite, sides[0] if keeps > 0 else None),
+            self._asked(_RUBRIC, rewrite, rubric=rubric) if rubric else _certain(),
         )
         added = [i for i, yes in enumerate(support) if yes is not None and yes < self._min_yes]
         lost = [i for i, yes in enumerate(coverage) if yes is not None and yes < self._min_yes]
         kept = 1 - _characters(sides[0], lost) / max(_characters(sides[0], range(len(sides[0].spans))), 1)
-        answers = [*support, *coverage]
+        answers = [*support, *coverage, *([in_style] if rubric else [])]
         scores = {
             "judge_support_min": min((yes for yes in support if yes is not None), default=1.0),
             "judge_coverage": kept,
+            "judge_in_style": 1.0 if in_style is None else in_style,
             "judge_unread": answers.count(None) / max(len(answers), 1),
         }
         found = [_discrepancy("unsupported", sides[1], i, support[i]) for i in added]
         found += [_discrepancy("missing", sides[0], i, coverage[i]) for i in lost]
-        reason = "judged_unfaithful" if added else "judged_incomplete" if kept < keeps else None
-        first = found[0] if added else found[-len(lost)] if reason else None
+        reason, detail = None, verdict.detail
+        if added:
+            reason, detail = "judged_unfaithful", found[0].detail
+        elif kept < keeps:
+            reason, detail = "judged_incomplete", found[-len(lost)].detail
+        elif in_style is not None and in_style < self._min_yes:
+            reason, detail = "judged_not_in_style", f"the judge denies, yes {in_style:.2f}: {rubric}"
         return dataclasses.replace(
             verdict,
             accepted=reason is None,
             reason=reason,
-            detail=first.detail if first else verdict.detail,
+            detail=detail,
             scores={**verdict.scores, **scores},
             discrepancies=(*verdict.discrepancies, *found),
         )
@@ -116,14 +133,16 @@ class LanguageJudge:
         )
 
     async def _answer(self, text: str, sentence: str) -> float | None:
-        prompt = Prompt(
-            system=_SYSTEM, user=_QUESTION.format(tag=f"text-{digest(text)[:8]}", text=text, sentence=sentence)
-        )
+        return await self._asked(_QUESTION, text, sentence=sentence)
+
+    async def _asked(self, question: str, text: str, **values: str) -> float | None:
+        """The probability of Yes to a question about a text; None if the answer cannot be read."""
+        prompt = Prompt(system=_SYSTEM, user=question.format(tag=f"text-{digest(text)[:8]}", text=text, **values))
         self.n_seen[QUESTIONS] += 1
         try:
             async with self._in_flight:
                 yes = probability_of_yes(await self._ask(prompt))
-        except ValueError:  # too long, or refused: nothing is known of this sentence
+        except ValueError:  # too long, or refused: nothing is known
             yes = None
         self.n_seen[UNREAD] += yes is None
         return yes

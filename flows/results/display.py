@@ -95,6 +95,7 @@ REASONS = {
     "word_changed": "a sentence copies its source, but a word of it means something else",
     "judged_unfaithful": "the judge finds a sentence that the source does not say",
     "judged_incomplete": "the judge finds a sentence of the source missing",
+    "judged_not_in_style": "the judge denies that the rewrite is what its style asks for",
     "back_translation": "translated back, it no longer says what the source says",
     "swap_changed": "two names or two numbers were swapped",
     "step_changed": "a step of the calculation is wrong",

@@ -39,7 +39,9 @@ from rephrase.storage.run_folder import PLAN_NAME
 from rephrase.storage.storage import Storage
 
 # The reasons of rejects that the checks, which are asked again, had accepted.
-_NOT_OF_THE_CHECKS = frozenset({"restart", "judged_unfaithful", "judged_incomplete", "back_translation"})
+_NOT_OF_THE_CHECKS = frozenset(
+    {"restart", "judged_unfaithful", "judged_incomplete", "judged_not_in_style", "back_translation"}
+)
 
 
 # The weights of the verdict, and the probability asked for, are today's; how similarity is measured is the run's.

@@ -78,7 +78,7 @@ RESERVED_NAMES = ("auto", "none", "unchanged")
 # What a wording for smaller models cannot change: by these a recipe is known and found.
 _SHARED = ("schema_version", "name", "version", "description", "domains", "languages", "below")
 # The tables of a recipe that have an entry for some of its styles.
-_BY_STYLE = ("forms", "growth", "compose", "examples")
+_BY_STYLE = ("forms", "rubrics", "growth", "compose", "examples")
 
 
 class SamplingDefaults(Settings):
@@ -186,6 +186,8 @@ class Recipe(Settings):
     perspectives: dict[Name, Instruction] = Field(default_factory=dict)
     # What must be visible in a style, such as question_answer = "questions"; styles of mere register have no form.
     forms: dict[Name, Form] = Field(default_factory=dict)
+    # What a language model as the judge must find true of a rewrite in this style, in one sentence.
+    rubrics: dict[Name, Instruction] = Field(default_factory=dict)
     # By style, a template over `answer`, the first line of what the model writes, and `passage`: a small model may ask
     # a question that the passage answers. Without one, the whole answer is the rewrite.
     compose: dict[Name, str] = Field(default_factory=dict)
@@ -300,7 +302,7 @@ class Recipe(Settings):
     def prompt_hash(self) -> str:
         """A hash of everything that shapes a prompt, except the document."""
         without: dict[str, Any] = dict.fromkeys(
-            ("keeps", "thresholds", "forms", "reworded", "candidates", "below", "back_translation"), True
+            ("keeps", "thresholds", "forms", "rubrics", "reworded", "candidates", "below", "back_translation"), True
         )
         if not self.sampling.copy_penalty:  # as in recipes of earlier versions
             without["sampling"] = {"copy_penalty"}
@@ -315,6 +317,7 @@ class Recipe(Settings):
             reworded=self.reworded,
             max_more_words=max(100, self.extra_tokens),
             form=self.forms.get(style),
+            rubric=self.rubrics.get(style, ""),
             thresholds=self.thresholds,
             min_chrf=self.back_translation.min_chrf if self.back_translation else 0.0,
         )

@@ -1,6 +1,7 @@
 """A language model behind a real server is asked about each sentence in both directions."""
 
 import asyncio
+import math
 
 import pytest
 from judge_server import JudgeServer, as_text, off_topic
@@ -118,3 +119,23 @@ def test_a_judge_needs_its_server_and_its_model():
     for endpoints, model in (((), "m"), (("http://localhost/v1",), None)):
         with pytest.raises(ValueError, match="--judge-endpoint"):
             require_judge(endpoints, model)
+
+
+@pytest.mark.parametrize(("yes", "reason"), [(0.9, None), (0.2, "judged_not_in_style")])
+async def test_the_rubric_of_a_style_is_asked_of_the_whole_rewrite(yes, reason):
+    rubric = "Each answer answers the question before it."
+    asked = []
+
+    async def answer(prompt):
+        asked.append(prompt.user)
+        return {"yes": math.log(yes if rubric in prompt.user else 0.9), "no": math.log(1 - yes)}
+
+    judge = LanguageJudge(answer)
+    found = await judge.review(SOURCE, SOURCE, 1.0, ACCEPTED, rubric=rubric)
+    assert (found.accepted, found.reason) == (reason is None, reason)
+    assert found.scores["judge_in_style"] == pytest.approx(yes)
+    assert reason is None or rubric in found.detail
+    assert SOURCE in asked[0]
+    assert len(asked) == judge.n_seen[QUESTIONS] == 1  # copied sentences are not asked about
+    assert (await judge.review(SOURCE, SOURCE, 1.0, ACCEPTED)).scores["judge_in_style"] == 1.0
+    assert len(asked) == 1

@@ -341,3 +341,14 @@ def test_a_template_of_another_request_has_only_what_that_request_knows(table, v
     templates = f'[{table}]\nsystem = "{{{{ {variable} }}}}"\nuser = "{{{{ passage }}}}"\n'
     with pytest.raises(ValueError, match=rf"{table}.system: .*{variable!r} is undefined; it may use passage, "):
         parse_recipe(TEXT + templates, "mine.toml")
+
+
+def test_a_judge_is_asked_the_rubric_of_the_style_about_whole_chunks():
+    recipe = load_recipes()["rephrase"]
+    assert recipe.rubrics.keys() == recipe.styles.keys()
+    for size in (None, 1.5e9, 135e6):
+        wording = recipe.for_model(size)
+        for style in wording.styles:
+            requirements = wording.requirements(style)
+            assert requirements.rubric == wording.rubrics[style]
+            assert requirements.of_piece().rubric == ""
