@@ -21,18 +21,13 @@ MIN_WORDS = 5
 # Words that agree in this share of their letters are the same word, misspelt or in another form.
 SAME_WORD = 0.85
 # These say how two statements hang together, and none of their own; the latter only where a sentence begins with them.
-_CONNECTIVES = tuple(
-    tuple(phrase.split())
-    for phrase in "in addition|as a result|as well as|for example|for instance|according to|due to|in order to".split(
-        "|"
-    )
-)
-_OPENINGS = tuple(
-    tuple(phrase.split())
-    for phrase in (
+_CONNECTIVES, _OPENINGS = (
+    tuple(tuple(phrase.split()) for phrase in phrases.split("|"))
+    for phrases in (
+        "in addition|as a result|as well as|for example|for instance|according to|due to|in order to",
         "in fact|in turn|in particular|in contrast|in general|in short|in other words|because of this|at the same time"
-        "|on the other hand|finally|hence|similarly|nevertheless|nonetheless|consequently|accordingly"
-    ).split("|")
+        "|on the other hand|finally|hence|similarly|nevertheless|nonetheless|consequently|accordingly",
+    )
 )
 # A word repeated within so many words was written twice by mistake.
 SLIP_WORDS = 3

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 
 from fidelity.facts.reading.wordnet import can_mean
@@ -149,13 +148,13 @@ def negated_differently(
     ours_all = {word.stem: word for word in rewrite if word.is_content}
     theirs_all = {word.stem: word for word in source if word.is_content}
     ours_around, theirs_around = _possibly_negated(rewrite_around), _possibly_negated(source_around)
+    our_heads, their_heads = _heads(ours), _heads(theirs)
     turned = [*_turned(rewrite, ours, source, theirs), *_turned(source, theirs, rewrite, ours)]
 
     def is_excused(key: str) -> bool:
         """Negated in the other text too, if not by a negator that negates the same word in both."""
-        (mine, others) = (ours, theirs_around) if key in ours else (theirs, ours_around)
-        heads = _heads(mine)
-        return any(head == heads[id(mine[key])] or head not in heads.values() for head in others.get(key, ()))
+        mine, heads, around = (ours, our_heads, theirs_around) if key in ours else (theirs, their_heads, ours_around)
+        return any(head == heads[id(mine[key])] or head not in heads.values() for head in around.get(key, ()))
 
     found = [
         (ours.get(key) or ours_all[key], theirs.get(key) or theirs_all[key])
@@ -310,9 +309,9 @@ def context_similarity(rewrite: Sequence[Word], i: int, source: Sequence[Word], 
 def classes(words: Sequence[Word], table: dict[str, str]) -> dict[str, Word]:
     """The classes of quantifiers or modal words in a sentence, each with its first word."""
     found: dict[str, Word] = {}
-    for before, word in pairwise((None, *words)):
-        assert word is not None
-        name = (before and table.get(f"{before.lower} {word.lower}")) or table.get(word.lower)
+    for i, word in enumerate(words):
+        pair = f"{words[i - 1].lower} {word.lower}" if i else ""
+        name = table.get(pair) or table.get(word.lower)
         if name:
             found.setdefault(name, word)
     return found
